@@ -1,0 +1,437 @@
+"""Every message between cloud and store, as a closed pydantic model: the contract of the wire.
+
+All instants are integer milliseconds since the Unix epoch (UTC). Fields named ``*_at``, ``starts``,
+``ends``, ``opens`` are business time; ``iat``, ``exp``, ``sent_at`` are wire time (see clock.py).
+Unknown fields are ignored, so that a newer side may add some; a missing field is an error.
+What is signed are the exact bytes of the JSON (see signing.py), never a re-serialised model.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WIRE_VERSION = 1
+
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Millis = Annotated[int, Field(ge=0, le=4_102_444_800_000)]  # until 2100
+
+
+class Message(BaseModel):
+    """Base: frozen, unknown fields ignored (the other side may be one version newer)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Versioned(Message):
+    """A message that stands alone on a topic."""
+
+    v: Literal[1] = WIRE_VERSION
+    store: Id
+
+
+# ---------------------------------------------------------------- desired (cloud -> store, retained)
+
+
+class Board(Message):
+    """One physical device on a port: which profile, where it is wired."""
+
+    id: Id
+    profile: Id  # e.g. "waveshare.modbus-rtu-relay-8ch"
+    port: str  # a name of the store's own port map, e.g. "rs485-1"; never a path
+    params: dict[str, int | float | str | bool] = {}  # install-time values, e.g. {"unit_id": 1}
+
+
+class Binding(Message):
+    """One use of a board: a capability at a channel, with its meaning in the store."""
+
+    id: Id
+    board: Id
+    capability: Id  # closed set, firmware_bridge.contract.Capability
+    channel: int | None = None
+    role: Literal["lock", "table", "light", "ac", "fan", "door_contact", "presence", "other"]
+    rooms: tuple[Id, ...]  # rooms it serves; several = shared, counted
+
+
+class Room(Message):
+    """A room and the minutes around a stay, in seconds."""
+
+    id: Id
+    index: Annotated[int, Field(ge=0, le=63)]  # its bit in a pass
+    lead_s: Annotated[int, Field(ge=0, le=7200)]  # door opens so long before a stay starts
+    grace_s: Annotated[int, Field(ge=0, le=7200)]  # power stays so long after its end
+    overtime_cap_s: Annotated[int, Field(ge=0, le=86400)] = 7200  # measured no longer than this
+
+
+class Door(Message):
+    """A door; the rooms whose guests may open it (one room, or all for an entrance)."""
+
+    id: Id
+    lock: Id  # binding with capability lock.pulse
+    rooms: tuple[Id, ...]
+    pulse_ms: Annotated[int, Field(ge=500, le=10_000)] = 1000
+    contact: Id | None = None  # binding with capability door.contact
+
+
+class Stay(Message):
+    """A paid use of a room. No name, no phone: the store does not need them."""
+
+    id: Id  # the claim's id
+    room: Id
+    starts: Millis
+    ends: Millis
+    opens: Millis  # from when the door opens for it (starts - lead, but not into another's time)
+    grace_s: Annotated[int, Field(ge=0, le=7200)]
+    grant: Id  # what a pass or an unlock command must carry
+    finished: bool = False  # the guest or staff ended it early
+
+
+class PinVerifier(Message):
+    """HMAC-SHA256 (hex) of a booking's 6-digit PIN under the store's MAC key; see passes.py."""
+
+    grant: Id
+    hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class PublicKey(Message):
+    """An Ed25519 public key (hex) and the one purpose it may be used for."""
+
+    kid: Id
+    purpose: Literal["desired", "command", "pass"]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SceneStep(Message):
+    """What a binding's role should be in a phase of a stay."""
+
+    role: Literal["table", "light", "ac", "fan", "other"]
+    on: bool
+
+
+class Scenes(Message):
+    """What should be true per phase; a role that a phase does not name is off in it."""
+
+    in_use: tuple[SceneStep, ...]
+    grace: tuple[SceneStep, ...]
+
+
+class Desired(Versioned):
+    """Everything the store must do later. Applied if (epoch, rev) is newer than the applied one."""
+
+    epoch: Annotated[int, Field(ge=1)]  # rises when a cloud is restored from a backup
+    rev: Annotated[int, Field(ge=1)]
+    sent_at: Millis
+    tz: str  # IANA name
+    rooms: tuple[Room, ...] = ()
+    doors: tuple[Door, ...] = ()
+    boards: tuple[Board, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    stays: tuple[Stay, ...] = ()  # of the next 48 h, and those not yet ended
+    pins: tuple[PinVerifier, ...] = ()
+    revoked: tuple[Id, ...] = ()  # grants
+    keys: tuple[PublicKey, ...] = ()
+    scenes: Scenes = Scenes(in_use=(), grace=())
+
+
+# ------------------------------------------------------------------ command and its acknowledgements
+
+
+class Action(StrEnum):
+    """What a command may ask for."""
+
+    UNLOCK = "unlock"  # target = door; args: UnlockArgs
+    SET = "set"  # target = binding; args: SetArgs
+    CLEAR = "clear"  # target = binding: end an override; args: {}
+    FINISH = "finish"  # target = stay: end it now; args: {}
+
+
+class UnlockArgs(Message):
+    """Who may enter: a guest with a grant, or staff (no grant) with a reason in ``Command.why``."""
+
+    grant: Id | None = None
+
+
+class SetArgs(Message):
+    """An override by staff: switch a binding and hold it so for ``for_s`` seconds."""
+
+    on: bool
+    for_s: Annotated[int, Field(ge=1, le=86400)]
+    force: bool = False  # needed to switch off power under a paid stay
+
+
+class Command(Versioned):
+    """An order for now. Refused if retained, expired, seen, badly signed, or of another connection."""
+
+    id: Id  # ULID
+    target: Id
+    action: Action
+    args: dict[str, Any] = {}
+    iat: Millis
+    exp: Millis
+    nonce: Id  # of the store's present connection (Presence.nonce)
+    by: str  # "customer:<id>" | "staff:<id>" | "system"
+    why: str = ""
+    reply_to: Id  # instance of the API process that waits: topic up/ack/{reply_to}
+
+
+class AckState(StrEnum):
+    """How far a command came. All but ACCEPTED are final."""
+
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    DUPLICATE = "duplicate"  # carries the first outcome in ``evidence.first``
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # a pulse may or may not have happened; never tried again
+
+
+class Reason(StrEnum):
+    """Why a command or an entry was refused or failed; stable codes."""
+
+    RETAINED = "retained"
+    EXPIRED = "expired"
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_KEY = "unknown_key"
+    OTHER_STORE = "other_store"
+    OTHER_CONNECTION = "other_connection"
+    BAD_MESSAGE = "bad_message"
+    UNKNOWN_TARGET = "unknown_target"
+    NO_GRANT = "no_grant"  # no stay has this grant
+    REVOKED = "revoked"
+    TOO_EARLY = "too_early"
+    OVER = "over"
+    OTHER_ROOM = "other_room"
+    PULSE_RUNNING = "pulse_running"
+    STAY_RUNNING = "stay_running"  # power off under a paid stay without force
+    DEVICE_OFFLINE = "device_offline"
+    DEVICE_ERROR = "device_error"
+    CLOCK_UNTRUSTED = "clock_untrusted"
+    RESTARTED = "restarted"  # the controller stopped between write-ahead and outcome
+
+
+class CommandAck(Versioned):
+    """The store's answer to a command, with the device's evidence (frames, times, coil seen)."""
+
+    id: Id  # of the command
+    state: AckState
+    reason: Reason | None = None
+    at: Millis  # wire time
+    took_ms: int | None = None  # since the command was received
+    evidence: dict[str, Any] = {}
+
+
+# ------------------------------------------------------------------------------------ events and ack
+
+
+class ClockQuality(StrEnum):
+    """How far the store's wall clock can be trusted."""
+
+    SYNCED = "synced"
+    HOLDOVER = "holdover"
+    UNTRUSTED = "untrusted"
+
+
+class EventKind(StrEnum):
+    """Kinds of journaled facts. Bodies are documented at the models named in event_bodies."""
+
+    BOOT = "boot"
+    COMMAND = "command"  # CommandOutcome
+    ACCESS = "access"  # AccessBody
+    STAY = "stay"  # StayBody: a transition
+    USAGE = "usage"  # UsageBody: once per stay, at its end
+    DEVICE = "device"  # DeviceBody: online / offline / refused
+    POWER = "power"  # PowerBody: a binding switched, by whom
+    CLOCK_STEP = "clock_step"  # {"by_ms": int}
+    OVERRUN = "overrun"  # {"stay": id, "overrun_s": int}: power on longer than paid, and why
+
+
+class Event(Message):
+    """One journaled fact. ``seq`` is contiguous within ``journal`` and never restarts."""
+
+    seq: Annotated[int, Field(ge=1)]
+    id: Id  # ULID
+    at: Millis  # business time
+    clock: ClockQuality
+    kind: EventKind
+    body: dict[str, Any]
+    historical: bool = False  # written while the link was down
+
+
+class EventBatch(Versioned):
+    """Up to 200 contiguous events."""
+
+    journal: Id  # made once per journal file
+    events: Annotated[tuple[Event, ...], Field(min_length=1, max_length=200)]
+
+
+class EventAck(Versioned):
+    """The cloud committed all events of ``journal`` up to and including ``upto``."""
+
+    journal: Id
+    upto: Annotated[int, Field(ge=0)]
+
+
+class CommandOutcome(Message):
+    """Body of EventKind.COMMAND."""
+
+    command: Id
+    action: Action
+    target: Id
+    state: AckState
+    reason: Reason | None = None
+    evidence: dict[str, Any] = {}
+
+
+class AccessBody(Message):
+    """Body of EventKind.ACCESS: a door was pulsed for, or refused to, somebody."""
+
+    door: Id
+    by: Literal["command", "pass", "pin", "staff"]
+    grant: Id | None = None
+    stay: Id | None = None
+    command: Id | None = None
+    outcome: AckState
+    reason: Reason | None = None
+
+
+class StayState(StrEnum):
+    """The controller's states of a stay."""
+
+    SCHEDULED = "scheduled"
+    OPEN = "open"  # the door would open for it
+    IN_USE = "in_use"
+    GRACE = "grace"
+    OVERTIME = "overtime"
+    ENDED = "ended"
+
+
+class StayBody(Message):
+    """Body of EventKind.STAY."""
+
+    stay: Id
+    room: Id
+    was: StayState
+    now: StayState
+    why: str  # "window", "unlock", "end", "grace_over", "finished", "vacated", "cap", "revoked"
+
+
+class UsageBody(Message):
+    """Body of EventKind.USAGE. Seconds are monotonic time, so a clock step changes none."""
+
+    stay: Id
+    room: Id
+    entered_at: Millis | None  # first unlock; None = nobody came
+    ended_at: Millis
+    used_s: int  # from first unlock to the end of use
+    power_on_s: int  # table power
+    overtime_s: int  # after the paid end and grace, while evidence showed the room taken
+    grace_used_s: int
+    evidence: dict[str, Any]  # {"presence": [...], "power": [...], "door": [...]}
+    energy_wh: int | None = None
+
+
+class DeviceBody(Message):
+    """Body of EventKind.DEVICE."""
+
+    board: Id
+    state: Literal["online", "offline", "refused"]
+    detail: str = ""
+
+
+class PowerBody(Message):
+    """Body of EventKind.POWER: a switched binding after the board confirmed it (or did not)."""
+
+    binding: Id
+    on: bool
+    outcome: Literal["done", "failed", "unknown"]
+    why: str  # "stay:<id>", "override:<command id>", "no_stay", "restart"
+
+
+# ---------------------------------------------------------------------- reported, presence, telemetry
+
+
+class Quality(StrEnum):
+    """Whether a value may be believed; kept apart from the value, which stays the last good one."""
+
+    OK = "ok"
+    STALE = "stale"
+    FAULT = "fault"
+    NEVER = "never"  # not read since start
+
+
+class Value(Message):
+    """A value as last read from a board."""
+
+    value: bool | int | float | str | None
+    quality: Quality
+    at: Millis | None  # wire time of the last good read
+
+
+class BoardReport(Message):
+    """State of one board."""
+
+    id: Id
+    state: Literal["online", "offline", "refused", "starting"]
+    detail: str = ""
+
+
+class StayReport(Message):
+    """Where the store has a stay."""
+
+    id: Id
+    room: Id
+    state: StayState
+
+
+class Override(Message):
+    """A staff override in force."""
+
+    binding: Id
+    on: bool
+    until: Millis  # business time
+    command: Id
+
+
+class OutboxReport(Message):
+    """Events not yet acknowledged by the cloud."""
+
+    depth: int
+    oldest_at: Millis | None
+    full: bool = False
+
+
+class Reported(Versioned):
+    """What is true in the store now; retained. Published on change, and at least every 30 s."""
+
+    boot: Id
+    nonce: Id
+    sent_at: Millis
+    epoch: int  # applied desired; 0 = none yet
+    rev: int
+    journal: Id
+    version: str
+    clock: ClockQuality
+    boards: tuple[BoardReport, ...] = ()
+    values: dict[str, Value] = {}  # by binding id
+    stays: tuple[StayReport, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    outbox: OutboxReport
+
+
+class Presence(Versioned):
+    """Retained, and the will. A ``lost`` whose nonce is not the present one is a late will: ignored."""
+
+    state: Literal["online", "lost"]
+    boot: Id
+    nonce: Id  # new for every connection
+    sent_at: Millis
+
+
+class Telemetry(Versioned):
+    """Sampled values, lossy; billing never depends on it."""
+
+    sent_at: Millis
+    values: dict[str, float]
