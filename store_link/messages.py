@@ -9,11 +9,11 @@ What is signed are the exact bytes of the JSON (see signing.py), never a re-seri
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WIRE_VERSION = 1
+WIRE_VERSION: Final = 1
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Millis = Annotated[int, Field(ge=0, le=4_102_444_800_000)]  # until 2100
@@ -204,6 +204,7 @@ class Reason(StrEnum):
     TOO_EARLY = "too_early"
     OVER = "over"
     OTHER_ROOM = "other_room"
+    USED_UP = "used_up"  # a pass with a limited number of uses
     PULSE_RUNNING = "pulse_running"
     STAY_RUNNING = "stay_running"  # power off under a paid stay without force
     DEVICE_OFFLINE = "device_offline"
