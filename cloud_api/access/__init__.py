@@ -1,0 +1,1 @@
+"""The right to enter: grants, passes, PINs, doors."""

@@ -1,0 +1,1 @@
+"""Room time, owned by one claim at a time."""

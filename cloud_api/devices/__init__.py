@@ -1,0 +1,1 @@
+"""What hangs in a store, its credentials, its reports and the commands to it."""

@@ -1,0 +1,1 @@
+"""What every package stands on and that is no business itself: money, clocks, ids, errors, database."""

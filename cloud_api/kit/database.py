@@ -1,0 +1,126 @@
+"""One door to the database on both engines: ``write()`` and ``read()``.
+
+PostgreSQL takes transactions as they come. SQLite has one writer, so writes of this process queue
+on a lock and begin with BEGIN IMMEDIATE (a deferred BEGIN that turns into a write ignores the busy
+timeout); reads use their own connections. Inside ``write()`` nothing outside the database is
+awaited: no provider, no broker. Services never commit; whoever opened ``write()`` does, by leaving it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+_AFTER_COMMIT = "kaimen.after_commit"
+_DATABASE = "kaimen.database"
+
+
+class Database:
+    """The cloud's database. ``url`` is ``postgresql+asyncpg://…`` or ``sqlite+aiosqlite:///…``."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._writer = asyncio.Lock()
+        self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        if self.is_sqlite:
+            self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
+            self._read_engine = _sqlite(url, "BEGIN", pool_size)
+        else:
+            self._write_engine = create_async_engine(
+                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
+            )
+            self._read_engine = self._write_engine
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that may write; for migrations and checks."""
+        return self._write_engine
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that commits on leaving and rolls back on an exception.
+
+        Functions given to ``after_commit`` run after the commit, in order.
+        """
+        if self.is_sqlite:
+            async with self._writer, self._transaction() as session:
+                yield session
+        else:
+            async with self._transaction() as session:
+                yield session
+        for act in session.info.pop(_AFTER_COMMIT, []):
+            act()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(self._write_engine, expire_on_commit=False) as session:
+            session.info[_DATABASE] = self
+            async with session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading; whatever it changed is thrown away."""
+        async with AsyncSession(self._read_engine, expire_on_commit=False) as session:
+            yield session
+
+    def listen(self, topic: str, listener: Callable[[str], None]) -> None:
+        """Call ``listener(key)`` in this process after commits that announced ``topic``.
+
+        A wake-up, not a message: other processes do not hear it and must look by themselves.
+        """
+        self._listeners.setdefault(topic, []).append(listener)
+
+    def announce(self, topic: str, key: str) -> None:
+        """Wake the listeners of ``topic``."""
+        for listener in self._listeners.get(topic, []):
+            listener(key)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._write_engine.dispose()
+        if self._read_engine is not self._write_engine:
+            await self._read_engine.dispose()
+
+
+def after_commit(session: AsyncSession, act: Callable[[], None]) -> None:
+    """Run ``act`` once the transaction of ``session`` has committed; never if it rolls back."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(act)
+
+
+def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
+    """Wake this process's listeners of ``topic`` once the transaction has committed."""
+    database: Database | None = session.info.get(_DATABASE)
+    if database is not None:
+        after_commit(session, lambda: database.announce(topic, key))
+
+
+def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=5000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

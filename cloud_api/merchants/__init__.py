@@ -1,0 +1,1 @@
+"""Merchants: whose stores they are."""

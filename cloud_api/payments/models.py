@@ -1,0 +1,94 @@
+"""Money on its way: accounts at providers, payment and refund attempts, the inbox of notifications."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
+from cloud_api.kit.ids import new_id
+
+
+class ProviderAccount(SQLModel, table=True):
+    """A merchant's account at a payment provider; ``credentials`` is JSON, encrypted."""
+
+    __tablename__ = "provider_account"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str | None = Field(default=None, foreign_key="store.id")
+    provider: str  # a key of payments.providers.PROVIDERS
+    name: str
+    credentials: str = Field(sa_type=Encrypted("provider_account.credentials"))
+    enabled: bool = True
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class PaymentAttempt(SQLModel, table=True):
+    """One try to collect money. ``number`` is sent to the provider; written before the call.
+
+    States: created → pending → succeeded | closed | failed | unknown (payments/transitions.py).
+    ``pays`` names what it pays for, e.g. ``order:<id>``.
+    """
+
+    __tablename__ = "payment_attempt"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0"),
+        UniqueConstraint("account_ref", "provider_txn"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(index=True)  # the customer
+    account_ref: str = Field(foreign_key="provider_account.id")  # the provider account
+    provider: str
+    channel: str = "page"
+    pays: str = Field(index=True)
+    number: str = Field(unique=True)
+    amount_fen: int
+    state: str = "created"
+    provider_txn: str | None = None
+    redirect_url: str | None = None
+    expires_at: datetime = Field(sa_type=UTCDateTime)  # business time: the last moment to pay
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    applied: str | None = None  # what the money did: "order" | "late_restored" | "late_refunded" …
+    last_error: str | None = None
+    version: int = 0
+
+
+class RefundAttempt(SQLModel, table=True):
+    """One try to give money back: created → submitted → succeeded | failed | abnormal | unknown."""
+
+    __tablename__ = "refund_attempt"
+    __table_args__ = (CheckConstraint("amount_fen > 0"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(index=True)
+    payment_id: str = Field(foreign_key="payment_attempt.id", index=True)
+    number: str = Field(unique=True)
+    amount_fen: int
+    reason: str
+    state: str = "created"
+    provider_refund: str | None = None
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    last_error: str | None = None
+    version: int = 0
+
+
+class Notification(SQLModel, table=True):
+    """The inbox: what a provider told us, once each; handled in the transaction of its effect."""
+
+    __tablename__ = "provider_notification"
+    __table_args__ = (UniqueConstraint("source", "event_id"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    source: str  # provider account id
+    event_id: str
+    kind: str
+    body: dict[str, Any] = Field(sa_type=Json)
+    received_at: datetime = Field(sa_type=UTCDateTime)
+    handled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    result: str | None = None

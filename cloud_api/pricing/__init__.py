@@ -1,0 +1,1 @@
+"""What time costs, explained line by line."""

@@ -1,0 +1,1 @@
+"""The MQTT side: desired documents, commands, what stores report."""

@@ -1,0 +1,1 @@
+"""Stores, rooms and doors as customers see them."""

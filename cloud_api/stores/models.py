@@ -1,0 +1,80 @@
+"""Stores, their rooms and their doors: what a customer sees and walks through."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from cloud_api.kit.columns import Json, UTCDateTime
+from cloud_api.kit.ids import new_id
+
+
+class Store(SQLModel, table=True):
+    """A store and the rules of booking in it. Minutes and seconds are elapsed time."""
+
+    __public__ = True
+    __store_itself__ = True
+    __table_args__ = (
+        CheckConstraint("min_minutes > 0 AND step_minutes > 0 AND max_minutes >= min_minutes"),
+        CheckConstraint("lead_s >= 0 AND grace_s >= 0 AND cleaning_s >= 0 AND hold_s > 0"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    name: str = Field(max_length=80)
+    address: str = Field(max_length=200)
+    phone: str = Field(max_length=20)
+    notice: str = ""
+    tz: str = "Asia/Shanghai"  # IANA
+    opens: str | None = None  # local "HH:MM"; None with closes None = round the clock
+    closes: str | None = None
+    min_minutes: int = 60
+    step_minutes: int = 30
+    max_minutes: int = 720
+    advance_days: int = 7
+    lead_s: int = 900  # the door opens so long before the start
+    grace_s: int = 600  # power stays so long after the end, at no charge
+    cleaning_s: int = 900  # the room is blocked so long after a stay
+    hold_s: int = 600  # an unpaid booking keeps the room so long
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Room(SQLModel, table=True):
+    """A room that is rented by time. ``index`` is its bit in a pass and never changes."""
+
+    __public__ = True
+    __table_args__ = (
+        UniqueConstraint("store_id", "index"),
+        CheckConstraint("capacity > 0 AND area_m2 > 0"),
+        CheckConstraint('"index" BETWEEN 0 AND 63'),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    index: int
+    name: str = Field(max_length=40)
+    capacity: int = 4
+    area_m2: int = 20
+    style: str = ""  # 中式, 茶室, 现代简约 …
+    art: str = "room-moon-bamboo"  # drawing for a room without photos
+    facilities: list[Any] = Field(default_factory=list, sa_type=Json)  # ["雀友 T8", "新风", …]
+    sort: int = 0
+    mode: str = "normal"  # normal | maintenance
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Door(SQLModel, table=True):
+    """A door with a sticker ``/d/{token}``; ``rooms`` are the rooms whose guests may open it."""
+
+    __public__ = True
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    name: str = Field(max_length=40)
+    kind: str = "room"  # room | entrance
+    token: str = Field(unique=True)
+    rooms: list[Any] = Field(sa_type=Json)  # room ids
+    lock_binding_id: str | None = None  # devices.Binding with capability lock.pulse
+    contact_binding_id: str | None = None
+    pulse_ms: int = 1000
+    created_at: datetime = Field(sa_type=UTCDateTime)

@@ -1,0 +1,1 @@
+"""Pages, clients of the same services as the API."""
