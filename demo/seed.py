@@ -1,0 +1,232 @@
+"""The store of the demonstration: 雀友会·静安店, three rooms, their tariffs, doors and boards.
+
+Runs against a migrated database and changes nothing in one that holds the store already.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.auth.models import Account
+from cloud_api.devices.models import Binding, Board
+from cloud_api.kit.crypto import vault
+from cloud_api.kit.ids import new_token
+from cloud_api.merchants.models import Merchant
+from cloud_api.payments.models import ProviderAccount
+from cloud_api.pricing.models import Tariff
+from cloud_api.staff.models import StaffMember
+from cloud_api.stores.models import Door, Room, Store
+
+STORE = "雀友会·静安店"
+OWNER_PHONE = "+8613800000001"
+PORT = "rs485-1"
+RELAYS = "waveshare.modbus-rtu-relay-8ch"
+INPUTS = "waveshare.modbus-rtu-io-8ch"
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPlan:
+    """A room of the demonstration; ``unit`` is its relay board's Modbus address."""
+
+    name: str
+    unit: int
+    capacity: int
+    area_m2: int
+    style: str
+    art: str
+    facilities: tuple[str, ...]
+    hourly_fen: int
+
+
+ROOMS = (
+    RoomPlan("竹间", 1, 4, 25, "中式", "room-moon-bamboo", ("雀友 T8", "新风", "茶台"), 3800),
+    RoomPlan("梅间", 2, 4, 22, "中式", "room-plum-branch", ("雀友 T8", "空调"), 3600),
+    RoomPlan("听雨", 3, 6, 32, "茶室", "room-tea-lattice", ("智能茶台", "投影", "新风"), 5800),
+)
+ROLES = (("lock", "门锁", 1), ("table", "麻将机", 2), ("light", "灯", 3), ("ac", "空调", 4))
+ENTRANCE_CHANNEL = 5  # of the first room's board
+INPUT_UNIT = 4
+
+
+async def seed(session: AsyncSession, now: datetime, cashier: dict[str, str]) -> str:
+    """Make the store if it is not there; returns its id. ``cashier`` are the account's credentials."""
+    found = (await session.exec(select(Store).where(col(Store.name) == STORE))).first()
+    if found is not None:
+        await _point_at(session, found, cashier)
+        return found.id
+    merchant = Merchant(name="雀友会", created_at=now)
+    session.add(merchant)
+    await session.flush()
+    store = Store(
+        merchant_id=merchant.id,
+        name=STORE,
+        address="静安区南京西路 1618 号 3 楼",
+        phone="021-6258 0000",
+        notice="室内禁烟，22 点后请轻声。离开前请带好随身物品。",
+        created_at=now,
+    )
+    session.add(store)
+    account = Account(
+        phone=OWNER_PHONE,
+        phone_index=vault().index(OWNER_PHONE),
+        phone_tail=OWNER_PHONE[-4:],
+        created_at=now,
+    )
+    session.add(account)
+    await session.flush()
+    session.add(
+        StaffMember(
+            merchant_id=merchant.id,
+            account_id=account.id,
+            name="陈店长",
+            role="owner",
+            created_at=now,
+        )
+    )
+    session.add(
+        ProviderAccount(
+            merchant_id=merchant.id,
+            provider="cashier",
+            name="收银台",
+            credentials=json.dumps(cashier),
+            created_at=now,
+        )
+    )
+    await _rooms(session, store, now)
+    return store.id
+
+
+async def _point_at(session: AsyncSession, store: Store, cashier: dict[str, str]) -> None:
+    """The cashier may stand at another port in this run: its account learns the new address."""
+    account = (
+        await session.exec(
+            select(ProviderAccount).where(col(ProviderAccount.merchant_id) == store.merchant_id)
+        )
+    ).one()
+    account.credentials = json.dumps(cashier)
+    session.add(account)
+
+
+async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
+    own = {"merchant_id": store.merchant_id, "store_id": store.id, "created_at": now}
+    inputs = Board(
+        name="输入板", profile=INPUTS, port=PORT, params={"unit_id": INPUT_UNIT}, **own
+    )
+    session.add(inputs)
+    await session.flush()
+    made: list[tuple[Room, Board]] = []
+    for index, plan in enumerate(ROOMS):
+        room = Room(
+            index=index,
+            name=plan.name,
+            capacity=plan.capacity,
+            area_m2=plan.area_m2,
+            style=plan.style,
+            art=plan.art,
+            facilities=list(plan.facilities),
+            sort=index,
+            **own,
+        )
+        board = Board(
+            name=f"{plan.name}继电器板",
+            profile=RELAYS,
+            port=PORT,
+            params={"unit_id": plan.unit},
+            **own,
+        )
+        session.add_all([room, board])
+        await session.flush()
+        made.append((room, board))
+        bindings = {
+            role: Binding(
+                board_id=board.id,
+                name=name,
+                capability="lock.pulse" if role == "lock" else "switch.set",
+                channel=channel,
+                role=role,
+                rooms=[room.id],
+                **own,
+            )
+            for role, name, channel in ROLES
+        }
+        presence = Binding(
+            board_id=inputs.id,
+            name="人体感应",
+            capability="presence",
+            channel=index + 1,
+            role="presence",
+            rooms=[room.id],
+            **own,
+        )
+        session.add_all([*bindings.values(), presence])
+        await session.flush()
+        session.add(
+            Door(
+                name=f"{plan.name}门",
+                kind="room",
+                token=new_token(128),
+                rooms=[room.id],
+                lock_binding_id=bindings["lock"].id,
+                **own,
+            )
+        )
+        session.add_all(_tariffs(own, room, plan.hourly_fen))
+    await _entrance(session, own, made)
+
+
+async def _entrance(
+    session: AsyncSession, own: dict[str, object], made: list[tuple[Room, Board]]
+) -> None:
+    rooms = [room.id for room, _ in made]
+    lock = Binding(
+        board_id=made[0][1].id,
+        name="大门锁",
+        capability="lock.pulse",
+        channel=ENTRANCE_CHANNEL,
+        role="lock",
+        rooms=rooms,
+        **own,
+    )
+    session.add(lock)
+    await session.flush()
+    session.add(
+        Door(
+            name="大门",
+            kind="entrance",
+            token=new_token(128),
+            rooms=rooms,
+            lock_binding_id=lock.id,
+            **own,
+        )
+    )
+
+
+def _tariffs(own: dict[str, object], room: Room, hourly_fen: int) -> list[Tariff]:
+    weekend = 0b1100000
+    return [
+        Tariff(room_id=room.id, name="平日", hourly_fen=hourly_fen, priority=0, **own),
+        Tariff(
+            room_id=room.id,
+            name="晚间",
+            from_minute=18 * 60,
+            until_minute=24 * 60,
+            hourly_fen=hourly_fen + 1000,
+            priority=10,
+            **own,
+        ),
+        Tariff(
+            room_id=room.id,
+            name="周末晚间",
+            weekdays=weekend,
+            from_minute=18 * 60,
+            until_minute=24 * 60,
+            hourly_fen=hourly_fen + 2000,
+            priority=20,
+            **own,
+        ),
+    ]
