@@ -1,0 +1,1 @@
+"""The wire contract of cloud and store: topics, messages, signatures, passes, connections."""

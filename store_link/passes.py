@@ -1,7 +1,7 @@
-"""The pass: a right to enter that a store checks alone, and the PIN for phones that are dead.
+r"""The pass: a right to enter that a store checks alone, and the PIN for phones that are dead.
 
 ``K1:`` + Base45 (RFC 9285) of a 53-byte body and its 64-byte Ed25519 signature over
-``b"kaimen/1/pass\\n" + body``: always 179 characters, all of QR's alphanumeric mode. Numbers are big
+``b"kaimen/1/pass\n" + body``: always 179 characters, all of QR's alphanumeric mode. Numbers are big
 endian:
 
 ======  =====  ==========  =====================================================================
@@ -243,7 +243,7 @@ def ulid_text(data: bytes) -> str:
 
 
 def pin_hmac(mac_key: bytes, grant: str, pin: str) -> str:
-    """What ``desired`` carries of a PIN: HMAC-SHA256 over ``kaimen/1/pin/{grant}\\n{pin}``, in hex.
+    r"""What ``desired`` carries of a PIN: HMAC-SHA256 over ``kaimen/1/pin/{grant}\n{pin}``, in hex.
 
     ``mac_key`` is the secret of the store's MAC key. Raises ValueError unless ``pin`` is six ASCII
     digits.

@@ -1,11 +1,11 @@
-"""The envelope: who said it, to which store, for what purpose, over the exact bytes that were sent.
+r"""The envelope: who said it, to which store, for what purpose, over the exact bytes that were sent.
 
 On the wire an envelope is a header line, one newline, and the payload::
 
-    {"alg":"ed25519","kid":"d1","sig":"<86 base64url>"}\\n<payload>      cloud to store
-    {"alg":"hs256","kid":"m1","mac":"<43 base64url>"}\\n<payload>        store to cloud
+    {"alg":"ed25519","kid":"d1","sig":"<86 base64url>"}\n<payload>      cloud to store
+    {"alg":"hs256","kid":"m1","mac":"<43 base64url>"}\n<payload>        store to cloud
 
-What is signed is ``b"kaimen/1/" + purpose + b"/" + store + b"\\n" + payload``: a message can be
+What is signed is ``b"kaimen/1/" + purpose + b"/" + store + b"\n" + payload``: a message can be
 neither moved to another store nor used for another purpose. The header has exactly one spelling per
 signature (no spaces, no padding, no stray bits), so that a changed byte is never accepted.
 """
