@@ -1,0 +1,1 @@
+"""The database's schema over time: Alembic, for both engines, shipped inside the package."""

@@ -1,0 +1,1 @@
+"""Tests of the cloud; one folder per package."""
