@@ -1,0 +1,1 @@
+"""Real parts for tests: PostgreSQL, an MQTT broker, a browser, free ports."""
