@@ -1,0 +1,110 @@
+"""The store's rules of booking: how long, how far ahead, on which grid, within which hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cloud_api.kit.errors import KaimenError
+from cloud_api.stores.models import Room, Store
+from cloud_api.stores.service import opening_intervals
+
+_MINUTE = timedelta(minutes=1)
+
+
+def check(store: Store, room: Room, starts_at: datetime, ends_at: datetime, now: datetime) -> None:
+    """Raise KaimenError with a ``booking.*`` or ``room.*`` code if this time cannot be booked.
+
+    Whether it is free is not asked here: only the insert of the claim can answer that.
+    """
+    minutes = (ends_at - starts_at) / _MINUTE
+    if room.mode == "maintenance":
+        raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
+    if minutes <= 0:
+        raise _refuse("booking.order", "结束时间要晚于开始时间", "ends_at")
+    if minutes < store.min_minutes:
+        raise _refuse(
+            "booking.too_short", f"最少订 {_words(store.min_minutes)}", "ends_at", store.min_minutes
+        )
+    if minutes > store.max_minutes:
+        raise _refuse(
+            "booking.too_long", f"最多订 {_words(store.max_minutes)}", "ends_at", store.max_minutes
+        )
+    _check_grid(store, starts_at, minutes, now)
+    if starts_at < _floor(now):
+        raise _refuse("booking.past", "开始时间已经过了，请选之后的时间", "starts_at")
+    zone = ZoneInfo(store.tz)
+    last_day = now.astimezone(zone).date() + timedelta(days=store.advance_days)
+    if starts_at.astimezone(zone).date() > last_day:
+        raise _refuse(
+            "booking.too_far", f"最多提前 {store.advance_days} 天预订", "starts_at"
+        )
+    if not is_open(store, starts_at, ends_at):
+        raise _refuse(
+            "booking.closed", f"这段时间门店不营业，营业时间 {hours_text(store)}", "starts_at"
+        )
+
+
+def is_open(store: Store, starts_at: datetime, ends_at: datetime) -> bool:
+    """Whether the store is open without a break from ``starts_at`` to ``ends_at``."""
+    here = starts_at
+    for opens, closes in open_spans(store, starts_at, ends_at):
+        if opens > here:
+            return False
+        here = max(here, closes)
+        if here >= ends_at:
+            return True
+    return False
+
+
+def open_spans(
+    store: Store, starts_at: datetime, ends_at: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The opening intervals (UTC) that touch ``starts_at``..``ends_at``, in order."""
+    zone = ZoneInfo(store.tz)
+    day = starts_at.astimezone(zone).date() - timedelta(days=1)  # a night may run on from yesterday
+    last = ends_at.astimezone(zone).date()
+    spans = []
+    while day <= last:
+        for opens, closes in opening_intervals(store, day):
+            if closes > starts_at and opens < ends_at:
+                spans.append((opens.astimezone(UTC), closes.astimezone(UTC)))
+        day += timedelta(days=1)
+    return sorted(spans)
+
+
+def hours_text(store: Store) -> str:
+    """The opening hours for people."""
+    if store.opens is None or store.closes is None:
+        return "24 小时"
+    return f"{store.opens}–{store.closes}"
+
+
+def _check_grid(store: Store, starts_at: datetime, minutes: float, now: datetime) -> None:
+    step = store.step_minutes
+    if minutes % step:
+        raise _refuse("booking.step", f"时长要是 {_words(step)} 的整数倍", "ends_at", step)
+    local = starts_at.astimezone(ZoneInfo(store.tz))
+    if local.second or local.microsecond:
+        raise _refuse("booking.step", "开始时间要是整分钟", "starts_at", step)
+    walks_in = starts_at <= now + timedelta(minutes=step)
+    if (local.hour * 60 + local.minute) % step and not walks_in:
+        raise _refuse(
+            "booking.step", f"开始时间要在每 {_words(step)} 的整点上，或从现在开始", "starts_at", step
+        )
+
+
+def _floor(now: datetime) -> datetime:
+    return now.replace(second=0, microsecond=0)
+
+
+def _words(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    if not rest:
+        return f"{hours} 小时"
+    return f"{hours} 小时 {rest} 分钟" if hours else f"{rest} 分钟"
+
+
+def _refuse(code: str, message: str, field: str, limit_minutes: int | None = None) -> KaimenError:
+    extra = {} if limit_minutes is None else {"limit_minutes": limit_minutes}
+    return KaimenError(code, message, status=422, field=field, extra=extra)
