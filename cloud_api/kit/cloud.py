@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -22,3 +23,4 @@ class Cloud:
     http: httpx.AsyncClient
     waiters: Waiters
     holder: str = field(default="")  # this process's name in leases
+    parts: dict[str, Any] = field(default_factory=dict)  # what packages keep per process, by name

@@ -1,4 +1,4 @@
-"""What the cloud keeps of its talk with stores: desired documents, event cursors, events, shard leases."""
+"""What the cloud keeps of its talk with stores: desired documents, cursors, events, failures, leases."""
 
 from datetime import datetime
 from typing import Any
@@ -50,6 +50,36 @@ class StoreEvent(SQLModel, table=True):
     body: dict[str, Any] = Field(sa_type=Json)
     historical: bool = False
     received_at: datetime = Field(sa_type=UTCDateTime)  # wire time
+
+
+class EventFailure(SQLModel, table=True):
+    """An event whose effect failed: tried again until ``dead_at``, then left for a person to see.
+
+    The event itself is never lost: until it is dead it holds its journal up, afterwards it stands in
+    ``store_event`` like any other, without its effect. ``settled_at``: the effect came about in the end.
+    """
+
+    __tablename__ = "event_failure"
+    event_id: str = Field(primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    journal: str
+    seq: int
+    kind: str
+    attempts: int = 0
+    last_error: str = ""
+    first_at: datetime = Field(sa_type=UTCDateTime)  # all instants are wire time
+    not_before: datetime = Field(sa_type=UTCDateTime)  # the next try
+    dead_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
+    settled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class IngestWorker(SQLModel, table=True):
+    """An ingest worker that lives, also while it holds no shard: so that others leave it its share."""
+
+    __tablename__ = "ingest_worker"
+    holder: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UTCDateTime)
 
 
 class ShardLease(SQLModel, table=True):

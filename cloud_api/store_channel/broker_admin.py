@@ -1,0 +1,205 @@
+"""Telling the broker which stores exist: a port, and its adapter for the NATS server.
+
+Mosquitto needs nothing told but a revocation list (one pattern ACL serves all stores); NATS knows
+each store as a user of its own, in an include file that it reads again on SIGHUP. A reload leaves
+the connections of users that did not change alone and ends those of users that are gone. The
+database is the truth: ``sync`` is run at every start of a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from cloud_api.kit.files import locked, write_whole
+from cloud_api.store_channel.authority import CLOUD_USER, BrokerFiles
+from store_link import topics
+
+log = structlog.get_logger(__name__)
+
+MAX_PAYLOAD = (1 << 20) + (1 << 16)  # a desired document with its header, and room
+
+_USER = re.compile(r"[a-z0-9.-]{1,200}")
+_LINE = re.compile(r"^ *# store (?P<user>\S+) (?P<store>\S+)$", re.MULTILINE)
+
+
+class BrokerAdmin(Protocol):
+    """What the cloud asks of a broker's user administration. ``user`` is StoreCredential.mqtt_user."""
+
+    async def ensure_store(self, user: str, store_id: str) -> None:
+        """Let ``user`` publish below ``up/`` of its store and hear ``down/`` of it, nothing else."""
+        ...
+
+    async def revoke(self, user: str) -> None:
+        """Refuse ``user`` from now on and end its connection."""
+        ...
+
+    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+        """Make the broker's list exactly that of ``(user, store_id)``."""
+        ...
+
+
+class NoBrokerAdmin:
+    """For brokers that learn of stores by themselves (one pattern ACL, a revocation list)."""
+
+    async def ensure_store(self, user: str, store_id: str) -> None:
+        """Nothing to do."""
+
+    async def revoke(self, user: str) -> None:
+        """Nothing to do here: publish the revocation list to the broker (docs/broker.md)."""
+
+    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+        """Nothing to do."""
+
+
+class NatsBrokerAdmin:
+    """Writes the users' include file of a NATS server and makes it read it again."""
+
+    def __init__(self, users_file: Path, pid_file: Path | None) -> None:
+        self._users_file = users_file
+        self._pid_file = pid_file
+
+    async def ensure_store(self, user: str, store_id: str) -> None:
+        """See BrokerAdmin."""
+        await asyncio.to_thread(self._change, add={user: store_id})
+
+    async def revoke(self, user: str) -> None:
+        """See BrokerAdmin."""
+        await asyncio.to_thread(self._change, remove=user)
+
+    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+        """See BrokerAdmin."""
+        await asyncio.to_thread(self._change, whole=dict(stores))
+
+    def _change(
+        self,
+        *,
+        add: dict[str, str] | None = None,
+        remove: str | None = None,
+        whole: dict[str, str] | None = None,
+    ) -> None:
+        with locked(self._users_file.parent):
+            before = self._users_file.read_text() if self._users_file.exists() else ""
+            known = dict(_LINE.findall(before)) if whole is None else dict(whole)
+            known.update(add or {})
+            known.pop(remove or "", None)
+            text = nats_users(known.items())
+            if text == before:
+                return
+            write_whole(self._users_file, text.encode())
+            self._reload()
+
+    def _reload(self) -> None:
+        """SIGHUP to the server; a server that does not run will read the file when it starts."""
+        if self._pid_file is None:
+            return
+        try:
+            pid = int(self._pid_file.read_text().strip())
+            if not _is_nats(pid):  # a stale file: the number may be anybody's by now
+                log.warning("broker_reload_skipped", why="no server runs under the pid of its file")
+                return
+            os.kill(pid, signal.SIGHUP)
+        except (OSError, ValueError) as error:
+            log.warning("broker_reload_skipped", why=f"{type(error).__name__}: {error}")
+
+
+def nats_users(stores: Iterable[tuple[str, str]]) -> str:
+    """The include file: the cloud, and one user for each ``(user, store_id)``.
+
+    Users are found by the DNS name in the certificate's SAN. ``allowed_connection_types`` matters:
+    without it such a user, which has no password, could log in on the server's own port.
+    Raises ValueError for names that cannot stand in a certificate or a topic.
+    """
+    rows = [
+        _user(
+            CLOUD_USER,
+            publish=("km.1.*.*.down.>",),
+            subscribe=("km.1.*.*.up", "km.1.*.*.up.>"),  # MQTT's up/# means both
+        )
+    ]
+    for user, store_id in sorted(stores):
+        if _USER.fullmatch(user) is None:
+            raise ValueError(f"{user!r} is no name of a broker user")
+        root = topics.root(store_id).replace("/", ".")
+        rows.append(f"  # store {user} {store_id}")
+        rows.append(
+            _user(user, publish=(f"{root}.up.>",), subscribe=(f"{root}.down", f"{root}.down.>"))
+        )
+    return "authorization {\n users = [\n" + "\n".join(rows) + "\n ]\n}\n"
+
+
+def _user(name: str, *, publish: tuple[str, ...], subscribe: tuple[str, ...]) -> str:
+    # $MQTT.sub.> carries QoS 1 deliveries inside the server; MQTT clients cannot name it (tested).
+    allowed = json.dumps([*subscribe, "$MQTT.sub.>"])
+    return (
+        f'  {{ user: "{name}", allowed_connection_types: ["MQTT"], permissions: {{ '
+        f"publish: {{ allow: {json.dumps(list(publish))} }}, "
+        f"subscribe: {{ allow: {allowed} }} }} }}"
+    )
+
+
+def nats_config(
+    folder: Path,
+    *,
+    files: BrokerFiles,
+    mqtt_port: int,
+    mqtt_host: str = "127.0.0.1",
+    client_port: int = -1,
+    server_name: str = "kaimen-broker",
+) -> str:
+    """A configuration for one NATS server that serves MQTT with client certificates, as text.
+
+    Write it to ``folder/nats.conf`` and start ``nats-server -c`` with it; ``folder/users.conf`` must
+    exist (``NatsBrokerAdmin.sync`` writes it) and ``folder/nats.pid`` is where its pid will stand.
+    NATS's own port listens on 127.0.0.1 alone and admits nobody (-1: a random one). Nothing that a
+    store or the cloud needs is lost with the broker's files, so they are synced every 30 s only.
+    """
+    quoted = {
+        "name": json.dumps(server_name),
+        "pid": json.dumps(str(folder / "nats.pid")),
+        "store": json.dumps(str(folder / "jetstream")),
+        "cert": json.dumps(str(files.cert)),
+        "key": json.dumps(str(files.key)),
+        "ca": json.dumps(str(files.ca)),
+        "host": json.dumps(mqtt_host),
+    }
+    return f"""\
+server_name: {quoted["name"]}
+listen: "127.0.0.1:{client_port}"
+pid_file: {quoted["pid"]}
+max_payload: {MAX_PAYLOAD}
+jetstream {{
+  store_dir: {quoted["store"]}
+  max_memory_store: 64MB
+  max_file_store: 1GB
+  sync_interval: "30s"
+}}
+mqtt {{
+  host: {quoted["host"]}
+  port: {mqtt_port}
+  tls {{
+    cert_file: {quoted["cert"]}
+    key_file: {quoted["key"]}
+    ca_file: {quoted["ca"]}
+    verify_and_map: true
+    timeout: 5
+  }}
+}}
+include "users.conf"
+"""
+
+
+def _is_nats(pid: int) -> bool:
+    """Whether ``pid`` is a NATS server; True where the system cannot tell (no /proc)."""
+    try:
+        return b"nats" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
