@@ -1,0 +1,1 @@
+"""Steps that bring a journal file of any version to the present one."""

@@ -1,0 +1,368 @@
+"""The life of a stay as a pure machine: scheduled → open → in_use → grace → overtime → ended.
+
+``advance`` takes a stay, what the cloud now says about it, the time, and what the room's devices
+show; it returns the stay as it is now and the transitions on the way. No I/O, no clock.
+
+The end of paid time (``due``) lies on the store's line from the first unlock on, so that no step of
+the clock cuts a stay or stretches it. An extension moves ``due`` by the difference of the two ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.timekeeper import Jump, Now
+from store_link.messages import ClockQuality, Stay, StayBody, StayState, UsageBody
+
+VACANT_AFTER_S = (
+    60.0  # a presence sensor flickers: the room is vacated after so long without a sign
+)
+EVIDENCE_KEPT = 60  # changes per kind kept for the report
+RUNNING = frozenset({StayState.IN_USE, StayState.GRACE, StayState.OVERTIME})
+
+
+@dataclass(frozen=True, slots=True)
+class StayRecord:
+    """One stay. ``*_s`` seconds; ``since``, ``due``, ``entered`` … are seconds on the line.
+
+    ``due`` is the paid end, ``stopped`` an earlier one (finished, revoked), ``held``: power went on
+    without a gap from the stay before, so somebody may sit there who never unlocked for this one.
+    """
+
+    id: str
+    room: str
+    grant: str
+    starts: int
+    ends: int
+    opens: int
+    grace_s: int
+    cap_s: int
+    state: StayState = StayState.SCHEDULED
+    finished: bool = False
+    since: float = 0.0
+    due: float | None = None
+    stopped: float | None = None
+    anchor: ClockQuality | None = None
+    held: bool = False
+    entered: float | None = None
+    entered_at: int | None = None
+    taken_last: float | None = None
+    over_since: float | None = None
+    power_s: float = 0.0
+    power_since: float | None = None
+    unsure_from: float | None = None
+    off_due: float | None = None
+    off_seen: bool = False
+    evidence: dict[str, Any] = field(default_factory=dict)
+    ended_at: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Somebody may be in the room: in use, in grace or overtime."""
+        return self.state in RUNNING
+
+    @property
+    def use_end(self) -> float | None:
+        """Line at which use ends: the paid end, or before it when the guest or staff ended it."""
+        if self.due is None or self.stopped is None:
+            return self.due
+        return min(self.due, self.stopped)
+
+    @property
+    def grace_end(self) -> float | None:
+        """Line at which power goes off."""
+        return None if self.use_end is None else self.use_end + self.grace_s
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the room's devices show now; None where nothing tells (no device, or not believable)."""
+
+    taken: bool | None = None
+    power_on: bool | None = None  # the table's
+    values: dict[str, bool | float | None] = field(default_factory=dict)  # by kind, for the report
+
+
+NOTHING = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A stay after ``advance``: its transitions in order, and its usage if it ended now."""
+
+    stay: StayRecord
+    transitions: tuple[StayBody, ...] = ()
+    usage: UsageBody | None = None
+
+
+def new(paid: Stay, cap_s: int, now: Now) -> StayRecord:
+    """A stay that the store hears of for the first time."""
+    return StayRecord(
+        id=paid.id,
+        room=paid.room,
+        grant=paid.grant,
+        starts=paid.starts,
+        ends=paid.ends,
+        opens=paid.opens,
+        grace_s=paid.grace_s,
+        cap_s=cap_s,
+        finished=paid.finished,
+        since=now.line,
+    )
+
+
+def follows(stay: StayRecord, other: StayRecord) -> bool:
+    """Whether ``other`` comes so soon after ``stay`` that power is not cut between the two."""
+    return (
+        other.id != stay.id
+        and other.room == stay.room
+        and not other.finished
+        and stay.starts < other.starts <= stay.ends + stay.grace_s * 1000
+        and other.ends > stay.ends
+        and (other.state is not StayState.ENDED)
+    )
+
+
+def unlocked(stay: StayRecord, now: Now) -> Advance:
+    """The door opened for this stay: the first time it begins to be used."""
+    if stay.state is not StayState.OPEN:
+        return Advance(stay)
+    entered = replace(
+        stay,
+        entered=now.line,
+        entered_at=now.ms,
+        due=now.line + (stay.ends - now.ms) / 1000,
+        anchor=now.quality,
+    )
+    return _to(entered, StayState.IN_USE, "unlock", now)
+
+
+def advance(
+    stay: StayRecord,
+    paid: Stay | None,
+    now: Now,
+    seen: Evidence = NOTHING,
+    successor: StayRecord | None = None,
+    *,
+    revoked: bool = False,
+) -> Advance:
+    """Bring ``stay`` to ``now``.
+
+    ``paid`` is the cloud's present word (None: no longer listed), ``seen`` what the room shows,
+    ``successor`` the next stay of the room if it follows directly, ``revoked`` whether its grant is.
+    """
+    extended = paid is not None and paid.ends > stay.ends and not paid.finished
+    stay = _hear(stay, paid, now)
+    stay = _anchor(stay, now)
+    stay = _measure(stay, now, seen)
+    steps: list[StayBody] = []
+    usage: UsageBody | None = None
+    while True:
+        step = _next(stay, paid, now, seen, successor, extended=extended, revoked=revoked)
+        if step is None:
+            return Advance(stay, tuple(steps), usage)
+        moved = _to(stay, step[0], step[1], now)
+        stay, usage = moved.stay, moved.usage or usage
+        steps.extend(moved.transitions)
+        extended = False
+
+
+def moved(stay: StayRecord, jumps: Iterable[Jump]) -> StayRecord:
+    """The stay after the line jumped: instants noted since the gap keep their distance to now."""
+    for jump in jumps:
+        marks = {
+            name: value + jump.by_s
+            for name in ("since", "entered", "taken_last", "over_since", "power_since")
+            if (value := getattr(stay, name)) is not None and value >= jump.after
+        }
+        if "entered" in marks and stay.due is not None:
+            marks["due"] = stay.due + jump.by_s
+        stay = replace(stay, **marks)
+    return stay
+
+
+def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
+    if paid is None:
+        return stay
+    due = stay.due
+    if due is not None:
+        due += (paid.ends - stay.ends) / 1000
+    elif stay.state is StayState.ENDED and paid.ends > stay.ends:
+        due = now.line + (paid.ends - now.ms) / 1000
+    return replace(
+        stay,
+        room=paid.room,
+        grant=paid.grant,
+        starts=paid.starts,
+        ends=paid.ends,
+        opens=paid.opens,
+        grace_s=paid.grace_s,
+        finished=stay.finished or paid.finished,
+        due=due,
+    )
+
+
+def _anchor(stay: StayRecord, now: Now) -> StayRecord:
+    """Once the true time is known, a deadline set by a doubtful clock is set again by it; no stay
+    gets longer than its own window by that.
+    """
+    if not stay.running or stay.due is None:
+        return stay
+    if now.unsure_from is not None and stay.unsure_from is None:
+        stay = replace(stay, unsure_from=max(now.unsure_from, stay.entered or 0.0))
+    elif now.unsure_from is None and now.quality is not ClockQuality.UNTRUSTED:
+        stay = replace(stay, unsure_from=None)
+    if now.quality is ClockQuality.SYNCED and stay.anchor is not ClockQuality.SYNCED:
+        due = now.line + (stay.ends - now.ms) / 1000
+        if stay.entered is not None:
+            due = min(due, stay.entered + (stay.ends - stay.opens) / 1000)
+        if stay.state is StayState.IN_USE:
+            stay = replace(stay, due=due)
+        stay = replace(stay, anchor=ClockQuality.SYNCED)
+    return stay
+
+
+def _measure(stay: StayRecord, now: Now, seen: Evidence) -> StayRecord:
+    if stay.running:
+        if seen.power_on and stay.power_since is None:
+            stay = replace(stay, power_since=now.line)
+        elif seen.power_on is False and stay.power_since is not None:
+            stay = replace(
+                stay, power_s=stay.power_s + now.line - stay.power_since, power_since=None
+            )
+        if seen.taken:
+            stay = replace(stay, taken_last=now.line)
+        stay = _note(stay, now, seen)
+    return stay
+
+
+def _note(stay: StayRecord, now: Now, seen: Evidence) -> StayRecord:
+    evidence = None
+    for kind, value in seen.values.items():
+        noted = stay.evidence.get(kind, [])
+        if value is None or (noted and noted[-1][1] == value) or len(noted) >= EVIDENCE_KEPT:
+            continue
+        evidence = evidence or dict(stay.evidence)
+        evidence[kind] = [*noted, [now.ms, value]]
+    return stay if evidence is None else replace(stay, evidence=evidence)
+
+
+def _next(
+    stay: StayRecord,
+    paid: Stay | None,
+    now: Now,
+    seen: Evidence,
+    successor: StayRecord | None,
+    *,
+    extended: bool,
+    revoked: bool,
+) -> tuple[StayState, str] | None:
+    """The one step that is due, if any."""
+    gone = revoked or paid is None
+    match stay.state:
+        case StayState.SCHEDULED | StayState.OPEN:
+            return _before_entry(stay, now, gone=gone, revoked=revoked)
+        case StayState.IN_USE:
+            assert stay.due is not None
+            if stay.finished or revoked:
+                return StayState.GRACE, "finished" if stay.finished else "revoked"
+            return (StayState.GRACE, "end") if now.line >= stay.due else None
+        case StayState.GRACE | StayState.OVERTIME:
+            assert stay.due is not None
+            if extended and now.line < stay.due and not (revoked or stay.finished):
+                return StayState.IN_USE, "extended"
+            if successor is not None and now.ms >= successor.starts:
+                return StayState.ENDED, "next_stay"
+            if stay.state is StayState.GRACE:
+                return _after_grace(stay, now)
+            return _in_overtime(stay, now, seen)
+        case StayState.ENDED:
+            if extended and stay.due is not None and now.line < stay.due and not revoked:
+                return StayState.IN_USE, "extended"
+    return None
+
+
+def _before_entry(
+    stay: StayRecord, now: Now, *, gone: bool, revoked: bool
+) -> tuple[StayState, str] | None:
+    if stay.finished:
+        return StayState.ENDED, "finished"
+    if gone:
+        return StayState.ENDED, "revoked" if revoked else "cancelled"
+    if now.ms >= stay.ends:
+        return (StayState.GRACE if stay.held else StayState.ENDED), "end"
+    if stay.state is StayState.SCHEDULED and now.ms >= stay.opens:
+        return StayState.OPEN, "window"
+    return None
+
+
+def _after_grace(stay: StayRecord, now: Now) -> tuple[StayState, str] | None:
+    assert stay.grace_end is not None
+    if now.line < stay.grace_end:
+        return None
+    if now.line >= stay.grace_end + stay.cap_s:
+        return StayState.ENDED, "grace_over"  # found too late: nobody watched, nothing to charge
+    lately = stay.taken_last is not None and now.line - stay.taken_last < VACANT_AFTER_S
+    return (StayState.OVERTIME if lately else StayState.ENDED), "grace_over"
+
+
+def _in_overtime(stay: StayRecord, now: Now, seen: Evidence) -> tuple[StayState, str] | None:
+    assert stay.grace_end is not None
+    if now.line >= stay.grace_end + stay.cap_s:
+        return StayState.ENDED, "cap"
+    last = stay.taken_last if stay.taken_last is not None else stay.since
+    if not seen.taken and now.line - last >= VACANT_AFTER_S:
+        return StayState.ENDED, "vacated" if seen.taken is False else "no_evidence"
+    return None
+
+
+def _to(stay: StayRecord, state: StayState, why: str, now: Now) -> Advance:
+    step = StayBody(stay=stay.id, room=stay.room, was=stay.state, now=state, why=why)
+    after = replace(stay, state=state, since=now.line)
+    usage = None
+    if state is StayState.GRACE:
+        if stay.due is None:
+            after = replace(after, due=now.line - (now.ms - stay.ends) / 1000, anchor=now.quality)
+        elif now.line < stay.due:
+            after = replace(after, stopped=now.line)
+    elif state is StayState.OVERTIME:
+        after = replace(after, over_since=stay.grace_end)
+    elif state is StayState.IN_USE:
+        after = replace(
+            after, stopped=None, over_since=None, off_due=None, off_seen=False, ended_at=None
+        )
+    elif state is StayState.ENDED:
+        after = _close(after, now)
+        usage = None if why == "cancelled" else _usage(stay, after, now)
+    return Advance(after, (step,), usage)
+
+
+def _close(stay: StayRecord, now: Now) -> StayRecord:
+    power_s = stay.power_s
+    if stay.power_since is not None:
+        power_s += now.line - stay.power_since
+    return replace(stay, power_s=power_s, power_since=None, off_due=stay.grace_end, ended_at=now.ms)
+
+
+def _usage(before: StayRecord, after: StayRecord, now: Now) -> UsageBody:
+    used = grace = over = 0.0
+    if before.use_end is not None:
+        if before.entered is not None:
+            used = max(0.0, min(now.line, before.use_end) - before.entered)
+        grace = min(max(0.0, now.line - before.use_end), float(before.grace_s))
+    if before.state is StayState.OVERTIME and before.over_since is not None:
+        until = before.taken_last if before.taken_last is not None else before.over_since
+        over = min(max(0.0, until - before.over_since), float(before.cap_s))
+    return UsageBody(
+        stay=before.id,
+        room=before.room,
+        entered_at=before.entered_at,
+        ended_at=now.ms,
+        used_s=round(used),
+        power_on_s=round(after.power_s),
+        overtime_s=round(over),
+        grace_used_s=round(grace),
+        evidence=before.evidence,
+    )
