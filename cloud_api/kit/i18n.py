@@ -1,0 +1,61 @@
+"""Which language a request speaks, and ``gettext`` in it; texts in code are zh_Hans, the default.
+
+Catalogues lie in cloud_api/locales (see its README). A text without a translation stays zh_Hans.
+"""
+
+from __future__ import annotations
+
+import gettext as _gettext
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+LOCALES = Path(__file__).parent.parent / "locales"
+LANGUAGES = ("zh_Hans", "zh_Hant", "en")
+DEFAULT = "zh_Hans"
+
+_language: ContextVar[str] = ContextVar("kaimen_language", default=DEFAULT)
+
+_TRADITIONAL = ("zh-hant", "zh-tw", "zh-hk", "zh-mo")
+
+
+def negotiate(accept_language: str, account_locale: str | None = None) -> str:
+    """One of LANGUAGES: the account's own choice first, then Accept-Language by its weights."""
+    if account_locale in LANGUAGES:
+        return account_locale
+    wishes: list[tuple[float, str]] = []
+    for part in accept_language.split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            wishes.append((float(weight or 1), tag.strip().lower()))
+        except ValueError:
+            continue
+    for _, tag in sorted(wishes, key=lambda wish: -wish[0]):
+        if tag.startswith(_TRADITIONAL):
+            return "zh_Hant"
+        if tag.startswith("zh"):
+            return "zh_Hans"
+        if tag.startswith("en"):
+            return "en"
+    return DEFAULT
+
+
+@cache
+def translations(language: str) -> _gettext.NullTranslations:
+    """The catalogue of a language; an empty one where none was compiled."""
+    return _gettext.translation("messages", str(LOCALES), languages=[language], fallback=True)
+
+
+def use_language(language: str) -> None:
+    """Set the language of the request that is being served in this context."""
+    _language.set(language if language in LANGUAGES else DEFAULT)
+
+
+def language() -> str:
+    """The language of the request being served."""
+    return _language.get()
+
+
+def gettext(text: str) -> str:
+    """``text`` (zh_Hans) in the request's language."""
+    return translations(_language.get()).gettext(text)

@@ -1,0 +1,135 @@
+"""The same request twice has one effect and one answer (header ``Idempotency-Key``).
+
+The key belongs to the actor. A row is written before the act and completed with its answer; a
+second request with the same key and body gets that answer, one with another body is refused. A
+refusal or a failure is not kept: nothing was moved, so the same request may be judged again. A
+process that died in the middle leaves its row in progress; after a minute another may take it over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, delete, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.ids import new_id
+from cloud_api.kit.models import IdempotencyKey
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+TAKE_OVER_S = 60
+KEEP = timedelta(days=2)
+_MAX_KEY = 128
+
+Act = Callable[[], Awaitable[Any]]
+
+
+async def once(
+    cloud: Cloud, actor_ref: str, request: Request, body_bytes: bytes, act: Act
+) -> Response:
+    """Run ``act`` once for this actor, key and body, and answer the same every time.
+
+    ``act`` returns a pydantic model, JSON data, or a JSONResponse where the status is not 200. Without
+    the header it simply runs. Raises KaimenError: ``idempotency.bad_key`` (400),
+    ``idempotency.other_body`` (422), ``idempotency.in_progress`` (409), and whatever ``act`` raises.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return _response(await act())
+    if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
+        raise KaimenError(
+            "idempotency.bad_key", "Idempotency-Key 要 1 到 128 个可见字符", field=HEADER
+        )
+    digest = _hash(request, body_bytes)
+    row_id = new_id()
+    async with cloud.db.write() as session:
+        known = await _claim(session, row_id, actor_ref, key, digest, cloud.clocks.real)
+    if known is not None:
+        return known
+    try:
+        response = _response(await act())
+    except Exception:
+        async with cloud.db.write() as session:
+            await session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))
+        raise
+    async with cloud.db.write() as session:
+        await session.execute(
+            update(IdempotencyKey)
+            .where(col(IdempotencyKey.id) == row_id)
+            .values(
+                status=response.status_code,
+                response={"body": json.loads(bytes(response.body) or b"null")},
+            )
+        )
+    return response
+
+
+async def _claim(
+    session: AsyncSession, row_id: str, actor: str, key: str, digest: str, now: datetime
+) -> Response | None:
+    """None if the key is ours now, else the answer kept for it."""
+    insert: Any = (
+        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    )
+    made = await session.execute(
+        insert(IdempotencyKey)
+        .values(id=row_id, actor=actor, key=key, request_hash=digest, created_at=now)
+        .on_conflict_do_nothing(index_elements=["actor", "key"])
+        .returning(IdempotencyKey.id)
+    )
+    if made.scalar_one_or_none() is not None:
+        return None
+    mine = (col(IdempotencyKey.actor) == actor, col(IdempotencyKey.key) == key)
+    row = (await session.exec(select(IdempotencyKey).where(*mine))).one_or_none()
+    if row is None:  # given up between the two statements
+        raise _in_progress()
+    if row.request_hash != digest:
+        raise KaimenError(
+            "idempotency.other_body",
+            "这个 Idempotency-Key 已经用于另一个请求，请换一个",
+            status=422,
+            field=HEADER,
+        )
+    if row.status is not None:
+        body = (row.response or {}).get("body")
+        return JSONResponse(body, status_code=row.status, headers={REPLAYED: "true"})
+    if row.created_at > now - timedelta(seconds=TAKE_OVER_S):
+        raise _in_progress()
+    taken: Any = await session.execute(
+        update(IdempotencyKey)
+        .where(col(IdempotencyKey.id) == row.id, col(IdempotencyKey.created_at) == row.created_at)
+        .values(id=row_id, created_at=now)
+    )
+    if taken.rowcount != 1:
+        raise _in_progress()
+    return None
+
+
+async def forget_old(session: AsyncSession, now: datetime) -> None:
+    """Delete keys older than two days; ``now`` is wire time."""
+    old = col(IdempotencyKey.created_at) < now - KEEP
+    await session.execute(delete(IdempotencyKey).where(old))
+
+
+def _hash(request: Request, body: bytes) -> str:
+    head = f"{request.method} {request.url.path}?{request.url.query}\n"
+    return hashlib.sha256(head.encode() + body).hexdigest()
+
+
+def _in_progress() -> Conflict:
+    return Conflict("idempotency.in_progress", "同一个请求还在处理，稍等再试")
+
+
+def _response(made: Any) -> Response:
+    return made if isinstance(made, Response) else JSONResponse(jsonable_encoder(made))

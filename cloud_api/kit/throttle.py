@@ -1,0 +1,65 @@
+"""How often somebody may do something: fixed windows in a table, shared by all processes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.crypto import vault
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.models import Throttle
+
+
+class TooOften(KaimenError):
+    """429 with ``retry_after`` in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        wait = f"{retry_after} 秒" if retry_after < 120 else f"{retry_after // 60} 分钟"
+        super().__init__(
+            "too_often",
+            f"太频繁了，过 {wait}再试",
+            status=429,
+            extra={"retry_after": retry_after},
+        )
+
+
+async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: datetime) -> None:
+    """Count one of ``key`` (``what:who``); raise TooOften beyond ``limit`` in ``window_s`` seconds.
+
+    ``now`` is wire time. ``who`` may be an address or a number: only a keyed hash of it is stored.
+    One statement, so that no two processes count past each other.
+    """
+    what, _, who = key.partition(":")
+    stored = f"{what}:{vault().index(who)[:32]}"
+    since = now - timedelta(seconds=window_s)
+    over = col(Throttle.window_start) <= since
+    insert: Any = (
+        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    )
+    statement = (
+        insert(Throttle)
+        .values(key=stored, window_start=now, count=1)
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "count": case((over, 1), else_=col(Throttle.count) + 1),
+                "window_start": case((over, now), else_=col(Throttle.window_start)),
+            },
+        )
+        .returning(Throttle.count, Throttle.window_start)
+    )
+    count, start = (await session.execute(statement)).one()
+    if count > limit:
+        left = start + timedelta(seconds=window_s) - now
+        raise TooOften(max(1, round(left.total_seconds())))
+
+
+async def forget_old(session: AsyncSession, now: datetime) -> None:
+    """Delete counts whose window is long over; ``now`` is wire time."""
+    old = col(Throttle.window_start) < now - timedelta(days=2)
+    await session.execute(delete(Throttle).where(old))
