@@ -1,0 +1,1 @@
+"""Speaks to hardware: buses, protocols, virtual boards; knows registers and frames, no bookings."""
