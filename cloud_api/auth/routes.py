@@ -1,0 +1,90 @@
+"""/auth: a code by SMS, login, logout, who am I."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_api.auth import phones, service, sms
+from cloud_api.auth.csrf import DEVICE_COOKIE, LOGIN_COOKIE, set_cookie, token_for, token_of
+from cloud_api.auth.deps import LoginNeeded, account_of
+from cloud_api.auth.models import Account
+from cloud_api.auth.schemas import AccountOut, CodeIn, CodeOut, LoginIn, LoginOut, MeOut
+from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import language
+
+router = APIRouter(tags=["auth"])
+
+
+@router.post("/auth/code", status_code=202)
+async def ask_code(request: Request, body: CodeIn) -> CodeOut:
+    """Send a six-digit code to a phone. The answer does not tell whether the number is known."""
+    cloud = cloud_of(request)
+    phone = phones.normal(body.phone)
+    ip, device = client_ip(request), request.cookies.get(DEVICE_COOKIE, "")
+    async with cloud.db.write() as session:
+        await service.throttle_code(session, phone, ip, device, cloud.clocks.real)
+    async with cloud.db.write() as session:
+        code_id, digits = await service.new_code(session, phone, ip, cloud.clocks)
+    text = _("【开门】验证码 {code}，5 分钟内有效。不要告诉别人。").format(code=digits)
+    await sms.send(cloud, phone, text, code_id)
+    return CodeOut(expires_in_s=int(service.CODE_LIFE.total_seconds()), retry_after_s=60)
+
+
+@router.post("/auth/login")
+async def log_in(request: Request, response: Response, body: LoginIn) -> LoginOut:
+    """Phone and code → a token, also set as an HttpOnly cookie. The first login makes the account."""
+    cloud = cloud_of(request)
+    phone = phones.normal(body.phone)
+    ip, device = client_ip(request), request.cookies.get(DEVICE_COOKIE, "")
+    async with cloud.db.write() as session:
+        await service.throttle_login(session, phone, ip, device, cloud.clocks.real)
+    made: service.NewLogin | None = None
+    async with cloud.db.write() as session:
+        if await service.use_code(session, phone, body.code, cloud.clocks):
+            made = await service.log_in(session, phone, ip, body.device, language(), cloud.clocks)
+    if made is None:
+        raise service.BadCode
+    _set_login_cookie(request, response, made.token, service.LOGIN_LIFE)
+    return LoginOut(
+        token=made.token,
+        csrf=token_for(made.token),
+        expires_at=made.login.expires_at,
+        account=_account(made.account),
+    )
+
+
+@router.post("/auth/logout", status_code=204)
+async def log_out(request: Request, response: Response) -> None:
+    """End this login at once; fine without one."""
+    cloud = cloud_of(request)
+    if await account_of(request) is not None:
+        async with cloud.db.write() as session:
+            await service.revoke(session, request.state.login_id, cloud.clocks.real)
+    _set_login_cookie(request, response, "", timedelta())
+
+
+@router.get("/auth/me")
+async def me(request: Request) -> MeOut:
+    """The account of this login."""
+    account = await account_of(request)
+    if account is None:
+        raise LoginNeeded
+    return MeOut(account=_account(account), csrf=token_of(request))
+
+
+def _set_login_cookie(request: Request, response: Response, token: str, life: timedelta) -> None:
+    response.headers.append(
+        "Set-Cookie",
+        set_cookie(
+            LOGIN_COOKIE,
+            token,
+            max_age_s=int(life.total_seconds()),
+            secure=cloud_of(request).settings.cookie_secure,
+        ),
+    )
+    response.headers["Cache-Control"] = "no-store"
+
+
+def _account(account: Account) -> AccountOut:
+    return AccountOut(id=account.id, phone_tail=account.phone_tail, locale=account.locale)
