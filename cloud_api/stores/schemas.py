@@ -1,0 +1,131 @@
+"""What goes in and out of the routes for stores, rooms and doors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from cloud_api.stores.models import Door, Room, Store
+
+LocalTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class RulesOut(BaseModel):
+    """The rules of booking; minutes and seconds are elapsed time."""
+
+    min_minutes: int
+    step_minutes: int
+    max_minutes: int
+    advance_days: int
+    lead_s: int
+    grace_s: int
+    cleaning_s: int
+    hold_s: int
+
+
+class StoreOut(BaseModel):
+    """A store as everybody sees it. ``opens``/``closes`` are local ``HH:MM``; null = round the clock."""
+
+    id: str
+    name: str
+    address: str
+    phone: str
+    notice: str
+    tz: str
+    opens: str | None
+    closes: str | None
+    rules: RulesOut
+
+    @classmethod
+    def of(cls, store: Store) -> StoreOut:
+        """From the table."""
+        own = {name: getattr(store, name) for name in cls.model_fields if name != "rules"}
+        rules = RulesOut(**{name: getattr(store, name) for name in RulesOut.model_fields})
+        return cls(**own, rules=rules)
+
+
+class RoomOut(BaseModel):
+    """A room as everybody sees it."""
+
+    id: str
+    store_id: str
+    name: str
+    capacity: int
+    area_m2: int
+    style: str
+    art: str
+    facilities: list[str]
+    mode: str
+
+    @classmethod
+    def of(cls, room: Room) -> RoomOut:
+        """From the table."""
+        return cls(**{name: getattr(room, name) for name in cls.model_fields})
+
+
+class DoorOut(BaseModel):
+    """A door for staff, with its sticker's token."""
+
+    id: str
+    store_id: str
+    name: str
+    kind: str
+    token: str
+    rooms: list[str]
+    pulse_ms: int
+
+    @classmethod
+    def of(cls, door: Door) -> DoorOut:
+        """From the table."""
+        return cls(**{name: getattr(door, name) for name in cls.model_fields})
+
+
+class StoresOut(BaseModel):
+    """A list of stores."""
+
+    items: list[StoreOut]
+
+
+class RoomsOut(BaseModel):
+    """A list of rooms."""
+
+    items: list[RoomOut]
+
+
+class DoorsOut(BaseModel):
+    """A list of doors."""
+
+    items: list[DoorOut]
+
+
+class StoreEdit(BaseModel):
+    """What an owner may change; a field left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
+    address: Annotated[str, StringConstraints(max_length=200)] | None = None
+    phone: Annotated[str, StringConstraints(max_length=20)] | None = None
+    notice: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    opens: LocalTime | None = None
+    closes: LocalTime | None = None
+    min_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
+    step_minutes: Annotated[int, Field(ge=1, le=240)] | None = None
+    max_minutes: Annotated[int, Field(ge=1, le=2880)] | None = None
+    advance_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    lead_s: Annotated[int, Field(ge=0, le=7200)] | None = None
+    grace_s: Annotated[int, Field(ge=0, le=7200)] | None = None
+    cleaning_s: Annotated[int, Field(ge=0, le=14400)] | None = None
+    hold_s: Annotated[int, Field(ge=60, le=3600)] | None = None
+
+    def changes(self) -> dict[str, object]:
+        """The fields that were sent; only the hours may be set to null (round the clock)."""
+        sent = self.model_dump(exclude_unset=True)
+        return {k: v for k, v in sent.items() if v is not None or k in ("opens", "closes")}
+
+
+class RoomModeIn(BaseModel):
+    """Take a room into maintenance, or back."""
+
+    mode: Literal["normal", "maintenance"]

@@ -1,0 +1,160 @@
+"""Stores, rooms and doors as the rest of the cloud asks for them, and when a store is open."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit import feed, outbox
+from cloud_api.kit.actor import Actor, Staff, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.staff.permissions import STORE_EDIT, STORE_READ
+from cloud_api.stores.models import Door, Room, Store
+
+Interval = tuple[datetime, datetime]
+
+
+async def list_stores(session: AsyncSession, actor: Actor) -> list[Store]:
+    """The stores an actor sees, by name."""
+    return list((await session.exec(scoped(actor, Store).order_by(col(Store.name)))).all())
+
+
+async def get_store(session: AsyncSession, actor: Actor, store_id: str) -> Store:
+    """One store. Raises NotFound ``store.not_found``."""
+    found = (
+        await session.exec(scoped(actor, Store).where(col(Store.id) == store_id))
+    ).one_or_none()
+    if found is None:
+        raise NotFound("store")
+    return found
+
+
+async def rooms_of(session: AsyncSession, actor: Actor, store_id: str) -> list[Room]:
+    """The rooms of a store in their own order."""
+    query = (
+        scoped(actor, Room)
+        .where(col(Room.store_id) == store_id)
+        .order_by(col(Room.sort), col(Room.index))
+    )
+    return list((await session.exec(query)).all())
+
+
+async def get_room(session: AsyncSession, actor: Actor, room_id: str) -> Room:
+    """One room. Raises NotFound ``room.not_found``."""
+    found = (await session.exec(scoped(actor, Room).where(col(Room.id) == room_id))).one_or_none()
+    if found is None:
+        raise NotFound("room")
+    return found
+
+
+async def doors_of(session: AsyncSession, actor: Actor, store_id: str) -> list[Door]:
+    """The doors of a store: entrances first, then by name."""
+    query = (
+        scoped(actor, Door)
+        .where(col(Door.store_id) == store_id)
+        .order_by(col(Door.kind), col(Door.id))
+    )
+    return list((await session.exec(query)).all())
+
+
+async def get_door(session: AsyncSession, actor: Actor, door_id: str) -> Door:
+    """One door by its id. Raises NotFound ``door.not_found``."""
+    found = (await session.exec(scoped(actor, Door).where(col(Door.id) == door_id))).one_or_none()
+    if found is None:
+        raise NotFound("door")
+    return found
+
+
+async def get_door_by_token(session: AsyncSession, actor: Actor, token: str) -> Door:
+    """The door whose sticker carries ``token``. Raises NotFound ``door.not_found``."""
+    found = (await session.exec(scoped(actor, Door).where(col(Door.token) == token))).one_or_none()
+    if found is None:
+        raise NotFound("door", "这张门贴已经失效，请联系店家")
+    return found
+
+
+def opening_intervals(store: Store, day: date) -> list[Interval]:
+    """When a store that opens on local ``day`` is open: aware UTC instants, half open.
+
+    Round the clock: local midnight to midnight (23 or 25 hours where clocks change). A closing time
+    at or before the opening time is on the next day.
+    """
+    zone = ZoneInfo(store.tz)
+    if store.opens is None or store.closes is None:
+        opens, closes = time(0), time(0)
+    else:
+        opens, closes = time.fromisoformat(store.opens), time.fromisoformat(store.closes)
+    end_day = day if closes > opens else day + timedelta(days=1)
+    start = datetime.combine(day, opens, zone).astimezone(ZoneInfo("UTC"))
+    return [(start, datetime.combine(end_day, closes, zone).astimezone(ZoneInfo("UTC")))]
+
+
+def is_open(store: Store, starts_at: datetime, ends_at: datetime) -> bool:
+    """Whether the store is open from ``starts_at`` to ``ends_at`` without a break."""
+    first = starts_at.astimezone(ZoneInfo(store.tz)).date() - timedelta(days=1)
+    last = ends_at.astimezone(ZoneInfo(store.tz)).date()
+    reached = starts_at
+    day = first
+    while day <= last and reached < ends_at:
+        for opens, closes in opening_intervals(store, day):
+            if opens <= reached < closes:
+                reached = closes
+        day += timedelta(days=1)
+    return reached >= ends_at
+
+
+async def set_room_mode(
+    session: AsyncSession, actor: Staff, room_id: str, mode: str, clocks: Clocks
+) -> Room:
+    """Take a room into maintenance or back to normal. Needs store.edit.
+
+    Claims stay: who has booked keeps the booking until somebody moves it.
+    """
+    actor.need(STORE_EDIT)
+    if mode not in ("normal", "maintenance"):
+        raise KaimenError("room.bad_mode", "只有正常和维护两种", status=422, field="mode")
+    room = await get_room(session, actor, room_id)
+    room.mode = mode
+    session.add(room)
+    await feed.tell(
+        session,
+        merchant_id=room.merchant_id,
+        store_id=room.store_id,
+        topic="room",
+        body={"room_id": room.id, "mode": mode},
+        now=clocks.now,
+    )
+    return room
+
+
+async def edit_store(
+    session: AsyncSession, actor: Staff, store_id: str, changes: dict[str, object], clocks: Clocks
+) -> Store:
+    """Change a store's rules. Needs store.edit; ``changes`` were validated by the schema."""
+    actor.need(STORE_EDIT)
+    store = await get_store(session, actor, store_id)
+    for name, value in changes.items():
+        setattr(store, name, value)
+    if store.min_minutes > store.max_minutes:
+        raise KaimenError(
+            "store.min_above_max", "最短时长不能超过最长时长", status=422, field="min_minutes"
+        )
+    if (store.opens is None) != (store.closes is None):
+        raise KaimenError(
+            "store.half_hours", "开门和打烊时间要一起填，或都不填", status=422, field="opens"
+        )
+    session.add(store)
+    await outbox.desired_changed(
+        session, merchant_id=store.merchant_id, store_id=store.id, now=clocks.real
+    )
+    return store
+
+
+async def console_stores(session: AsyncSession, actor: Staff) -> list[Store]:
+    """The stores a member of staff works in. Needs store.read."""
+    actor.need(STORE_READ)
+    return await list_stores(session, actor)
