@@ -1,0 +1,182 @@
+// The console: one room under the glass, a reason before every remote command, and the store's answer
+// row by row. A switch shows what the store reported; nothing here is optimistic.
+
+import { api, busy, clearProblems, fill, intent, word } from './api.js';
+import { hm, now, offsetOf } from './clock.js';
+import './countdown.js';
+import { touch } from './live.js';
+import './sheet.js';
+
+const frame = document.querySelector('.frame');
+const offset = offsetOf(document.querySelector('meta[name="km-now"]')?.content ?? '');
+
+// --- the inspector -------------------------------------------------------------------------------
+function mark(room) {
+  for (const tile of document.querySelectorAll('[data-tile]')) {
+    if (tile.dataset.tile === room) tile.setAttribute('aria-current', 'true');
+    else tile.removeAttribute('aria-current');
+  }
+}
+
+async function inspect(href, push = true) {
+  const response = await fetch(href, { headers: { Accept: 'text/html' }, credentials: 'same-origin' });
+  if (!response.ok || response.redirected) return void location.assign(href);
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+  const fresh = page.getElementById('inspector');
+  document.getElementById('inspector')?.remove();
+  frame.classList.toggle('has-insp', Boolean(fresh));
+  if (fresh) frame.append(document.adoptNode(fresh));
+  mark(fresh?.dataset.inspector ?? '');
+  if (push) history.pushState({ inspector: true }, '', href);
+  return undefined;
+}
+
+document.addEventListener('click', (event) => {
+  const link = event.target.closest('a[data-tile], a[data-insp-close]');
+  if (!link || !frame || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  inspect(link.getAttribute('href')).catch(() => location.assign(link.href));
+});
+addEventListener('popstate', () => inspect(location.pathname + location.search, false).catch(() => location.reload()));
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
+  document.querySelector('[data-insp-close]')?.click();
+});
+
+// --- the store's answer --------------------------------------------------------------------------
+const sprite = document.querySelector('use')?.getAttribute('href').split('#')[0];
+const texts = document.getElementById('words')?.dataset ?? {};
+
+function sign(kind) {
+  if (kind === 'wait') return document.createElement('span');
+  if (kind === 'now') {
+    const spin = document.createElement('span');
+    spin.className = 'spin';
+    return spin;
+  }
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('class', 'i i-s');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  use.setAttribute('href', `${sprite}#${{ ok: 'check', failed: 'x', unknown: 'circle-alert' }[kind]}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Draws the rows: [{text, kind: ok|now|wait|failed|unknown, seconds?}]. */
+function draw(box, rows, by = '') {
+  box.hidden = false;
+  box.querySelector('[data-answer-steps]').replaceChildren(...rows.map((row) => {
+    const item = document.createElement('li');
+    item.className = `is-${row.kind === 'now' ? 'wait' : row.kind}`;
+    const text = document.createElement('span');
+    text.textContent = row.text;
+    const took = document.createElement('small');
+    took.className = 'num';
+    took.textContent = row.seconds === undefined ? '' : word('step', { n: row.seconds.toFixed(1) });
+    item.append(sign(row.kind), text, took);
+    return item;
+  }));
+  const line = box.querySelector('[data-answer-by]');
+  line.textContent = by;
+  line.hidden = !by;
+}
+
+/** What came back, as three rows; `timings` are seconds of sent, accepted and done where the server knows them. */
+function rowsOf(answer, last, took) {
+  const t = answer.timings ?? {};
+  const sent = { text: texts.sent, kind: 'ok', seconds: t.sent_s };
+  const obeyed = { text: texts.obeyed, kind: 'ok', seconds: t.accepted_s };
+  const said = answer.message;
+  switch (answer.state) {
+    case 'done': return [sent, obeyed, { text: said || last, kind: 'ok', seconds: t.done_s ?? took }];
+    case 'refused': return [sent, { text: said || texts.failed, kind: 'failed', seconds: took }];
+    case 'expired': return [{ text: said || texts.expired, kind: 'failed', seconds: took }];
+    case 'unknown': return [sent, { text: said || texts.unknown, kind: 'unknown', seconds: took }];
+    default: return [sent, obeyed, { text: said || texts.failed, kind: 'failed', seconds: took }];
+  }
+}
+
+// --- asking before doing -------------------------------------------------------------------------
+const dialog = document.querySelector('[data-ask-dialog]');
+let asked = null;
+
+function ask(kind, button, name) {
+  asked = { kind, button, url: button.dataset.url ?? button.dataset.setUrl, key: intent() };
+  for (const part of dialog.querySelectorAll('[data-ask-title], [data-ask-line]')) part.textContent = fill(part.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`], { name });
+  const go = dialog.querySelector('[data-ask-go]');
+  go.firstElementChild.textContent = go.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`];
+  dialog.querySelector('[data-ask-for]').hidden = kind === 'door';
+  const force = dialog.querySelector('[data-ask-force]');
+  force.hidden = kind !== 'off';
+  force.querySelector('input').checked = false;
+  const why = dialog.querySelector('[name="why"]');
+  why.value = '';
+  why.dispatchEvent(new Event('input'));
+  clearProblems(dialog);
+  dialog.showModal();
+}
+
+document.addEventListener('click', (event) => {
+  if (!dialog || !event.isTrusted) return;
+  const door = event.target.closest('[data-ask="door"]');
+  if (door && door.getAttribute('aria-busy') !== 'true') ask('door', door, door.dataset.name);
+  const device = event.target.closest('.console .switch[data-set-url]');
+  if (device && device.getAttribute('aria-busy') !== 'true') {
+    const on = device.getAttribute('aria-checked') !== 'true';
+    ask(on ? 'on' : 'off', device, device.closest('[data-device]').querySelector('h3').textContent);
+  }
+});
+
+async function command({ kind, button, url, key }, why, seconds, force) {
+  const group = button.closest('[data-door-box], [data-device-box]');
+  const box = group.querySelector('[data-answer]');
+  const last = kind === 'door' ? texts.moved : texts.switched;
+  const line = group.querySelector('[data-device-word]');
+  const started = performance.now();
+  group.setAttribute('hx-morph-skip', '');
+  draw(box, [{ text: texts.sent, kind: 'now' }, { text: texts.obeyed, kind: 'wait' }, { text: last, kind: 'wait' }]);
+  if (line) line.textContent = button.dataset.tPending;
+  await busy(button, async () => {
+    const body = kind === 'door' ? { why } : { on: kind === 'on', for_s: seconds, why, force };
+    let answer;
+    try {
+      answer = await api(url, { body, key, timeout: 15000 });
+    } catch (problem) {
+      answer = { state: problem.status === 0 ? 'unknown' : 'expired', message: problem.message };
+    }
+    const took = (performance.now() - started) / 1000;
+    const who = document.querySelector('.menu-pop > b')?.textContent ?? '';
+    draw(box, rowsOf(answer, last, took), fill(texts.by, { who, t: hm(now(), offset), why }));
+    if (line) line.textContent = answer.state === 'done' ? (answer.message ?? '') : button.dataset[answer.state === 'unknown' ? 'tUnknown' : 'tFailed'];
+    if (answer.state === 'done' && kind !== 'door') button.setAttribute('aria-checked', String(answer.on ?? kind === 'on'));
+  });
+  setTimeout(() => group.removeAttribute('hx-morph-skip'), 20000);
+  touch(['merchant']);
+}
+
+dialog?.querySelector('[data-ask-form]').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const why = form.elements.why.value.trim();
+  const error = form.querySelector('[data-form-error]');
+  if (!why) {
+    error.textContent = error.dataset.tEmpty;
+    form.elements.why.focus();
+    return;
+  }
+  dialog.close();
+  command(asked, why, Number(form.elements.for_s.value), form.elements.force.checked);
+});
+
+// --- alarms and the clock ------------------------------------------------------------------------
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-alarm-ack]');
+  if (!button) return;
+  busy(button, async () => {
+    await api(`/api/v1/console/alarms/${button.dataset.alarmAck}/acknowledge`, { body: {} });
+    button.closest('[data-alarm]').remove();
+  }).catch((problem) => { button.closest('.alarm').append(Object.assign(document.createElement('p'), { textContent: problem.message })); });
+});
+const clock = document.querySelector('[data-clock]');
+if (clock) setInterval(() => { clock.textContent = hm(now(), offset); }, 1000);

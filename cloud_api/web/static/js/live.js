@@ -1,0 +1,72 @@
+// The feed of what happened (SSE). An event names topics; every [data-live="topic"] on the page asks for
+// its own fragment again and is morphed, so that focus, scroll and open things stay where they are.
+//   data-live       "store:ID", "room:ID", "order:ID" or "merchant" (any event)
+//   data-live-href  where its fragment is; data-live-reload takes it out of this same page instead
+
+import { setNow } from './clock.js';
+
+const href = document.querySelector('meta[name="km-events"]')?.content;
+const waiting = new Set();
+let timer = 0;
+
+function topicsOf(event) {
+  if (Array.isArray(event.topics)) return event.topics;
+  return ['order', 'room', 'store', 'door', 'device'].filter((noun) => event[`${noun}_id`]).map((noun) => `${noun}:${event[`${noun}_id`]}`);
+}
+
+async function refresh(element) {
+  const url = element.dataset.liveHref || ('liveReload' in element.dataset ? location.pathname + location.search : '');
+  if (!url || !window.htmx) return;
+  await window.htmx.ajax('GET', url, { target: element, swap: 'outerMorph', select: `#${CSS.escape(element.id)}` });
+}
+
+function flush() {
+  timer = 0;
+  const topics = new Set(waiting);
+  waiting.clear();
+  for (const element of document.querySelectorAll('[data-live]')) {
+    if (topics.has(element.dataset.live) || element.dataset.live === 'merchant') refresh(element);
+  }
+}
+
+/** Refreshes what shows these topics; many at once become one request each. */
+export function touch(topics) {
+  for (const topic of topics) waiting.add(topic);
+  timer ||= setTimeout(flush, 400);
+}
+
+function listen() {
+  const mark = document.querySelector('[data-live-word]');
+  const said = mark?.lastElementChild?.textContent;
+  const source = new EventSource(href);
+  const take = (message) => {
+    let event;
+    try {
+      event = JSON.parse(message.data);
+    } catch {
+      return;
+    }
+    if (event.now) setNow(event.now);
+    const topics = topicsOf(event);
+    touch(topics);
+    document.dispatchEvent(new CustomEvent('km:event', { detail: { ...event, topics } }));
+  };
+  source.onmessage = take;
+  for (const name of ['clock', 'change']) source.addEventListener(name, take);
+  source.onopen = () => {
+    if (mark) {
+      mark.lastElementChild.textContent = said;
+      mark.firstElementChild.classList.remove('dot-off');
+    }
+  };
+  source.onerror = () => {
+    if (mark) {
+      mark.lastElementChild.textContent = mark.dataset.tOff;
+      mark.firstElementChild.classList.add('dot-off');
+    }
+  };
+  addEventListener('pagehide', () => source.close());
+  addEventListener('pageshow', (event) => event.persisted && location.reload());
+}
+
+if (href) listen();

@@ -1,0 +1,390 @@
+// The phone's timeline. Dragging, tapping, the chips of lengths, the two time fields and the arrow keys all
+// end in `choose`, so that nothing needs a drag. The price is asked for with every choice.
+
+import { api, fill, intent } from './api.js';
+import { hm, iso, now, offsetOf } from './clock.js';
+import { ends, gaps, HOUR, MINUTE, nearest, starts } from './slots.js';
+
+const tl = document.querySelector('[data-timeline]');
+const form = document.querySelector('[data-pick]');
+if (tl && form) run();
+
+function run() {
+  const d = tl.dataset;
+  const offset = offsetOf(d.start);
+  const start = Date.parse(d.start);
+  const end = Date.parse(d.end);
+  const rule = { step: Number(d.step), min: Number(d.min), max: Number(d.max), origin: start - ((start + offset) % 86400000) };
+  const grid = tl.querySelector('[data-tl-grid]');
+  const scroll = tl.querySelector('.tl-scroll');
+  const pxHour = parseFloat(getComputedStyle(tl).getPropertyValue('--hour')) || 41;
+  const px = (ms) => (ms / HOUR) * pxHour;
+  const x = (at) => `${px(at - start)}px`;
+  const time = (at) => hm(at, offset);
+  const dayOf = (at) => Math.floor((at + offset) / 86400000);
+  const clockWord = (at) => (dayOf(at) > dayOf(start) && at < end ? fill(d.tNext, { t: time(at) }) : at === end && time(at) === '00:00' ? '24:00' : time(at));
+  const length = (ms) => {
+    const minutes = Math.round(ms / MINUTE);
+    if (minutes < 60) return fill(d.tMinutes, { n: minutes });
+    return minutes % 60 ? fill(d.tHalf, { h: Math.floor(minutes / 60), m: minutes % 60 }) : fill(d.tHours, { n: minutes / 60 });
+  };
+  const field = (name) => form.querySelector(`[data-${name}]`);
+  const rows = new Map([...tl.querySelectorAll('[data-row]')].map((element) => [element.dataset.row, {
+    id: element.dataset.row, name: element.dataset.name, element, track: element.querySelector('[data-track]'),
+    busy: [...element.querySelectorAll('.tl-block')].map((block) => ({ block, state: /is-(\w+)/.exec(block.className)[1], from: Date.parse(block.dataset.from), to: Date.parse(block.dataset.to) })),
+  }]));
+  const picked = { room: d.room, from: null, to: null, quote: null };
+  let selection = null;
+  let bubble = null;
+  let asking = null;
+  let timer = 0;
+
+  const current = () => Math.floor(now() / MINUTE) * MINUTE;
+  const earliest = () => Math.max(start, d.startNow ? current() : now());
+  const freeOf = (row) => gaps(row.busy, { start, end, earliest: earliest(), clean: Number(d.clean) });
+  const startsOf = (row) => starts(freeOf(row), { ...rule, current: d.startNow && current() >= start ? current() : null });
+  const endsOf = (row, from) => ends(freeOf(row), from, rule);
+  const row = () => rows.get(picked.room);
+
+  // --- drawing ---------------------------------------------------------------------------------
+  function place(element, from, to) {
+    element.style.setProperty('--x', x(Math.max(from, start)));
+    element.style.setProperty('--w', `${Math.max(2, px(Math.min(to, end) - Math.max(from, start)))}px`);
+  }
+
+  function make(className, parent, text = '') {
+    const element = document.createElement('span');
+    element.className = className;
+    element.textContent = text;
+    parent.append(element);
+    return element;
+  }
+
+  function drawBlocks(r) {
+    for (const span of r.busy) {
+      const shown = span.to > start && span.from < end;
+      span.block.hidden = !shown;
+      if (shown) place(span.block, span.from, span.to);
+      span.block.classList.toggle('is-tiny', px(span.to - span.from) < 34);
+    }
+  }
+
+  function drawFrame() {
+    tl.style.setProperty('--hours', String((end - start) / HOUR));
+    const firstHour = start + ((HOUR - ((start + offset) % HOUR)) % HOUR);
+    tl.style.setProperty('--off', `${px(firstHour - start)}px`);
+    const head = tl.querySelector('[data-tl-hours]');
+    head.replaceChildren();
+    const at = now();
+    const showNow = at >= start && at <= end;
+    for (let hour = firstHour; hour < end; hour += HOUR) {
+      if (hour - start < HOUR / 4 || (showNow && Math.abs(px(hour - at)) < 34)) continue;
+      const mark = make('', head, String(new Date(hour + offset).getUTCHours()));
+      mark.style.setProperty('--x', x(hour));
+    }
+    for (const old of grid.querySelectorAll('.tl-now, .tl-nowline, .tl-past')) old.remove();
+    if (showNow) {
+      const pill = make('tl-now', tl.querySelector('.tl-head'), time(at));
+      const line = make('tl-nowline', grid);
+      for (const element of [pill, line]) element.style.setProperty('--x', x(at));
+      for (const r of rows.values()) place(make('tl-past', r.track), start, at);
+    }
+  }
+
+  function drawSelection() {
+    for (const old of grid.querySelectorAll('.tl-tint')) old.remove();
+    for (const r of rows.values()) r.element.classList.toggle('is-on', r.id === picked.room);
+    const r = row();
+    if (!r || picked.from === null) {
+      selection?.remove();
+      selection = null;
+      return;
+    }
+    const gap = freeOf(r).find((g) => picked.from >= g.from && picked.from < g.to);
+    if (gap) place(make('tl-tint', r.track), gap.from, gap.to);
+    if (!selection || selection.parentElement !== r.track) {
+      selection?.remove();
+      selection = make('tl-sel', r.track);
+      make('', selection);
+      for (const side of ['a', 'b']) {
+        const handle = make(`tl-handle tl-handle-${side}`, selection);
+        handle.dataset.handle = side;
+        handle.tabIndex = 0;
+        handle.setAttribute('role', 'slider');
+        handle.setAttribute('aria-label', side === 'a' ? d.tA : d.tB);
+      }
+    }
+    place(selection, picked.from, picked.to);
+    const wide = px(picked.to - picked.from) > 74;
+    selection.firstElementChild.textContent = wide ? length(picked.to - picked.from) : '';
+    for (const handle of selection.querySelectorAll('[data-handle]')) {
+      const at = handle.dataset.handle === 'a' ? picked.from : picked.to;
+      handle.setAttribute('aria-valuetext', clockWord(at));
+      handle.setAttribute('aria-valuenow', String(Math.round((at - start) / MINUTE)));
+      handle.setAttribute('aria-valuemin', '0');
+      handle.setAttribute('aria-valuemax', String((end - start) / MINUTE));
+    }
+  }
+
+  function options(select, times, value, label) {
+    select.replaceChildren(...times.map((at) => {
+      const option = document.createElement('option');
+      option.value = iso(at, offset);
+      option.textContent = label(at);
+      option.selected = at === value;
+      return option;
+    }));
+    select.disabled = times.length === 0;
+  }
+
+  function drawForm() {
+    const r = row();
+    field('room-name').textContent = r?.name ?? '';
+    field('room-seats').textContent = r?.element.dataset.seats ?? '';
+    if (r) field('pic').src = r.element.dataset.pic;
+    const from = r ? startsOf(r) : [];
+    if (picked.from !== null && !from.includes(picked.from)) from.push(picked.from);
+    const to = r && picked.from !== null ? endsOf(r, picked.from) : [];
+    if (picked.to !== null && !to.includes(picked.to)) to.push(picked.to);
+    options(field('from'), from.sort((a, b) => a - b), picked.from, clockWord);
+    options(field('to'), to.sort((a, b) => a - b), picked.to, clockWord);
+    const chips = field('lengths');
+    if (picked.from === null) return void chips.replaceChildren();
+    const fits = endsOf(r, picked.from);
+    const last = fits.at(-1);
+    const lengths = [2, 3, 4, 5].map((n) => n * HOUR).filter((ms) => ms >= rule.min * MINUTE && ms <= rule.max * MINUTE);
+    const made = lengths.map((ms) => ({ text: length(ms), to: picked.from + ms, fits: picked.from + ms <= last }));
+    if (last && !made.some((chip) => chip.to === last)) {
+      made.push({ text: fill(d.tUntil, { t: clockWord(last) }), to: last, fits: true });
+      made.sort((a, b) => a.to - b.to);
+    }
+    chips.replaceChildren(...made.map((chip) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'chip';
+      button.textContent = chip.text;
+      button.dataset.until = iso(chip.to, offset);
+      button.setAttribute('aria-pressed', String(chip.to === picked.to));
+      if (!chip.fits) button.setAttribute('aria-disabled', 'true');
+      return button;
+    }));
+    return undefined;
+  }
+
+  function say(text, bad = false) {
+    field('say').textContent = text;
+    field('say').classList.toggle('is-bad', bad);
+  }
+
+  // --- the price -------------------------------------------------------------------------------
+  const yuan = (fen) => `${fen < 0 ? '−' : ''}¥${(Math.abs(fen) / 100).toLocaleString('en', { minimumFractionDigits: fen % 100 ? 2 : 0 })}`;
+
+  function showQuote(quote) {
+    field('total').textContent = yuan(quote.total_fen);
+    const before = field('before');
+    before.hidden = !quote.before_fen;
+    before.textContent = quote.before_fen ? yuan(quote.before_fen) : '';
+    const units = [...new Set(quote.lines.filter((l) => l.amount_fen > 0).map((l) => l.unit_fen ?? 0))].sort((a, b) => a - b);
+    const key = (l) => `k${Math.min(2, units.indexOf(l.unit_fen ?? 0))}`;
+    field('bar').replaceChildren(...quote.lines.filter((l) => l.from && l.to && l.amount_fen > 0).map((l) => {
+      const part = document.createElement('i');
+      part.className = key(l);
+      part.style.setProperty('flex-grow', String((Date.parse(l.to) - Date.parse(l.from)) / MINUTE));
+      return part;
+    }));
+    field('lines').replaceChildren(...quote.lines.map((l) => {
+      const item = document.createElement('li');
+      item.className = `fee${l.amount_fen < 0 ? ' is-off' : ''}`;
+      const mark = document.createElement('span');
+      mark.className = `fee-key ${l.amount_fen < 0 ? 'k-off' : key(l)}`;
+      const text = document.createElement('span');
+      text.textContent = l.text;
+      const amount = document.createElement('b');
+      amount.textContent = yuan(l.amount_fen);
+      item.append(mark, text, amount);
+      return item;
+    }));
+  }
+
+  async function price() {
+    asking?.abort();
+    asking = new AbortController();
+    const mine = asking;
+    const want = { room_id: picked.room, starts_at: iso(picked.from, offset), ends_at: iso(picked.to, offset) };
+    try {
+      const quote = await api(d.quotes, { body: want, key: intent(), signal: mine.signal });
+      if (mine !== asking) return;
+      picked.quote = quote;
+      showQuote(quote);
+      field('next').disabled = false;
+      form.classList.remove('is-quoting');
+    } catch (problem) {
+      if (mine !== asking || mine.signal.aborted) return;
+      form.classList.remove('is-quoting');
+      if (problem.status === 409) taken(problem.message);
+      else say(problem.message, true);
+    }
+  }
+
+  // --- choosing --------------------------------------------------------------------------------
+  function choose(room, from, to, { draw = true } = {}) {
+    const same = room === picked.room && from === picked.from && to === picked.to;
+    Object.assign(picked, { room, from, to });
+    selection?.classList.remove('is-taken');
+    drawSelection();
+    if (draw) drawForm();
+    if (same && picked.quote) return;
+    picked.quote = null;
+    field('next').disabled = true;
+    say('');
+    if (from === null) return;
+    form.classList.add('is-quoting');
+    clearTimeout(timer);
+    timer = setTimeout(price, 150);
+    form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset) } }));
+  }
+
+  function chooseStart(from) {
+    const fits = endsOf(row(), from);
+    const wish = picked.from === null ? from + rule.min * MINUTE : from + (picked.to - picked.from);
+    choose(picked.room, from, fits.includes(wish) ? wish : nearest(fits, wish));
+  }
+
+  function chooseRoom(room) {
+    const r = rows.get(room);
+    const from = startsOf(r);
+    if (!from.length) {
+      choose(room, null, null);
+      return say(fill(d.tFull, { room: r.name }));
+    }
+    const wishLength = picked.from === null ? Math.max(rule.min, 120) * MINUTE : picked.to - picked.from;
+    const wish = picked.from ?? from[0];
+    const fitting = from.filter((at) => endsOf(r, at).at(-1) - at >= wishLength);
+    const at = from.includes(wish) ? wish : nearest(fitting.length ? fitting : from, wish);
+    const fits = endsOf(r, at);
+    choose(room, at, nearest(fits, at + wishLength));
+    return undefined;
+  }
+
+  /** Somebody else took the time: stripes, one shake, and who is free instead. */
+  function taken(message) {
+    selection?.classList.add('is-taken');
+    field('next').disabled = true;
+    picked.quote = null;
+    const other = [...rows.values()].find((r) => r.id !== picked.room && freeOf(r).some((g) => g.from <= picked.from && g.to >= picked.to));
+    say(other ? fill(d.tOther, { room: other.name }) : message || d.tTaken, true);
+  }
+
+  // --- taps, chips, fields ---------------------------------------------------------------------
+  tl.addEventListener('click', (event) => {
+    const name = event.target.closest('[data-pick-room]');
+    if (name) return void chooseRoom(name.closest('[data-row]').dataset.row);
+    const track = event.target.closest('[data-track]');
+    if (!track || event.target.closest('.tl-sel')) return undefined;
+    const r = rows.get(track.closest('[data-row]').dataset.row);
+    const at = start + ((event.clientX - track.getBoundingClientRect().left) / pxHour) * HOUR;
+    if (at < earliest() - rule.step * MINUTE) return void say(d.tPast);
+    const free = freeOf(r);
+    const gap = free.find((g) => at >= g.from - rule.step * MINUTE && at < g.to);
+    if (!gap || r.busy.some((b) => at >= b.from && at < b.to)) return void say(d.tBusy);
+    const inside = startsOf(r).filter((s) => s >= gap.from && s < gap.to);
+    if (!inside.length) return void say(fill(d.tShort, { n: Math.floor((gap.to - gap.from) / MINUTE), m: length(rule.min * MINUTE) }));
+    const floor = inside.filter((s) => s <= at).at(-1) ?? inside[0];
+    picked.room = r.id;
+    choose(r.id, floor, endsOf(r, floor)[0]);
+    return undefined;
+  });
+
+  field('lengths').addEventListener('click', (event) => {
+    const chip = event.target.closest('.chip');
+    if (!chip) return;
+    if (chip.getAttribute('aria-disabled') === 'true') say(fill(d.tCant, { n: chip.textContent, t: clockWord(endsOf(row(), picked.from).at(-1)) }));
+    else choose(picked.room, picked.from, Date.parse(chip.dataset.until));
+  });
+  field('from').addEventListener('change', (event) => chooseStart(Date.parse(event.target.value)));
+  field('to').addEventListener('change', (event) => choose(picked.room, picked.from, Date.parse(event.target.value)));
+
+  // --- handles ---------------------------------------------------------------------------------
+  function move(side, wish, draw) {
+    if (side === 'b') return choose(picked.room, picked.from, nearest(endsOf(row(), picked.from), wish), { draw });
+    const gap = freeOf(row()).find((g) => picked.from >= g.from && picked.from < g.to);
+    const times = startsOf(row()).filter((s) => gap && s >= gap.from && s <= picked.to - rule.min * MINUTE && s >= picked.to - rule.max * MINUTE);
+    const from = nearest(times, wish);
+    return from === null ? undefined : choose(picked.room, from, picked.to, { draw });
+  }
+
+  tl.addEventListener('pointerdown', (event) => {
+    const handle = event.target.closest('[data-handle]');
+    if (!handle || event.button) return;
+    event.preventDefault();
+    const side = handle.dataset.handle;
+    handle.setPointerCapture(event.pointerId);
+    bubble = make('tl-bubble', grid);
+    const track = handle.closest('[data-track]');
+    const follow = (to) => {
+      const wish = start + ((to.clientX - track.getBoundingClientRect().left) / pxHour) * HOUR;
+      move(side, wish, false);
+      const at = side === 'a' ? picked.from : picked.to;
+      bubble.textContent = clockWord(at);
+      bubble.style.setProperty('--x', x(at));
+      bubble.style.setProperty('top', `${Math.max(scroll.scrollTop, track.parentElement.offsetTop - 30)}px`);
+      const box = scroll.getBoundingClientRect();
+      if (to.clientX > box.right - 24) scroll.scrollLeft += 8;
+      else if (to.clientX < box.left + 90) scroll.scrollLeft -= 8;
+    };
+    follow(event);
+    handle.addEventListener('pointermove', follow);
+    const done = () => {
+      handle.removeEventListener('pointermove', follow);
+      bubble.remove();
+      drawForm();
+    };
+    handle.addEventListener('lostpointercapture', done, { once: true });
+  });
+  tl.addEventListener('keydown', (event) => {
+    const handle = event.target.closest('[data-handle]');
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (!handle || !by) return;
+    event.preventDefault();
+    const side = handle.dataset.handle;
+    const at = side === 'a' ? picked.from : picked.to;
+    move(side, at + by * rule.step * MINUTE, true);
+  });
+
+  // --- what changes meanwhile ------------------------------------------------------------------
+  async function reload(r) {
+    const answer = await api(`/api/v1/rooms/${encodeURIComponent(r.id)}/availability?from=${encodeURIComponent(d.start)}&to=${encodeURIComponent(d.end)}`, { method: 'GET' });
+    for (const span of r.busy) span.block.remove();
+    r.busy = answer.spans.filter((span) => span.state !== 'free').map((span) => {
+      const block = make(`tl-block is-${span.state}`, r.track);
+      make('', block, d[`tState${span.state}`] ?? '');
+      return { block, state: span.state, from: Date.parse(span.from), to: Date.parse(span.to) };
+    });
+    drawBlocks(r);
+    if (r.id !== picked.room || picked.from === null) return;
+    if (freeOf(r).some((g) => g.from <= picked.from && g.to >= picked.to)) drawForm();
+    else taken(d.tTaken);
+  }
+  document.addEventListener('km:event', (event) => {
+    for (const topic of event.detail.topics) {
+      const r = topic.startsWith('room:') && rows.get(topic.slice(5));
+      if (r) reload(r).catch(() => undefined);
+    }
+  });
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (!picked.quote) return;
+    if (Date.parse(picked.quote.expires_at) <= now() + 5000) await price();
+    if (picked.quote) location.assign(fill(d.confirm, { id: picked.quote.id }));
+  });
+
+  drawFrame();
+  for (const r of rows.values()) drawBlocks(r);
+  if (d.from && d.to) choose(d.room, Date.parse(d.from), Date.parse(d.to));
+  else if (rows.has(d.room)) chooseRoom(d.room);
+  if (picked.from !== null) scroll.scrollLeft = Math.max(0, px(picked.from - start) - 90);
+  else if (now() > start) scroll.scrollLeft = Math.max(0, px(now() - start) - 40);
+  row()?.element.scrollIntoView({ block: 'nearest' });
+  setInterval(drawFrame, 30000);
+}

@@ -1,0 +1,549 @@
+"""One realistic afternoon in 雀友会·静安店, for every template: Sunday 22 November 2026, 14:12."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cloud_api.web import view_models as vm
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOW = datetime(2026, 11, 22, 14, 12, tzinfo=ZONE)
+MIDNIGHT = datetime(2026, 11, 23, tzinfo=ZONE)
+STORE = "雀友会·静安店"
+
+
+def at(hour: int, minute: int = 0, day: int = 22) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=ZONE)
+
+
+SHELL = vm.Shell(now=NOW, csrf="sample-token", person="138****4821")
+STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
+
+
+def span(a: datetime, b: datetime, state: str) -> vm.Span:
+    return vm.Span(a, b, vm.SpanState(state))
+
+
+def strip(*spans: vm.Span) -> vm.Strip:
+    """The free time between the spans is filled in, as the builder of the real page does."""
+    filled, cursor = [], NOW
+    for one in spans:
+        if one.starts_at > cursor:
+            filled.append(span(cursor, one.starts_at, "free"))
+        filled.append(one)
+        cursor = one.ends_at
+    if cursor < MIDNIGHT:
+        filled.append(span(cursor, MIDNIGHT, "free"))
+    return vm.Strip(NOW, MIDNIGHT, NOW, tuple(filled))
+
+
+BAMBOO = vm.RoomCard(
+    id="r1",
+    href="/rooms/r1",
+    book_href="/stores/s1/book?room=r1",
+    name="竹间",
+    art="room-moon-bamboo",
+    seats=4,
+    price_from_fen=3800,
+    facts=("中式", "25 m²", "雀友 T8", "新风", "茶台"),
+    state=vm.RoomState.FREE,
+    strip=strip(span(at(19, 45), at(23, 0), "booked")),
+    free_until=at(19, 30),
+)
+RAIN = replace(
+    BAMBOO,
+    id="r2",
+    href="/rooms/r2",
+    name="听雨",
+    art="room-tea-lattice",
+    seats=6,
+    price_from_fen=5800,
+    facts=("茶室", "32 m²", "智能茶台", "投影"),
+    strip=strip(span(at(21, 0), MIDNIGHT, "booked")),
+    free_until=at(21),
+)
+PLUM = replace(
+    BAMBOO,
+    id="r3",
+    href="/rooms/r3",
+    name="梅间",
+    art="room-plum-branch",
+    price_from_fen=3600,
+    facts=("中式", "22 m²", "雀友 T8", "空调"),
+    state=vm.RoomState.IN_USE,
+    strip=strip(
+        span(NOW, at(14, 30), "in_use"),
+        span(at(14, 30), at(14, 45), "cleaning"),
+        span(at(18), at(21), "booked"),
+    ),
+    free_until=None,
+    next_free_at=at(14, 45),
+)
+STORE_CARD = vm.StoreCard(
+    id="s1",
+    href="/stores/s1",
+    name=STORE,
+    sign="雀友会",
+    address="武定路 327 号 2 楼",
+    rooms_total=3,
+    rooms_free=2,
+    price_from_fen=3600,
+    next_free_at=at(14, 45),
+)
+STORES = vm.StoresPage(
+    stores=(
+        STORE_CARD,
+        replace(STORE_CARD, id="s2", name="雀友会·徐汇店", address="肇嘉浜路 789 号", rooms_free=0),
+        replace(
+            STORE_CARD, id="s3", name="竹里棋牌", sign="竹里棋牌", online=False, price_from_fen=4200
+        ),
+    ),
+    pinned=vm.StayCard(
+        "/stays/o1", "竹间", STORE, "room-moon-bamboo", at(15), at(19), running=False
+    ),
+)
+STORE_PAGE = vm.StorePage(
+    store=STORE_CARD,
+    rooms=(BAMBOO, RAIN, PLUM),
+    book_href="/stores/s1/book",
+    filters=(
+        vm.FilterChip("全部", "/stores/s1", on=True, count=3),
+        vm.FilterChip("现在能进", "/stores/s1?show=now"),
+        vm.FilterChip("今晚", "/stores/s1?show=tonight"),
+        vm.FilterChip("4 人", "/stores/s1?seats=4"),
+        vm.FilterChip("6 人", "/stores/s1?seats=6"),
+    ),
+    phone="021-5555 0142",
+    hours="全天 24 小时",
+    notice="室内不吸烟，走廊尽头有吸烟区",
+    rooms_href="/stores/s1/rooms",
+)
+ROOM_PAGE = vm.RoomPage(
+    store_name=STORE,
+    store_href="/stores/s1",
+    room=BAMBOO,
+    facilities=(
+        vm.Facility("layout-grid", "雀友 T8"),
+        vm.Facility("armchair", "4 把座椅"),
+        vm.Facility("wind", "新风"),
+        vm.Facility("snowflake", "空调"),
+        vm.Facility("wifi", "WiFi"),
+        vm.Facility("lightbulb", "灯光可调"),
+    ),
+    rules=(
+        "平时 ¥38/小时，18 点后 ¥48/小时，跨时段分开算",
+        "到点后 10 分钟内离开不加钱，之后按 ¥48/小时计",
+        "开始前 2 小时可免费取消",
+    ),
+)
+TIMELINE = vm.TimelinePage(
+    store_name=STORE,
+    back_href="/stores/s1",
+    days=tuple(
+        vm.DayChip(
+            f"/stores/s1/book?day=2026-11-{22 + n}",
+            NOW + timedelta(days=n),
+            (2, 3, 3, 3, 2, 1, 0)[n],
+            on=n == 0,
+        )
+        for n in range(7)
+    ),
+    rows=(
+        vm.TimelineRow(
+            "r1", "竹间", "4 人", "room-moon-bamboo", 4, (span(at(19, 45), at(23), "booked"),)
+        ),
+        vm.TimelineRow(
+            "r2", "听雨", "茶 6 人", "room-tea-lattice", 6, (span(at(21), MIDNIGHT, "booked"),)
+        ),
+        vm.TimelineRow(
+            "r3",
+            "梅间",
+            "4 人",
+            "room-plum-branch",
+            4,
+            (
+                span(at(12), at(14, 30), "in_use"),
+                span(at(14, 30), at(14, 45), "cleaning"),
+                span(at(15, 30), at(17, 30), "held"),
+                span(at(18), at(21), "booked"),
+            ),
+        ),
+    ),
+    starts_at=at(13, 30),
+    ends_at=datetime(2026, 11, 23, 2, tzinfo=ZONE),
+    room_id="r1",
+    clean_min=15,
+    preset=(at(15), at(19)),
+)
+FEES = vm.Fees(
+    (
+        vm.FeeLine("15:00–18:00 平时价 ¥38 × 3", 11400, 180, 0),
+        vm.FeeLine("18:00–19:00 晚间价 ¥48 × 1", 4800, 60, 1),
+        vm.FeeLine("新客券 满 100 减 10", -1000),
+    ),
+    15200,
+    16200,
+)
+CONFIRM = vm.ConfirmPage(
+    quote_id="q1",
+    store_name=STORE,
+    address="武定路 327 号 2 楼",
+    room_name="竹间",
+    art="room-moon-bamboo",
+    starts_at=at(15),
+    ends_at=at(19),
+    fees=FEES,
+    phone="138****4821",
+    cancel_rule="今天 13:00 前取消全退，之后收一半",
+    expires_at=at(14, 20),
+    back_href="/stores/s1/book?room=r1",
+)
+PAY = vm.PayPage(
+    order_id="o1",
+    number="KM-7F3Q",
+    state=vm.PayState.CHOOSE,
+    amount_fen=15200,
+    store_name=STORE,
+    room_name="竹间",
+    art="room-moon-bamboo",
+    starts_at=at(15),
+    ends_at=at(19),
+    hold_expires_at=at(14, 21),
+    methods=(
+        vm.PayMethod("wechat", "jsapi", "微信支付"),
+        vm.PayMethod("alipay", "wap", "支付宝"),
+        vm.PayMethod("cashier", "page", "演示收银台", "不动真钱"),
+    ),
+    provider_name="微信",
+    order_href="/orders/o1",
+    asked_at=at(14, 11),
+)
+ORDER = vm.OrderPage(
+    id="o1",
+    number="KM-7F3Q",
+    word=vm.OrderWord.PAID,
+    next_line="14:45 起可以进门",
+    store_name=STORE,
+    address="武定路 327 号 2 楼",
+    room_name="竹间",
+    art="room-moon-bamboo",
+    starts_at=at(15),
+    ends_at=at(19),
+    fees=FEES,
+    moves=(vm.MoneyMove(at(14, 12), "微信支付", 15200, vm.StepState.DONE),),
+    next_text="去开门",
+    next_href="/d/door-r1",
+    pass_href="/orders/o1/pass",
+    pin="482913",
+    door_word="今天 14:45 起可以进",
+    phone="021-5555 0142",
+    cancel_fee_fen=7600,
+    cancel_back_fen=7600,
+)
+ORDERS = vm.OrdersPage(
+    tuple(
+        vm.OrderRow(f"/orders/{n}", word, name, STORE, art, at(15, day=day), at(19, day=day), 15200)
+        for n, (word, name, art, day) in enumerate(
+            (
+                (vm.OrderWord.PAID, "竹间", "room-moon-bamboo", 22),
+                (vm.OrderWord.UNPAID, "听雨", "room-tea-lattice", 23),
+                (vm.OrderWord.DONE, "梅间", "room-plum-branch", 15),
+                (vm.OrderWord.REFUNDED, "梅间", "room-plum-branch", 8),
+            )
+        )
+    )
+)
+DEVICES = (
+    vm.Device("d1", "麻将机", "plug", "view", True, vm.DeviceState.OK, "已通电"),
+    vm.Device("d2", "灯", "lightbulb", "switch", True, vm.DeviceState.OK, "已开", "/api/v1/x"),
+    vm.Device(
+        "d3", "空调", "snowflake", "switch", False, vm.DeviceState.PENDING, "正在调…", "/api/v1/x"
+    ),
+    vm.Device("d4", "新风", "wind", "view", None, vm.DeviceState.UNKNOWN, "没有回话"),
+)
+STAY = vm.StayPage(
+    order_id="o1",
+    room_name="竹间",
+    store_name=STORE,
+    phase=vm.StayPhase.RUNNING,
+    starts_at=at(11, 36),
+    ends_at=at(15, 36),
+    grace_ends_at=at(15, 46),
+    door_token="door-r1",
+    order_href="/orders/o1",
+    devices=DEVICES,
+    phone="021-5555 0142",
+    extend_to=at(19, 30),
+)
+DOOR = vm.DoorPage(
+    case=vm.DoorCase.READY,
+    token="door-r1",
+    door_name="竹间",
+    store_name=STORE,
+    starts_at=at(15),
+    ends_at=at(19),
+    ways=(
+        vm.Way("qr-code", "通行码", "/orders/o1/pass"),
+        vm.Way("receipt-text", "订单", "/orders/o1"),
+        vm.Way("headphones", "打不开？", "tel:02155550142"),
+    ),
+)
+CALL = vm.Way("phone", "打给店家", "tel:02155550142")
+DOORS = {
+    "ready": DOOR,
+    "early": replace(
+        DOOR,
+        case=vm.DoorCase.EARLY,
+        until=at(14, 35),
+        ways=(
+            vm.Way("calendar", "改时间", "/orders/o1"),
+            vm.Way("headphones", "找店家", CALL.href),
+        ),
+    ),
+    "other_room": replace(
+        DOOR,
+        case=vm.DoorCase.OTHER_ROOM,
+        door_name="梅间",
+        line="你订的是竹间，往右第 2 间",
+        main=vm.Way("arrow-right", "带我去竹间", "/orders/o1"),
+        ways=(vm.Way("headphones", "找店家", CALL.href),),
+    ),
+    "none_free": replace(
+        DOOR,
+        case=vm.DoorCase.NONE_FREE,
+        art="room-moon-bamboo",
+        line="空到 19:30，¥38/小时起",
+        main=vm.Way("", "订这间", "/stores/s1/book?room=r1"),
+        ways=(),
+    ),
+    "none_taken": replace(
+        DOOR,
+        case=vm.DoorCase.NONE_TAKEN,
+        door_name="梅间",
+        art="room-plum-branch",
+        room_state=vm.RoomState.IN_USE,
+        line="竹间、听雨现在空着",
+        main=vm.Way("", "订竹间", "/stores/s1/book?room=r1"),
+        ways=(),
+    ),
+    "unpaid": replace(
+        DOOR,
+        case=vm.DoorCase.UNPAID,
+        until=at(14, 21),
+        line="竹间给你留到 14:21，付好就能开门",
+        main=vm.Way("", "付 ¥152", "/orders/o1/pay"),
+        ways=(vm.Way("calendar", "改时间", "/stores/s1/book"),),
+    ),
+    "store_offline": replace(
+        DOOR,
+        case=vm.DoorCase.STORE_OFFLINE,
+        qr_svg_url="/pass.svg",
+        pin="482913",
+        valid_from=at(14, 45),
+        valid_until=at(19, 10),
+        ways=(vm.Way("receipt-text", "看订单", "/orders/o1"), CALL),
+    ),
+    "lock_dead": replace(
+        DOOR,
+        case=vm.DoorCase.LOCK_DEAD,
+        line="14:02 已经告诉店家。可以免费换到听雨",
+        main=vm.Way("", "免费换到听雨", "/orders/o1/change"),
+        ways=(CALL,),
+    ),
+    "ended": replace(
+        DOOR,
+        case=vm.DoorCase.ENDED,
+        line="14:00 就结束了。东西落在里面？打给店家",
+        main=vm.Way("phone", "打给店家", CALL.href),
+        ways=(vm.Way("receipt-text", "看订单", "/orders/o1"),),
+    ),
+    "closed": replace(
+        DOOR,
+        case=vm.DoorCase.CLOSED,
+        headline="正在保洁，约 8 分钟",
+        art="room-moon-bamboo",
+        room_state=vm.RoomState.CLEANING,
+        line="你的时段 15:00 开始，不会晚",
+        main=vm.Way("", "看订单", "/orders/o1"),
+        ways=(CALL,),
+    ),
+}
+NAV = vm.ConsoleShell(
+    nav=(
+        vm.NavItem("live", "layout-grid", "实时", "/console"),
+        vm.NavItem("stickers", "qr-code", "门贴", "/console/stickers"),
+    ),
+    here="live",
+    alarms=1,
+    store_word="静安店",
+    merchant="雀友会",
+)
+
+
+def tile(name: str, state: str, number: str, note: str, foot: str, **more: object) -> vm.Tile:
+    return replace(
+        vm.Tile(
+            room_id=name,
+            href=f"/console/rooms/{name}",
+            name=name,
+            state=vm.RoomState(state),
+            number=number,
+            number_note=note,
+            foot=foot,
+        ),
+        **more,
+    )
+
+
+TILES = (
+    tile("竹间", "in_use", "1:24", "后结束", "王* 4821 · 到 20:50", money_fen=15200, progress=65.0,
+         until=at(20, 50), current=True),
+    tile("兰间", "overtime", "+0:18", "超时", "李** 0937", warn="已计 ¥19", warn_icon="zap",
+         warn_bad=True, until=at(19, 8)),
+    tile("梅间", "in_use", "0:12", "后结束", "赵* 6610", warn="接着有人", warn_icon="arrow-right",
+         progress=95.0, until=at(19, 38)),
+    tile("菊间", "free", "空到 22:00", "", "今天 3 单", money_fen=38600),
+    tile("荷间", "cleaning", "约 8 分钟", "", "刘姐在打扫"),
+    tile("听雨", "booked", "19:45", "到店", "孙** 3390 · 4 小时", money_fen=23200),
+    tile("观山", "held", "03:12", "付款中", "20:00–24:00", money_fen=18800, until=at(19, 29)),
+    tile("海一", "grace", "0:04", "宽限剩余", "何* 5521 · 19:20 结束", until=at(19, 30)),
+    tile("海四", "maintenance", "明天 10:00 前", "", "麻将机换板"),
+)  # fmt: skip
+ANSWER = vm.StoreAnswer(
+    (
+        vm.AnswerStep("已送到门店", vm.StepState.DONE, 0.1),
+        vm.AnswerStep("控制器照办", vm.StepState.DONE, 0.3),
+        vm.AnswerStep("锁已动作，门开了", vm.StepState.DONE, 0.8),
+    ),
+    "陈店长 19:21 远程开门 · 原因：客人手机没电",
+)
+INSPECTOR = vm.Inspector(
+    room_id="竹间",
+    name="竹间",
+    art="room-moon-bamboo",
+    state=vm.RoomState.IN_USE,
+    meta="静安店 · 4 人 · 25 m²",
+    doors=(vm.ConsoleDoor("door1", "包间门", "关着 · 18:02 开过", ANSWER),),
+    devices=(
+        vm.Device("c1", "麻将机", "plug", "switch", True, vm.DeviceState.OK, "已通电 · 168 W", "/x"),
+        vm.Device("c2", "空调", "snowflake", "switch", True, vm.DeviceState.OK, "已通电", "/x"),
+        vm.Device("c3", "灯", "lightbulb", "switch", False, vm.DeviceState.PENDING, "正在调…", "/x"),
+        vm.Device("c4", "备用", "plug", "switch", None, vm.DeviceState.UNKNOWN, "没有回话", "/x"),
+    ),
+    stay=vm.ConsoleStay(
+        "KM-7F3Q", "/console/orders/o1", "王* · 尾号 4821", at(16, 50), at(20, 50), 65.0, 15200,
+        warning="20:50 林** 接着用，没留保洁时间",
+    ),
+    href="/console/rooms/竹间",
+)  # fmt: skip
+LIVE = vm.LivePage(
+    kpis=(
+        vm.Kpi("今日收入", "¥12,486", "", "比上周日 +8.4%", "good"),
+        vm.Kpi("使用中", "3", "/9 间", "出租率 50%"),
+        vm.Kpi("一小时内到店", "2", "单", "最近 19:45 听雨"),
+        vm.Kpi("待处理", "1", "件", "1 件要马上看", "bad"),
+        vm.Kpi("设备", "23", "/24 在线", "车公庙店断网", "warn"),
+    ),
+    stores=(
+        vm.StoreBlock("s1", "静安店", True, "", 3, 9, 691800, TILES),
+        vm.StoreBlock(
+            "s2",
+            "徐汇店",
+            False,
+            "断网 12 分钟 · 门店自行运转",
+            1,
+            2,
+            None,
+            (
+                tile("徐一", "offline", "0:41", "后结束", "离线前：使用中"),
+                tile("徐二", "offline", "空闲", "", "离线前：空闲"),
+            ),
+            stale_at=at(19, 14),
+        ),
+    ),
+    alarms=(
+        vm.Alarm(
+            "a1", "door-open", "静安店 竹间 门没关 3 分钟", "客人在里面", "/console/rooms/竹间"
+        ),
+    ),
+    arrivals=(
+        vm.Arrival(at(19, 45), "听雨", "静安店", "孙** 3390", "已备好，19:30 起可进", True),
+        vm.Arrival(at(20), "荷间", "静安店", "徐* 2951", "等保洁，约 8 分钟", False),
+    ),
+    inspector=INSPECTOR,
+    board_href="/console/board",
+)
+ERROR = vm.ErrorPage(
+    404,
+    "没有找到这一页",
+    "可能已经删除，或者不属于你",
+    "订单和钱都不受影响",
+    vm.Way("", "回到找店", "/"),
+    "7F3Q",
+    "021-5555 0142",
+)
+STICKERS = vm.StickersPage(
+    tuple(
+        vm.Sticker(STORE, n, f"https://kaimen.example/d/{n}", "/pass.svg")
+        for n in ("竹间", "梅间", "听雨")
+    )
+)
+
+PAGES: dict[str, tuple[str, dict[str, object]]] = {
+    "stores": ("customer/stores.html", {"page": STORES}),
+    "stores-empty": ("customer/stores.html", {"page": vm.StoresPage((), query="没有的")}),
+    "store": ("customer/store.html", {"page": STORE_PAGE}),
+    "rooms": ("customer/_rooms.html", {"page": STORE_PAGE}),
+    "room": ("customer/room.html", {"page": ROOM_PAGE}),
+    "book": ("customer/book.html", {"page": TIMELINE}),
+    "confirm": ("customer/confirm.html", {"page": CONFIRM}),
+    "pay": ("customer/pay.html", {"page": PAY}),
+    "pay-waiting": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.WAITING)}),
+    "pay-failed": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.FAILED)}),
+    "pay-late": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.LATE)}),
+    "order": ("customer/order.html", {"page": ORDER}),
+    "order-fresh": ("customer/order.html", {"page": replace(ORDER, fresh=True)}),
+    "orders": ("customer/orders.html", {"page": ORDERS}),
+    "orders-empty": ("customer/orders.html", {"page": vm.OrdersPage(())}),
+    "stay": ("customer/stay.html", {"page": STAY}),
+    "stay-grace": (
+        "customer/stay.html",
+        {
+            "page": replace(
+                STAY, phase=vm.StayPhase.GRACE, ends_at=at(14, 6), grace_ends_at=at(14, 16)
+            )
+        },
+    ),
+    "stay-over": (
+        "customer/stay.html",
+        {
+            "page": replace(
+                STAY,
+                phase=vm.StayPhase.OVERTIME,
+                ends_at=at(13, 44),
+                grace_ends_at=at(13, 54),
+                overtime_fen=1900,
+            )
+        },
+    ),
+    "login": (
+        "customer/login.html",
+        {"page": vm.LoginPage("/d/door-r1", reason="登录后就能看这扇门")},
+    ),
+    "me": ("customer/me.html", {"page": vm.MePage("138****4821")}),
+    "scan": ("customer/scan.html", {}),
+    "error": ("customer/error.html", {"page": ERROR}),
+    **{f"door-{case}": ("customer/door.html", {"page": page}) for case, page in DOORS.items()},
+    "console-live": ("console/live.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
+    "console-board": ("console/_board.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
+    "console-inspector": ("console/_inspector.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
+    "console-plain": (
+        "console/live.html",
+        {"page": replace(LIVE, inspector=None), "nav": NAV, "shell": STAFF},
+    ),
+    "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
+    "console-stickers": ("console/stickers.html", {"page": STICKERS}),
+    "console-error": ("console/error.html", {"page": ERROR, "shell": STAFF}),
+}
