@@ -1,0 +1,361 @@
+"""From the shape of a file to a profile in use: repeats unrolled, references resolved, rules checked.
+
+Every check here is one that a single field cannot make for itself. Errors carry the path of the field
+as it stands in the file, so ``source`` can add its line.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from device_profiles import capabilities, expressions
+from device_profiles.profile import (
+    Action,
+    ConfirmSpec,
+    FrameSpec,
+    IdentifyStep,
+    ParamLimits,
+    Point,
+    Profile,
+    ReadSpec,
+    Service,
+    WriteSpec,
+)
+from device_profiles.schema import (
+    ActionDoc,
+    CapabilityDoc,
+    Do,
+    PointDoc,
+    ProfileDoc,
+    Read,
+    Repeat,
+    Write,
+)
+from device_profiles.source import FieldPath
+
+MAX_BITS, MAX_REGISTERS = 2000, 125  # what one Modbus request may ask for
+INSTALL_NAMES = frozenset({"unit_id"})
+
+
+class FieldError(ValueError):
+    """A rule that spans several fields is broken; ``path`` is the field to look at."""
+
+    def __init__(self, path: FieldPath, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def expand(doc: ProfileDoc) -> Profile:
+    """The profile of ``doc``. Raises FieldError at the first rule that is broken."""
+    points = _points(doc)
+    _check_overlap(points, doc)
+    _check_poll_groups(points, doc)
+    actions = _actions(doc, points)
+    services = _services(doc, points, actions)
+    _check_identify(doc)
+    _check_tests(doc, points, actions)
+    return Profile(
+        id=doc.id,
+        revision=doc.revision,
+        kind=doc.kind,
+        vendor=doc.vendor,
+        model=doc.model,
+        verified=doc.verified,
+        caveats=tuple(caveat.text for caveat in doc.caveats),
+        sources=tuple(" ".join(filter(None, (s.title, s.url, s.note))) for s in doc.sources),
+        transport=doc.transport,
+        identify=tuple(
+            IdentifyStep(s.read, s.address, s.count, s.expect, s.what, s.otherwise)
+            for s in doc.identify
+        ),
+        points=points,
+        actions=actions,
+        services=services,
+        safety=doc.safety,
+        simulator=doc.simulator,
+        tests=tuple(doc.tests),
+    )
+
+
+def _unrolled(name: str, repeat: Repeat | None, path: FieldPath) -> Iterator[tuple[str, dict[str, int]]]:
+    if repeat is None:
+        yield name, {}
+        return
+    if repeat.to < repeat.from_:
+        raise FieldError((*path, "repeat"), f"from {repeat.from_} to {repeat.to} repeats nothing")
+    for number in range(repeat.from_, repeat.to + 1):
+        yield f"{name}.{number}", {repeat.var: number}
+
+
+def _number(value: int | str, known: Mapping[str, int], path: FieldPath) -> int:
+    try:
+        number = expressions.evaluate(value, known)
+    except expressions.ExpressionError as error:
+        raise FieldError(path, str(error)) from error
+    if not 0 <= number <= 0xFFFF:
+        raise FieldError(path, f"{number} does not fit a 16-bit word (0 to 65535)")
+    return number
+
+
+# -- points ---------------------------------------------------------------------------------------
+
+
+def _points(doc: ProfileDoc) -> dict[str, Point]:
+    points: dict[str, Point] = {}
+    for name, point in doc.points.items():
+        path: FieldPath = ("points", name)
+        _check_access(point, path)
+        for full_name, known in _unrolled(name, point.repeat, path):
+            period = point.poll.period_ms if point.poll else None
+            points[full_name] = Point(
+                name=full_name,
+                type=point.type,
+                access=point.access,
+                unit=point.unit,
+                read=_read(point, point.read, known, (*path, "read")) if point.read else None,
+                write=_write(point, point.write, known, (*path, "write")) if point.write else None,
+                poll_group=point.poll.group if point.poll else None,
+                poll_period_ms=period,
+                stale_after_ms=point.stale_after_ms or 3 * (period or 1000),
+            )
+    return points
+
+
+def _check_access(point: PointDoc, path: FieldPath) -> None:
+    for letter, section, given in (("r", "read", point.read), ("w", "write", point.write)):
+        if letter in point.access and given is None:
+            raise FieldError((*path, "access"), f"is {point.access!r} but there is no {section}")
+        if letter not in point.access and given is not None:
+            raise FieldError((*path, section), f"is given but access is {point.access!r}")
+    if point.poll is not None and point.read is None:
+        raise FieldError((*path, "poll"), "cannot poll a point that is not read")
+
+
+def _read(point: PointDoc, read: Read, known: Mapping[str, int], path: FieldPath) -> ReadSpec:
+    address = _number(read.address, known, (*path, "address"))
+    if read.table in ("coil", "discrete"):
+        if point.type != "bool" or read.format not in (None, "bool") or read.bit is not None:
+            raise FieldError(path, f"a {read.table} is one bit: type bool, no format, no bit")
+        return ReadSpec(read.table, address, "bool", "high_first", None, 1)
+    if point.type == "bool":
+        if read.bit is None:
+            raise FieldError(path, "a bool in a register needs the number of its bit")
+        return ReadSpec(read.table, address, "bool", "high_first", read.bit, 1)
+    if read.format is None or read.format == "bool":
+        raise FieldError(path, "a number needs a format: u16, s16, u32, s32 or f32")
+    if read.format in ("u32", "s32", "f32") and read.word_order is None:
+        raise FieldError(path, f"{read.format} takes two registers, so word_order must be given")
+    if read.format == "f32" and point.type == "int":
+        raise FieldError((*path, "format"), "f32 is not a whole number; the type must be float")
+    order = read.word_order or "high_first"
+    return ReadSpec(read.table, address, read.format, order, None, read.scale)
+
+
+def _write(point: PointDoc, write: Write, known: Mapping[str, int], path: FieldPath) -> WriteSpec:
+    address = _number(write.address, known, (*path, "address"))
+    if (write.table == "coil") != (point.type == "bool"):
+        raise FieldError((*path, "table"), "a coil takes a bool, a holding register a number")
+    if write.table == "holding":
+        if write.values is not None:
+            raise FieldError((*path, "values"), "a register takes the number itself")
+        return WriteSpec("holding", address, 0, 0)
+    if write.values is None or set(write.values) != {"on", "off"}:
+        raise FieldError((*path, "values"), 'must give the words for "on" and "off"')
+    return WriteSpec("coil", address, write.values["on"], write.values["off"])
+
+
+def _check_overlap(points: Mapping[str, Point], doc: ProfileDoc) -> None:
+    taken: dict[tuple[str, int, int | None], str] = {}
+    for point in points.values():
+        if point.read is None:
+            continue
+        for offset in range(point.read.width):
+            key = (point.read.table, point.read.address + offset, point.read.bit)
+            if key in taken:
+                raise FieldError(
+                    ("points", point.name.split(".")[0], "read", "address"),
+                    f"{point.name} and {taken[key]} both read {key[0]} 0x{key[1]:04X}",
+                )
+            taken[key] = point.name
+
+
+def _check_poll_groups(points: Mapping[str, Point], doc: ProfileDoc) -> None:
+    groups: dict[str, list[Point]] = defaultdict(list)
+    for point in points.values():
+        if point.poll_group is not None:
+            groups[point.poll_group].append(point)
+    for name, members in groups.items():
+        path: FieldPath = ("points", members[-1].name.split(".")[0], "poll", "group")
+        reads = [member.read for member in members if member.read is not None]
+        if len({read.table for read in reads}) > 1:
+            raise FieldError(path, f"group {name!r} mixes tables, so one request cannot read it")
+        if len({member.poll_period_ms for member in members}) > 1:
+            raise FieldError(path, f"group {name!r} has more than one period_ms")
+        span = max(r.address + r.width for r in reads) - min(r.address for r in reads)
+        limit = MAX_BITS if reads[0].table in ("coil", "discrete") else MAX_REGISTERS
+        if span > limit:
+            raise FieldError(path, f"group {name!r} spans {span} addresses; one request reads {limit}")
+
+
+# -- actions --------------------------------------------------------------------------------------
+
+
+def _actions(doc: ProfileDoc, points: Mapping[str, Point]) -> dict[str, Action]:
+    actions: dict[str, Action] = {}
+    for name, action in doc.actions.items():
+        path: FieldPath = ("actions", name)
+        for param, limits in action.params.items():
+            if not (limits.min <= limits.default <= limits.max):
+                raise FieldError((*path, "params", param), "the default lies outside min and max")
+        for full_name, known in _unrolled(name, action.repeat, path):
+            confirm = _confirm(action, points, known, (*path, "confirm"))
+            actions[full_name] = Action(
+                name=full_name,
+                params={
+                    key: ParamLimits(p.min, p.max, p.step, p.default)
+                    for key, p in action.params.items()
+                },
+                do=_frame(action.do, action, known, (*path, "do")),
+                confirm=confirm,
+                effect=action.effect,
+            )
+    return actions
+
+
+def _confirm(
+    action: ActionDoc, points: Mapping[str, Point], known: Mapping[str, int], path: FieldPath
+) -> ConfirmSpec | None:
+    if action.confirm is None:
+        return None
+    try:
+        target = expressions.fill(action.confirm.point, known)
+    except expressions.ExpressionError as error:
+        raise FieldError((*path, "point"), str(error)) from error
+    point = points.get(target)
+    if point is None:
+        raise FieldError((*path, "point"), f"there is no point {target!r}")
+    if point.read is None or point.type != "bool":
+        raise FieldError((*path, "point"), f"{target} cannot be read as on or off")
+    return ConfirmSpec(target, action.confirm.equals, action.confirm.within_ms)
+
+
+def _frame(do: Do, action: ActionDoc, known: Mapping[str, int], path: FieldPath) -> FrameSpec:
+    if do.raw_fc05 is not None:
+        here: FieldPath = (*path, "raw_fc05")
+        try:
+            value = expressions.bind(do.raw_fc05.value, known)
+            lacking = sorted(expressions.names(value) - set(action.params))
+        except expressions.ExpressionError as error:
+            raise FieldError((*here, "value"), str(error)) from error
+        if lacking:
+            raise FieldError((*here, "value"), f"{lacking[0]!r} is neither a param nor the repeat")
+        for bound in ("min", "max"):
+            env = {key: getattr(limits, bound) for key, limits in action.params.items()}
+            _number(value, env, (*here, "value"))
+        return FrameSpec("raw_fc05", _number(do.raw_fc05.address, known, (*here, "address")), value)
+    if do.write_coil is not None:
+        here = (*path, "write_coil", "address")
+        word = 0xFF00 if do.write_coil.value == "on" else 0
+        return FrameSpec("write_coil", _number(do.write_coil.address, known, here), word)
+    assert do.write_coils is not None  # Do lets exactly one through
+    here = (*path, "write_coils", "address")
+    bit = 1 if do.write_coils.value == "on" else 0
+    address = _number(do.write_coils.address, known, here)
+    return FrameSpec("write_coils", address, bit, do.write_coils.count)
+
+
+# -- capabilities, identification, tests ----------------------------------------------------------
+
+
+def _services(
+    doc: ProfileDoc, points: Mapping[str, Point], actions: Mapping[str, Action]
+) -> dict[tuple[str, int | None], Service]:
+    services: dict[tuple[str, int | None], Service] = {}
+    for name, capability in doc.capabilities.items():
+        path: FieldPath = ("capabilities", name)
+        rule = capabilities.RULES.get(name)
+        if rule is None:
+            raise FieldError(path, f"is no capability; there are {', '.join(capabilities.RULES)}")
+        for channel in _channels(capability, path):
+            known = {} if channel is None else {"ch": channel}
+            service = _service(capability, known, path)
+            _check_service(service, rule, points, actions, path)
+            services[(name, channel)] = service
+    return services
+
+
+def _channels(capability: CapabilityDoc, path: FieldPath) -> list[int | None]:
+    if capability.channels is None:
+        return [None]
+    first, last = capability.channels.from_, capability.channels.to
+    if last < first:
+        raise FieldError((*path, "channels"), f"from {first} to {last} names no channel")
+    return list(range(first, last + 1))
+
+
+def _service(capability: CapabilityDoc, known: Mapping[str, int], path: FieldPath) -> Service:
+    def filled(key: str, text: str | None) -> str | None:
+        try:
+            return None if text is None else expressions.fill(text, known)
+        except expressions.ExpressionError as error:
+            raise FieldError((*path, key), str(error)) from error
+
+    return Service(
+        filled("point", capability.point), filled("action", capability.action), capability.invert
+    )
+
+
+def _check_service(
+    service: Service,
+    rule: capabilities.CapabilityRule,
+    points: Mapping[str, Point],
+    actions: Mapping[str, Action],
+    path: FieldPath,
+) -> None:
+    if service.action is not None:
+        action = actions.get(service.action)
+        if action is None:
+            raise FieldError((*path, "action"), f"there is no action {service.action!r}")
+        if rule.need != "pulse action":
+            raise FieldError((*path, "action"), f"this capability needs a point ({rule.meaning})")
+        if action.effect != "pulse" or set(action.params) != {"duration_ms"}:
+            raise FieldError((*path, "action"), "must have effect pulse and one param, duration_ms")
+        return
+    point = points.get(service.point or "")
+    if point is None:
+        raise FieldError((*path, "point"), f"there is no point {service.point!r}")
+    fits = {
+        "pulse action": False,
+        "switched bool": point.type == "bool" and point.access == "rw",
+        "read bool": point.type == "bool" and point.read is not None,
+        "read number": point.type != "bool" and point.read is not None and point.unit == rule.unit,
+        "nothing yet": False,
+    }
+    if not fits[rule.need]:
+        unit = f" in {rule.unit}" if rule.unit else ""
+        raise FieldError((*path, "point"), f"{point.name} is no {rule.need}{unit}")
+    if service.invert and point.type != "bool":
+        raise FieldError((*path, "invert"), "only a bool can be the other way round")
+
+
+def _check_identify(doc: ProfileDoc) -> None:
+    for index, step in enumerate(doc.identify):
+        lacking = expressions.names(step.expect.eq if step.expect.eq is not None else 0)
+        if lacking - INSTALL_NAMES:
+            name = sorted(lacking - INSTALL_NAMES)[0]
+            raise FieldError(("identify", index, "expect", "eq"), f"{name!r} is not declared here")
+
+
+def _check_tests(doc: ProfileDoc, points: Mapping[str, Point], actions: Mapping[str, Action]) -> None:
+    for index, test in enumerate(doc.tests):
+        call = test.call
+        for key, target, known in (
+            ("read", call.read, points),
+            ("write", call.write, points),
+            ("action", call.action, actions),
+        ):
+            if target is not None and target not in known:
+                raise FieldError(("tests", index, "call", key), f"there is no {target!r}")
+        if call.identify is not None and not 0 <= call.identify < len(doc.identify):
+            raise FieldError(("tests", index, "call", "identify"), "there is no such step")

@@ -1,0 +1,85 @@
+"""Reads profiles from files; whatever is wrong is said in one sentence with file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from device_profiles.expand import FieldError, expand
+from device_profiles.profile import Profile, ProfileError
+from device_profiles.schema import ProfileDoc
+from device_profiles.source import read_source
+
+CATALOG = Path(__file__).parent / "catalog"
+
+
+def load_profile(file: Path) -> Profile:
+    """The profile in ``file``.
+
+    Raises ProfileError such as ``catalog/x.yaml:31: points.relay.read.address: is missing``.
+    """
+    source = read_source(file)
+    try:
+        doc = ProfileDoc.model_validate(source.data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = tuple(step for step in first["loc"] if step != "[key]")
+        raise source.error(path, _sentence(first)) from error
+    try:
+        profile = expand(doc)
+    except FieldError as error:
+        raise source.error(error.path, str(error)) from error
+    if file.stem != profile.id:
+        raise source.error(("id",), f"{profile.id} must stand in a file named {profile.id}.yaml")
+    return profile
+
+
+def _sentence(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is not a key that is known here"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            text = error["msg"].removeprefix("Input ")
+            return f"{text}, not {error['input']!r}"
+
+
+class Catalog:
+    """All profiles that can be named in a store's configuration, by id."""
+
+    def __init__(self, profiles: Iterable[Profile]) -> None:
+        self._profiles: dict[str, Profile] = {}
+        for profile in profiles:
+            if profile.id in self._profiles:
+                raise ProfileError(f"{profile.id}: two profiles have this id")
+            self._profiles[profile.id] = profile
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Catalog:
+        """Every ``*.yaml`` in ``folder``. Raises ProfileError at the first that cannot be used."""
+        return cls(load_profile(file) for file in sorted(folder.glob("*.yaml")))
+
+    @classmethod
+    @cache
+    def built_in(cls) -> Catalog:
+        """The profiles that come with the program, read once."""
+        return cls.from_folder(CATALOG)
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """Profiles by id, in the order of their ids."""
+        return dict(sorted(self._profiles.items()))
+
+    def __getitem__(self, profile_id: str) -> Profile:
+        """The profile named ``profile_id``. Raises ProfileError naming those there are."""
+        if profile_id not in self._profiles:
+            known = ", ".join(self.profiles)
+            raise ProfileError(f"there is no profile {profile_id!r}; there are {known}")
+        return self._profiles[profile_id]

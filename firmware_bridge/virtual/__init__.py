@@ -1,0 +1,7 @@
+"""Virtual boards: byte-exact slaves on real pseudo terminals, made from the profiles' simulators."""
+
+from firmware_bridge.virtual.board import CoilEvent, Fault, VirtualBoard
+from firmware_bridge.virtual.line import VirtualLine
+from firmware_bridge.virtual.rig import Rig
+
+__all__ = ["CoilEvent", "Fault", "Rig", "VirtualBoard", "VirtualLine"]

@@ -1,0 +1,248 @@
+"""A board that exists in memory only: coils, inputs, registers, and the timers of its own pulses.
+
+It takes whole frames and gives whole frames. It knows the manual (through the profile's ``simulator``
+block) and nothing of the master. Time is handed in, so that tests need not wait.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from device_profiles import expressions
+from device_profiles.profile import Profile
+from device_profiles.schema import SimRegister
+from firmware_bridge import numbers
+from firmware_bridge.protocols import modbus_rtu as rtu
+
+Cause = Literal["write", "flash", "flash_end", "power_cycle"]
+
+_ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
+_HISTORY = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CoilEvent:
+    """A coil was set or a pulse was ordered. ``at``: Unix seconds; ``coil`` counts from 1.
+
+    A ``flash`` is recorded also when the coil was on already, so that pulses can be counted.
+    ``for_ms`` is the ordered length of a flash.
+    """
+
+    seq: int
+    at: float
+    board: str
+    coil: int
+    on: bool
+    cause: Cause
+    for_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Fault:
+    """What is wrong with the board now. ``slow_ms`` delays each reply by so much."""
+
+    dead: bool = False
+    bad_crc: bool = False
+    slow_ms: int = 0
+    wrong_unit: bool = False
+
+
+@dataclass(slots=True)
+class Counter:
+    """Numbers the events of all boards that share it."""
+
+    value: int = 0
+
+    def next(self) -> int:
+        """The next number, from 1 on."""
+        self.value += 1
+        return self.value
+
+
+@dataclass(slots=True)
+class VirtualBoard:
+    """One virtual board on one line. Not thread-safe: its line guards it.
+
+    ``labels`` names coils for people, by number as printed on the board.
+    """
+
+    id: str
+    profile: Profile
+    unit_id: int = 1
+    labels: dict[int, str] = field(default_factory=dict)
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    on_event: Callable[[CoilEvent], None] | None = None
+    counter: Counter = field(default_factory=Counter)
+    fault: Fault = field(default_factory=Fault)
+    coils: list[bool] = field(init=False)
+    inputs: list[bool] = field(init=False)
+    history: deque[CoilEvent] = field(init=False)
+    flash_frames: int = field(default=0, init=False)
+    frames: deque[bytes] = field(init=False)
+    _flashing: dict[int, float] = field(default_factory=dict, init=False)
+    _registers: dict[str, dict[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        simulator = self.profile.simulator
+        self.coils = [simulator.coils.initial] * simulator.coils.count if simulator.coils else []
+        self.inputs = [False] * (simulator.inputs.count if simulator.inputs else 0)
+        self.history = deque(maxlen=_HISTORY)
+        self.frames = deque(maxlen=_HISTORY)
+        self._registers = {
+            "holding": self._words(simulator.holding),
+            "input": self._words(simulator.input),
+        }
+
+    def _words(self, registers: list[SimRegister]) -> dict[int, int]:
+        words: dict[int, int] = {}
+        for register in registers:
+            value = register.value
+            if isinstance(value, str):
+                value = expressions.evaluate(value, {"unit_id": self.unit_id})
+            encoded = numbers.encode(value, register.format, register.word_order) * register.count
+            words.update(enumerate(encoded, register.address))
+        return words
+
+    # -- what happens to it besides the line ------------------------------------------------------
+
+    def set_input(self, number: int, on: bool) -> None:
+        """Set input ``number`` (from 1). Raises IndexError if there is none such."""
+        if not 1 <= number <= len(self.inputs):
+            raise IndexError(f"{self.id} has inputs 1 to {len(self.inputs)}, not {number}")
+        self.inputs[number - 1] = on
+
+    def set_register(self, table: Literal["holding", "input"], address: int, word: int) -> None:
+        """Make a register hold ``word``, as a measurement would."""
+        self._registers[table][address] = word
+
+    def power_cycle(self) -> None:
+        """Take power away and give it back: coils as after power-up, pulses forgotten."""
+        self._flashing.clear()
+        if self.profile.safety.on_power_up == "last":
+            return
+        initial = bool(self.profile.simulator.coils and self.profile.simulator.coils.initial)
+        for coil, on in enumerate(self.coils):
+            if on != initial:
+                self._record(coil, initial, "power_cycle")
+
+    def next_timer(self) -> float | None:
+        """When (monotonic seconds) ``tick`` must be called next; None if nothing runs."""
+        return min(self._flashing.values(), default=None)
+
+    def tick(self) -> None:
+        """Drop the coils whose pulse is over."""
+        now = self.monotonic()
+        for coil in [coil for coil, end in self._flashing.items() if end <= now]:
+            del self._flashing[coil]
+            self._record(coil, False, "flash_end")
+
+    def flash_left_ms(self, number: int) -> int:
+        """Milliseconds for which coil ``number`` (from 1) stays on by a pulse; 0 without one."""
+        end = self._flashing.get(number - 1)
+        return 0 if end is None else max(0, round((end - self.monotonic()) * 1000))
+
+    def _record(self, coil: int, on: bool, cause: Cause, for_ms: int | None = None) -> None:
+        self.coils[coil] = on
+        seq = self.counter.next()
+        event = CoilEvent(seq, self.wall(), self.id, coil + 1, on, cause, for_ms)
+        self.history.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+
+    # -- what it does on the line -----------------------------------------------------------------
+
+    def answer(self, frame: bytes) -> bytes | None:
+        """The reply to a whole request ``frame``, or None where a real board would stay silent."""
+        if not rtu.has_good_crc(frame) or frame[0] not in (self.unit_id, 0) or self.fault.dead:
+            return None
+        self.tick()
+        self.frames.append(frame)
+        pdu = frame[1:-2]
+        try:
+            reply = self._serve(pdu)
+        except _Refused as refused:
+            reply = bytes([pdu[0] | 0x80, refused.code])
+        if frame[0] == 0:
+            return None  # everybody is meant, so nobody answers
+        unit = self.unit_id % 247 + 1 if self.fault.wrong_unit else self.unit_id
+        sent = rtu.with_crc(bytes([unit]) + reply)
+        if self.fault.bad_crc:
+            sent = sent[:-1] + bytes([sent[-1] ^ 0xFF])
+        return sent
+
+    def _serve(self, pdu: bytes) -> bytes:
+        function = pdu[0]
+        if function not in rtu.READS | rtu.WRITES:
+            raise _Refused(_ILLEGAL_FUNCTION)
+        address, operand = struct.unpack(">HH", pdu[1:5])
+        if function in (rtu.READ_COILS, rtu.READ_DISCRETE):
+            bits = self.coils if function == rtu.READ_COILS else self.inputs
+            if not operand or address + operand > len(bits):
+                raise _Refused(_ILLEGAL_ADDRESS)
+            packed = rtu.pack_bits(bits[address : address + operand])
+            return bytes([function, len(packed)]) + packed
+        if function in (rtu.READ_HOLDING, rtu.READ_INPUT):
+            table = self._registers["holding" if function == rtu.READ_HOLDING else "input"]
+            words = [self._word(table, address + offset) for offset in range(operand)]
+            return bytes([function, 2 * len(words)]) + struct.pack(f">{len(words)}H", *words)
+        self._write(function, address, operand, pdu)
+        return pdu[:5]
+
+    def _write(self, function: int, address: int, operand: int, pdu: bytes) -> None:
+        if function == rtu.WRITE_COIL:
+            self._write_coil(address, operand)
+        elif function == rtu.WRITE_COILS:
+            if not operand or address + operand > len(self.coils):
+                raise _Refused(_ILLEGAL_ADDRESS)
+            for offset, on in enumerate(rtu.unpack_bits(pdu[6:], operand)):
+                self._set(address + offset, on)
+        else:
+            words = [operand] if function == rtu.WRITE_REGISTER else rtu.unpack_words(pdu[6:])
+            table = self._registers["holding"]
+            for offset in range(len(words)):
+                self._word(table, address + offset)
+            table.update(enumerate(words, address))
+
+    def _write_coil(self, address: int, value: int) -> None:
+        simulator = self.profile.simulator
+        flash, coils = simulator.flash, simulator.coils
+        if flash is not None and flash.base <= address < flash.base + len(self.coils):
+            if not 1 <= value <= flash.max_units:
+                raise _Refused(_ILLEGAL_VALUE)
+            coil, for_ms = address - flash.base, value * flash.unit_ms
+            self.flash_frames += 1
+            self._flashing[coil] = self.monotonic() + for_ms / 1000
+            self._record(coil, True, "flash", for_ms)
+            return
+        if value not in (0xFF00, 0x0000):
+            raise _Refused(_ILLEGAL_VALUE)
+        if coils is not None and address == coils.write_all:
+            for coil in range(len(self.coils)):
+                self._set(coil, value == 0xFF00)
+        elif address < len(self.coils):
+            self._set(address, value == 0xFF00)
+        else:
+            raise _Refused(_ILLEGAL_ADDRESS)
+
+    def _set(self, coil: int, on: bool) -> None:
+        self._flashing.pop(coil, None)
+        if self.coils[coil] != on:
+            self._record(coil, on, "write")
+
+    @staticmethod
+    def _word(table: dict[int, int], address: int) -> int:
+        if address not in table:
+            raise _Refused(_ILLEGAL_ADDRESS)
+        return table[address]
+
+
+class _Refused(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code

@@ -1,0 +1,227 @@
+"""All virtual lines of one store: read from a file, looked at and meddled with by board id."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from device_profiles import Catalog, ProfileError
+from firmware_bridge.virtual.board import CoilEvent, VirtualBoard, Counter
+from firmware_bridge.virtual.line import VirtualLine
+
+_KEPT_EVENTS = 5000
+
+
+class RigError(ValueError):
+    """The file of virtual boards cannot be used, or a board is asked for what it has not."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BoardEntry(_Strict):
+    """A board of the file: ``{id, profile, unit_id, labels: {1: "101 door"}}``."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    profile: str
+    unit_id: int = 1
+    labels: dict[int, str] = {}
+
+
+class LineEntry(_Strict):
+    """A line of the file and the boards on it."""
+
+    boards: list[BoardEntry] = Field(min_length=1)
+
+
+class RigFile(_Strict):
+    """``lines: {rs485-1: {boards: […]}}``; the line's name is the name of its link."""
+
+    lines: dict[str, LineEntry] = Field(min_length=1)
+
+
+class Rig:
+    """Virtual lines by name, with one sequence of coil events over all of them."""
+
+    def __init__(self, file: RigFile, links: Path | None = None, catalog: Catalog | None = None) -> None:
+        """Raises RigError for an unknown profile, an id given twice, or units that clash."""
+        self._catalog = catalog or Catalog.built_in()
+        self._listeners: list[Callable[[CoilEvent], None]] = []
+        self._events: deque[CoilEvent] = deque(maxlen=_KEPT_EVENTS)
+        self._guard = threading.Lock()
+        self._counter = Counter()
+        self._line_of: dict[str, VirtualLine] = {}
+        self.lines: dict[str, VirtualLine] = {}
+        for name, line in file.lines.items():
+            boards = [self._board(entry) for entry in line.boards]
+            units = [board.unit_id for board in boards]
+            if len(set(units)) < len(units):
+                raise RigError(f"line {name}: two boards have the same unit_id")
+            built = VirtualLine(boards, links / name if links else None)
+            self.lines[name] = built
+            for board in boards:
+                if board.id in self._line_of:
+                    raise RigError(f"board id {board.id!r} is given twice")
+                self._line_of[board.id] = built
+
+    @classmethod
+    def from_file(cls, file: Path, links: Path | None = None) -> Rig:
+        """The rig of a YAML file. Raises RigError saying what is wrong with it."""
+        try:
+            return cls(RigFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))), links)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RigError(f"{file.name}: {where}: {first['msg']}") from error
+        except (OSError, yaml.YAMLError) as error:
+            raise RigError(f"{file.name}: {error}") from error
+
+    def _board(self, entry: BoardEntry) -> VirtualBoard:
+        try:
+            profile = self._catalog[entry.profile]
+            unit_id = profile.settings({"unit_id": entry.unit_id}).unit_id
+        except ProfileError as error:
+            raise RigError(f"board {entry.id}: {error}") from error
+        return VirtualBoard(
+            entry.id,
+            profile,
+            unit_id,
+            labels=dict(entry.labels),
+            on_event=self._record,
+            counter=self._counter,
+        )
+
+    def open(self) -> Rig:
+        """Open all lines."""
+        for line in self.lines.values():
+            if line.link is not None:
+                line.link.parent.mkdir(parents=True, exist_ok=True)
+            line.open()
+        return self
+
+    def close(self) -> None:
+        """Close all lines and remove their links."""
+        for line in self.lines.values():
+            line.close()
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def on_event(self, listener: Callable[[CoilEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` from the lines' threads at each coil event; returns how to stop that."""
+        with self._guard:
+            self._listeners.append(listener)
+
+        def stop() -> None:
+            with self._guard:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def events_since(self, seq: int) -> list[CoilEvent]:
+        """Kept events after ``seq``, oldest first."""
+        with self._guard:
+            return [event for event in self._events if event.seq > seq]
+
+    def _record(self, event: CoilEvent) -> None:
+        with self._guard:
+            self._events.append(event)
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(event)
+
+    # -- looking and meddling ---------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything a page needs, as JSON: lines, boards, coils, inputs, faults."""
+        return {
+            "lines": [
+                {
+                    "name": name,
+                    "path": line.path,
+                    "link": str(line.link) if line.link else None,
+                    "boards": [self.board_state(board_id) for board_id in line.boards],
+                }
+                for name, line in self.lines.items()
+            ],
+            "seq": self._counter.value,
+        }
+
+    def board_state(self, board_id: str) -> dict[str, Any]:
+        """One board's part of ``state``. Raises RigError for an unknown one."""
+        return self._on(board_id, _describe)
+
+    def set_fault(self, board_id: str, changes: dict[str, bool | int]) -> dict[str, Any]:
+        """Change some of dead, bad_crc, slow_ms, wrong_unit; the board's new state."""
+
+        def change(board: VirtualBoard) -> dict[str, Any]:
+            known = asdict(board.fault)
+            for key, value in changes.items():
+                if key not in known:
+                    raise RigError(f"there is no fault {key!r}; there are {', '.join(known)}")
+                if key == "slow_ms" and (type(value) is not int or not 0 <= value <= 60_000):
+                    raise RigError("slow_ms must be a whole number from 0 to 60000")
+                if key != "slow_ms" and type(value) is not bool:
+                    raise RigError(f"{key} must be true or false")
+            board.fault = replace(board.fault, **changes)  # type: ignore[arg-type]
+            return _describe(board)
+
+        return self._on(board_id, change)
+
+    def set_input(self, board_id: str, number: int, on: bool) -> dict[str, Any]:
+        """Set an input (from 1); the board's new state. Raises RigError if there is none such."""
+
+        def change(board: VirtualBoard) -> dict[str, Any]:
+            try:
+                board.set_input(number, on)
+            except IndexError as error:
+                raise RigError(str(error)) from error
+            return _describe(board)
+
+        return self._on(board_id, change)
+
+    def power_cycle(self, board_id: str) -> dict[str, Any]:
+        """Take a board's power away and give it back; its new state."""
+
+        def cycle(board: VirtualBoard) -> dict[str, Any]:
+            board.power_cycle()
+            return _describe(board)
+
+        return self._on(board_id, cycle)
+
+    def _on(self, board_id: str, act: Callable[[VirtualBoard], dict[str, Any]]) -> dict[str, Any]:
+        line = self._line_of.get(board_id)
+        if line is None:
+            raise RigError(f"there is no board {board_id!r}; there are {', '.join(self._line_of)}")
+        return line.locked(act, board_id)
+
+
+def _describe(board: VirtualBoard) -> dict[str, Any]:
+    pulses = [0] * len(board.coils)
+    for event in board.history:
+        pulses[event.coil - 1] += event.cause == "flash"
+    return {
+        "id": board.id,
+        "profile": board.profile.id,
+        "model": f"{board.profile.vendor} {board.profile.model}",
+        "unit_id": board.unit_id,
+        "fault": asdict(board.fault),
+        "coils": [
+            {
+                "n": number,
+                "label": board.labels.get(number, ""),
+                "on": on,
+                "flash_left_ms": board.flash_left_ms(number),
+                "pulses": pulses[number - 1],
+            }
+            for number, on in enumerate(board.coils, 1)
+        ],
+        "inputs": [{"n": number, "on": on} for number, on in enumerate(board.inputs, 1)],
+    }
