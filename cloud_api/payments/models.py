@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
@@ -35,6 +35,13 @@ class PaymentAttempt(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("amount_fen > 0"),
         UniqueConstraint("account_ref", "provider_txn"),
+        Index(  # two taps on "pay" cannot open two payments for one thing
+            "one_open_payment",
+            "pays",
+            unique=True,
+            postgresql_where=text("state IN ('created', 'pending', 'unknown')"),
+            sqlite_where=text("state IN ('created', 'pending', 'unknown')"),
+        ),
     )
     id: str = Field(default_factory=new_id, primary_key=True)
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
@@ -43,6 +50,8 @@ class PaymentAttempt(SQLModel, table=True):
     account_ref: str = Field(foreign_key="provider_account.id")  # the provider account
     provider: str
     channel: str = "page"
+    subject: str = ""  # what for, as the payer reads it; sent again unchanged on a retry
+    return_url: str = ""  # where the provider's page leads back to
     pays: str = Field(index=True)
     number: str = Field(unique=True)
     amount_fen: int

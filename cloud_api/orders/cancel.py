@@ -1,0 +1,88 @@
+"""Cancelling: the room goes back on sale at once, the money on its way in the same transaction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.claims import service as claims
+from cloud_api.kit.actor import Customer, Staff
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.orders import cancel_rules
+from cloud_api.orders.models import Order
+from cloud_api.orders.money import REVOKE, pays, refund_everything
+from cloud_api.orders.transitions import lock_order, move
+from cloud_api.payments import service as payments
+from cloud_api.payments.transitions import OPEN_PAYMENT
+
+BY_CUSTOMER: Final = "customer"
+BY_STAFF: Final = "staff"
+
+
+async def cancel(
+    session: AsyncSession, customer: Customer, order_id: str, clocks: Clocks
+) -> Order:
+    """Cancel one's own order under cancel_rules; one that is cancelled already is given back as it is.
+
+    Raises NotFound, Conflict ``cancel.too_late`` or ``cancel.started``. Money that arrives for an
+    order that its customer cancelled goes back in full, so nothing is asked of a provider first.
+    """
+    order = await lock_order(session, customer, order_id)
+    decision = cancel_rules.decide(order, clocks.now)
+    return await _cancel(session, order, decision, customer.ref, BY_CUSTOMER, clocks)
+
+
+async def cancel_by_staff(
+    session: AsyncSession, staff: Staff, order_id: str, why: str, clocks: Clocks
+) -> Order:
+    """Cancel a guest's order and give everything back. Needs ``order.refund`` and a reason."""
+    staff.need("order.refund")
+    if not why.strip():
+        raise KaimenError("cancel.why", "请写明取消的原因", status=422, field="why")
+    order = await lock_order(session, staff, order_id)
+    decision = cancel_rules.decide_staff(order)
+    return await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
+
+
+async def _cancel(
+    session: AsyncSession,
+    order: Order,
+    decision: cancel_rules.Decision,
+    by: str,
+    cancel_why: str,
+    clocks: Clocks,
+    why: str = "",
+) -> Order:
+    if decision.code == "cancel.done":
+        return order
+    if not decision.allowed:
+        raise Conflict(decision.code, decision.message)
+    was = order.status
+    await claims.release(session, order.claim_id, f"cancelled:{cancel_why}")
+    await move(
+        session,
+        order,
+        "cancelled",
+        by=by,
+        why=why or cancel_why,
+        clocks=clocks,
+        cancel_why=cancel_why,
+    )
+    if was == "pending_payment":
+        for payment in await payments.payments_of(session, pays(order.id)):
+            if payment.state in OPEN_PAYMENT:
+                await payments.close_later(session, payment, clocks)
+        return order
+    await refund_everything(session, order, by=by, reason="订单取消", clocks=clocks)
+    await schedule(
+        session,
+        merchant_id=order.merchant_id,
+        kind=REVOKE,
+        ref=order.id,
+        run_at=clocks.real,
+        clock="wire",
+    )
+    return order

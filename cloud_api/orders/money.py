@@ -1,0 +1,182 @@
+"""What money does to an order: it moves it once, gives the room back, or goes back itself (I2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.claims import service as claims
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
+from cloud_api.orders.models import Order
+from cloud_api.orders.transitions import change, events_of, move, note, system_lock
+from cloud_api.payments import service as payments
+from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.payments.records import lock_payment
+from cloud_api.payments.transitions import note as note_payment
+
+HOLD_EXPIRED: Final = "hold_expired"
+GRANT: Final = "access.grant"
+REVOKE: Final = "access.revoke"
+_SYSTEM: Final = "system"
+
+_log = structlog.get_logger(__name__)
+
+
+def pays(order_id: str) -> str:
+    """How a payment names the order it is for."""
+    return f"order:{order_id}"
+
+
+def order_id_of(what: str) -> str | None:
+    """The order a payment is for, or None if it is for something else."""
+    kind, _, order_id = what.partition(":")
+    return order_id if kind == "order" else None
+
+
+async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
+    """Let a payment that succeeded have its one effect; again changes nothing.
+
+    Waiting for it: the order is paid and ready. Given up because the hold ran out: the same room
+    time again if it is still free, else the money goes back. Anything else (paid already, cancelled
+    by somebody): the money goes back in full.
+    """
+    order_id = order_id_of((await session.get_one(PaymentAttempt, payment_id)).pays)
+    if order_id is None:
+        return
+    order = await system_lock(session, order_id)
+    payment = await lock_payment(session, payment_id)
+    if payment.state != "succeeded" or payment.applied is not None:
+        return
+    if order.status == "pending_payment":
+        applied = "order"
+        await claims.confirm(session, order.claim_id)
+        await _ready(session, order, payment, clocks, "payment")
+    elif await _give_back_room(session, order, clocks.now):
+        applied = "late_restored"
+        await _ready(session, order, payment, clocks, "late_payment")
+    else:
+        late = order.status == "cancelled"
+        applied = "late_refunded" if late else "duplicate_refunded"
+        await _send_back(session, order, payment, clocks, "late" if late else "dup")
+    await note_payment(session, payment, applied=applied)
+    await recount(session, order)
+    _log.info("payment.applied", number=payment.number, applied=applied, order=order.number)
+
+
+async def settle_free(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """An order that costs nothing needs no payment."""
+    await claims.confirm(session, order.claim_id)
+    await _ready(session, order, None, clocks, "nothing_to_pay")
+
+
+async def refund_everything(
+    session: AsyncSession, order: Order, *, by: str, reason: str, clocks: Clocks
+) -> int:
+    """Ask for all that was paid and not yet given back, payment by payment; returns it in fen."""
+    refunds = await payments.refunds_of(session, pays(order.id))
+    asked = 0
+    for payment in await payments.payments_of(session, pays(order.id)):
+        given = sum(
+            r.amount_fen for r in refunds if r.payment_id == payment.id and r.state != "failed"
+        )
+        left = payment.amount_fen - given
+        if payment.state != "succeeded" or payment.applied is None or left <= 0:
+            continue
+        refund = await payments.ask_refund(
+            session, payment.id, tag="1", amount_fen=left, reason=reason, clocks=clocks
+        )
+        asked += refund.amount_fen
+    if asked:
+        await note(
+            session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": asked}
+        )
+    await recount(session, order)
+    return asked
+
+
+async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
+    """Take a refund's new state into its order; again changes nothing."""
+    refund = await session.get_one(RefundAttempt, refund_id)
+    payment = await session.get_one(PaymentAttempt, refund.payment_id)
+    order_id = order_id_of(payment.pays)
+    if order_id is None:
+        return
+    order = await system_lock(session, order_id)
+    await session.refresh(refund)
+    await recount(session, order)
+    kind = f"refund_{refund.state}"
+    told = any(
+        event.kind == kind and event.body.get("number") == refund.number
+        for event in await events_of(session, [order.id])
+    )
+    if not told and refund.state in {"succeeded", "failed", "abnormal"}:
+        body = {"number": refund.number, "amount_fen": refund.amount_fen}
+        await note(session, order, kind, by=_SYSTEM, clocks=clocks, body=body)
+
+
+async def recount(session: AsyncSession, order: Order) -> None:
+    """Make the order's sums what its payments and refunds say."""
+    sums = await payments.sums(session, pays(order.id))
+    now = (order.paid_fen, order.refunded_fen, order.refunding_fen)
+    if now != (sums.paid, sums.refunded, sums.refunding):
+        await change(
+            session,
+            order,
+            paid_fen=sums.paid,
+            refunded_fen=sums.refunded,
+            refunding_fen=sums.refunding,
+        )
+
+
+async def _ready(
+    session: AsyncSession,
+    order: Order,
+    payment: PaymentAttempt | None,
+    clocks: Clocks,
+    why: str,
+) -> None:
+    body = {} if payment is None else {"payment": payment.number, "amount_fen": payment.amount_fen}
+    await move(
+        session, order, "paid", by=_SYSTEM, why=why, body=body, clocks=clocks, cancel_why=None
+    )
+    await move(session, order, "ready", by=_SYSTEM, why=why, clocks=clocks)
+    await schedule(
+        session,
+        merchant_id=order.merchant_id,
+        kind=GRANT,
+        ref=order.id,
+        run_at=clocks.real,
+        clock="wire",
+    )
+
+
+async def _give_back_room(session: AsyncSession, order: Order, now: datetime) -> bool:
+    """Take the same claim again for money that came late. Not once half of its time is gone: then
+    the money is worth more to the guest than what is left of the room.
+    """
+    if order.status != "cancelled" or order.cancel_why != HOLD_EXPIRED:
+        return False
+    if now >= order.starts_at + (order.ends_at - order.starts_at) / 2:
+        return False
+    return await claims.restore(session, order.claim_id)
+
+
+async def _send_back(
+    session: AsyncSession, order: Order, payment: PaymentAttempt, clocks: Clocks, tag: str
+) -> None:
+    reason = "房间已不能保留，全额退回" if tag == "late" else "重复支付，全额退回"
+    await payments.ask_refund(
+        session, payment.id, tag=tag, amount_fen=payment.amount_fen, reason=reason, clocks=clocks
+    )
+    await note(
+        session,
+        order,
+        f"money_back_{tag}",
+        by=_SYSTEM,
+        clocks=clocks,
+        body={"payment": payment.number, "amount_fen": payment.amount_fen},
+    )

@@ -1,0 +1,113 @@
+"""Placing an order: the quote becomes a held room and a price to pay before the hold ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.claims import service as claims
+from cloud_api.kit.actor import Customer, System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.ids import new_id, new_number
+from cloud_api.orders.models import Order, OrderLine
+from cloud_api.orders.money import settle_free
+from cloud_api.orders.transitions import note
+from cloud_api.pricing.service import take_quote
+from cloud_api.stores.models import Room, Store
+
+HOLD: Final = "order.hold"
+MAX_UNPAID: Final = 3  # a person cannot block a house without paying
+
+
+async def place(
+    session: AsyncSession, customer: Customer, quote_id: str, clocks: Clocks
+) -> Order:
+    """Hold the room and write the order. The same quote again gives the same order.
+
+    Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
+    ``order.too_many_unpaid``, ``room.maintenance``.
+    """
+    known = (
+        await session.exec(scoped(System(), Order).where(col(Order.quote_id) == quote_id))
+    ).first()
+    if known is not None:
+        if known.account_id != customer.account_id:
+            raise Conflict("quote.used", "这份报价已经用过了，请重新选择时间")
+        return known
+    quote = await take_quote(session, customer, quote_id, clocks)
+    room = await session.get_one(Room, quote.room_id)
+    store = await session.get_one(Store, quote.store_id)
+    if room.mode == "maintenance":
+        raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
+    await _check_unpaid(session, customer)
+    order_id = new_id()
+    claim = await claims.hold(session, room, order_id, quote.starts_at, quote.ends_at, clocks)
+    order = Order(
+        id=order_id,
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        room_id=room.id,
+        account_id=customer.account_id,
+        claim_id=claim.id,
+        quote_id=quote.id,
+        number=await _free_number(session, store, clocks),
+        starts_at=quote.starts_at,
+        ends_at=quote.ends_at,
+        hold_expires_at=clocks.now + timedelta(seconds=store.hold_s),
+        total_fen=quote.total_fen,
+        created_at=clocks.now,
+    )
+    session.add(order)
+    await session.flush()
+    for position, line in enumerate(quote.lines):
+        session.add(
+            OrderLine(
+                merchant_id=store.merchant_id,
+                store_id=store.id,
+                order_id=order.id,
+                position=position,
+                text=line["text"],
+                amount_fen=line["amount_fen"],
+                detail=line,
+            )
+        )
+    await note(session, order, "placed", by=customer.ref, clocks=clocks)
+    if order.total_fen == 0:
+        await settle_free(session, order, clocks)
+    else:
+        await schedule(
+            session,
+            merchant_id=order.merchant_id,
+            kind=HOLD,
+            ref=order.id,
+            run_at=order.hold_expires_at,
+        )
+    return order
+
+
+async def _check_unpaid(session: AsyncSession, customer: Customer) -> None:
+    unpaid = await session.exec(
+        select(func.count())
+        .select_from(Order)
+        .where(
+            col(Order.account_id) == customer.account_id, col(Order.status) == "pending_payment"
+        )
+    )
+    if unpaid.one() >= MAX_UNPAID:
+        raise Conflict(
+            "order.too_many_unpaid", f"你有 {MAX_UNPAID} 个订单还没支付，请先支付或取消"
+        )
+
+
+async def _free_number(session: AsyncSession, store: Store, clocks: Clocks) -> str:
+    while True:
+        number = new_number(clocks.now, store.tz)
+        taken = await session.exec(select(col(Order.id)).where(col(Order.number) == number))
+        if taken.first() is None:
+            return number

@@ -1,0 +1,126 @@
+"""What a store reports of a stay becomes the order's status, its times and its usage.
+
+Called by the ingest inside the transaction of the event, so each report counts once; and it is
+idempotent by status, since a restored cloud may be told again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.claims import service as claims
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.orders.models import Order
+from cloud_api.orders.transitions import change, move, note, system_lock
+from cloud_api.stores.models import Store
+from store_link.clock import from_ms
+from store_link.messages import StayBody, StayState, UsageBody
+
+_log = structlog.get_logger(__name__)
+
+
+async def apply_stay(
+    session: AsyncSession, store: Store, body: StayBody, at: datetime, clocks: Clocks
+) -> None:
+    """A stay changed its state at ``at`` (business time at the store)."""
+    order = await _order_of(session, store, body.stay)
+    if order is None:
+        return
+    if order.status == "cancelled":
+        if body.now is StayState.IN_USE:  # entered on a pass the store had not yet heard revoked
+            await note(
+                session, order, "used_after_cancel", by=_by(store), why=body.why, clocks=clocks
+            )
+    elif body.now is StayState.IN_USE:
+        await _enter(session, order, at, body.why, clocks)
+    elif body.now is StayState.ENDED:
+        await _complete(session, order, at, body.why, clocks)
+    elif body.now in {StayState.GRACE, StayState.OVERTIME}:
+        await note(
+            session, order, f"stay_{body.now.value}", by=_by(store), why=body.why, clocks=clocks
+        )
+
+
+async def apply_usage(
+    session: AsyncSession, store: Store, body: UsageBody, at: datetime, clocks: Clocks
+) -> None:
+    """The store's account of a stay that ended; kept with its evidence, once."""
+    order = await _order_of(session, store, body.stay)
+    if order is None or order.usage is not None:
+        return
+    entered = None if body.entered_at is None else from_ms(body.entered_at)
+    await change(
+        session,
+        order,
+        entered_at=order.entered_at or entered,
+        ended_at=order.ended_at or from_ms(body.ended_at),
+        used_s=body.used_s,
+        power_on_s=body.power_on_s,
+        overtime_s=body.overtime_s,
+        usage=body.model_dump(mode="json"),
+    )
+    await note(
+        session,
+        order,
+        "usage",
+        by=_by(store),
+        clocks=clocks,
+        body={"used_s": body.used_s, "overtime_s": body.overtime_s},
+    )
+    await _complete(session, order, from_ms(body.ended_at), "usage", clocks)
+
+
+async def _enter(
+    session: AsyncSession, order: Order, at: datetime, why: str, clocks: Clocks
+) -> None:
+    if order.status != "ready":
+        return
+    await claims.enter(session, order.claim_id)
+    await move(
+        session,
+        order,
+        "in_use",
+        by=f"store:{order.store_id}",
+        why=why,
+        clocks=clocks,
+        entered_at=order.entered_at or at,
+    )
+
+
+async def _complete(
+    session: AsyncSession, order: Order, at: datetime, why: str, clocks: Clocks
+) -> None:
+    if order.status not in {"ready", "in_use"}:
+        return
+    claim = await claims.get(session, order.claim_id)
+    await move(
+        session,
+        order,
+        "completed",
+        by=f"store:{order.store_id}",
+        why=why,
+        clocks=clocks,
+        ended_at=order.ended_at or at,
+    )
+    await claims.end_at(session, claim, at, clocks)
+
+
+async def _order_of(session: AsyncSession, store: Store, stay: str) -> Order | None:
+    """The order behind a stay, locked; a store can only speak of its own."""
+    query = scoped(System(), Order).where(
+        col(Order.claim_id) == stay, col(Order.store_id) == store.id
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        _log.warning("stay.unknown", store=store.id, stay=stay)
+        return None
+    return await system_lock(session, found.id)
+
+
+def _by(store: Store) -> str:
+    return f"store:{store.id}"

@@ -1,0 +1,50 @@
+"""What runs later around money: watching open payments, closing, refunding, reading the inbox.
+
+Importing this module registers the handlers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import Again, looked, register
+from cloud_api.kit.models import DueJob
+from cloud_api.payments import inbox, service
+from cloud_api.payments.transitions import OPEN_PAYMENT
+
+_WATCH_S: Final = (3, 3, 5, 5, 10, 10, 20, 30, 60, 60, 120, 300)
+_CLOSE_S: Final = (2, 5, 10, 20, 40, 80, 160, 300)
+_REFUND_S: Final = (2, 5, 10, 30, 60, 60, 60, 300, 600, 1200, 1800)
+
+
+def _after(ladder: tuple[int, ...], job: DueJob) -> float:
+    return ladder[min(looked(job), len(ladder) - 1)]
+
+
+async def _watch(cloud: Cloud, job: DueJob) -> None:
+    """A notification may never come: ask, until there is a final answer."""
+    payment = await service.look(cloud, job.ref)
+    if payment.state in OPEN_PAYMENT:
+        raise Again(_after(_WATCH_S, job), payment.state)
+
+
+async def _close(cloud: Cloud, job: DueJob) -> None:
+    if await service.settle_or_close(cloud, job.ref) == "unknown":
+        raise Again(_after(_CLOSE_S, job), "unknown")
+
+
+async def _refund(cloud: Cloud, job: DueJob) -> None:
+    refund = await service.push_refund(cloud, job.ref)
+    if refund.state not in {"succeeded", "failed"}:
+        raise Again(_after(_REFUND_S, job), refund.state)
+
+
+async def _notice(cloud: Cloud, job: DueJob) -> None:
+    await inbox.handle(cloud, job.ref)
+
+
+register(service.WATCH, _watch)
+register(service.CLOSE, _close)
+register(service.REFUND, _refund)
+register(inbox.NOTICE, _notice)

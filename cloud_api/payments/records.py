@@ -1,0 +1,124 @@
+"""What a provider told us becomes what we know: the one place where an answer changes an attempt.
+
+Answers come from calls, polls and notifications, often the same one several times and in any order.
+"""
+
+from __future__ import annotations
+
+import structlog
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
+from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.payments.providers.base import Back, Money, PaymentView, RefundView
+from cloud_api.payments.transitions import move_payment, move_refund, note
+
+SETTLED = "payment.settled"  # ref: payment id. Money is there: whoever sold the thing applies it
+REFUND_CHANGED = "refund.changed"  # ref: "<refund id>.<version>"
+
+_log = structlog.get_logger(__name__)
+
+
+async def lock_payment(session: AsyncSession, payment_id: str) -> PaymentAttempt:
+    """The attempt, read again and held until the transaction ends."""
+    query = select(PaymentAttempt).where(col(PaymentAttempt.id) == payment_id).with_for_update()
+    return (await session.exec(query.execution_options(populate_existing=True))).one()
+
+
+async def lock_refund(session: AsyncSession, refund_id: str) -> RefundAttempt:
+    """The refund, read again and held until the transaction ends."""
+    query = select(RefundAttempt).where(col(RefundAttempt.id) == refund_id).with_for_update()
+    return (await session.exec(query.execution_options(populate_existing=True))).one()
+
+
+async def record_payment(
+    session: AsyncSession, payment_id: str, view: PaymentView, clocks: Clocks
+) -> PaymentAttempt:
+    """Take a provider's word about a payment; the same word again changes nothing.
+
+    A success of another amount than asked is no success: the attempt stays unknown and says so, for
+    a person to look at.
+    """
+    payment = await lock_payment(session, payment_id)
+    if view.state is Money.SUCCEEDED:
+        if view.amount_fen != payment.amount_fen:
+            await _wrong_amount(session, payment, view)
+        elif await move_payment(
+            session,
+            payment,
+            "succeeded",
+            provider_txn=view.provider_txn,
+            succeeded_at=clocks.now,
+            last_error=None,
+        ):
+            await schedule(
+                session,
+                merchant_id=payment.merchant_id,
+                kind=SETTLED,
+                ref=payment.id,
+                run_at=clocks.real,
+                clock="wire",
+            )
+    elif view.state is Money.PENDING:
+        url = view.redirect_url or payment.redirect_url
+        await move_payment(session, payment, "pending", redirect_url=url, last_error=None)
+    elif view.state in {Money.CLOSED, Money.FAILED}:
+        await move_payment(session, payment, view.state.value, last_error=view.detail or None)
+    elif view.state is Money.UNKNOWN and payment.state == "created":
+        await move_payment(session, payment, "unknown", last_error=view.detail)
+    return payment
+
+
+async def record_refund(
+    session: AsyncSession, refund_id: str, view: RefundView, clocks: Clocks
+) -> RefundAttempt:
+    """Take a provider's word about a refund; the same word again changes nothing."""
+    refund = await lock_refund(session, refund_id)
+    if view.state is Back.SUCCEEDED and view.amount_fen != refund.amount_fen:
+        _log.error("refund.wrong_amount", number=refund.number, told=view.amount_fen)
+        moved = await move_refund(session, refund, "abnormal", last_error="amount differs")
+    elif view.state is Back.SUCCEEDED:
+        moved = await move_refund(
+            session,
+            refund,
+            "succeeded",
+            provider_refund=view.provider_refund,
+            succeeded_at=clocks.now,
+            last_error=None,
+        )
+    elif view.state is Back.SUBMITTED:
+        moved = await move_refund(
+            session, refund, "submitted", provider_refund=view.provider_refund, last_error=None
+        )
+    elif view.state in {Back.FAILED, Back.ABNORMAL}:
+        moved = await move_refund(session, refund, view.state.value, last_error=view.detail)
+    elif view.state is Back.UNKNOWN and refund.state == "created":
+        moved = await move_refund(session, refund, "unknown", last_error=view.detail)
+    else:
+        moved = False
+    if moved:
+        await schedule(
+            session,
+            merchant_id=refund.merchant_id,
+            kind=REFUND_CHANGED,
+            ref=f"{refund.id}.{refund.version}",
+            run_at=clocks.real,
+            clock="wire",
+        )
+    return refund
+
+
+async def _wrong_amount(
+    session: AsyncSession, payment: PaymentAttempt, view: PaymentView
+) -> None:
+    _log.error(
+        "payment.wrong_amount",
+        number=payment.number,
+        asked=payment.amount_fen,
+        told=view.amount_fen,
+    )
+    error = f"amount differs: asked {payment.amount_fen}, told {view.amount_fen}"
+    if not await move_payment(session, payment, "unknown", last_error=error):
+        await note(session, payment, last_error=error)

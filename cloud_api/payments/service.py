@@ -1,0 +1,327 @@
+"""Collecting money and giving it back, through whichever provider: the calls around the transactions.
+
+Functions that take ``cloud`` call a provider, and open their own transactions before and after the
+call; functions that take ``session`` work inside the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import func
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
+from cloud_api.payments.providers import PROVIDERS
+from cloud_api.payments.providers.base import Ask, Back, Money, PaymentProvider, PaymentView
+from cloud_api.payments.records import lock_payment, record_payment, record_refund
+from cloud_api.payments.transitions import OPEN_PAYMENT, move_payment
+from cloud_api.stores.models import Store
+
+WATCH: Final = "payment.watch"
+CLOSE: Final = "payment.close"
+REFUND: Final = "refund.submit"
+_IN_FLIGHT: Final = timedelta(seconds=15)  # so long a create may still be on its way
+_SYSTEM: Final = System()
+
+
+class Paid(NamedTuple):
+    """What a sum of attempts comes to, in fen."""
+
+    paid: int
+    refunded: int
+    refunding: int
+
+
+async def add_account(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    provider: str,
+    name: str,
+    credentials: str,
+    clocks: Clocks,
+    store_id: str | None = None,
+) -> ProviderAccount:
+    """Store a merchant's account at a provider. ``credentials`` is the provider's JSON.
+
+    Raises KaimenError ``payment.unknown_provider``.
+    """
+    if provider not in PROVIDERS:
+        raise KaimenError("payment.unknown_provider", f"不支持的支付方式：{provider}", status=422)
+    account = ProviderAccount(
+        merchant_id=merchant_id,
+        store_id=store_id,
+        provider=provider,
+        name=name,
+        credentials=credentials,
+        created_at=clocks.now,
+    )
+    session.add(account)
+    await session.flush()
+    return account
+
+
+async def accounts_of(
+    session: AsyncSession, store: Store, provider: str | None = None
+) -> Sequence[ProviderAccount]:
+    """The accounts that take money for ``store``, its own before the merchant's."""
+    query = scoped(_SYSTEM, ProviderAccount).where(
+        col(ProviderAccount.merchant_id) == store.merchant_id,
+        col(ProviderAccount.enabled).is_(True),
+        or_(col(ProviderAccount.store_id).is_(None), col(ProviderAccount.store_id) == store.id),
+    )
+    if provider is not None:
+        query = query.where(col(ProviderAccount.provider) == provider)
+    found = (await session.exec(query.order_by(col(ProviderAccount.created_at)))).all()
+    return sorted(found, key=lambda account: account.store_id is None)
+
+
+async def open_payment(
+    session: AsyncSession,
+    *,
+    store: Store,
+    account_id: str,
+    pays: str,
+    number: str,
+    amount_fen: int,
+    subject: str,
+    return_url: str,
+    expires_at: datetime,
+    provider: str,
+    channel: str,
+    clocks: Clocks,
+) -> PaymentAttempt:
+    """Write an attempt, before any call. ``begin`` makes the call; a watch job sees to the rest.
+
+    Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider``.
+    """
+    accounts = await accounts_of(session, store, provider)
+    if not accounts:
+        raise KaimenError(
+            "payment.no_account", "门店还没有开通这种支付方式，请换一种", status=422, field="provider"
+        )
+    payment = PaymentAttempt(
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        account_id=account_id,
+        account_ref=accounts[0].id,
+        provider=provider,
+        channel=channel,
+        subject=subject,
+        return_url=return_url,
+        pays=pays,
+        number=number,
+        amount_fen=amount_fen,
+        expires_at=expires_at,
+        created_at=clocks.now,
+    )
+    session.add(payment)
+    await session.flush()
+    await schedule(
+        session,
+        merchant_id=store.merchant_id,
+        kind=WATCH,
+        ref=payment.id,
+        run_at=clocks.real + timedelta(seconds=3),
+        clock="wire",
+    )
+    return payment
+
+
+async def payments_of(session: AsyncSession, pays: str) -> Sequence[PaymentAttempt]:
+    """All attempts for one thing, oldest first."""
+    query = scoped(_SYSTEM, PaymentAttempt).where(col(PaymentAttempt.pays) == pays)
+    return (await session.exec(query.order_by(col(PaymentAttempt.id)))).all()
+
+
+async def refunds_of(session: AsyncSession, pays: str) -> Sequence[RefundAttempt]:
+    """All refunds of the payments for one thing, oldest first."""
+    ids = select(col(PaymentAttempt.id)).where(col(PaymentAttempt.pays) == pays)
+    query = scoped(_SYSTEM, RefundAttempt).where(col(RefundAttempt.payment_id).in_(ids))
+    return (await session.exec(query.order_by(col(RefundAttempt.id)))).all()
+
+
+async def sums(session: AsyncSession, pays: str) -> Paid:
+    """Paid (and applied), refunded, and on its way back, counted from the attempts themselves."""
+    payments = await payments_of(session, pays)
+    refunds = await refunds_of(session, pays)
+    refunded = sum(r.amount_fen for r in refunds if r.state == "succeeded")
+    return Paid(
+        paid=sum(p.amount_fen for p in payments if p.applied is not None),
+        refunded=refunded,
+        refunding=sum(r.amount_fen for r in refunds) - refunded,
+    )
+
+
+async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
+    """Open the payment at the provider, or open it again under the same number."""
+    payment, provider, merchant = await _load(cloud, payment_id)
+    if payment.state not in {"created", "unknown"}:
+        return payment
+    left = payment.expires_at - cloud.clocks.now
+    view = await provider.create(
+        Ask(
+            number=payment.number,
+            amount_fen=payment.amount_fen,
+            subject=payment.subject,
+            merchant_name=merchant,
+            expires_at=cloud.clocks.real + left,  # the provider lives by real time
+            notify_url=notify_url(cloud, payment.provider, payment.account_ref),
+            return_url=payment.return_url,
+            channel=payment.channel,
+        )
+    )
+    async with cloud.db.write() as session:
+        payment = await record_payment(session, payment_id, view, cloud.clocks)
+        if payment.state == "closed" and view.state is Money.PENDING:
+            await close_later(session, payment, cloud.clocks)  # closed here while it opened there
+    return payment
+
+
+async def look(cloud: Cloud, payment_id: str) -> PaymentAttempt:
+    """Ask the provider where the payment stands, and take its word."""
+    payment, provider, _ = await _load(cloud, payment_id)
+    if payment.state == "succeeded":
+        return payment
+    view = await provider.query(payment.number)
+    if view.state is Money.ABSENT and payment.state in {"created", "unknown"}:
+        if payment.expires_at > cloud.clocks.now:
+            return await begin(cloud, payment_id)
+        return payment
+    async with cloud.db.write() as session:
+        return await record_payment(session, payment_id, view, cloud.clocks)
+
+
+async def settle_or_close(cloud: Cloud, payment_id: str) -> str:
+    """Find out: ``succeeded``, or closed for good (``closed``, ``failed``), or still ``unknown``."""
+    payment, provider, _ = await _load(cloud, payment_id)
+    if payment.state not in OPEN_PAYMENT:
+        return payment.state
+    view = await provider.query(payment.number)
+    if view.state is Money.PENDING:
+        view = await provider.close(payment.number)
+    young = cloud.clocks.now - payment.created_at < _IN_FLIGHT
+    if view.state is Money.ABSENT and not young:
+        view = PaymentView(Money.CLOSED, payment.number, detail="never reached the provider")
+    async with cloud.db.write() as session:
+        payment = await record_payment(session, payment_id, view, cloud.clocks)
+        if view.state is Money.UNKNOWN and payment.state == "pending":
+            await move_payment(session, payment, "unknown", last_error=view.detail)
+    return payment.state if payment.state not in OPEN_PAYMENT else "unknown"
+
+
+async def close_later(session: AsyncSession, payment: PaymentAttempt, clocks: Clocks) -> None:
+    """See to it that an open attempt can no longer be paid; a success is still taken note of."""
+    await schedule(
+        session,
+        merchant_id=payment.merchant_id,
+        kind=CLOSE,
+        ref=payment.id,
+        run_at=clocks.real,
+        clock="wire",
+    )
+
+
+async def ask_refund(
+    session: AsyncSession,
+    payment_id: str,
+    *,
+    tag: str,
+    amount_fen: int,
+    reason: str,
+    clocks: Clocks,
+) -> RefundAttempt:
+    """Write a refund, to be submitted after the commit. The same ``tag`` again is the same refund.
+
+    Its number is ``<payment number>-R<tag>``. Raises Conflict ``refund.too_much`` if refunds of this
+    payment would exceed it, ``refund.not_paid`` if it never succeeded.
+    """
+    payment = await lock_payment(session, payment_id)
+    number = f"{payment.number}-R{tag}"
+    known = await session.exec(select(RefundAttempt).where(col(RefundAttempt.number) == number))
+    if (found := known.first()) is not None:
+        return found
+    if payment.state != "succeeded":
+        raise Conflict("refund.not_paid", "这笔支付没有成功，不能退款")
+    given = await session.exec(
+        select(func.coalesce(func.sum(col(RefundAttempt.amount_fen)), 0)).where(
+            col(RefundAttempt.payment_id) == payment.id, col(RefundAttempt.state) != "failed"
+        )
+    )
+    if int(given.one()) + amount_fen > payment.amount_fen:
+        raise Conflict("refund.too_much", "退款金额超过了实付金额")
+    refund = RefundAttempt(
+        merchant_id=payment.merchant_id,
+        store_id=payment.store_id,
+        account_id=payment.account_id,
+        payment_id=payment.id,
+        number=number,
+        amount_fen=amount_fen,
+        reason=reason,
+        created_at=clocks.now,
+    )
+    session.add(refund)
+    await session.flush()
+    await schedule(
+        session,
+        merchant_id=payment.merchant_id,
+        kind=REFUND,
+        ref=refund.id,
+        run_at=clocks.real,
+        clock="wire",
+    )
+    return refund
+
+
+async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
+    """Submit a refund, or ask where it stands; under its one number either way."""
+    async with cloud.db.read() as session:
+        refund = await session.get_one(RefundAttempt, refund_id)
+    if refund.state in {"succeeded", "failed"}:
+        return refund
+    payment, provider, _ = await _load(cloud, refund.payment_id)
+    view = None
+    if refund.state not in {"created", "unknown"}:
+        view = await provider.query_refund(refund.number)
+    if view is None or view.state is Back.ABSENT:
+        view = await provider.refund(
+            number=refund.number,
+            payment_number=payment.number,
+            amount_fen=refund.amount_fen,
+            reason=refund.reason,
+            notify_url=notify_url(cloud, payment.provider, payment.account_ref),
+        )
+    async with cloud.db.write() as session:
+        return await record_refund(session, refund_id, view, cloud.clocks)
+
+
+def notify_path(provider: str, account_ref: str) -> str:
+    """The path that a provider's notifications are sent to and signed for."""
+    return f"/api/v1/payments/{provider}/{account_ref}/notify"
+
+
+def notify_url(cloud: Cloud, provider: str, account_ref: str) -> str:
+    """The address a provider is told to notify."""
+    return cloud.settings.public_url.rstrip("/") + notify_path(provider, account_ref)
+
+
+def provider_of(cloud: Cloud, account: ProviderAccount) -> PaymentProvider:
+    """The provider behind an account."""
+    return PROVIDERS[account.provider](account.credentials, cloud.http, cloud.clocks.wire)
+
+
+async def _load(cloud: Cloud, payment_id: str) -> tuple[PaymentAttempt, PaymentProvider, str]:
+    async with cloud.db.read() as session:
+        payment = await session.get_one(PaymentAttempt, payment_id)
+        account = await session.get_one(ProviderAccount, payment.account_ref)
+        store = await session.get_one(Store, payment.store_id)
+    return payment, provider_of(cloud, account), store.name
