@@ -52,8 +52,17 @@ if ! [ -x "$venv/bin/uv" ]; then
         stop "The package registry cannot be reached, or it does not have what requirements/bootstrap.lock names."
 fi
 
+# uv trusts its own list of authorities; behind a company's proxy only the system's list will do.
+install() {
+    VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet "$@" 2>"$venv/install.log" ||
+        VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --system-certs "$@" 2>>"$venv/install.log" || {
+        cat "$venv/install.log" >&2
+        return 1
+    }
+}
+
 echo "Installing from $lock …"
-VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --require-hashes --requirement "$lock" ||
+install --require-hashes --requirement "$lock" ||
     stop "The packages of $lock could not be installed (see above)."
-VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable . ||
+install --no-deps --no-build-isolation --editable . ||
     stop "This project could not be installed into $venv (see above)."

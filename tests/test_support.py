@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.support import postgres, shared_postgres
+from tests.support import chromium, postgres, shared_postgres
 from tests.support.chromium import has_chinese_font
 from tests.support.nats import NatsBroker
 from tests.support.ports import free_port
@@ -298,6 +298,64 @@ def test_browser_starts_and_has_chinese_glyphs(chromium_path):
     said = subprocess.run([chromium_path, "--version"], capture_output=True, text=True, check=True)
     assert "chrom" in said.stdout.lower()
     assert has_chinese_font()
+
+
+def _command(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def bare_machine(tmp_path, monkeypatch):
+    """A Debian without browser and fonts, where we are root; gives its one folder of commands."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setattr(chromium, "_MAC_APPS", ())
+    monkeypatch.setattr(chromium, "_playwright_install", lambda: None)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("sys.platform", "linux")
+    return tmp_path
+
+
+def test_browser_and_font_are_installed_on_a_bare_debian(bare_machine):
+    """A fresh image has no package lists: the first install fails, update, then it works."""
+    _command(
+        bare_machine,
+        "apt-get",
+        f"""cd {bare_machine}
+        echo "$*" >>asked
+        if [ "$1" = update ]; then : >lists; exit 0; fi
+        [ -e lists ] || exit 100
+        printf '#!/bin/sh\\necho Chromium 1\\n' >chromium; /bin/chmod +x chromium
+        printf '#!/bin/sh\\necho Hei\\n' >fc-list; /bin/chmod +x fc-list""",
+    )
+    assert chromium.ensure_chromium() == bare_machine / "chromium"
+    asked = (bare_machine / "asked").read_text()
+    assert asked.count("install") == 4  # twice: the command, and --no-install-recommends
+    assert "fonts-wqy-microhei" in asked
+
+
+def test_no_browser_is_one_sentence(bare_machine):
+    with pytest.raises(chromium.ChromiumError, match="install Chromium") as caught:
+        chromium.ensure_chromium()
+    assert "\n" not in str(caught.value)
+
+
+def test_no_chinese_font_is_one_sentence(bare_machine):
+    _command(bare_machine, "chromium", "echo Chromium 1")
+    _command(bare_machine, "fc-list", "exit 0")
+    with pytest.raises(chromium.ChromiumError, match="empty boxes"):
+        chromium.ensure_chromium()
+
+
+def test_browser_that_does_not_start_is_passed_over(bare_machine):
+    """A shim or a wrapper may lie on PATH and lead nowhere (Ubuntu's chromium-browser does)."""
+    _command(bare_machine, "chromium", "echo 'please install the snap' >&2; exit 1")
+    assert chromium.find_chromium() is None
+    _command(bare_machine, "google-chrome", "echo Google Chrome 1")
+    assert chromium.find_chromium() == bare_machine / "google-chrome"
 
 
 def test_free_port_can_be_bound_and_differs():
