@@ -93,20 +93,6 @@ def opening_intervals(store: Store, day: date) -> list[Interval]:
     return [(start, datetime.combine(end_day, closes, zone).astimezone(ZoneInfo("UTC")))]
 
 
-def is_open(store: Store, starts_at: datetime, ends_at: datetime) -> bool:
-    """Whether the store is open from ``starts_at`` to ``ends_at`` without a break."""
-    first = starts_at.astimezone(ZoneInfo(store.tz)).date() - timedelta(days=1)
-    last = ends_at.astimezone(ZoneInfo(store.tz)).date()
-    reached = starts_at
-    day = first
-    while day <= last and reached < ends_at:
-        for opens, closes in opening_intervals(store, day):
-            if opens <= reached < closes:
-                reached = closes
-        day += timedelta(days=1)
-    return reached >= ends_at
-
-
 async def set_room_mode(
     session: AsyncSession, actor: Staff, room_id: str, mode: str, clocks: Clocks
 ) -> Room:
