@@ -87,10 +87,12 @@ def room_needs(desired: Desired, stays: Iterable[StayRecord], now: Now) -> dict[
     return needs
 
 
-def successor(stay: StayRecord, stays: Iterable[StayRecord]) -> StayRecord | None:
+def successor(stay: StayRecord, stays: Iterable[StayRecord], now: Now) -> StayRecord | None:
     """The stay that directly follows in the same room, if any."""
     return min(
-        (other for other in stays if follows(stay, other)), key=lambda s: s.starts, default=None
+        (other for other in stays if follows(stay, other, now)),
+        key=lambda s: s.starts,
+        default=None,
     )
 
 
@@ -108,7 +110,7 @@ def _need(stay: StayRecord, stays: Iterable[StayRecord], desired: Desired, now: 
         case StayState.IN_USE:
             return Need(stay.id, desired.scenes.in_use, paid=True)
         case StayState.GRACE:
-            if successor(stay, stays) is not None:
+            if successor(stay, stays, now) is not None:
                 return Need(stay.id, desired.scenes.in_use, paid=True)
             return Need(stay.id, desired.scenes.grace, paid=False)
         case StayState.OPEN if now.ms >= stay.starts or stay.held:

@@ -113,15 +113,17 @@ def new(paid: Stay, cap_s: int, now: Now) -> StayRecord:
     )
 
 
-def follows(stay: StayRecord, other: StayRecord) -> bool:
+def follows(stay: StayRecord, other: StayRecord, now: Now) -> bool:
     """Whether ``other`` comes so soon after ``stay`` that power is not cut between the two."""
+    until = stay.ends + stay.grace_s * 1000
+    if stay.grace_end is not None:
+        until = now.ms + round((stay.grace_end - now.line) * 1000)
     return (
         other.id != stay.id
         and other.room == stay.room
         and not other.finished
-        and stay.starts < other.starts <= stay.ends + stay.grace_s * 1000
-        and other.ends > stay.ends
-        and (other.state is not StayState.ENDED)
+        and other.state in (StayState.SCHEDULED, StayState.OPEN)
+        and stay.starts < other.starts <= until
     )
 
 

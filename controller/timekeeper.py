@@ -134,13 +134,15 @@ class Timekeeper:
     def hint(self, at_ms: int) -> None:
         """A fresh, signed message of the cloud says that it is at least ``at_ms`` (business time).
 
-        Used only while the own clock is not trusted; never moves time back on the line.
+        Believed only forward, and only where the kernel does not say that its clock is right: the
+        clock of a machine without a battery stands behind after a power cut, never ahead.
         """
         now = self.read()
-        if now.quality is not ClockQuality.UNTRUSTED:
-            return
         by_ms = at_ms - now.ms
-        if self._unsure_from is not None and by_ms > 0:
+        floor = 0 if now.quality is ClockQuality.UNTRUSTED else STEP_S * 1000
+        if now.quality is ClockQuality.SYNCED or by_ms <= floor:
+            return
+        if self._unsure_from is not None:
             self._jump(by_ms / 1000)
         else:
             self._offset_ms += by_ms

@@ -1,0 +1,189 @@
+"""Puts the controller together and runs it: journal, boards, reconcile loop, link to the cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from controller import __version__
+from controller.commands import Commands
+from controller.desired import DesiredKeeper
+from controller.identity import Identity
+from controller.journal.store import Journal, JournalError, mark_from
+from controller.outcomes import settle_left_over
+from controller.reconcile import Reconciler
+from controller.report import Reporter
+from controller.state import StoreState
+from controller.timekeeper import Timekeeper, boot_id, kernel_synced
+from controller.uplink import Cloud, Uplink
+from firmware_bridge.bridge import FirmwareBridge
+from firmware_bridge.contract import Bridge
+from store_link.clock import BusinessClock, Clock, WireClock
+from store_link.link import Backoff, random_nonce
+from store_link.messages import EventKind, StayState
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 3.0
+TICK_S = 1.0
+PRUNE_S = 3600.0
+
+
+class Controller:
+    """One store. ``await start()``, then ``await stop()``; parts are open for tests."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        state_dir: Path,
+        ports: Mapping[str, str],
+        *,
+        wire: Clock | None = None,
+        clock_file: Path | None = None,
+        synced: Callable[[], bool] = kernel_synced,
+        boot: Callable[[], str] = boot_id,
+        bridge: Bridge | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.identity = identity
+        self.state_dir = state_dir
+        self.wire = wire or WireClock()
+        self.business = BusinessClock(clock_file, self.wire)
+        self.bridge: Bridge = bridge or FirmwareBridge(ports, clock=self.wire)
+        self.state = StoreState(identity.store, identity.keys)
+        self._synced = synced
+        self._kernel_boot = boot
+        self._backoff = backoff
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._run: asyncio.Task[None] | None = None
+        self.journal: Journal
+        self.timekeeper: Timekeeper
+        self.reconciler: Reconciler
+        self.commands: Commands
+        self.uplink: Uplink
+
+    async def start(self) -> None:
+        """Open the journal, settle what a crash left, read the boards, go to work."""
+        self.journal = await Journal.open(self.state_dir / "journal.db")
+        saved = mark_from(await self.journal.get("clock"))
+        self.timekeeper = Timekeeper(self.business, saved, self._synced, self._kernel_boot())
+        now = self.timekeeper.read()
+        self.state.stays = {stay.id: stay for stay in await self.journal.stays()}
+        self.state.overrides = {o.binding: o for o in await self.journal.overrides()}
+        left_over = await settle_left_over(self.journal, self.state, self.timekeeper, self.wire)
+        boots = int(await self.journal.get("boots", 0)) + 1
+        boot = random_nonce()
+        async with self.journal.write(now) as tx:
+            await tx.put("boots", boots)
+            await tx.event(EventKind.BOOT, {"boot": boot, "count": boots, "version": __version__})
+        self.reconciler = Reconciler(
+            self.state, self.journal, self.bridge, self.timekeeper, self._changed
+        )
+        keeper = DesiredKeeper(
+            self.state, self.journal, self.bridge, self.reconciler, self.timekeeper
+        )
+        self.commands = Commands(
+            state=self.state,
+            journal=self.journal,
+            bridge=self.bridge,
+            reconciler=self.reconciler,
+            timekeeper=self.timekeeper,
+            wire=self.wire,
+            business_ahead_ms=lambda: round(self.business.offset_s * 1000),
+            uplink=lambda: self.uplink,
+        )
+        self.uplink = Uplink(
+            Cloud(
+                self.identity.store,
+                self.identity.cloud,
+                self.identity.endpoint(self.state_dir),
+                self.identity.mac(),
+            ),
+            boot=boot,
+            wire=self.wire,
+            journal=self.journal,
+            keeper=keeper,
+            commands=self.commands,
+            reporter=Reporter(
+                self.state, self.bridge, self.journal, self.timekeeper, keeper, self.wire
+            ),
+            timekeeper=self.timekeeper,
+            keys=lambda: self.state.keys,
+            acked=int(await self.journal.get("acked", 0)),
+            left_over=left_over,
+            backoff=self._backoff,
+        )
+        self.bridge.on_change(self._board_changed)
+        await self.bridge.start()
+        await keeper.restore()
+        self._run = asyncio.create_task(self.reconciler.run(), name="reconcile")
+        self._begin_ticking()
+        self.reconciler.wake()
+        await self.uplink.start()
+        log.info("started", store=self.identity.store, journal=self.journal.id, boots=boots)
+
+    async def stop(self) -> None:
+        """End in order: no new commands, those under way, the link, the boards, the journal."""
+        self._scheduler.shutdown(wait=False)
+        await self.commands.drain(DRAIN_S)
+        await self.uplink.stop()
+        if self._run is not None:
+            self._run.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._run
+        await self.reconciler.stop()
+        await self.bridge.stop()
+        await self.journal.close()
+        log.info("stopped")
+
+    def _changed(self) -> None:
+        self.uplink.changed()
+
+    def _board_changed(self, board: str) -> None:
+        self.reconciler.wake(board)
+        self.uplink.changed()
+
+    def _begin_ticking(self) -> None:
+        self._scheduler.add_job(
+            self.reconciler.wake,
+            "interval",
+            seconds=TICK_S,
+            id="tick",
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._scheduler.add_job(
+            self._prune,
+            "interval",
+            seconds=PRUNE_S,
+            id="prune",
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._scheduler.start()
+        # It counts by the wall clock: when that steps back it would sleep until it is caught up.
+        self.reconciler.on_stall = self._tick_anew
+
+    def _tick_anew(self) -> None:
+        self._scheduler.reschedule_job("tick", trigger="interval", seconds=TICK_S)
+        self._scheduler.reschedule_job("prune", trigger="interval", seconds=PRUNE_S)
+
+    async def _prune(self) -> None:
+        now = self.timekeeper.read()
+        try:
+            await self.journal.prune(self.uplink.acked, now)
+        except JournalError:
+            log.exception("prune_failed")
+            return
+        kept = {stay.id for stay in await self.journal.stays()}
+        async with self.reconciler.lock:
+            for key, stay in list(self.state.stays.items()):
+                if stay.state is StayState.ENDED and key not in kept:
+                    self.state.stays.pop(key)

@@ -1,0 +1,88 @@
+"""How commands ended, as the journal keeps it and the cloud hears of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.journal.store import CommandRecord, Journal, Tx
+from controller.state import StoreState
+from controller.timekeeper import Timekeeper
+from store_link.clock import Clock, ms
+from store_link.messages import (
+    AccessBody,
+    AckState,
+    Action,
+    Command,
+    CommandAck,
+    CommandOutcome,
+    EventKind,
+    Reason,
+)
+
+
+async def write_outcome(
+    tx: Tx,
+    command: Command | CommandRecord,
+    state: AckState,
+    reason: Reason | None,
+    evidence: dict[str, Any],
+    stay: str | None = None,
+) -> None:
+    """The final state of a command with its events, in the caller's transaction."""
+    action = Action(command.action)
+    await tx.command_final(command.id, state, reason, evidence)
+    outcome = CommandOutcome(
+        command=command.id,
+        action=action,
+        target=command.target,
+        state=state,
+        reason=reason,
+        evidence=evidence,
+    )
+    await tx.event(EventKind.COMMAND, outcome)
+    if action is Action.UNLOCK:
+        access = AccessBody(
+            door=command.target,
+            by="staff" if command.by.startswith("staff:") else "command",
+            grant=_grant(command),
+            stay=stay,
+            command=command.id,
+            outcome=state,
+            reason=reason,
+        )
+        await tx.event(EventKind.ACCESS, access)
+
+
+async def settle_left_over(
+    journal: Journal, state: StoreState, timekeeper: Timekeeper, wire: Clock
+) -> list[tuple[str, CommandAck]]:
+    """Settle what a crash left open, at start; returns acks to send once the link is up.
+
+    Received and nothing more: it certainly did not happen. Executing: nobody knows, and it is not
+    tried again.
+    """
+    acks = []
+    now = timekeeper.read()
+    for left in await journal.unfinished():
+        outcome = AckState.UNKNOWN if left.state == "executing" else AckState.FAILED
+        overrides = [o.binding for o in state.overrides.values() if o.command == left.id]
+        async with journal.write(now) as tx:
+            await write_outcome(tx, left, outcome, Reason.RESTARTED, {})
+            for binding in overrides:
+                await tx.drop_override(binding)
+        for binding in overrides:
+            state.overrides.pop(binding)
+        ack = CommandAck(
+            store=state.store,
+            id=left.id,
+            state=outcome,
+            reason=Reason.RESTARTED,
+            at=ms(wire.now()),
+        )
+        acks.append((left.reply_to, ack))
+    return acks
+
+
+def _grant(command: Command | CommandRecord) -> str | None:
+    grant = command.grant if isinstance(command, CommandRecord) else command.args.get("grant")
+    return grant if isinstance(grant, str) and grant else None

@@ -1,0 +1,380 @@
+"""Every second, and at every event: what should be true now, what is, and act on the difference.
+
+Three rules stand above all. Nothing is switched while no desired document is known. Nothing is
+switched on a board that was not read since the start, or since it was last away. And what the plan
+leaves is left: a table in use survives a restart because nobody touches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from controller.journal.store import Journal, JournalError
+from controller.plan import SWITCH_CAPABILITY, Mode, Want, plan, room_needs, successor
+from controller.sense import Sense
+from controller.state import StoreState
+from controller.stay import Advance, StayRecord, advance, moved, new
+from controller.timekeeper import Now, Timekeeper
+from firmware_bridge.contract import Bridge, Capability, Outcome, OutcomeState
+from store_link.messages import Binding, Desired, DeviceBody, EventKind, PowerBody, StayState
+
+log = structlog.get_logger(__name__)
+
+SWITCH_DEADLINE_S = 3.0
+READ_DEADLINE_S = 3.0
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
+MARK_EVERY_S = 60.0
+STALL_S = 2.0
+LATE_S = 10.0  # power off later than this after grace is an overrun
+
+
+@dataclass(slots=True)
+class Episode:
+    """From the moment a binding is not what it should be until it is."""
+
+    on: bool
+    told: str | None = None  # outcome already journaled
+    tries: int = 0
+    again_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one tick found out, to be journaled together."""
+
+    advances: list[Advance] = field(default_factory=list)
+    stays: dict[str, StayRecord] = field(default_factory=dict)  # to be written
+    seen: dict[str, StayRecord] = field(default_factory=dict)  # all, also those not worth a write
+    devices: list[DeviceBody] = field(default_factory=list)
+    overruns: list[dict[str, str | int | bool]] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.stays or self.devices or self.overruns or self.expired or self.steps)
+
+
+class Reconciler:
+    """Owns the stays and the levels. ``lock`` guards the state and its journal together."""
+
+    def __init__(
+        self,
+        state: StoreState,
+        journal: Journal,
+        bridge: Bridge,
+        timekeeper: Timekeeper,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.state = state
+        self.lock = asyncio.Lock()
+        self._journal = journal
+        self._bridge = bridge
+        self._time = timekeeper
+        self._sense = Sense(state, bridge)
+        self._on_change = on_change
+        self._wake = asyncio.Event()
+        self._episodes: dict[str, Episode] = {}
+        self._busy: dict[str, asyncio.Task[Outcome]] = {}
+        self._reads: dict[str, asyncio.Task[None]] = {}
+        self._read: set[str] = set()
+        self._boards: dict[str, str] = {}
+        self._late: set[str] = set()  # ended stays whose table was seen on after its time
+        self._marked: float | None = None
+        self._plan: dict[str, Want] = {}
+        self.on_stall: Callable[[], None] = lambda: None
+        self.turned = 0  # ticks, for the watchdog
+
+    # ---------------------------------------------------------------------------------- the loop
+
+    def wake(self, board: str = "") -> None:
+        """Look again soon; may be given to ``Bridge.on_change``."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tick whenever woken, until cancelled. The ticker wakes it every second."""
+        while True:
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self.on_stall()  # the ticker runs by the wall clock, which may have stepped back
+            self._wake.clear()
+            try:
+                await self.tick()
+            except JournalError:
+                log.exception("journal_refused")
+            except Exception:
+                log.exception("tick_failed")
+
+    async def stop(self) -> None:
+        """End what is under way; no board is told anything."""
+        tasks = [*self._busy.values(), *self._reads.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def tick(self) -> Now:
+        """Bring everything to the present instant; returns it."""
+        async with self.lock:
+            now, changes = self._look()
+            try:
+                await self._keep(now, changes)
+            finally:
+                # Should the disk refuse, levels still follow: the stays advance again next time.
+                self._drive(now, {**self.state.stays, **changes.seen})
+            self.turned += 1
+        if changes:
+            self._on_change()
+        return now
+
+    # --------------------------------------------------------------------------------- what is so
+
+    def _look(self) -> tuple[Now, Changes]:
+        now = self._time.read()
+        jumps = self._time.take_jumps()
+        changes = Changes(steps=self._time.take_steps())
+        stays = dict(self.state.stays)
+        if jumps:
+            stays = {key: moved(stay, jumps) for key, stay in stays.items()}
+            self.state.stays = dict(stays)
+            changes.stays = {key: stay for key, stay in stays.items() if stay.running}
+        self._see_boards(changes)
+        if self.state.desired is not None:
+            self._hear_of_new(stays, self.state.desired, now)
+            self._advance(stays, now, changes)
+            self._hold(stays, now)
+            self._overruns(stays, now, changes)
+        for key, stay in stays.items():
+            before = self.state.stays.get(key)
+            if before is None or _worth_writing(before, stay):
+                changes.stays[key] = stay
+        changes.seen = stays
+        changes.expired = [
+            key for key, override in self.state.overrides.items() if now.line >= override.until_line
+        ]
+        return now, changes
+
+    def _hear_of_new(self, stays: dict[str, StayRecord], desired: Desired, now: Now) -> None:
+        caps = {room.id: room.overtime_cap_s for room in desired.rooms}
+        for paid in desired.stays:
+            if paid.id not in stays:
+                stays[paid.id] = new(paid, caps.get(paid.room, 7200), now)
+
+    def _advance(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
+        # Earlier stays first, so that a following one sees how the one before it stands.
+        for stay in sorted(stays.values(), key=lambda s: s.starts):
+            step = advance(
+                stay,
+                self.state.paid.get(stay.id),
+                now,
+                self._sense.evidence(stay),
+                successor(stay, stays.values(), now),
+                revoked=stay.grant in self.state.revoked,
+            )
+            stays[stay.id] = step.stay
+            if step.transitions:
+                changes.advances.append(step)
+
+    def _hold(self, stays: dict[str, StayRecord], now: Now) -> None:
+        """Power goes over from a stay in its grace to the one that directly follows."""
+        for stay in list(stays.values()):
+            if stay.state is StayState.GRACE:
+                heir = successor(stay, stays.values(), now)
+                if heir is not None and not heir.held:
+                    stays[heir.id] = replace(heir, held=True)
+
+    def _overruns(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
+        assert self.state.desired is not None
+        needs = room_needs(self.state.desired, stays.values(), now)
+        for stay in list(stays.values()):
+            if stay.state is not StayState.ENDED or stay.off_seen:
+                continue
+            if stay.off_due is None or stay.room in needs or self._overridden_on(stay.room):
+                stays[stay.id] = replace(stay, off_seen=True)
+                continue
+            on = self._sense.table_on(stay.room)
+            if on:
+                self._late.add(stay.id)
+            elif on is False:
+                stays[stay.id] = replace(stay, off_seen=True, unsure_from=None)
+                late = round(now.line - stay.off_due)
+                if stay.unsure_from is not None:
+                    changes.overruns.append(
+                        {
+                            "stay": stay.id,
+                            "overrun_s": round(now.line - stay.unsure_from),
+                            "exact": False,
+                            "why": "clock_unknown",
+                        }
+                    )
+                elif late > LATE_S and stay.id in self._late:
+                    changes.overruns.append(
+                        {"stay": stay.id, "overrun_s": late, "exact": True, "why": "switched_late"}
+                    )
+
+    def _overridden_on(self, room: str) -> bool:
+        return any(
+            override.on
+            for key, override in self.state.overrides.items()
+            if (binding := self.state.bindings.get(key)) is not None and room in binding.rooms
+        )
+
+    def _see_boards(self, changes: Changes) -> None:
+        if self.state.desired is None:
+            return
+        for board in self.state.desired.boards:
+            seen = self._bridge.board_state(board.id)
+            if seen.state == "starting" or self._boards.get(board.id) == seen.state:
+                continue
+            self._boards[board.id] = seen.state
+            changes.devices.append(DeviceBody(board=board.id, state=seen.state, detail=seen.detail))
+
+    # ------------------------------------------------------------------------------ what is kept
+
+    async def _keep(self, now: Now, changes: Changes) -> None:
+        due = self._marked is None or now.line - self._marked >= MARK_EVERY_S
+        if not changes and not due:
+            self.state.stays.update(changes.seen)
+            return
+        async with self._journal.write(now) as tx:
+            for step in changes.steps:
+                await tx.event(EventKind.CLOCK_STEP, {"by_ms": step})
+            for device in changes.devices:
+                await tx.event(EventKind.DEVICE, device)
+            for stay in changes.stays.values():
+                await tx.put_stay(stay)
+            for done in changes.advances:
+                for transition in done.transitions:
+                    await tx.event(EventKind.STAY, transition)
+                if done.usage is not None:
+                    await tx.event(EventKind.USAGE, done.usage)
+            for overrun in changes.overruns:
+                await tx.event(EventKind.OVERRUN, overrun)
+            for key in changes.expired:
+                await tx.drop_override(key)
+            await tx.put("clock", self._time.mark().as_json())
+        self._marked = now.line
+        self.state.stays.update(changes.seen)
+        for key in changes.expired:
+            self.state.overrides.pop(key, None)
+
+    async def finish(self, stay_id: str) -> None:
+        """End a stay's use now (staff or guest); grace follows as after its paid end."""
+        async with self.lock:
+            now = self._time.read()
+            finished = replace(self.state.stays[stay_id], finished=True)
+            async with self._journal.write(now) as tx:
+                await tx.put_stay(finished)
+            self.state.stays[stay_id] = finished
+        await self.tick()
+
+    # -------------------------------------------------------------------------------- what is done
+
+    def _drive(self, now: Now, stays: dict[str, StayRecord]) -> None:
+        mode = Mode.HOLD if self.state.desired is None else Mode.RUN
+        self._plan = plan(self.state.desired, stays.values(), self.state.overrides, mode, now)
+        for key, want in self._plan.items():
+            binding = self.state.bindings[key]
+            if self._bridge.board_state(binding.board).state != "online":
+                self._read.discard(binding.board)
+                self._episodes.pop(key, None)  # when it is back it is tried at once
+            elif binding.board not in self._read:
+                self._read_first(binding.board)
+            elif want.on is not None:
+                self._level(binding, want, now)
+
+    def _level(self, binding: Binding, want: Want, now: Now) -> None:
+        assert want.on is not None
+        reading = self._sense.reading(binding)
+        if reading.quality != "ok":
+            return
+        if reading.value == want.on:
+            self._episodes.pop(binding.id, None)
+            return
+        episode = self._episodes.get(binding.id)
+        if episode is None or episode.on != want.on:
+            episode = self._episodes[binding.id] = Episode(want.on)
+        if binding.id not in self._busy and now.line >= episode.again_at:
+            _ = self._start(binding, want.on, want.why, episode)
+
+    def _start(
+        self, binding: Binding, on: bool, why: str, episode: Episode
+    ) -> asyncio.Task[Outcome]:
+        task = asyncio.create_task(
+            self._switch(binding, on, why, episode), name=f"switch {binding.id}"
+        )
+        self._busy[binding.id] = task
+        task.add_done_callback(lambda _: self._busy.pop(binding.id, None))
+        return task
+
+    async def _switch(self, binding: Binding, on: bool, why: str, episode: Episode) -> Outcome:
+        outcome = await self._bridge.switch(binding.board, binding.channel, on, SWITCH_DEADLINE_S)
+        done = outcome.state is OutcomeState.DONE
+        line = self._time.read().line
+        episode.again_at = line + BACKOFF_S[min(episode.tries, len(BACKOFF_S) - 1)]
+        episode.tries += 1
+        told = _told(outcome)
+        if told != episode.told:
+            episode.told = told
+            log.info("switched", binding=binding.id, on=on, outcome=told, why=why)
+            body = PowerBody.model_validate(
+                {"binding": binding.id, "on": on, "outcome": told, "why": why}
+            )
+            try:
+                async with self.lock, self._journal.write(self._time.read()) as tx:
+                    await tx.event(EventKind.POWER, body)
+            except JournalError:
+                episode.told = None
+                log.exception("journal_refused")
+        if done:
+            self._on_change()
+        self.wake()
+        return outcome
+
+    async def switch_now(self, binding: Binding, on: bool, why: str) -> Outcome:
+        """Assert a level at once for staff, whatever the back-off; returns the device's word."""
+        running = self._busy.get(binding.id)
+        if running is not None:
+            await asyncio.wait({running})
+        episode = self._episodes[binding.id] = Episode(on)
+        return await asyncio.shield(self._start(binding, on, why, episode))
+
+    def _read_first(self, board: str) -> None:
+        if board not in self._reads:
+            task = asyncio.create_task(self._read_board(board), name=f"read {board}")
+            self._reads[board] = task
+            task.add_done_callback(lambda _: self._reads.pop(board, None))
+
+    async def _read_board(self, board: str) -> None:
+        """The real state of a board, before anything is asked of it."""
+        for binding in list(self.state.bindings.values()):
+            if binding.board == board and binding.capability == SWITCH_CAPABILITY:
+                reading = await self._bridge.read(
+                    board, Capability.SWITCH_SET, binding.channel, READ_DEADLINE_S
+                )
+                if reading.quality != "ok":
+                    return
+        self._read.add(board)
+        self.wake()
+
+
+def _worth_writing(before: StayRecord, after: StayRecord) -> bool:
+    """A sign of presence every second is not: flash wears. One a minute is."""
+    if replace(after, taken_last=before.taken_last) != before:
+        return True
+    if after.taken_last is None:
+        return False
+    return before.taken_last is None or after.taken_last - before.taken_last >= MARK_EVERY_S
+
+
+def _told(outcome: Outcome) -> str:
+    match outcome.state:
+        case OutcomeState.DONE:
+            return "done"
+        case OutcomeState.UNKNOWN:
+            return "unknown"
+    return "failed"

@@ -1,0 +1,71 @@
+"""What the store knows at this moment, in memory: the journal holds the same on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from controller.plan import OverrideRecord
+from controller.stay import StayRecord
+from store_link.codec import decode
+from store_link.messages import Binding, Desired, Door, PublicKey, Stay
+from store_link.signing import KEY_PURPOSES, PublicKeyRing
+
+
+@dataclass(slots=True)
+class StoreState:
+    """The applied desired document with the stays and overrides it met."""
+
+    store: str
+    enrolled_keys: tuple[PublicKey, ...] = ()
+    desired: Desired | None = None
+    stays: dict[str, StayRecord] = field(default_factory=dict)
+    overrides: dict[str, OverrideRecord] = field(default_factory=dict)
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    doors: dict[str, Door] = field(default_factory=dict)
+    paid: dict[str, Stay] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
+    keys: PublicKeyRing = field(default_factory=PublicKeyRing)
+
+    def __post_init__(self) -> None:
+        self.keys = PublicKeyRing(self.enrolled_keys)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, rev) of the applied document; (0, 0) before the first."""
+        return (0, 0) if self.desired is None else (self.desired.epoch, self.desired.rev)
+
+    def adopt(self, desired: Desired) -> None:
+        """Take ``desired`` for what holds from now on."""
+        self.desired = desired
+        self.bindings = {binding.id: binding for binding in desired.bindings}
+        self.doors = {door.id: door for door in desired.doors}
+        self.paid = {stay.id: stay for stay in desired.stays}
+        self.revoked = frozenset(desired.revoked)
+        self.keys = PublicKeyRing(keys_in_force(self.enrolled_keys, desired.keys))
+
+    def lock_of(self, door: Door) -> Binding | None:
+        """The binding whose pulse opens ``door``, if it is a lock."""
+        binding = self.bindings.get(door.lock)
+        if binding is None or binding.capability != "lock.pulse":
+            return None
+        return binding
+
+    def of_room(self, room: str) -> list[Binding]:
+        """All bindings that serve ``room``."""
+        return [binding for binding in self.bindings.values() if room in binding.rooms]
+
+
+def keys_in_force(
+    enrolled: Iterable[PublicKey], published: Iterable[PublicKey]
+) -> tuple[PublicKey, ...]:
+    """The published keys, and for a purpose that has none the enrolled ones."""
+    new = tuple({(key.kid, key.purpose): key for key in published}.values())
+    covered = {key.purpose for key in new}
+    assert covered <= set(KEY_PURPOSES)
+    return (*new, *(key for key in enrolled if key.purpose not in covered))
+
+
+def parse_envelope(envelope: bytes) -> Desired:
+    """The document in an envelope that was verified before it was kept. Raises CodecError."""
+    return decode(envelope.partition(b"\n")[2], Desired)
