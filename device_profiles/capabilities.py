@@ -22,7 +22,9 @@ class CapabilityRule:
 
 
 RULES: dict[str, CapabilityRule] = {
-    "lock.pulse": CapabilityRule("pulse action", "let the lock go for duration_ms, then hold again"),
+    "lock.pulse": CapabilityRule(
+        "pulse action", "let the lock go for duration_ms, then hold again"
+    ),
     "lock.state": CapabilityRule("read bool", "true: the bolt is thrown"),
     "door.contact": CapabilityRule("read bool", "true: the contact is closed, the door is shut"),
     "switch.set": CapabilityRule("switched bool", "true: the circuit is on"),

@@ -78,7 +78,9 @@ def expand(doc: ProfileDoc) -> Profile:
     )
 
 
-def _unrolled(name: str, repeat: Repeat | None, path: FieldPath) -> Iterator[tuple[str, dict[str, int]]]:
+def _unrolled(
+    name: str, repeat: Repeat | None, path: FieldPath
+) -> Iterator[tuple[str, dict[str, int]]]:
     if repeat is None:
         yield name, {}
         return
@@ -195,7 +197,9 @@ def _check_poll_groups(points: Mapping[str, Point], doc: ProfileDoc) -> None:
         span = max(r.address + r.width for r in reads) - min(r.address for r in reads)
         limit = MAX_BITS if reads[0].table in ("coil", "discrete") else MAX_REGISTERS
         if span > limit:
-            raise FieldError(path, f"group {name!r} spans {span} addresses; one request reads {limit}")
+            raise FieldError(
+                path, f"group {name!r} spans {span} addresses; one request reads {limit}"
+            )
 
 
 # -- actions --------------------------------------------------------------------------------------
@@ -347,7 +351,9 @@ def _check_identify(doc: ProfileDoc) -> None:
             raise FieldError(("identify", index, "expect", "eq"), f"{name!r} is not declared here")
 
 
-def _check_tests(doc: ProfileDoc, points: Mapping[str, Point], actions: Mapping[str, Action]) -> None:
+def _check_tests(
+    doc: ProfileDoc, points: Mapping[str, Point], actions: Mapping[str, Action]
+) -> None:
     for index, test in enumerate(doc.tests):
         call = test.call
         for key, target, known in (

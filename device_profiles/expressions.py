@@ -76,7 +76,9 @@ class _Binder(ast.NodeTransformer):
 
 def _parse(text: str) -> ast.expr:
     if len(text) > _MAX_LENGTH:
-        raise ExpressionError(f"the expression {text[:20]!r}… is longer than {_MAX_LENGTH} characters")
+        raise ExpressionError(
+            f"the expression {text[:20]!r}… is longer than {_MAX_LENGTH} characters"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
@@ -91,7 +93,9 @@ def _check(node: ast.expr, text: str) -> None:
             pass
         case ast.Constant(value=int()) | ast.Name():
             return
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.FloorDiv(), right=right):
+        case ast.BinOp(
+            left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.FloorDiv(), right=right
+        ):
             _check(left, text)
             _check(right, text)
             return

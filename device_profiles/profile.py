@@ -152,10 +152,14 @@ class Profile:
         """
         unknown = sorted(set(params) - {"unit_id", "baud"})
         if unknown:
-            raise ProfileError(f"{self.id}: parameter {unknown[0]!r} is unknown; there are unit_id and baud")
+            raise ProfileError(
+                f"{self.id}: parameter {unknown[0]!r} is unknown; there are unit_id and baud"
+            )
         unit_id = params.get("unit_id", self.transport.unit_id)
         if isinstance(unit_id, bool) or not isinstance(unit_id, int) or not 1 <= unit_id <= 247:
-            raise ProfileError(f"{self.id}: unit_id must be a whole number from 1 to 247, not {unit_id!r}")
+            raise ProfileError(
+                f"{self.id}: unit_id must be a whole number from 1 to 247, not {unit_id!r}"
+            )
         serial = self.transport.serial
         choices = sorted({serial.baud, *serial.baud_choices})
         baud = params.get("baud", serial.baud)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device_profiles import expressions
-from device_profiles.profile import Action, IdentifyStep, Point, Profile, ReadSpec, Service, Settings
+from device_profiles.profile import (
+    Action,
+    IdentifyStep,
+    Point,
+    Profile,
+    ReadSpec,
+    Service,
+    Settings,
+)
 from firmware_bridge import numbers
 from firmware_bridge.contract import BoardConfig
 from firmware_bridge.protocols import modbus_rtu
@@ -105,7 +113,9 @@ class Board:
         do = action.do
         if do.kind == "write_coils":
             return modbus_rtu.write_coils(self.unit, do.address, [bool(do.value)] * do.count)
-        return modbus_rtu.write_coil_raw(self.unit, do.address, expressions.evaluate(do.value, given))
+        return modbus_rtu.write_coil_raw(
+            self.unit, do.address, expressions.evaluate(do.value, given)
+        )
 
     def _params(self, action: Action, params: Mapping[str, int]) -> dict[str, int]:
         unknown = sorted(set(params) - set(action.params))
@@ -123,7 +133,7 @@ class Board:
     def identify(self) -> list[tuple[IdentifyStep, Request]]:
         """The reads that must come out right before the board is trusted."""
         return [
-            (step, modbus_rtu.read_registers(self.unit, step.table, step.address, step.count))
+            (step, modbus_rtu.read(self.unit, step.table, step.address, step.count))
             for step in self.profile.identify
         ]
 
@@ -153,11 +163,7 @@ class Board:
         reads = [point.read for point in points if point.read is not None]
         start = min(read.address for read in reads)
         count = max(read.address + read.width for read in reads) - start
-        table = reads[0].table
-        if table == "coil" or table == "discrete":
-            request = modbus_rtu.read_bits(self.unit, table, start, count)
-        else:
-            request = modbus_rtu.read_registers(self.unit, table, start, count)
+        request = modbus_rtu.read(self.unit, reads[0].table, start, count)
         return Group(name, tuple(points), points[0].poll_period_ms, request, start)
 
 

@@ -136,7 +136,9 @@ class FirmwareBridge:
 
     # -- acting -----------------------------------------------------------------------------------
 
-    async def pulse(self, board: str, channel: int | None, duration_ms: int, deadline_s: float) -> Outcome:
+    async def pulse(
+        self, board: str, channel: int | None, duration_ms: int, deadline_s: float
+    ) -> Outcome:
         """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now.
 
         A board that was away is tried all the same, once and at once. A board that has not yet been
@@ -219,18 +221,26 @@ class FirmwareBridge:
         if watch.known and watch.state.state != "refused":
             return None
         if self._monotonic() >= deadline:
-            return Outcome(OutcomeState.EXPIRED, "deadline", "the deadline passed before it was sent")
+            return Outcome(
+                OutcomeState.EXPIRED, "deadline", "the deadline passed before it was sent"
+            )
         state = await watch.identify(priority, deadline, attempts=1)
         if state.state == "online":
             return None
         if self._monotonic() >= deadline:
-            return Outcome(OutcomeState.EXPIRED, "deadline", "the deadline passed before it was sent")
-        reason = "device_error" if state.state == "refused" else "device_offline"
-        return Outcome(OutcomeState.FAILED, reason, f"nothing was sent: {state.detail}")
+            return Outcome(
+                OutcomeState.EXPIRED, "deadline", "the deadline passed before it was sent"
+            )
+        detail = f"nothing was sent: {state.detail}"
+        if state.state == "refused":
+            return Outcome(OutcomeState.FAILED, "device_error", detail)
+        return Outcome(OutcomeState.FAILED, "device_offline", detail)
 
     # -- reading ----------------------------------------------------------------------------------
 
-    async def read(self, board: str, capability: Capability, channel: int | None, deadline_s: float) -> Reading:
+    async def read(
+        self, board: str, capability: Capability, channel: int | None, deadline_s: float
+    ) -> Reading:
         """Read now from the device (retried within the deadline); never served from the cache.
 
         If it cannot be read the last good value comes back with the quality ``stale`` or ``fault``.
@@ -249,6 +259,18 @@ class FirmwareBridge:
                 return Reading(not value if invert else value, "ok", read_at)
         kept = watch.reading(point, invert=invert)
         return Reading(kept.value, "stale" if kept.quality == "ok" else kept.quality, kept.read_at)
+
+    async def read_points(self, board: str, deadline_s: float) -> dict[str, Reading]:
+        """Read every point of the board's profile now: for installers, who think in terminals.
+
+        Raises BadRequest for an unknown board.
+        """
+        watch = self._watch(board)
+        deadline = self._monotonic() + deadline_s
+        attempts = 1 + watch.board.profile.transport.read_retries
+        for group in watch.board.groups:
+            await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
+        return {p.name: watch.reading(p.name) for g in watch.board.groups for p in g.points}
 
     def reading(self, board: str, capability: Capability, channel: int | None) -> Reading:
         """The polled value; no I/O. ``never`` for what the board does not have."""

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from device_profiles.profile import Settings
@@ -94,7 +95,7 @@ class Bus:
 
     def start(self) -> None:
         """Start the owner thread; the port is opened by the first job."""
-        name = f"bus {os.path.basename(self.path)}"
+        name = f"bus {Path(self.path).name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 

@@ -49,7 +49,9 @@ class Outcome:
     """What became of an act. ``evidence`` holds frames (hex), times in ms and what was confirmed."""
 
     state: OutcomeState
-    reason: Literal["device_offline", "device_error", "bad_request", "deadline", "no_answer"] | None = None
+    reason: (
+        Literal["device_offline", "device_error", "bad_request", "deadline", "no_answer"] | None
+    ) = None
     detail: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
@@ -103,7 +105,9 @@ class Bridge(Protocol):
         """
         ...
 
-    async def pulse(self, board: str, channel: int | None, duration_ms: int, deadline_s: float) -> Outcome:
+    async def pulse(
+        self, board: str, channel: int | None, duration_ms: int, deadline_s: float
+    ) -> Outcome:
         """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now."""
         ...
 
@@ -111,7 +115,9 @@ class Bridge(Protocol):
         """Assert a level (``switch.set``) and confirm it by reading back. May be asserted again."""
         ...
 
-    async def read(self, board: str, capability: Capability, channel: int | None, deadline_s: float) -> Reading:
+    async def read(
+        self, board: str, capability: Capability, channel: int | None, deadline_s: float
+    ) -> Reading:
         """Read now from the device (retried within the deadline); never served from the cache."""
         ...
 

@@ -27,7 +27,9 @@ def after_pulse(exchange: Exchange, confirmed: dict[str, Any]) -> Outcome:
     told = {**evidence(exchange), **confirmed}
     if exchange.result == "answered":
         missed = "confirm" in confirmed and confirmed["confirm"].get("read") is not True
-        detail = "answered by the board, not seen when read back" if missed else "answered by the board"
+        detail = (
+            "answered by the board, not seen when read back" if missed else "answered by the board"
+        )
         return Outcome(OutcomeState.DONE, None, detail, told)
     return _unanswered(exchange, told)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import select
 import termios
-import time
+from contextlib import suppress
+from pathlib import Path
 
 import serial
 
@@ -57,10 +58,8 @@ class SerialPort:
         """Close the device; harmless when it is closed or gone."""
         device, self._serial = self._serial, None
         if device is not None:
-            try:
+            with suppress(OSError):  # pulled out: the descriptor is closed all the same
                 device.close()
-            except OSError:
-                pass  # pulled out: the descriptor is closed all the same
 
     def write(self, data: bytes) -> None:
         """Hand all of ``data`` to the system. Raises PortGone with the number of bytes that left."""
@@ -104,10 +103,9 @@ class SerialPort:
     def forget_unsent(self) -> None:
         """Drop what the system has not yet sent, so that nothing goes out later by itself."""
         if self._serial is not None:
-            try:
+            # Where the device is gone nothing goes out either.
+            with suppress(OSError, serial.SerialException, termios.error):
                 self._serial.reset_output_buffer()
-            except (OSError, serial.SerialException, termios.error):
-                pass  # gone: then nothing goes out either
 
     @property
     def _fd(self) -> int:
@@ -117,13 +115,8 @@ class SerialPort:
         return fd
 
 
-def now() -> float:
-    """Seconds for waits on the line. Not a business time: never stored, never compared with one."""
-    return time.monotonic()
-
-
 def _reason(path: str, error: Exception) -> str:
-    if not os.path.exists(path):
+    if not Path(path).exists():
         return f"{path} is not there; plug the adapter in or correct the path"
     if isinstance(error, serial.SerialException) and "lock" in str(error):
         return f"{path} is used by another program; stop that one first"

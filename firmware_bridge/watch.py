@@ -67,7 +67,9 @@ class Watch:
             value = not value
         return Reading(value, self._quality(point, read_at), read_at)
 
-    def _quality(self, point: str, read_at: float | None) -> Literal["ok", "stale", "fault", "never"]:
+    def _quality(
+        self, point: str, read_at: float | None
+    ) -> Literal["ok", "stale", "fault", "never"]:
         if self._state.state == "refused" or self.board.group(point).name in self._faults:
             return "fault"
         if read_at is None:
@@ -107,7 +109,9 @@ class Watch:
         )
         return await asyncio.wrap_future(self.bus.submit(job))
 
-    async def refresh(self, group: Group, priority: Priority, deadline: float, *, attempts: int) -> Exchange:
+    async def refresh(
+        self, group: Group, priority: Priority, deadline: float, *, attempts: int
+    ) -> Exchange:
         """Read ``group`` now and keep what it says."""
         exchange = await self.ask(group.request, priority, deadline, attempts=attempts)
         if exchange.result == "answered":
@@ -127,7 +131,8 @@ class Watch:
             exchange = await self.ask(request, priority, deadline, attempts=attempts)
             self._count(exchange)
             if exchange.result == "refused":
-                detail = f"the {step.what} cannot be read ({exchange.detail}): {step.otherwise}"
+                model = f"{self.board.profile.vendor} {self.board.profile.model}"
+                detail = f"the {step.what} cannot be read ({exchange.detail}): this is no {model}"
                 return self._become("refused", detail)
             if exchange.result != "answered":
                 return self._become("offline", exchange.detail)
@@ -187,13 +192,17 @@ class Watch:
                 if self._is_gone():
                     self._become("offline", exchange.detail)
                     return
-            if await self._sleep(min(due.values(), default=self._monotonic() + 1) - self._monotonic()):
+            if await self._sleep(
+                min(due.values(), default=self._monotonic() + 1) - self._monotonic()
+            ):
                 due = dict.fromkeys(due, self._monotonic())
 
     async def _sleep(self, seconds: float) -> bool:
         """Wait; True if woken by ``hurry``."""
         try:
-            await asyncio.wait_for(self._hurry.wait(), max(0.0, seconds))
+            # Not wait_for: before Python 3.12 it loses a cancellation that meets the event's setting.
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._hurry.wait()
         except TimeoutError:
             return False
         self._hurry.clear()
@@ -208,7 +217,9 @@ class Watch:
         return self._state
 
     def _notify(self) -> None:
-        points = {name: self.reading(name) for name, p in self.board.profile.points.items() if p.read}
+        points = {
+            name: self.reading(name) for name, p in self.board.profile.points.items() if p.read
+        }
         now = (self._state, {name: (r.value, r.quality) for name, r in points.items()})
         if now != self._seen:
             self._seen = now

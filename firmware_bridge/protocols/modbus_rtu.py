@@ -20,9 +20,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+Table = Literal["coil", "discrete", "holding", "input"]
+
 READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT = 0x01, 0x02, 0x03, 0x04
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 0x05, 0x06, 0x0F, 0x10
-READS = frozenset({READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT})
+READ_OF_TABLE: dict[Table, int] = {
+    "coil": READ_COILS,
+    "discrete": READ_DISCRETE,
+    "holding": READ_HOLDING,
+    "input": READ_INPUT,
+}
+READS = frozenset(READ_OF_TABLE.values())
 WRITES = frozenset({WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS})
 
 EXCEPTIONS = {
@@ -173,16 +181,9 @@ def _reply_length(received: bytes, start: int) -> int | None:
     return 8 if function in WRITES else None
 
 
-def read_bits(unit: int, table: Literal["coil", "discrete"], address: int, count: int) -> Request:
-    """Functions 01 and 02."""
-    function = READ_COILS if table == "coil" else READ_DISCRETE
-    return Request(unit, struct.pack(">BHH", function, address, count))
-
-
-def read_registers(unit: int, table: Literal["holding", "input"], address: int, count: int) -> Request:
-    """Functions 03 and 04."""
-    function = READ_HOLDING if table == "holding" else READ_INPUT
-    return Request(unit, struct.pack(">BHH", function, address, count))
+def read(unit: int, table: Table, address: int, count: int) -> Request:
+    """Functions 01 to 04, by table."""
+    return Request(unit, struct.pack(">BHH", READ_OF_TABLE[table], address, count))
 
 
 def write_coil_raw(unit: int, address: int, word: int) -> Request:

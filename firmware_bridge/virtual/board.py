@@ -68,6 +68,7 @@ class Counter:
 class VirtualBoard:
     """One virtual board on one line. Not thread-safe: its line guards it.
 
+    ``pulses`` counts the flash orders per coil, ``frames`` keeps the last requests as they came.
     ``labels`` names coils for people, by number as printed on the board.
     """
 
@@ -83,7 +84,7 @@ class VirtualBoard:
     coils: list[bool] = field(init=False)
     inputs: list[bool] = field(init=False)
     history: deque[CoilEvent] = field(init=False)
-    flash_frames: int = field(default=0, init=False)
+    pulses: list[int] = field(init=False)
     frames: deque[bytes] = field(init=False)
     _flashing: dict[int, float] = field(default_factory=dict, init=False)
     _registers: dict[str, dict[int, int]] = field(init=False)
@@ -92,6 +93,7 @@ class VirtualBoard:
         simulator = self.profile.simulator
         self.coils = [simulator.coils.initial] * simulator.coils.count if simulator.coils else []
         self.inputs = [False] * (simulator.inputs.count if simulator.inputs else 0)
+        self.pulses = [0] * len(self.coils)
         self.history = deque(maxlen=_HISTORY)
         self.frames = deque(maxlen=_HISTORY)
         self._registers = {
@@ -216,7 +218,7 @@ class VirtualBoard:
             if not 1 <= value <= flash.max_units:
                 raise _Refused(_ILLEGAL_VALUE)
             coil, for_ms = address - flash.base, value * flash.unit_ms
-            self.flash_frames += 1
+            self.pulses[coil] += 1
             self._flashing[coil] = self.monotonic() + for_ms / 1000
             self._record(coil, True, "flash", for_ms)
             return

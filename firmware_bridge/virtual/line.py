@@ -16,6 +16,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -73,11 +74,16 @@ class VirtualLine:
         os.write(self._wake_write, b"x")
         self._thread.join()
         self._thread = None
-        if self.link is not None and self.link.is_symlink() and os.readlink(self.link) == self.path:
+        if self._link_is_ours():
+            assert self.link is not None
             self.link.unlink()
         for fd in (self._near, self._far, self._wake_read, self._wake_write):
             os.close(fd)
         self._replies.clear()
+
+    def _link_is_ours(self) -> bool:
+        link = self.link
+        return link is not None and link.is_symlink() and str(link.readlink()) == self.path
 
     def __enter__(self) -> VirtualLine:
         return self.open()
@@ -158,10 +164,8 @@ class VirtualLine:
                 board.tick()
         while self._replies and self._replies[0][0] <= time.monotonic():
             reply = heapq.heappop(self._replies)[2]
-            try:
+            with suppress(BlockingIOError):  # nobody reads: a real line loses the bytes as well
                 os.write(self._far, reply)
-            except BlockingIOError:
-                pass  # nobody reads: on a real line the bytes are lost as well
 
 
 def request_length(buffer: bytes) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from device_profiles import Catalog, ProfileError
-from firmware_bridge.virtual.board import CoilEvent, VirtualBoard, Counter
+from firmware_bridge.virtual.board import CoilEvent, Counter, VirtualBoard
 from firmware_bridge.virtual.line import VirtualLine
 
 _KEPT_EVENTS = 5000
@@ -21,6 +21,13 @@ _KEPT_EVENTS = 5000
 
 class RigError(ValueError):
     """The file of virtual boards cannot be used, or a board is asked for what it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meddled:
+    """Somebody changed a board from outside: a fault, an input, its power. ``state`` is its new one."""
+
+    state: dict[str, Any]
 
 
 class _Strict(BaseModel):
@@ -51,10 +58,12 @@ class RigFile(_Strict):
 class Rig:
     """Virtual lines by name, with one sequence of coil events over all of them."""
 
-    def __init__(self, file: RigFile, links: Path | None = None, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self, file: RigFile, links: Path | None = None, catalog: Catalog | None = None
+    ) -> None:
         """Raises RigError for an unknown profile, an id given twice, or units that clash."""
         self._catalog = catalog or Catalog.built_in()
-        self._listeners: list[Callable[[CoilEvent], None]] = []
+        self._listeners: list[Callable[[CoilEvent | Meddled], None]] = []
         self._events: deque[CoilEvent] = deque(maxlen=_KEPT_EVENTS)
         self._guard = threading.Lock()
         self._counter = Counter()
@@ -76,7 +85,9 @@ class Rig:
     def from_file(cls, file: Path, links: Path | None = None) -> Rig:
         """The rig of a YAML file. Raises RigError saying what is wrong with it."""
         try:
-            return cls(RigFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))), links)
+            return cls(
+                RigFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))), links
+            )
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -114,8 +125,8 @@ class Rig:
 
     # -- events -----------------------------------------------------------------------------------
 
-    def on_event(self, listener: Callable[[CoilEvent], None]) -> Callable[[], None]:
-        """Call ``listener`` from the lines' threads at each coil event; returns how to stop that."""
+    def on_event(self, listener: Callable[[CoilEvent | Meddled], None]) -> Callable[[], None]:
+        """Call ``listener`` from whatever thread at each event; returns how to stop that."""
         with self._guard:
             self._listeners.append(listener)
 
@@ -133,9 +144,13 @@ class Rig:
     def _record(self, event: CoilEvent) -> None:
         with self._guard:
             self._events.append(event)
+        self._publish(event)
+
+    def _publish(self, news: CoilEvent | Meddled) -> None:
+        with self._guard:
             listeners = list(self._listeners)
         for listener in listeners:
-            listener(event)
+            listener(news)
 
     # -- looking and meddling ---------------------------------------------------------------------
 
@@ -156,7 +171,7 @@ class Rig:
 
     def board_state(self, board_id: str) -> dict[str, Any]:
         """One board's part of ``state``. Raises RigError for an unknown one."""
-        return self._on(board_id, _describe)
+        return self._locked(board_id, _describe)
 
     def set_fault(self, board_id: str, changes: dict[str, bool | int]) -> dict[str, Any]:
         """Change some of dead, bad_crc, slow_ms, wrong_unit; the board's new state."""
@@ -197,6 +212,13 @@ class Rig:
         return self._on(board_id, cycle)
 
     def _on(self, board_id: str, act: Callable[[VirtualBoard], dict[str, Any]]) -> dict[str, Any]:
+        state = self._locked(board_id, act)
+        self._publish(Meddled(state))
+        return state
+
+    def _locked(
+        self, board_id: str, act: Callable[[VirtualBoard], dict[str, Any]]
+    ) -> dict[str, Any]:
         line = self._line_of.get(board_id)
         if line is None:
             raise RigError(f"there is no board {board_id!r}; there are {', '.join(self._line_of)}")
@@ -204,9 +226,6 @@ class Rig:
 
 
 def _describe(board: VirtualBoard) -> dict[str, Any]:
-    pulses = [0] * len(board.coils)
-    for event in board.history:
-        pulses[event.coil - 1] += event.cause == "flash"
     return {
         "id": board.id,
         "profile": board.profile.id,
@@ -219,7 +238,7 @@ def _describe(board: VirtualBoard) -> dict[str, Any]:
                 "label": board.labels.get(number, ""),
                 "on": on,
                 "flash_left_ms": board.flash_left_ms(number),
-                "pulses": pulses[number - 1],
+                "pulses": board.pulses[number - 1],
             }
             for number, on in enumerate(board.coils, 1)
         ],
