@@ -1,0 +1,40 @@
+"""The fast way back: a store's answer to a command, straight to the process whose request waits."""
+
+from __future__ import annotations
+
+import structlog
+
+from cloud_api.kit.cloud import Cloud
+from cloud_api.store_channel import outcomes
+from cloud_api.store_channel.credentials import trusted
+from store_link.codec import CodecError, decode
+from store_link.messages import AckState, CommandAck
+from store_link.signing import EnvelopeError, Purpose, open_mac
+from store_link.topics import ParsedTopic
+
+log = structlog.get_logger(__name__)
+
+
+async def take(cloud: Cloud, topic: ParsedTopic, raw: bytes) -> CommandAck | None:
+    """Verify an acknowledgement and write what it says; None where it is not believed."""
+    async with cloud.db.read() as session:
+        trust = await trusted(session, topic.store)
+    if trust is None:
+        log.warning("ack_refused", store=topic.store, why="no live credential")
+        return None
+    try:
+        ack = decode(open_mac(raw, Purpose.ACK, topic.store, [trust.mac]), CommandAck)
+    except (EnvelopeError, CodecError) as error:
+        log.warning("ack_refused", store=topic.store, why=error.reason.value)
+        return None
+    if ack.store != topic.store:
+        log.warning("ack_refused", store=topic.store, why="names another store")
+        return None
+    reason = None if ack.reason is None else ack.reason.value
+    outcome = outcomes.outcome_of(ack.state, reason, ack.evidence, ack.took_ms)
+    async with cloud.db.write() as session:
+        if ack.state is AckState.ACCEPTED:
+            await outcomes.accepted(session, topic.store, ack.id, cloud.clocks.real)
+        elif outcome is not None:
+            await outcomes.settle(session, cloud, topic.store, ack.id, outcome)
+    return ack

@@ -1,0 +1,45 @@
+"""A store's live credential: whose MACs are believed, which broker users exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.devices.models import StoreCredential
+from cloud_api.kit.actor import System, scoped
+from store_link.signing import MacKey
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A store that is enrolled: whose it is and what it seals with."""
+
+    merchant_id: str
+    store_id: str
+    mqtt_user: str
+    mac: MacKey
+
+
+async def trusted(session: AsyncSession, store_id: str) -> Trusted | None:
+    """The live credential of a store; None where it has none (never enrolled, or revoked)."""
+    query = scoped(System(), StoreCredential).where(
+        col(StoreCredential.store_id) == store_id, col(StoreCredential.revoked_at).is_(None)
+    )
+    row = (await session.exec(query)).first()
+    if row is None:
+        return None
+    mac = MacKey(row.mac_kid, bytes.fromhex(row.mac_key))
+    return Trusted(row.merchant_id, row.store_id, row.mqtt_user, mac)
+
+
+async def broker_users(session: AsyncSession) -> list[tuple[str, str]]:
+    """``(mqtt_user, store_id)`` of every live credential."""
+    query = scoped(System(), StoreCredential).where(col(StoreCredential.revoked_at).is_(None))
+    return [(row.mqtt_user, row.store_id) for row in await session.exec(query)]
+
+
+async def enrolled_stores(session: AsyncSession) -> list[str]:
+    """Ids of the stores that have a live credential."""
+    return [store_id for _, store_id in await broker_users(session)]

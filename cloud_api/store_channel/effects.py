@@ -1,0 +1,113 @@
+"""What an event of a store does to the business, by its kind. Effects run in the event's transaction.
+
+An effect that raises is rolled back alone and tried again (ingest.py); so effects must be idempotent
+by state, and must change nothing outside the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit import feed
+from cloud_api.kit.cloud import Cloud
+from cloud_api.orders import store_events
+from cloud_api.store_channel import outcomes
+from cloud_api.stores.models import Store
+from store_link.clock import from_ms
+from store_link.messages import (
+    AccessBody,
+    CommandOutcome,
+    DeviceBody,
+    Event,
+    EventKind,
+    PowerBody,
+    StayBody,
+    UsageBody,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where an effect acts."""
+
+    cloud: Cloud
+    session: AsyncSession
+    store: Store
+
+
+Body = TypeVar("Body", bound=BaseModel)
+Effect = Callable[[Scene, Event], Awaitable[None]]
+
+
+async def command(scene: Scene, event: Event) -> None:
+    """The outcome of a command, where its acknowledgement did not bring it before."""
+    body = _body(event, CommandOutcome)
+    reason = None if body.reason is None else body.reason.value
+    outcome = outcomes.outcome_of(body.state, reason, body.evidence)
+    if outcome is not None:
+        await outcomes.settle(scene.session, scene.cloud, scene.store.id, body.command, outcome)
+
+
+async def stay(scene: Scene, event: Event) -> None:
+    """A stay went from one state to another: the order follows."""
+    await store_events.apply_stay(
+        scene.session, scene.store, _body(event, StayBody), from_ms(event.at), scene.cloud.clocks
+    )
+
+
+async def usage(scene: Scene, event: Event) -> None:
+    """A stay's measured use: the order keeps it."""
+    await store_events.apply_usage(
+        scene.session, scene.store, _body(event, UsageBody), from_ms(event.at), scene.cloud.clocks
+    )
+
+
+async def access(scene: Scene, event: Event) -> None:
+    """A door was opened for, or refused to, somebody: shown live."""
+    body = _body(event, AccessBody)
+    await _tell(scene, event, "access", body)
+
+
+async def device(scene: Scene, event: Event) -> None:
+    """A board came, went or refused: shown live."""
+    await _tell(scene, event, "device", _body(event, DeviceBody))
+
+
+async def power(scene: Scene, event: Event) -> None:
+    """A binding was switched: shown live."""
+    await _tell(scene, event, "device", _body(event, PowerBody))
+
+
+EFFECTS: Mapping[EventKind, Effect] = {
+    EventKind.COMMAND: command,
+    EventKind.STAY: stay,
+    EventKind.USAGE: usage,
+    EventKind.ACCESS: access,
+    EventKind.DEVICE: device,
+    EventKind.POWER: power,
+}
+
+
+def _body(event: Event, model: type[Body]) -> Body:
+    return model.model_validate(event.body)
+
+
+async def _tell(scene: Scene, event: Event, topic: str, body: BaseModel) -> None:
+    told: dict[str, Any] = {
+        "event": event.kind.value,
+        "at": event.at,
+        **body.model_dump(mode="json"),
+    }
+    await feed.tell(
+        scene.session,
+        merchant_id=scene.store.merchant_id,
+        store_id=scene.store.id,
+        topic=topic,
+        body=told,
+        now=scene.cloud.clocks.real,
+    )

@@ -1,0 +1,275 @@
+"""Taking stores' journals into the database: each event exactly once, in order, with its effect (I6).
+
+One transaction holds the move of the journal's cursor (compare-and-set), the events and what they do.
+So it does not matter how often a batch comes, in which order, to how many workers, or where one dies:
+what was committed is skipped silently the next time, what was not comes again, because a store keeps
+sending until it has the cloud's acknowledgement, which is published after the commit.
+
+An event whose effect fails is tried again, with back-off, before anything after it is taken. After
+``MAX_TRIES`` it is kept without its effect, and an EventFailure row with ``dead_at`` says so: one bad
+event must not hold up a store's journal for ever. ``settle_failure`` tries such an effect again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.store_channel.effects import EFFECTS, Effect, Scene
+from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
+from cloud_api.stores.models import Store
+from store_link.clock import from_ms
+from store_link.messages import ClockQuality, Event, EventBatch, EventKind
+
+log = structlog.get_logger(__name__)
+
+MAX_TRIES = 5
+_RACES = 8  # how often a batch is begun anew because another worker moved the cursor
+
+
+class ForkedJournal(Exception):
+    """A store sends other events under numbers that were taken: its journal went back in time."""
+
+
+class _Raced(Exception):
+    """Another worker moved the cursor; nothing of ours was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a batch. ``upto`` is committed. ``retry_at``: an effect failed; not before then."""
+
+    upto: int
+    fresh: int
+    gap: bool = False
+    retry_at: datetime | None = None
+
+
+Effects = Mapping[EventKind, Effect]
+
+
+async def take(cloud: Cloud, store_id: str, batch: EventBatch, effects: Effects = EFFECTS) -> Taken:
+    """Commit what is new and contiguous of a batch (already verified to be of ``store_id``).
+
+    Raises ForkedJournal, and ValueError for a journal that is another store's.
+    """
+    for _ in range(_RACES):
+        try:
+            async with cloud.db.write() as session:
+                store = await session.get(Store, store_id)
+                if store is None:
+                    raise ValueError("no such store")
+                return await _take(Scene(cloud, session, store), batch, effects)
+        except _Raced:
+            continue
+    raise TimeoutError("other workers keep moving this journal's cursor")
+
+
+async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
+    session, now = scene.session, scene.cloud.clocks.real
+    before = await _cursor(scene, batch.journal, now)
+    fresh = _contiguous(batch.events, before)
+    if not fresh:
+        gap = batch.events[0].seq > before + 1
+        if not gap:
+            await _refuse_fork(session, batch)
+        return Taken(before, 0, gap)
+    if not await _move(session, batch.journal, before, fresh[-1].seq, now):
+        raise _Raced
+    failing = await _failures(session, fresh)
+    for event in fresh:
+        retry_at = await _apply(scene, batch.journal, event, effects, failing.get(event.id))
+        if retry_at is not None:  # this one and those after it stay with the store
+            await _move(session, batch.journal, fresh[-1].seq, event.seq - 1, now)
+            return Taken(event.seq - 1, event.seq - 1 - before, retry_at=retry_at)
+    return Taken(fresh[-1].seq, len(fresh), gap=batch.events[-1].seq > fresh[-1].seq)
+
+
+async def _apply(
+    scene: Scene, journal: str, event: Event, effects: Effects, failure: EventFailure | None
+) -> datetime | None:
+    """Keep an event and let it act; when its effect failed, the instant of the next try."""
+    session, now = scene.session, scene.cloud.clocks.real
+    if failure is not None and failure.dead_at is None and failure.not_before > now:
+        return failure.not_before
+    try:
+        async with session.begin_nested():
+            if await _keep(scene, journal, event) and event.kind in effects:
+                await effects[event.kind](scene, event)
+                await session.flush()
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        return await _failed(scene, journal, event, failure, error)
+    if failure is not None:
+        failure.settled_at = now
+        session.add(failure)
+    return None
+
+
+async def _failed(
+    scene: Scene, journal: str, event: Event, failure: EventFailure | None, error: Exception
+) -> datetime | None:
+    session, now = scene.session, scene.cloud.clocks.real
+    if failure is None:
+        failure = EventFailure(
+            event_id=event.id,
+            merchant_id=scene.store.merchant_id,
+            store_id=scene.store.id,
+            journal=journal,
+            seq=event.seq,
+            kind=event.kind.value,
+            first_at=now,
+            not_before=now,
+        )
+    failure.attempts += 1
+    failure.last_error = f"{type(error).__name__}: {error}"[:500]
+    failure.not_before = now + timedelta(seconds=2 ** (failure.attempts - 1))
+    dead = failure.attempts >= MAX_TRIES
+    if dead:
+        failure.dead_at = now
+        await _keep(scene, journal, event)
+    session.add(failure)
+    await session.flush()
+    (log.error if dead else log.warning)(
+        "event_dead" if dead else "event_failed",
+        store=scene.store.id,
+        journal=journal,
+        seq=event.seq,
+        kind=event.kind.value,
+        attempts=failure.attempts,
+        exc_info=error,
+    )
+    return None if dead else failure.not_before
+
+
+async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS) -> bool:
+    """Try a dead event's effect once more; False where there is no such dead event.
+
+    What the effect raises comes through, and nothing changes then.
+    """
+    async with cloud.db.write() as session:
+        query = scoped(System(), EventFailure).where(
+            col(EventFailure.event_id) == event_id,
+            col(EventFailure.dead_at).is_not(None),
+            col(EventFailure.settled_at).is_(None),
+        )
+        failure = (await session.exec(query.with_for_update())).first()
+        row = await session.get(StoreEvent, event_id)
+        store = None if row is None else await session.get(Store, row.store_id)
+        if failure is None or row is None or store is None:
+            return False
+        event = Event(
+            seq=row.seq,
+            id=row.id,
+            at=round(row.at.timestamp() * 1000),
+            clock=ClockQuality(row.clock),
+            kind=EventKind(row.kind),
+            body=row.body,
+            historical=row.historical,
+        )
+        if event.kind in effects:
+            await effects[event.kind](Scene(cloud, session, store), event)
+        failure.settled_at = cloud.clocks.real
+        session.add(failure)
+    return True
+
+
+# ------------------------------------------------------------------------------------- the tables
+
+
+async def _cursor(scene: Scene, journal: str, now: datetime) -> int:
+    """How far the journal was taken; a journal never heard of starts at 0."""
+    query = select(col(EventCursor.store_id), col(EventCursor.upto)).where(
+        col(EventCursor.journal) == journal
+    )
+    row = (await scene.session.execute(query)).first()
+    if row is None:
+        values = {
+            "journal": journal,
+            "store_id": scene.store.id,
+            "merchant_id": scene.store.merchant_id,
+            "upto": 0,
+            "moved_at": now,
+        }
+        await insert_or_ignore(scene.session, EventCursor, values)
+        row = (await scene.session.execute(query)).one()
+    if row.store_id != scene.store.id:
+        raise ValueError("this journal is another store's")
+    return int(row.upto)
+
+
+async def _move(session: AsyncSession, journal: str, was: int, upto: int, now: datetime) -> bool:
+    """Compare-and-set of the cursor: what makes an event count once, whoever races whom."""
+    result = await session.execute(
+        update(EventCursor)
+        .where(col(EventCursor.journal) == journal, col(EventCursor.upto) == was)
+        .values(upto=upto, moved_at=now)
+    )
+    assert isinstance(result, CursorResult)
+    return bool(result.rowcount == 1)
+
+
+async def _keep(scene: Scene, journal: str, event: Event) -> bool:
+    """Write an event down; False where its id was taken before, under another number."""
+    new = await insert_or_ignore(
+        scene.session,
+        StoreEvent,
+        {
+            "id": event.id,
+            "merchant_id": scene.store.merchant_id,
+            "store_id": scene.store.id,
+            "journal": journal,
+            "seq": event.seq,
+            "at": from_ms(event.at),
+            "clock": event.clock.value,
+            "kind": event.kind.value,
+            "body": event.body,
+            "historical": event.historical,
+            "received_at": scene.cloud.clocks.real,
+        },
+    )
+    if not new:
+        log.error("event_id_twice", store=scene.store.id, journal=journal, seq=event.seq)
+    return new
+
+
+async def _failures(session: AsyncSession, events: Sequence[Event]) -> dict[str, EventFailure]:
+    query = scoped(System(), EventFailure).where(
+        col(EventFailure.event_id).in_([event.id for event in events])
+    )
+    return {failure.event_id: failure for failure in await session.exec(query)}
+
+
+async def _refuse_fork(session: AsyncSession, batch: EventBatch) -> None:
+    """A duplicate must be the same event; else a store's journal file was put back from a copy."""
+    last = batch.events[-1]
+    query = select(col(StoreEvent.id)).where(
+        col(StoreEvent.journal) == batch.journal, col(StoreEvent.seq) == last.seq
+    )
+    known = (await session.execute(query)).scalar()
+    if known is not None and known != last.id:
+        raise ForkedJournal(f"journal {batch.journal} has other events from {last.seq} or before")
+
+
+def _contiguous(events: Sequence[Event], upto: int) -> list[Event]:
+    """The events that follow ``upto`` without a gap."""
+    fresh: list[Event] = []
+    for event in events:
+        if event.seq == upto + 1:
+            fresh.append(event)
+            upto += 1
+        elif event.seq > upto + 1:
+            break
+    return fresh

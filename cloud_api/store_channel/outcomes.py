@@ -1,0 +1,141 @@
+"""What became of a command: written once, from whichever answer comes first, and told to who waits.
+
+An outcome reaches the cloud twice: as an acknowledgement (fast, may be lost) and as a journaled event
+(sure, may be late). The first final one stands; only "nobody answered" is overwritten by an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.devices.models import DeviceCommand
+from cloud_api.kit import feed
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.database import after_commit
+from store_link.messages import AckState
+
+NO_ANSWER = "no_answer"  # reason of state "unknown" where the store never said anything
+NOT_SENT = "not_sent"
+ANSWER_WITHIN = timedelta(seconds=30)  # after a command's expiry
+_FINAL = frozenset(AckState) - {AckState.ACCEPTED, AckState.DUPLICATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A state with its reason and the store's evidence."""
+
+    state: str
+    reason: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    took_ms: int | None = None
+
+
+def outcome_of(
+    state: AckState, reason: str | None, evidence: dict[str, Any], took_ms: int | None = None
+) -> Outcome | None:
+    """The final outcome in an answer; None where there is none in it yet.
+
+    A duplicate's outcome is that of the first: the store repeats it in ``evidence.first``.
+    """
+    if state is not AckState.DUPLICATE:
+        return Outcome(state.value, reason, evidence, took_ms) if state in _FINAL else None
+    first = evidence.get("first")
+    if not isinstance(first, dict) or first.get("state") not in _FINAL:
+        return None
+    about = first.get("evidence")
+    why = first.get("reason")
+    return Outcome(
+        str(first["state"]),
+        why if isinstance(why, str) else None,
+        about if isinstance(about, dict) else {},
+        took_ms,
+    )
+
+
+async def accepted(session: AsyncSession, store_id: str, command_id: str, now: datetime) -> None:
+    """The store has it and acts."""
+    await session.execute(
+        update(DeviceCommand)
+        .where(
+            col(DeviceCommand.id) == command_id,
+            col(DeviceCommand.store_id) == store_id,
+            col(DeviceCommand.state).in_(["created", "sent"]),
+        )
+        .values(state="accepted", accepted_at=now)
+    )
+
+
+async def settle(
+    session: AsyncSession, cloud: Cloud, store_id: str, command_id: str, outcome: Outcome
+) -> bool:
+    """Write a final outcome if there is none yet; True where it was written now.
+
+    Who waits in this process is answered after the commit.
+    """
+    now = cloud.clocks.real
+    changed = await session.execute(
+        update(DeviceCommand)
+        .where(
+            col(DeviceCommand.id) == command_id,
+            col(DeviceCommand.store_id) == store_id,
+            or_(col(DeviceCommand.final_at).is_(None), col(DeviceCommand.reason) == NO_ANSWER),
+        )
+        .values(state=outcome.state, reason=outcome.reason, evidence=outcome.evidence, final_at=now)
+        .returning(
+            col(DeviceCommand.merchant_id),
+            col(DeviceCommand.target),
+            col(DeviceCommand.action),
+            col(DeviceCommand.order_id),
+        )
+    )
+    row = changed.first()
+    answer = {
+        "command_id": command_id,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "evidence": outcome.evidence,
+        "took_ms": outcome.took_ms,
+    }
+    if row is None:
+        return False
+    after_commit(session, lambda: cloud.waiters.resolve(command_id, answer))
+    await feed.tell(
+        session,
+        merchant_id=row.merchant_id,
+        store_id=store_id,
+        topic="command",
+        body={
+            "command": command_id,
+            "target": row.target,
+            "action": row.action,
+            "order": row.order_id,
+            "state": outcome.state,
+            "reason": outcome.reason,
+        },
+        now=now,
+    )
+    return True
+
+
+async def give_up(cloud: Cloud) -> int:
+    """Commands that nobody answered for 30 s beyond their expiry become ``unknown``; how many."""
+    late = cloud.clocks.real - ANSWER_WITHIN
+    open_ones = (
+        select(col(DeviceCommand.id), col(DeviceCommand.store_id))
+        .where(col(DeviceCommand.final_at).is_(None), col(DeviceCommand.expires_at) < late)
+        .limit(200)
+    )
+    async with cloud.db.read() as session:
+        found = (await session.execute(open_ones)).all()
+    for row in found:
+        async with cloud.db.write() as session:
+            await settle(
+                session, cloud, row.store_id, row.id, Outcome(AckState.UNKNOWN.value, NO_ANSWER)
+            )
+    return len(found)

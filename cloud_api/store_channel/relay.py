@@ -1,0 +1,368 @@
+"""From the outbox to the broker: in order per store, with any number of relays, never late.
+
+A relay takes a stream's lease (10 s, a conditional UPDATE) and its first rows in one transaction,
+publishes them one after the other with no transaction open, marks them in a second one and gives the
+lease back. Correctness does not hang on the lease: a command carries its expiry and its connection's
+nonce and acts once by its id, a document carries its number. The lease keeps the order.
+
+Commands are worth something now or never. One that has expired, or whose store is not there, or
+that finds no broker, is not sent, and who waits for it hears so at once. One whose publication was
+not confirmed counts as sent and is not repeated; one that was published by a relay that died before
+it could mark it may be published twice, which the store answers with ``duplicate``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.devices.models import DeviceCommand, StoreStatus
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.keys import CloudKeys
+from cloud_api.kit.models import OutboxLease, OutboxRow
+from cloud_api.kit.outbox import OUTBOX
+from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.store_channel import outcomes
+from cloud_api.store_channel.publisher import DesiredPublisher, Publisher
+from store_link import topics
+from store_link.clock import ms
+from store_link.codec import CodecError, encode
+from store_link.link import LinkError, NotConfirmed, NotConnected
+from store_link.messages import Action, Command
+from store_link.signing import EnvelopeTooLong, Purpose, seal
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=10)
+FENCE_S = 6.0  # nothing is published on a lease older than this
+LOOK_EVERY_S = 0.5  # rows of other processes are seen so late
+BATCH = 20
+LANES = 8  # streams at a time
+CONFIRM_S = 2.0
+PATIENCE = timedelta(seconds=1)  # another relay may have a broker where this one has none
+DESIRED_TRIES = 5
+KEEP = timedelta(days=7)
+
+STORE_OFFLINE = "store_offline"
+EXPIRED = "expired"
+NO_BROKER = "broker_offline"
+NOT_VALID = "bad_message"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A command, signed and addressed."""
+
+    seq: int
+    command_id: str
+    topic: str
+    payload: bytes
+    expires_at: datetime
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction took of a stream, and what came of it."""
+
+    commands: dict[int, _Ready] = field(default_factory=dict)  # by row
+    order: list[tuple[int, bool]] = field(default_factory=list)  # (row, is it a command)
+    sent: list[_Ready] = field(default_factory=list)
+    unsent: list[tuple[_Ready, str]] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+class Relay:
+    """One relay of one process. ``holder`` names it in leases: unique among all."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        keys: CloudKeys,
+        link: Publisher,
+        desired: DesiredPublisher,
+        holder: str,
+    ) -> None:
+        self._cloud = cloud
+        self._keys = keys
+        self._link = link
+        self._desired = desired
+        self._holder = holder
+        self._wake = asyncio.Event()
+        cloud.db.listen(OUTBOX, lambda _stream: self._wake.set())
+
+    def wake(self) -> None:
+        """Look now: the link came up."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drain until ``stop``."""
+        while not stop.is_set():
+            self._wake.clear()
+            await self.drain()
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def drain(self) -> int:
+        """Send what waits in all streams that nobody else drains now; how many rows were settled."""
+        async with self._cloud.db.read() as session:
+            waiting = list(
+                (
+                    await session.execute(
+                        select(col(OutboxRow.stream)).where(*_pending()).distinct()
+                    )
+                ).scalars()
+            )
+        lanes = asyncio.Semaphore(LANES)
+
+        async def one(stream: str) -> int:
+            async with lanes:
+                return await self.drain_stream(stream)
+
+        return sum(await asyncio.gather(*(one(stream) for stream in waiting)))
+
+    async def drain_stream(self, stream: str) -> int:
+        """Send what waits in a stream, in order; how many rows were settled."""
+        settled = 0
+        while True:
+            began = self._cloud.clocks.wire.monotonic()
+            batch = await self._take(stream)
+            if batch is None:
+                return settled
+            try:
+                stuck = await self._publish(stream, batch, began)
+            finally:
+                more = await asyncio.shield(self._mark(stream, batch))
+            settled += len(batch.done) + len(batch.sent) + len(batch.unsent)
+            if stuck or not more:
+                return settled
+
+    # ---------------------------------------------------------------------------------- the steps
+
+    async def _take(self, stream: str) -> _Batch | None:
+        """The stream's lease and its first rows; None where another has it or nothing waits."""
+        now = self._cloud.clocks.real
+        async with self._cloud.db.write() as session:
+            if not await self._lease(session, stream, now):
+                return None
+            query = (
+                scoped(System(), OutboxRow)
+                .where(col(OutboxRow.stream) == stream, *_pending())
+                .order_by(col(OutboxRow.seq))
+                .limit(BATCH)
+            )
+            rows = list(await session.exec(query))
+            batch = _Batch()
+            for row in rows:
+                assert row.seq is not None
+                if row.topic == "command":
+                    ready = await self._prepare(session, row, now)
+                    if ready is not None:
+                        batch.commands[row.seq] = ready
+                        batch.order.append((row.seq, True))
+                elif row.topic == "desired":
+                    batch.order.append((row.seq, False))
+                else:
+                    row.dropped = "unknown topic"
+                    session.add(row)
+            if not rows:
+                await self._release(session, stream)
+        return batch if rows else None
+
+    async def _lease(self, session: AsyncSession, stream: str, now: datetime) -> bool:
+        """Take or keep the lease: one conditional UPDATE, or the first INSERT."""
+        until = now + LEASE
+        result = await session.execute(
+            update(OutboxLease)
+            .where(
+                col(OutboxLease.stream) == stream,
+                or_(col(OutboxLease.holder) == self._holder, col(OutboxLease.until) < now),
+            )
+            .values(holder=self._holder, until=until)
+        )
+        assert isinstance(result, CursorResult)
+        if result.rowcount == 1:
+            return True
+        values = {"stream": stream, "holder": self._holder, "until": until}
+        return await insert_or_ignore(session, OutboxLease, values)
+
+    async def _release(self, session: AsyncSession, stream: str) -> None:
+        await session.execute(
+            delete(OutboxLease).where(
+                col(OutboxLease.stream) == stream, col(OutboxLease.holder) == self._holder
+            )
+        )
+
+    async def _prepare(self, session: AsyncSession, row: OutboxRow, now: datetime) -> _Ready | None:
+        """A command ready to go; None where it is not to be sent, which is then written down."""
+        command = await session.get(DeviceCommand, str(row.body.get("command_id", "")))
+        if command is None or command.final_at is not None:
+            row.dropped = "no such open command"
+            session.add(row)
+            return None
+        status = await session.get(StoreStatus, command.store_id)
+        reason = None
+        if now >= command.expires_at:
+            reason = EXPIRED
+        elif status is None or not status.online or status.nonce is None:
+            reason = STORE_OFFLINE
+        else:
+            try:
+                return self._signed(row, command, status.nonce)
+            except (CodecError, EnvelopeTooLong, topics.TopicError, ValueError) as error:
+                log.error("command_not_valid", command=command.id, why=type(error).__name__)
+                reason = NOT_VALID
+        row.dropped = reason
+        session.add(row)
+        await self._not_sent(session, command.store_id, command.id, reason)
+        return None
+
+    def _signed(self, row: OutboxRow, command: DeviceCommand, nonce: str) -> _Ready:
+        message = Command(
+            store=command.store_id,
+            id=command.id,
+            target=command.target,
+            action=Action(command.action),
+            args=command.args,
+            iat=ms(command.created_at),
+            exp=ms(command.expires_at),
+            nonce=nonce,
+            by=command.by,
+            why=command.why,
+            reply_to=command.instance or self._cloud.waiters.instance,
+        )
+        payload = seal(
+            encode(message), Purpose.COMMAND, command.store_id, self._keys.signing("command")
+        )
+        assert row.seq is not None
+        return _Ready(
+            row.seq, command.id, topics.command(command.store_id), payload, command.expires_at
+        )
+
+    async def _publish(self, stream: str, batch: _Batch, began: float) -> bool:
+        """Publish in order, no transaction open; True where something has to wait."""
+        covered = False  # a document built now covers every "desired" row read so far
+        stuck = False
+        for seq, is_command in batch.order:
+            if self._cloud.clocks.wire.monotonic() - began > FENCE_S:
+                return False  # take the lease anew before going on
+            if is_command:
+                stuck = not await self._send(batch, batch.commands[seq]) or stuck
+            elif covered:
+                batch.done.append(seq)
+            else:
+                covered = await self._send_desired(stream, batch, seq)
+                stuck = stuck or not covered
+        return stuck
+
+    async def _send(self, batch: _Batch, ready: _Ready) -> bool:
+        """False where it stays for another try within its time."""
+        now = self._cloud.clocks.real
+        if now >= ready.expires_at:
+            batch.unsent.append((ready, EXPIRED))
+            return True
+        try:
+            await self._link.publish(ready.topic, ready.payload, qos=1, timeout_s=CONFIRM_S)
+        except NotConfirmed:
+            log.warning("command_not_confirmed", command=ready.command_id)
+        except NotConnected:
+            return False
+        batch.sent.append(ready)
+        return True
+
+    async def _send_desired(self, stream: str, batch: _Batch, seq: int) -> bool:
+        """Build and publish; a document that cannot be built does not hold commands up."""
+        try:
+            await self._desired.refresh(stream)
+        except LinkError:
+            return False
+        except Exception as error:
+            log.exception("desired_failed", store=stream)
+            batch.failed[seq] = f"{type(error).__name__}: {error}"[:200]
+            return False
+        batch.done.append(seq)
+        return True
+
+    async def _mark(self, stream: str, batch: _Batch) -> bool:
+        """Write down what was done, and give the lease back if nothing waits; True if more does."""
+        now = self._cloud.clocks.real
+        async with self._cloud.db.write() as session:
+            sent = [ready.seq for ready in batch.sent]
+            if sent or batch.done:
+                await session.execute(
+                    update(OutboxRow)
+                    .where(col(OutboxRow.seq).in_([*sent, *batch.done]))
+                    .values(sent_at=now)
+                )
+            if sent:
+                await session.execute(
+                    update(DeviceCommand)
+                    .where(col(DeviceCommand.id).in_([ready.command_id for ready in batch.sent]))
+                    .values(sent_at=now)
+                )
+                await session.execute(
+                    update(DeviceCommand)
+                    .where(
+                        col(DeviceCommand.id).in_([ready.command_id for ready in batch.sent]),
+                        col(DeviceCommand.state) == "created",
+                    )
+                    .values(state="sent")
+                )
+            settled = {*sent, *(ready.seq for ready, _ in batch.unsent)}
+            for ready in batch.commands.values():  # no broker: nobody shall wait for nothing
+                if ready.seq not in settled:
+                    row = await session.get(OutboxRow, ready.seq)
+                    if row is not None and now - row.created_at >= PATIENCE:
+                        batch.unsent.append((ready, NO_BROKER))
+            for ready, reason in batch.unsent:
+                await session.execute(
+                    update(OutboxRow).where(col(OutboxRow.seq) == ready.seq).values(dropped=reason)
+                )
+                await self._not_sent(session, stream, ready.command_id, reason)
+            for seq, error in batch.failed.items():
+                row = await session.get(OutboxRow, seq)
+                if row is not None:
+                    row.attempts += 1
+                    row.dropped = error if row.attempts >= DESIRED_TRIES else None
+                    session.add(row)
+            await session.flush()
+            waiting = select(col(OutboxRow.seq)).where(col(OutboxRow.stream) == stream, *_pending())
+            more = (await session.execute(waiting.limit(1))).first() is not None
+            await self._release(session, stream)
+        return more
+
+    async def _not_sent(
+        self, session: AsyncSession, store_id: str, command_id: str, reason: str
+    ) -> None:
+        log.info("command_not_sent", command=command_id, why=reason)
+        outcome = outcomes.Outcome(outcomes.NOT_SENT, reason)
+        await outcomes.settle(session, self._cloud, store_id, command_id, outcome)
+
+
+async def prune(cloud: Cloud) -> int:
+    """Take out rows that were settled a week ago; how many."""
+    limit = cloud.clocks.real - KEEP
+    async with cloud.db.write() as session:
+        result = await session.execute(
+            delete(OutboxRow).where(
+                col(OutboxRow.created_at) < limit,
+                or_(col(OutboxRow.sent_at).is_not(None), col(OutboxRow.dropped).is_not(None)),
+            )
+        )
+        assert isinstance(result, CursorResult)
+        return int(result.rowcount)
+
+
+def _pending() -> tuple[ColumnElement[bool], ...]:
+    return (col(OutboxRow.sent_at).is_(None), col(OutboxRow.dropped).is_(None))
