@@ -178,7 +178,7 @@ class Controller:
     async def _prune(self) -> None:
         now = self.timekeeper.read()
         try:
-            await self.journal.prune(self.uplink.acked, now)
+            await self.journal.prune(self.uplink.acked, now, self.state.paid)
         except JournalError:
             log.exception("prune_failed")
             return

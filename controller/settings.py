@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import AliasChoices, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,9 +16,7 @@ class EdgeSettings(BaseSettings):
 
     state: Path = Path("/var/lib/kaimen-edge")
     log_level: str = "INFO"
-    clock_file: Path | None = Field(
-        default=None, validation_alias=AliasChoices("KAIMEN_CLOCK_FILE", "KAIMEN_EDGE_CLOCK_FILE")
-    )
+    clock_file: Path | None = Field(default=None, validation_alias="KAIMEN_CLOCK_FILE")
 
 
 class BadPorts(Exception):

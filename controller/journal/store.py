@@ -279,8 +279,11 @@ class Journal:
             return 0, None, last.seq if last else acked
         return last.seq - first.seq + 1, first.at, last.seq
 
-    async def prune(self, acked: int, now: Now) -> None:
-        """Let go of what nobody can ask for any more: 7 days after it was acknowledged or final."""
+    async def prune(self, acked: int, now: Now, listed: Iterable[str] = ()) -> None:
+        """Let go of what nobody can ask for any more: 7 days after it was acknowledged or final.
+
+        Stays that the cloud still lists (``listed``) are kept: they must not begin anew.
+        """
         before = now.ms - KEEP_MS
         last = await OutboxEntry.all(using_db=self._db).order_by("-seq").first()
         if last is not None:  # the last row stays: the next seq is counted from it
@@ -290,11 +293,8 @@ class Journal:
                 .delete()
             )
         await CommandEntry.filter(received_at__lt=before).using_db(self._db).delete()
-        await (
-            StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
-            .using_db(self._db)
-            .delete()
-        )
+        old = StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
+        await old.exclude(id__in=list(listed)).using_db(self._db).delete()
 
     def full(self) -> bool:
         """Whether the disk is nearly full."""
