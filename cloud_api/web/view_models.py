@@ -189,6 +189,7 @@ class StoreCard:
     price_from_fen: int
     online: bool = True
     next_free_at: datetime | None = None
+    next_free_room: str = ""
     photo_url: str = ""
     distance_m: int | None = None
 

@@ -91,6 +91,7 @@ STORE_CARD = vm.StoreCard(
     rooms_free=2,
     price_from_fen=3600,
     next_free_at=at(14, 45),
+    next_free_room="梅间",
 )
 STORES = vm.StoresPage(
     stores=(

@@ -24,7 +24,7 @@ function tick(element) {
   const left = at - now();
   const place = element.querySelector('[data-count]') ?? element;
   const format = element.dataset.format;
-  if (format === 'over') place.textContent = `+${hoursMinutes(-left)}`;
+  if (format === 'over') place.textContent = `+${hoursMinutes(-left - 59999)}`;
   else if (format === 'words') parts(element, left);
   else if (format === 'clock') place.textContent = hoursMinutes(left);
   else if (element.dataset.t) place.textContent = left > 0 ? fill(element.dataset.t, { t: minutesSeconds(left) }) : element.dataset.tEnd;

@@ -48,10 +48,12 @@ function turn(ring) {
     part('arc').setAttribute('stroke-dasharray', `${(share * 1000).toFixed(2)} 1000`);
     part('arc').setAttribute('stroke-dashoffset', '0');
     part('sec').textContent = '';
-    part('num').textContent = `+${hoursMinutes(at - end)}`;
+    part('num').textContent = `+${hoursMinutes(at - end - 59999)}`;
     part('word').textContent = ring.dataset.tOver;
   }
-  part('until').textContent = hm(phase === 'grace' ? grace : end, offsetOf(ring.dataset.end));
+  part('until').textContent = phase === 'grace'
+    ? fill(ring.dataset.tTo, { t: hm(grace, offsetOf(ring.dataset.end)) })
+    : fill(ring.dataset.tWas, { t: hm(end, offsetOf(ring.dataset.end)) });
   say(ring, 0);
 }
 

@@ -38,6 +38,7 @@ function run() {
   let bubble = null;
   let asking = null;
   let timer = 0;
+  const measure = document.createElement('canvas').getContext('2d');
 
   const current = () => Math.floor(now() / MINUTE) * MINUTE;
   const earliest = () => Math.max(start, d.startNow ? current() : now());
@@ -65,7 +66,7 @@ function run() {
       const shown = span.to > start && span.from < end;
       span.block.hidden = !shown;
       if (shown) place(span.block, span.from, span.to);
-      span.block.classList.toggle('is-tiny', px(span.to - span.from) < 34);
+      span.block.classList.toggle('is-tiny', px(Math.min(span.to, end) - Math.max(span.from, start)) < (span.state === 'in_use' ? 52 : 30));
     }
   }
 
@@ -78,7 +79,7 @@ function run() {
     const at = now();
     const showNow = at >= start && at <= end;
     for (let hour = firstHour; hour < end; hour += HOUR) {
-      if (hour - start < HOUR / 4 || (showNow && Math.abs(px(hour - at)) < 34)) continue;
+      if (hour - start < HOUR / 4 || (showNow && Math.abs(px(hour - at)) < 30)) continue;
       const mark = make('', head, String(new Date(hour + offset).getUTCHours()));
       mark.style.setProperty('--x', x(hour));
     }
@@ -135,6 +136,9 @@ function run() {
       return option;
     }));
     select.disabled = times.length === 0;
+    measure.font = getComputedStyle(select).font;
+    const said = select.selectedOptions[0]?.textContent ?? '';
+    select.style.setProperty('width', `${Math.ceil(measure.measureText(said).width) + 12}px`);
   }
 
   function drawForm() {
@@ -386,5 +390,6 @@ function run() {
   if (picked.from !== null) scroll.scrollLeft = Math.max(0, px(picked.from - start) - 90);
   else if (now() > start) scroll.scrollLeft = Math.max(0, px(now() - start) - 40);
   row()?.element.scrollIntoView({ block: 'nearest' });
+  document.fonts?.ready.then(drawForm);
   setInterval(drawFrame, 30000);
 }
