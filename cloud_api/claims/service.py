@@ -181,9 +181,7 @@ async def _add_cleaning(
         pass  # somebody booked the very moment: they come first
 
 
-async def _move(
-    session: AsyncSession, claim_id: str, was: tuple[str, ...], **values: Any
-) -> bool:
+async def _move(session: AsyncSession, claim_id: str, was: tuple[str, ...], **values: Any) -> bool:
     moved = await session.execute(
         update(RoomClaim)
         .where(col(RoomClaim.id) == claim_id, col(RoomClaim.state).in_(was))

@@ -49,9 +49,7 @@ async def spans(
     for claim in (await session.exec(query)).all():
         claims[claim.room_id].append(claim)
     opening = open_spans(store, starts_at, ends_at)
-    return {
-        room.id: _of_room(room, claims[room.id], opening, starts_at, ends_at) for room in rooms
-    }
+    return {room.id: _of_room(room, claims[room.id], opening, starts_at, ends_at) for room in rooms}
 
 
 def _of_room(

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,6 +23,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
+from cloud_api.kit.upsert import insert_or_ignore
 
 JOBS: Final = "jobs"  # what is announced in this process when a job was scheduled
 LEASE_S: Final = 60.0  # a lease outlives its handler: that is cut off a little earlier
@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
 _handlers: dict[str, Handler] = {}
 
 
-class Again(Exception):  # noqa: N818  not an error: the handler asks to be called again
+class Again(Exception):
     """Raised by a handler: not yet; look again after ``after_s`` seconds (wire time)."""
 
     def __init__(self, after_s: float, why: str = "") -> None:
@@ -93,11 +93,7 @@ async def schedule(
         "attempts": 0,
         "max_attempts": max_attempts,
     }
-    unique = ["kind", "ref", "run_at"]
-    insert: Any = sqlite.insert if _is_sqlite(session) else postgresql.insert
-    await session.execute(
-        insert(DueJob).values(**values).on_conflict_do_nothing(index_elements=unique)
-    )
+    await insert_or_ignore(session, DueJob, values)
     announce_after_commit(session, JOBS, kind)
 
 
@@ -201,9 +197,9 @@ async def _run(cloud: Cloud, job: DueJob) -> None:
             attempts=job.attempts - 1,
             body={**job.body, "looked": looked(job) + 1},
         )
-    except Exception as error:  # noqa: BLE001  whatever a handler raises is a failed try
+    except Exception as error:
         final = job.attempts >= job.max_attempts
-        log.error("due_job.dead" if final else "due_job.failed", error=repr(error), exc_info=True)
+        log.error("due_job.dead" if final else "due_job.failed", error=repr(error), exc_info=True)  # noqa: G201  one of two events
         if final:
             await _finish(cloud, job, dead_at=cloud.clocks.real, last_error=repr(error)[:500])
         else:
@@ -238,7 +234,3 @@ async def _sweep(cloud: Cloud) -> None:
         await session.execute(
             delete(DueJob).where(col(DueJob.done_at) < cloud.clocks.real - KEEP_DONE)
         )
-
-
-def _is_sqlite(session: AsyncSession) -> bool:
-    return session.get_bind().dialect.name == "sqlite"

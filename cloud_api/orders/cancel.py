@@ -17,14 +17,13 @@ from cloud_api.orders.money import REVOKE, pays, refund_everything
 from cloud_api.orders.transitions import lock_order, move
 from cloud_api.payments import service as payments
 from cloud_api.payments.transitions import OPEN_PAYMENT
+from cloud_api.staff.permissions import ORDER_CANCEL, ORDER_REFUND
 
 BY_CUSTOMER: Final = "customer"
 BY_STAFF: Final = "staff"
 
 
-async def cancel(
-    session: AsyncSession, customer: Customer, order_id: str, clocks: Clocks
-) -> Order:
+async def cancel(session: AsyncSession, customer: Customer, order_id: str, clocks: Clocks) -> Order:
     """Cancel one's own order under cancel_rules; one that is cancelled already is given back as it is.
 
     Raises NotFound, Conflict ``cancel.too_late`` or ``cancel.started``. Money that arrives for an
@@ -38,12 +37,17 @@ async def cancel(
 async def cancel_by_staff(
     session: AsyncSession, staff: Staff, order_id: str, why: str, clocks: Clocks
 ) -> Order:
-    """Cancel a guest's order and give everything back. Needs ``order.refund`` and a reason."""
-    staff.need("order.refund")
+    """Cancel a guest's order and give everything back, for a reason.
+
+    Needs ``order.cancel``, and ``order.refund`` where money goes back.
+    """
+    staff.need(ORDER_CANCEL)
     if not why.strip():
         raise KaimenError("cancel.why", "请写明取消的原因", status=422, field="why")
     order = await lock_order(session, staff, order_id)
     decision = cancel_rules.decide_staff(order)
+    if decision.refund_fen:
+        staff.need(ORDER_REFUND)
     return await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
 
 

@@ -91,9 +91,7 @@ async def refund_everything(
         )
         asked += refund.amount_fen
     if asked:
-        await note(
-            session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": asked}
-        )
+        await note(session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": asked})
     await recount(session, order)
     return asked
 

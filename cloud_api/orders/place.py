@@ -25,9 +25,7 @@ HOLD: Final = "order.hold"
 MAX_UNPAID: Final = 3  # a person cannot block a house without paying
 
 
-async def place(
-    session: AsyncSession, customer: Customer, quote_id: str, clocks: Clocks
-) -> Order:
+async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks: Clocks) -> Order:
     """Hold the room and write the order. The same quote again gives the same order.
 
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
@@ -95,14 +93,10 @@ async def _check_unpaid(session: AsyncSession, customer: Customer) -> None:
     unpaid = await session.exec(
         select(func.count())
         .select_from(Order)
-        .where(
-            col(Order.account_id) == customer.account_id, col(Order.status) == "pending_payment"
-        )
+        .where(col(Order.account_id) == customer.account_id, col(Order.status) == "pending_payment")
     )
     if unpaid.one() >= MAX_UNPAID:
-        raise Conflict(
-            "order.too_many_unpaid", f"你有 {MAX_UNPAID} 个订单还没支付，请先支付或取消"
-        )
+        raise Conflict("order.too_many_unpaid", f"你有 {MAX_UNPAID} 个订单还没支付，请先支付或取消")
 
 
 async def _free_number(session: AsyncSession, store: Store, clocks: Clocks) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +16,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.ids import new_id
+from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.payments.models import Notification, PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers.base import Back, BadNotification, Money, PaymentView, RefundView
 from cloud_api.payments.records import record_payment, record_refund
@@ -49,10 +49,12 @@ async def receive(
         _log.warning("payment.bad_notification", account=account_ref, why=str(error))
         raise KaimenError("payment.bad_notification", "签名不符", status=401) from error
     async with cloud.db.write() as session:
-        known = await _insert_once(
+        notification_id = new_id()
+        is_new = await insert_or_ignore(
             session,
+            Notification,
             {
-                "id": new_id(),
+                "id": notification_id,
                 "merchant_id": account.merchant_id,
                 "source": account.id,
                 "event_id": notice.event_id,
@@ -61,12 +63,12 @@ async def receive(
                 "received_at": cloud.clocks.real,
             },
         )
-        if known is not None:
+        if is_new:
             await schedule(
                 session,
                 merchant_id=account.merchant_id,
                 kind=NOTICE,
-                ref=known,
+                ref=notification_id,
                 run_at=cloud.clocks.real,
                 clock="wire",
             )
@@ -105,9 +107,7 @@ async def _attempt(
 ) -> PaymentAttempt | RefundAttempt | None:
     """What the notification is about, if it belongs to the account that was told."""
     number = notification.body["about"]["number"]
-    payments = select(PaymentAttempt).where(
-        col(PaymentAttempt.account_ref) == notification.source
-    )
+    payments = select(PaymentAttempt).where(col(PaymentAttempt.account_ref) == notification.source)
     if notification.kind == "payment":
         return (await session.exec(payments.where(col(PaymentAttempt.number) == number))).first()
     refunds = (
@@ -119,19 +119,6 @@ async def _attempt(
         )
     )
     return (await session.exec(refunds)).first()
-
-
-async def _insert_once(session: AsyncSession, values: dict[str, Any]) -> str | None:
-    """The new row's id, or None when the event was there before."""
-    sqlite_here = session.get_bind().dialect.name == "sqlite"
-    insert: Any = sqlite.insert if sqlite_here else postgresql.insert
-    added = await session.execute(
-        insert(Notification)
-        .values(**values)
-        .on_conflict_do_nothing(index_elements=["source", "event_id"])
-        .returning(col(Notification.id))
-    )
-    return added.scalar_one_or_none()
 
 
 async def _mark(cloud: Cloud, notification: Notification, result: str) -> None:

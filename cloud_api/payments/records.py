@@ -110,9 +110,7 @@ async def record_refund(
     return refund
 
 
-async def _wrong_amount(
-    session: AsyncSession, payment: PaymentAttempt, view: PaymentView
-) -> None:
+async def _wrong_amount(session: AsyncSession, payment: PaymentAttempt, view: PaymentView) -> None:
     _log.error(
         "payment.wrong_amount",
         number=payment.number,

@@ -15,8 +15,8 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
-from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
@@ -107,7 +107,10 @@ async def open_payment(
     accounts = await accounts_of(session, store, provider)
     if not accounts:
         raise KaimenError(
-            "payment.no_account", "门店还没有开通这种支付方式，请换一种", status=422, field="provider"
+            "payment.no_account",
+            "门店还没有开通这种支付方式，请换一种",
+            status=422,
+            field="provider",
         )
     payment = PaymentAttempt(
         merchant_id=store.merchant_id,

@@ -36,9 +36,7 @@ def check(store: Store, room: Room, starts_at: datetime, ends_at: datetime, now:
     zone = ZoneInfo(store.tz)
     last_day = now.astimezone(zone).date() + timedelta(days=store.advance_days)
     if starts_at.astimezone(zone).date() > last_day:
-        raise _refuse(
-            "booking.too_far", f"最多提前 {store.advance_days} 天预订", "starts_at"
-        )
+        raise _refuse("booking.too_far", f"最多提前 {store.advance_days} 天预订", "starts_at")
     if not is_open(store, starts_at, ends_at):
         raise _refuse(
             "booking.closed", f"这段时间门店不营业，营业时间 {hours_text(store)}", "starts_at"
@@ -52,9 +50,7 @@ def is_open(store: Store, starts_at: datetime, ends_at: datetime) -> bool:
         if opens > here:
             return False
         here = max(here, closes)
-        if here >= ends_at:
-            return True
-    return False
+    return here >= ends_at
 
 
 def open_spans(
@@ -90,7 +86,10 @@ def _check_grid(store: Store, starts_at: datetime, minutes: float, now: datetime
     walks_in = starts_at <= now + timedelta(minutes=step)
     if (local.hour * 60 + local.minute) % step and not walks_in:
         raise _refuse(
-            "booking.step", f"开始时间要在每 {_words(step)} 的整点上，或从现在开始", "starts_at", step
+            "booking.step",
+            f"开始时间要在每 {_words(step)} 的整点上，或从现在开始",
+            "starts_at",
+            step,
         )
 
 

@@ -71,9 +71,7 @@ async def prices_from(session: AsyncSession, actor: Actor, store_id: str) -> dic
     lowest: dict[str | None, int] = {}
     for tariff in (await session.exec(query)).all():
         here = lowest.get(tariff.room_id)
-        lowest[tariff.room_id] = (
-            tariff.hourly_fen if here is None else min(here, tariff.hourly_fen)
-        )
+        lowest[tariff.room_id] = tariff.hourly_fen if here is None else min(here, tariff.hourly_fen)
     return lowest
 
 

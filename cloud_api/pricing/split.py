@@ -64,13 +64,9 @@ def ruling(tariffs: Sequence[Tariff], local: datetime) -> Tariff:
     """
     minute = local.hour * 60 + local.minute
     day = 1 << local.weekday()
-    found = [
-        t for t in tariffs if t.weekdays & day and t.from_minute <= minute < t.until_minute
-    ]
+    found = [t for t in tariffs if t.weekdays & day and t.from_minute <= minute < t.until_minute]
     if not found:
-        raise Conflict(
-            "price.missing", f"{local:%H:%M} 这个时段还没有定价，请换个时间或联系门店"
-        )
+        raise Conflict("price.missing", f"{local:%H:%M} 这个时段还没有定价，请换个时间或联系门店")
     return max(found, key=lambda t: (t.priority, t.room_id is not None, t.id))
 
 

@@ -87,7 +87,7 @@ class Notice:
         return "payment" if isinstance(self.about, PaymentView) else "refund"
 
 
-class BadNotification(Exception):  # noqa: N818  a name for what is so
+class BadNotification(Exception):
     """A notification that is not the provider's: wrong signature, stale, or of another account."""
 
 

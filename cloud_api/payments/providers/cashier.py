@@ -1,4 +1,4 @@
-"""Our side of the cashier (收银台): a payment server apart from the cloud, with a page of its own.
+r"""Our side of the cashier (收银台): a payment server apart from the cloud, with a page of its own.
 
 Both directions are signed with Ed25519 over the exact bytes:
 
@@ -139,9 +139,7 @@ class Cashier:
         """What the cashier takes as "received"."""
         return {"code": "SUCCESS"}
 
-    async def _call(
-        self, method: str, path: str, body: dict[str, Any] | None = None
-    ) -> "Answer":
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """The verified answer, or a text saying why there is none."""
         raw = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         stamp, nonce = str(int(self._clock.now().timestamp())), new_token(128)

@@ -1,0 +1,198 @@
+"""Orders as they are shown: everything about many of them in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.auth.models import Account
+from cloud_api.kit.clocks import Clocks
+from cloud_api.orders import cancel_rules, schemas
+from cloud_api.orders.models import Order, OrderEvent, OrderLine
+from cloud_api.orders.money import order_id_of, pays
+from cloud_api.orders.words import event_text, next_step, refund_words, word, words
+from cloud_api.payments import service as payments
+from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.payments.providers import PROVIDERS
+from cloud_api.stores.models import Room, Store
+
+_Row = TypeVar("_Row", bound=SQLModel)
+
+
+async def one(session: AsyncSession, order: Order, clocks: Clocks) -> schemas.OrderOut:
+    """One order for its customer."""
+    return (await many(session, [order], clocks))[0]
+
+
+async def many(
+    session: AsyncSession, orders: Sequence[Order], clocks: Clocks
+) -> list[schemas.OrderOut]:
+    """Orders for their customer."""
+    parts = await _Parts.load(session, orders)
+    return [schemas.OrderOut(**parts.show(order, clocks.now)) for order in orders]
+
+
+async def for_staff(
+    session: AsyncSession, orders: Sequence[Order], clocks: Clocks
+) -> list[schemas.ConsoleOrderOut]:
+    """Orders for the console: with the tail of the phone and the store's usage report."""
+    parts = await _Parts.load(session, orders)
+    tails = await phone_tails(session, {order.account_id for order in orders})
+    return [
+        schemas.ConsoleOrderOut(
+            **parts.show(order, clocks.now),
+            phone_tail=tails.get(order.account_id, ""),
+            usage=order.usage,
+        )
+        for order in orders
+    ]
+
+
+async def phone_tails(session: AsyncSession, account_ids: Iterable[str]) -> dict[str, str]:
+    """The last four digits by account; nothing else of a phone leaves here."""
+    query = select(col(Account.id), col(Account.phone_tail)).where(
+        col(Account.id).in_(list(account_ids))
+    )
+    return dict((await session.exec(query)).all())
+
+
+class _Parts:
+    """What belongs to a set of orders, loaded at once."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        self.stores: dict[str, Store] = {}
+        self.ways: dict[str, list[schemas.PayWayOut]] = {}
+        self.lines: dict[str, list[OrderLine]] = defaultdict(list)
+        self.events: dict[str, list[OrderEvent]] = defaultdict(list)
+        self.payments: dict[str, list[PaymentAttempt]] = defaultdict(list)
+        self.refunds: dict[str, list[RefundAttempt]] = defaultdict(list)
+
+    @classmethod
+    async def load(cls, session: AsyncSession, orders: Sequence[Order]) -> _Parts:
+        parts = cls()
+        ids = [order.id for order in orders]
+        parts.rooms = await _by_id(session, Room, {order.room_id for order in orders})
+        parts.stores = await _by_id(session, Store, {order.store_id for order in orders})
+        lines = select(OrderLine).where(col(OrderLine.order_id).in_(ids))
+        for line in (await session.exec(lines.order_by(col(OrderLine.position)))).all():
+            parts.lines[line.order_id].append(line)
+        events = select(OrderEvent).where(col(OrderEvent.order_id).in_(ids))
+        for event in (await session.exec(events.order_by(col(OrderEvent.seq)))).all():
+            parts.events[event.order_id].append(event)
+        tried = select(PaymentAttempt).where(col(PaymentAttempt.pays).in_([pays(i) for i in ids]))
+        of_payment: dict[str, str] = {}
+        for payment in (await session.exec(tried.order_by(col(PaymentAttempt.id)))).all():
+            order_id = order_id_of(payment.pays) or ""
+            of_payment[payment.id] = order_id
+            parts.payments[order_id].append(payment)
+        back = select(RefundAttempt).where(col(RefundAttempt.payment_id).in_(list(of_payment)))
+        for refund in (await session.exec(back.order_by(col(RefundAttempt.id)))).all():
+            parts.refunds[of_payment[refund.payment_id]].append(refund)
+        waiting = {order.store_id for order in orders if order.status == "pending_payment"}
+        for store_id in waiting:
+            accounts = await payments.accounts_of(session, parts.stores[store_id])
+            parts.ways[store_id] = [
+                schemas.PayWayOut(provider=a.provider, channel="page", name=a.name)
+                for a in accounts
+                if a.provider in PROVIDERS
+            ]
+        return parts
+
+    def show(self, order: Order, now: datetime) -> dict[str, object]:
+        room, store = self.rooms[order.room_id], self.stores[order.store_id]
+        action, label = next_step(order, store, now)
+        decision = cancel_rules.decide(order, now)
+        return {
+            "id": order.id,
+            "number": order.number,
+            "state": order.status,
+            "word": word(order),
+            "words": words(order),
+            "refund_words": refund_words(order),
+            "room": schemas.RoomBrief(id=room.id, name=room.name, art=room.art),
+            "store": schemas.StoreBrief(
+                id=store.id,
+                name=store.name,
+                address=store.address,
+                phone=store.phone,
+                tz=store.tz,
+            ),
+            "starts_at": order.starts_at,
+            "ends_at": order.ends_at,
+            "opens_at": order.starts_at - timedelta(seconds=store.lead_s),
+            "hold_expires_at": order.hold_expires_at,
+            "created_at": order.created_at,
+            "total_fen": order.total_fen,
+            "paid_fen": order.paid_fen,
+            "refunded_fen": order.refunded_fen,
+            "refunding_fen": order.refunding_fen,
+            "lines": [
+                schemas.LineOut(
+                    kind=line.kind, text=line.text, amount_fen=line.amount_fen, detail=line.detail
+                )
+                for line in self.lines[order.id]
+            ],
+            "payments": [_payment(payment) for payment in self.payments[order.id]],
+            "refunds": [_refund(refund) for refund in self.refunds[order.id]],
+            "events": _history(self.events[order.id]),
+            "pay_with": self.ways.get(store.id, []) if order.status == "pending_payment" else [],
+            "cancel": schemas.CancelOut(
+                allowed=decision.allowed,
+                refund_fen=decision.refund_fen,
+                fee_fen=decision.fee_fen,
+                code=decision.code,
+                message=decision.message,
+            ),
+            "cancel_why": order.cancel_why,
+            "entered_at": order.entered_at,
+            "ended_at": order.ended_at,
+            "finished_early": order.finished_early,
+            "used_s": order.used_s,
+            "overtime_s": order.overtime_s,
+            "next": schemas.NextOut(action=action, label=label),
+        }
+
+
+async def _by_id(session: AsyncSession, model: type[_Row], ids: set[str]) -> dict[str, _Row]:
+    key = model.id  # type: ignore[attr-defined]  # every table here has one
+    rows = (await session.exec(select(model).where(col(key).in_(list(ids))))).all()
+    return {row.id: row for row in rows}  # type: ignore[attr-defined]
+
+
+def _payment(payment: PaymentAttempt) -> schemas.PaymentOut:
+    return schemas.PaymentOut(
+        id=payment.id,
+        number=payment.number,
+        state=payment.state,
+        provider=payment.provider,
+        amount_fen=payment.amount_fen,
+        at=payment.succeeded_at or payment.created_at,
+        applied=payment.applied,
+        redirect_url=payment.redirect_url if payment.state == "pending" else None,
+    )
+
+
+def _refund(refund: RefundAttempt) -> schemas.RefundOut:
+    return schemas.RefundOut(
+        number=refund.number,
+        state=refund.state,
+        amount_fen=refund.amount_fen,
+        reason=refund.reason,
+        at=refund.created_at,
+        arrived_at=refund.succeeded_at,
+    )
+
+
+def _history(events: Iterable[OrderEvent]) -> list[schemas.EventOut]:
+    told = []
+    for event in events:
+        text = event_text(event)
+        if text is not None:
+            told.append(schemas.EventOut(at=event.at, kind=event.now or event.kind, text=text))
+    return told
