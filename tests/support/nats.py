@@ -17,7 +17,7 @@ from types import TracebackType
 
 from tests.support.guard import GuardedProcess
 
-_MQTT = re.compile(r"Listening for MQTT clients on mqtts?://[^:]+:(\d+)", re.IGNORECASE)
+_MQTT = re.compile(r"Listening for MQTT clients on (?:mqtts?|tls)://[^:]+:(\d+)", re.IGNORECASE)
 _CLIENT = re.compile(r"Listening for client connections on [^:]+:(\d+)", re.IGNORECASE)
 _READY = "Server is ready"
 _START_S = 20.0
