@@ -77,10 +77,9 @@ def issue_broker_certificate(
 def local_addresses() -> list[str]:
     """IPv4 addresses of this machine by which others on its network may reach it."""
     found: set[str] = set()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        with contextlib.suppress(OSError):
-            probe.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
-            found.add(str(probe.getsockname()[0]))
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
+        found.add(str(probe.getsockname()[0]))
     with contextlib.suppress(OSError):
         found.update(socket.gethostbyname_ex(socket.gethostname())[2])
     return sorted(found - {"127.0.0.1", "0.0.0.0"})  # noqa: S104  left out, not bound
