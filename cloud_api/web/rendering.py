@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gettext
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,6 @@ def environment(lang: str = "zh-Hans") -> Environment:
     return env
 
 
-def render(template: str, *, lang: str = "zh-Hans", **context: object) -> str:
+def render(template: str, context: Mapping[str, object], lang: str = "zh-Hans") -> str:
     """HTML of a template. Every page needs ``shell`` (view_models.Shell); most need ``page``."""
-    return environment(lang).get_template(template).render(**context)
+    return environment(lang).get_template(template).render(context)

@@ -19,7 +19,6 @@ def at(hour: int, minute: int = 0, day: int = 22) -> datetime:
 
 
 SHELL = vm.Shell(now=NOW, csrf="sample-token", person="138****4821")
-STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
 
 
 def span(a: datetime, b: datetime, state: str) -> vm.Span:
@@ -371,111 +370,6 @@ DOORS = {
         ways=(CALL,),
     ),
 }
-NAV = vm.ConsoleShell(
-    nav=(
-        vm.NavItem("live", "layout-grid", "实时", "/console"),
-        vm.NavItem("stickers", "qr-code", "门贴", "/console/stickers"),
-    ),
-    here="live",
-    alarms=1,
-    store_word="静安店",
-    merchant="雀友会",
-)
-
-
-def tile(name: str, state: str, number: str, note: str, foot: str, **more: object) -> vm.Tile:
-    return replace(
-        vm.Tile(
-            room_id=name,
-            href=f"/console/rooms/{name}",
-            name=name,
-            state=vm.RoomState(state),
-            number=number,
-            number_note=note,
-            foot=foot,
-        ),
-        **more,
-    )
-
-
-TILES = (
-    tile("竹间", "in_use", "1:24", "后结束", "王* 4821 · 到 20:50", money_fen=15200, progress=65.0,
-         until=at(20, 50), current=True),
-    tile("兰间", "overtime", "+0:18", "超时", "李** 0937", warn="已计 ¥19", warn_icon="zap",
-         warn_bad=True, until=at(19, 8)),
-    tile("梅间", "in_use", "0:12", "后结束", "赵* 6610", warn="接着有人", warn_icon="arrow-right",
-         progress=95.0, until=at(19, 38)),
-    tile("菊间", "free", "空到 22:00", "", "今天 3 单", money_fen=38600),
-    tile("荷间", "cleaning", "约 8 分钟", "", "刘姐在打扫"),
-    tile("听雨", "booked", "19:45", "到店", "孙** 3390 · 4 小时", money_fen=23200),
-    tile("观山", "held", "03:12", "付款中", "20:00–24:00", money_fen=18800, until=at(19, 29)),
-    tile("海一", "grace", "0:04", "宽限剩余", "何* 5521 · 19:20 结束", until=at(19, 30)),
-    tile("海四", "maintenance", "明天 10:00 前", "", "麻将机换板"),
-)  # fmt: skip
-ANSWER = vm.StoreAnswer(
-    (
-        vm.AnswerStep("已送到门店", vm.StepState.DONE, 0.1),
-        vm.AnswerStep("控制器照办", vm.StepState.DONE, 0.3),
-        vm.AnswerStep("锁已动作，门开了", vm.StepState.DONE, 0.8),
-    ),
-    "陈店长 19:21 远程开门 · 原因：客人手机没电",
-)
-INSPECTOR = vm.Inspector(
-    room_id="竹间",
-    name="竹间",
-    art="room-moon-bamboo",
-    state=vm.RoomState.IN_USE,
-    meta="静安店 · 4 人 · 25 m²",
-    doors=(vm.ConsoleDoor("door1", "包间门", "关着 · 18:02 开过", ANSWER),),
-    devices=(
-        vm.Device("c1", "麻将机", "plug", "switch", True, vm.DeviceState.OK, "已通电 · 168 W", "/x"),
-        vm.Device("c2", "空调", "snowflake", "switch", True, vm.DeviceState.OK, "已通电", "/x"),
-        vm.Device("c3", "灯", "lightbulb", "switch", False, vm.DeviceState.PENDING, "正在调…", "/x"),
-        vm.Device("c4", "备用", "plug", "switch", None, vm.DeviceState.UNKNOWN, "没有回话", "/x"),
-    ),
-    stay=vm.ConsoleStay(
-        "KM-7F3Q", "/console/orders/o1", "王* · 尾号 4821", at(16, 50), at(20, 50), 65.0, 15200,
-        warning="20:50 林** 接着用，没留保洁时间",
-    ),
-    href="/console/rooms/竹间",
-)  # fmt: skip
-LIVE = vm.LivePage(
-    kpis=(
-        vm.Kpi("今日收入", "¥12,486", "", "比上周日 +8.4%", "good"),
-        vm.Kpi("使用中", "3", "/9 间", "出租率 50%"),
-        vm.Kpi("一小时内到店", "2", "单", "最近 19:45 听雨"),
-        vm.Kpi("待处理", "1", "件", "1 件要马上看", "bad"),
-        vm.Kpi("设备", "23", "/24 在线", "车公庙店断网", "warn"),
-    ),
-    stores=(
-        vm.StoreBlock("s1", "静安店", True, "", 3, 9, 691800, TILES),
-        vm.StoreBlock(
-            "s2",
-            "徐汇店",
-            False,
-            "断网 12 分钟 · 门店自行运转",
-            1,
-            2,
-            None,
-            (
-                tile("徐一", "offline", "0:41", "后结束", "离线前：使用中"),
-                tile("徐二", "offline", "空闲", "", "离线前：空闲"),
-            ),
-            stale_at=at(19, 14),
-        ),
-    ),
-    alarms=(
-        vm.Alarm(
-            "a1", "door-open", "静安店 竹间 门没关 3 分钟", "客人在里面", "/console/rooms/竹间"
-        ),
-    ),
-    arrivals=(
-        vm.Arrival(at(19, 45), "听雨", "静安店", "孙** 3390", "已备好，19:30 起可进", True),
-        vm.Arrival(at(20), "荷间", "静安店", "徐* 2951", "等保洁，约 8 分钟", False),
-    ),
-    inspector=INSPECTOR,
-    board_href="/console/board",
-)
 ERROR = vm.ErrorPage(
     404,
     "没有找到这一页",
@@ -485,13 +379,6 @@ ERROR = vm.ErrorPage(
     "7F3Q",
     "021-5555 0142",
 )
-STICKERS = vm.StickersPage(
-    tuple(
-        vm.Sticker(STORE, n, f"https://kaimen.example/d/{n}", "/pass.svg")
-        for n in ("竹间", "梅间", "听雨")
-    )
-)
-
 PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "stores": ("customer/stores.html", {"page": STORES}),
     "stores-empty": ("customer/stores.html", {"page": vm.StoresPage((), query="没有的")}),
@@ -537,14 +424,4 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "scan": ("customer/scan.html", {}),
     "error": ("customer/error.html", {"page": ERROR}),
     **{f"door-{case}": ("customer/door.html", {"page": page}) for case, page in DOORS.items()},
-    "console-live": ("console/live.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
-    "console-board": ("console/_board.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
-    "console-inspector": ("console/_inspector.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
-    "console-plain": (
-        "console/live.html",
-        {"page": replace(LIVE, inspector=None), "nav": NAV, "shell": STAFF},
-    ),
-    "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
-    "console-stickers": ("console/stickers.html", {"page": STICKERS}),
-    "console-error": ("console/error.html", {"page": ERROR, "shell": STAFF}),
 }

@@ -16,8 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloud_api.web.rendering import STATIC, render
-
 from tests.web import samples
+from tests.web.samples_console import CONSOLE_PAGES
+
+PAGES = samples.PAGES | CONSOLE_PAGES
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -76,10 +78,10 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/pass.svg":
             return self.send(qr(), "image/svg+xml")
         name = path.strip("/") or "stores"
-        if name not in samples.PAGES:
+        if name not in PAGES:
             return self.send(b"", "text/plain", 404)
-        template, context = samples.PAGES[name]
-        html = render(template, **{"shell": samples.SHELL, **context})
+        template, context = PAGES[name]
+        html = render(template, {"shell": samples.SHELL, **context})
         return self.send(html.encode(), "text/html; charset=utf-8")
 
     def do_POST(self) -> None:
@@ -125,5 +127,5 @@ def serving(handler: type[Handler] = Handler, port: int = 0) -> Iterator[str]:
 
 if __name__ == "__main__":
     with serving(port=0) as address:
-        print(Path(__file__).name, address, *sorted(samples.PAGES), sep="\n  ")
+        print(Path(__file__).name, address, *sorted(PAGES), sep="\n  ")
         threading.Event().wait()

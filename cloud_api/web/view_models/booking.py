@@ -1,0 +1,200 @@
+"""From finding a store to paying: what those pages are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cloud_api.web.view_models.common import Fees, RoomState, Span, Strip
+
+
+@dataclass(frozen=True)
+class StoreCard:
+    id: str
+    href: str
+    name: str
+    sign: str
+    """What stands over the door in the drawing: the name without the branch."""
+    address: str
+    rooms_total: int
+    rooms_free: int
+    price_from_fen: int
+    online: bool = True
+    next_free_at: datetime | None = None
+    next_free_room: str = ""
+    photo_url: str = ""
+    distance_m: int | None = None
+
+
+@dataclass(frozen=True)
+class StayCard:
+    """The running stay or next booking, pinned on top of the list of stores."""
+
+    href: str
+    room_name: str
+    store_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    running: bool
+
+
+@dataclass(frozen=True)
+class StoresPage:
+    stores: tuple[StoreCard, ...]
+    pinned: StayCard | None = None
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class RoomCard:
+    """``art`` names a drawing (``room-moon-bamboo``); ``photo_url`` wins over it when the owner has one."""
+
+    id: str
+    href: str
+    book_href: str
+    name: str
+    art: str
+    seats: int
+    price_from_fen: int
+    facts: tuple[str, ...]
+    state: RoomState
+    strip: Strip
+    free_until: datetime | None = None
+    next_free_at: datetime | None = None
+    photo_url: str = ""
+
+
+@dataclass(frozen=True)
+class FilterChip:
+    text: str
+    href: str
+    on: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class StorePage:
+    store: StoreCard
+    rooms: tuple[RoomCard, ...]
+    book_href: str
+    filters: tuple[FilterChip, ...] = ()
+    phone: str = ""
+    hours: str = ""
+    notice: str = ""
+    map_href: str = ""
+    rooms_href: str = ""
+    """GET gives ``customer/_rooms.html`` alone, for live refresh."""
+
+
+@dataclass(frozen=True)
+class Facility:
+    icon: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RoomPage:
+    store_name: str
+    store_href: str
+    room: RoomCard
+    facilities: tuple[Facility, ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DayChip:
+    """``fullness`` 0 to 3 bars lit, counted by free time; 0 is 已满."""
+
+    href: str
+    date: datetime
+    fullness: int
+    on: bool = False
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    room_id: str
+    name: str
+    note: str
+    art: str
+    seats: int
+    busy: tuple[Span, ...]
+    photo_url: str = ""
+
+
+@dataclass(frozen=True)
+class TimelinePage:
+    """The choice of time. Limits are the rooms' own, in minutes; ``starts_at``/``ends_at`` bound the drawing."""
+
+    store_name: str
+    back_href: str
+    days: tuple[DayChip, ...]
+    rows: tuple[TimelineRow, ...]
+    starts_at: datetime
+    ends_at: datetime
+    room_id: str
+    step_min: int = 30
+    min_min: int = 60
+    max_min: int = 720
+    clean_min: int = 0
+    """Minutes kept free before the next one's start."""
+    start_now: bool = False
+    """Whether a booking may start at the running minute, not only on the step (walk-in)."""
+    preset: tuple[datetime, datetime] | None = None
+    quotes_href: str = "/api/v1/quotes"
+    confirm_href: str = "/quotes/{id}"
+    """``{id}`` becomes the quote's."""
+
+
+@dataclass(frozen=True)
+class ConfirmPage:
+    quote_id: str
+    store_name: str
+    address: str
+    room_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    fees: Fees
+    phone: str
+    cancel_rule: str
+    expires_at: datetime
+    back_href: str
+    photo_url: str = ""
+    pay_href: str = "/orders/{id}/pay"
+
+
+@dataclass(frozen=True)
+class PayMethod:
+    provider: str
+    channel: str
+    name: str
+    note: str = ""
+
+
+class PayState(StrEnum):
+    CHOOSE = "choose"
+    WAITING = "waiting"
+    FAILED = "failed"
+    LATE = "late"
+
+
+@dataclass(frozen=True)
+class PayPage:
+    order_id: str
+    number: str
+    state: PayState
+    amount_fen: int
+    store_name: str
+    room_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    hold_expires_at: datetime
+    methods: tuple[PayMethod, ...] = ()
+    provider_name: str = ""
+    order_href: str = ""
+    change_href: str = ""
+    asked_at: datetime | None = None

@@ -1,0 +1,177 @@
+"""What the owner's console is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud_api.web.view_models.common import Device, RoomState, StayPhase, StepState
+
+
+@dataclass(frozen=True)
+class Kpi:
+    text: str
+    value: str
+    unit: str = ""
+    note: str = ""
+    tone: str = ""
+    """``good``, ``warn``, ``bad`` or empty."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    id: str
+    icon: str
+    headline: str
+    line: str = ""
+    room_href: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """At most three lines: name and state; one number; who and until, money or a warning.
+
+    ``until`` makes the number count down (or up after it, for overtime); else ``number`` stands.
+    ``progress`` is 0 to 100 of the stay.
+    """
+
+    room_id: str
+    href: str
+    name: str
+    state: RoomState
+    number: str
+    number_note: str = ""
+    foot: str = ""
+    money_fen: int | None = None
+    warn: str = ""
+    warn_icon: str = ""
+    warn_bad: bool = False
+    progress: float | None = None
+    until: datetime | None = None
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class StoreBlock:
+    store_id: str
+    name: str
+    online: bool
+    link_note: str
+    in_use: int
+    rooms: int
+    income_fen: int | None
+    tiles: tuple[Tile, ...]
+    stale_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    at: datetime
+    room_name: str
+    store_name: str
+    who: str
+    note: str
+    good: bool
+
+
+@dataclass(frozen=True)
+class AnswerStep:
+    text: str
+    state: StepState
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class StoreAnswer:
+    """What the store answered to the last command, and who asked, when and why."""
+
+    steps: tuple[AnswerStep, ...]
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class ConsoleDoor:
+    id: str
+    name: str
+    word: str
+    last: StoreAnswer | None = None
+
+
+@dataclass(frozen=True)
+class ConsoleStay:
+    order_number: str
+    order_href: str
+    who: str
+    starts_at: datetime
+    ends_at: datetime
+    progress: float
+    total_fen: int
+    phase: StayPhase = StayPhase.RUNNING
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Inspector:
+    room_id: str
+    name: str
+    art: str
+    state: RoomState
+    meta: str
+    doors: tuple[ConsoleDoor, ...]
+    devices: tuple[Device, ...]
+    stay: ConsoleStay | None = None
+    next_line: str = ""
+    store_online: bool = True
+    stale_at: datetime | None = None
+    close_href: str = "/console"
+    href: str = ""
+    can_command: bool = True
+    photo_url: str = ""
+
+
+@dataclass(frozen=True)
+class NavItem:
+    key: str
+    icon: str
+    text: str
+    href: str
+    badge: int = 0
+
+
+@dataclass(frozen=True)
+class ConsoleShell:
+    """The console's frame: what this member of staff may reach, and where they are."""
+
+    nav: tuple[NavItem, ...]
+    here: str
+    alarms: int = 0
+    store_word: str = ""
+    merchant: str = ""
+
+
+@dataclass(frozen=True)
+class LivePage:
+    kpis: tuple[Kpi, ...]
+    stores: tuple[StoreBlock, ...]
+    alarms: tuple[Alarm, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
+    inspector: Inspector | None = None
+    board_href: str = ""
+    """GET gives ``console/_board.html`` alone, for live refresh."""
+
+
+@dataclass(frozen=True)
+class Sticker:
+    """A door's sticker for print. ``qr_svg_url`` draws ``url``."""
+
+    store_name: str
+    door_name: str
+    url: str
+    qr_svg_url: str
+    plate: str = ""
+
+
+@dataclass(frozen=True)
+class StickersPage:
+    stickers: tuple[Sticker, ...]
+    back_href: str = "/console"

@@ -1,0 +1,155 @@
+"""From the order to the door and the stay: what those pages are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cloud_api.web.view_models.common import Device, Fees, RoomState, StayPhase, StepState, Way
+
+
+class OrderWord(StrEnum):
+    """The words of an order that people see (DESIGN.md, 8)."""
+
+    UNPAID = "unpaid"
+    PAID = "paid"
+    READY = "ready"
+    IN_USE = "in_use"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True)
+class MoneyMove:
+    """A payment or refund of an order; ``amount_fen`` is negative for what went back."""
+
+    at: datetime
+    text: str
+    amount_fen: int
+    state: StepState
+
+
+@dataclass(frozen=True)
+class OrderPage:
+    """``next_href``/``next_text`` is the one main action; ``cancel_fee_fen`` None means it cannot be cancelled."""
+
+    id: str
+    number: str
+    word: OrderWord
+    next_line: str
+    store_name: str
+    address: str
+    room_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    fees: Fees
+    moves: tuple[MoneyMove, ...] = ()
+    next_text: str = ""
+    next_href: str = ""
+    pass_href: str = ""
+    pin: str = ""
+    door_word: str = ""
+    map_href: str = ""
+    phone: str = ""
+    can_finish: bool = False
+    cancel_fee_fen: int | None = None
+    cancel_back_fen: int = 0
+    fresh: bool = False
+    """Just paid: the page shows the lit door."""
+    photo_url: str = ""
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    href: str
+    word: OrderWord
+    room_name: str
+    store_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    total_fen: int
+
+
+@dataclass(frozen=True)
+class OrdersPage:
+    rows: tuple[OrderRow, ...]
+
+
+@dataclass(frozen=True)
+class StayPage:
+    """``door_token`` feeds the door bar. ``overtime_fen`` is what it costs so far, None if not priced yet."""
+
+    order_id: str
+    room_name: str
+    store_name: str
+    phase: StayPhase
+    starts_at: datetime
+    ends_at: datetime
+    grace_ends_at: datetime
+    door_token: str
+    order_href: str
+    devices: tuple[Device, ...] = ()
+    phone: str = ""
+    extend_to: datetime | None = None
+    extend_href: str = ""
+    overtime_fen: int | None = None
+    store_online: bool = True
+
+
+class DoorCase(StrEnum):
+    """The ten answers a door gives; each has a page of its own."""
+
+    READY = "ready"
+    EARLY = "early"
+    OTHER_ROOM = "other_room"
+    NONE_FREE = "none_free"
+    NONE_TAKEN = "none_taken"
+    UNPAID = "unpaid"
+    STORE_OFFLINE = "store_offline"
+    LOCK_DEAD = "lock_dead"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class DoorPage:
+    """One answer of a door. Empty ``headline``/``line`` take the case's own words.
+
+    ``until`` is what a countdown runs to (early: from when one may go in; unpaid: the hold's end).
+    ``main`` is the action of every case but ``ready``, which has the door button.
+    """
+
+    case: DoorCase
+    token: str
+    door_name: str
+    store_name: str
+    headline: str = ""
+    line: str = ""
+    plate: str = ""
+    art: str = ""
+    photo_url: str = ""
+    room_state: RoomState = RoomState.FREE
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    until: datetime | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    main: Way | None = None
+    ways: tuple[Way, ...] = ()
+    qr_svg_url: str = ""
+    pin: str = ""
+    life_s: int = 10
+    back_href: str = "/"
+    logged_in: bool = True
+
+
+@dataclass(frozen=True)
+class MePage:
+    phone: str
+    orders_href: str = "/orders"
+    version: str = ""
