@@ -317,6 +317,8 @@ def _check_service(
     actions: Mapping[str, Action],
     path: FieldPath,
 ) -> None:
+    if rule.need == "nothing yet":
+        raise FieldError(path, "no modbus_rtu board can serve this yet")
     if service.action is not None:
         action = actions.get(service.action)
         if action is None:
@@ -329,12 +331,11 @@ def _check_service(
     point = points.get(service.point or "")
     if point is None:
         raise FieldError((*path, "point"), f"there is no point {service.point!r}")
-    fits = {
+    fits: dict[capabilities.Need, bool] = {
         "pulse action": False,
         "switched bool": point.type == "bool" and point.access == "rw",
         "read bool": point.type == "bool" and point.read is not None,
         "read number": point.type != "bool" and point.read is not None and point.unit == rule.unit,
-        "nothing yet": False,
     }
     if not fits[rule.need]:
         unit = f" in {rule.unit}" if rule.unit else ""

@@ -93,6 +93,9 @@ def _check(node: ast.expr, text: str) -> None:
             pass
         case ast.Constant(value=int()) | ast.Name():
             return
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            _check(operand, text)
+            return
         case ast.BinOp(
             left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.FloorDiv(), right=right
         ):
@@ -110,6 +113,8 @@ def _walk(node: ast.expr, known: Mapping[str, int]) -> int:
             if name not in known:
                 raise ExpressionError(f"{name!r} is not declared here")
             return known[name]
+        case ast.UnaryOp(operand=operand):
+            return -_walk(operand, known)
         case ast.BinOp(left=left, op=operator, right=right):
             a, b = _walk(left, known), _walk(right, known)
             if isinstance(operator, ast.Add):

@@ -235,23 +235,26 @@ def virtual(
         listener = socket.create_server((host, int(port)))
     except (RigError, OSError) as error:
         _fail(str(error))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)  # uvicorn raises them again at its end: the links must go too
+    boards_app = create_app(rig, pages, closing=lambda: server.should_exit)
+    server = uvicorn.Server(
+        uvicorn.Config(boards_app, log_level="warning", timeout_graceful_shutdown=2, lifespan="off")
+    )
+
+    def leave(number: int, frame: object) -> None:
+        # uvicorn ends on these signals and then raises them again: by then only links are left.
+        if not server.should_exit:
+            raise SystemExit(0)
+
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)
     rig.open()
     try:
         for name, line in rig.lines.items():
             print(f"line {name}: {line.link} ({', '.join(line.boards)})", flush=True)
         print(f"http://{host}:{listener.getsockname()[1]}/state", flush=True)
-        settings = uvicorn.Config(
-            create_app(rig, pages), log_level="warning", timeout_graceful_shutdown=1, lifespan="off"
-        )
-        uvicorn.Server(settings).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         rig.close()
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ Errors are problem+json with a stable ``code``. For loopback: whoever reaches it
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,21 @@ from firmware_bridge.virtual.board import CoilEvent
 from firmware_bridge.virtual.rig import Meddled, Rig, RigError
 
 _HEARTBEAT_S = 15.0
+_LOOK_S = 0.5  # how soon an idle stream sees that the server is closing
 _QUEUED_MAX = 1000
 
 
-def create_app(rig: Rig, pages: Path | None = None, routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The application over an opened ``rig``. ``pages``: a folder of static files to show at ``/``."""
+def create_app(
+    rig: Rig,
+    pages: Path | None = None,
+    routes: Sequence[BaseRoute] = (),
+    closing: Callable[[], bool] = lambda: False,
+) -> Starlette:
+    """The application over an opened ``rig``.
+
+    ``pages`` is a folder of static files to show at ``/``; ``closing`` tells that the server is about
+    to end, so that event streams end by themselves.
+    """
 
     async def state(request: Request) -> Response:
         return JSONResponse(rig.state())
@@ -45,7 +55,7 @@ def create_app(rig: Rig, pages: Path | None = None, routes: Sequence[BaseRoute] 
         since = None if last is None else _whole(last, "Last-Event-ID")
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(
-            _stream(rig, since), media_type="text/event-stream", headers=headers
+            _stream(rig, since, closing), media_type="text/event-stream", headers=headers
         )
 
     async def fault(request: Request) -> Response:
@@ -81,7 +91,7 @@ def create_app(rig: Rig, pages: Path | None = None, routes: Sequence[BaseRoute] 
     return Starlette(routes=own, exception_handlers={RigError: refused})
 
 
-async def _stream(rig: Rig, since: int | None) -> AsyncIterator[str]:
+async def _stream(rig: Rig, since: int | None, closing: Callable[[], bool]) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     news: asyncio.Queue[CoilEvent | Meddled] = asyncio.Queue(_QUEUED_MAX)
 
@@ -99,12 +109,15 @@ async def _stream(rig: Rig, since: int | None) -> AsyncIterator[str]:
         for event in rig.events_since(since) if since is not None else []:
             sent = event.seq
             yield _message(event)
-        while True:
+        told_at = loop.time()
+        while not closing():
             try:
-                async with asyncio.timeout(_HEARTBEAT_S):
+                async with asyncio.timeout(_LOOK_S):
                     item = await news.get()
             except TimeoutError:
-                yield ": still here\n\n"
+                if loop.time() - told_at >= _HEARTBEAT_S:
+                    told_at = loop.time()
+                    yield ": still here\n\n"
                 continue
             if isinstance(item, Meddled) or item.seq > sent:
                 yield _message(item)
