@@ -146,7 +146,6 @@ class Reconciler:
         if self.state.desired is not None:
             self._hear_of_new(stays, self.state.desired, now)
             self._advance(stays, now, changes)
-            self._hold(stays, now)
             self._overruns(stays, now, changes)
         for key, stay in stays.items():
             before = self.state.stays.get(key)
@@ -166,26 +165,22 @@ class Reconciler:
 
     def _advance(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
         # Earlier stays first, so that a following one sees how the one before it stands.
-        for stay in sorted(stays.values(), key=lambda s: s.starts):
+        for key in sorted(stays, key=lambda k: stays[k].starts):
+            stay = stays[key]
+            heir = successor(stay, stays.values(), now)
             step = advance(
                 stay,
-                self.state.paid.get(stay.id),
+                self.state.paid.get(key),
                 now,
                 self._sense.evidence(stay),
-                successor(stay, stays.values(), now),
+                heir,
                 revoked=stay.grant in self.state.revoked,
             )
-            stays[stay.id] = step.stay
+            stays[key] = step.stay
             if step.transitions:
                 changes.advances.append(step)
-
-    def _hold(self, stays: dict[str, StayRecord], now: Now) -> None:
-        """Power goes over from a stay in its grace to the one that directly follows."""
-        for stay in list(stays.values()):
-            if stay.state is StayState.GRACE:
-                heir = successor(stay, stays.values(), now)
-                if heir is not None and not heir.held:
-                    stays[heir.id] = replace(heir, held=True)
+            if heir is not None and _passes_power_on(step):
+                stays[heir.id] = replace(stays[heir.id], held=True)
 
     def _overruns(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
         assert self.state.desired is not None
@@ -369,6 +364,13 @@ def _worth_writing(before: StayRecord, after: StayRecord) -> bool:
     if after.taken_last is None:
         return False
     return before.taken_last is None or after.taken_last - before.taken_last >= MARK_EVERY_S
+
+
+def _passes_power_on(step: Advance) -> bool:
+    """Whether a stay in its grace, or just over for the next one, hands power to its successor."""
+    return step.stay.state is StayState.GRACE or any(
+        transition.why == "next_stay" for transition in step.transitions
+    )
 
 
 def _told(outcome: Outcome) -> str:

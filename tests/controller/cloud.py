@@ -1,0 +1,162 @@
+"""A cloud small enough to see through: signs, commands, takes events exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ulid import ULID
+
+from store_link.cloud_side import CloudSide
+from store_link.codec import decode
+from store_link.link import Backoff, Endpoint
+from store_link.messages import (
+    AckState,
+    Command,
+    CommandAck,
+    Desired,
+    Event,
+    EventAck,
+    EventBatch,
+    EventKind,
+    Presence,
+    PublicKey,
+    Reported,
+)
+from store_link.signing import MacKey, Purpose, SigningKey, open_mac
+from store_link.topics import ParsedTopic, Plane
+
+QUICK = Backoff(base_s=0.05, cap_s=0.2)
+
+
+async def until(condition: Callable[[], Any], within_s: float = 10.0, what: str = "") -> Any:
+    """Wait for real I/O to make ``condition`` true; returns its value."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what or condition}")
+        await asyncio.sleep(0.02)
+
+
+class SmallCloud:
+    """One store's cloud. ``acking = False`` swallows event acks, as a lost one would be."""
+
+    def __init__(self, store: str, endpoint: Endpoint) -> None:
+        self.store = store
+        self.mac = MacKey.generate("m1")
+        self.desired_key = SigningKey.generate("d1", "desired")
+        self.command_key = SigningKey.generate("c1", "command")
+        self.side = CloudSide(endpoint=endpoint, on_up=self._on_up, backoff=QUICK)
+        self.acking = True
+        self.events: list[Event] = []
+        self.upto: dict[str, int] = {}
+        self.batches = 0
+        self.gaps = 0
+        self.acks: list[CommandAck] = []
+        self.reported: Reported | None = None
+        self.presence: Presence | None = None
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        return (self.desired_key.public(), self.command_key.public())
+
+    async def start(self) -> None:
+        await self.side.start()
+        await self.side.wait_up(10)
+
+    async def stop(self) -> None:
+        await self.side.stop()
+
+    # -- down
+
+    async def want(self, desired: Desired) -> None:
+        await self.side.send_desired(desired, self.desired_key)
+
+    def command(self, action: str, target: str, **changes: Any) -> Command:
+        """A good command for now; ``changes`` replace fields."""
+        now = round(time.time() * 1000)
+        fields = {
+            "id": str(ULID()),
+            "store": self.store,
+            "target": target,
+            "action": action,
+            "args": {},
+            "iat": now,
+            "exp": now + 10_000,
+            "nonce": self.presence.nonce if self.presence else "none",
+            "by": "customer:1",
+            "reply_to": self.side.instance,
+        }
+        return Command.model_validate({**fields, **changes})
+
+    async def send(self, command: Command, key: SigningKey | None = None) -> Command:
+        await self.side.send_command(command, key or self.command_key)
+        return command
+
+    async def ask(self, action: str, target: str, **changes: Any) -> CommandAck:
+        """Send a command and wait for how it ended."""
+        command = await self.send(self.command(action, target, **changes))
+        return await self.outcome(command)
+
+    async def unlock(self, door: str, grant: str | None = None, **changes: Any) -> CommandAck:
+        args = {} if grant is None else {"grant": grant}
+        by = "customer:1" if grant else "staff:1"
+        return await self.ask("unlock", door, args=args, **{"by": by, **changes})
+
+    async def outcome(self, command: Command, within_s: float = 10.0) -> CommandAck:
+        return await until(
+            lambda: next(
+                (a for a in self.acks if a.id == command.id and a.state is not AckState.ACCEPTED),
+                None,
+            ),
+            within_s,
+            f"outcome of {command.action} {command.target}",
+        )
+
+    # -- up
+
+    def of(self, kind: EventKind) -> list[dict[str, Any]]:
+        return [event.body for event in self.events if event.kind is kind]
+
+    def transitions(self, stay: str) -> list[str]:
+        return [body["now"] for body in self.of(EventKind.STAY) if body["stay"] == stay]
+
+    async def _on_up(self, topic: ParsedTopic, envelope: bytes, retained: bool) -> None:
+        if topic.store != self.store:
+            return
+
+        def opened(purpose: Purpose) -> bytes:
+            return open_mac(envelope, purpose, self.store, [self.mac])
+
+        match topic.plane:
+            case Plane.PRESENCE:
+                said = decode(opened(Purpose.PRESENCE), Presence)
+                known = self.presence
+                if said.state == "online" or known is None or known.nonce == said.nonce:
+                    self.presence = said
+            case Plane.REPORTED:
+                self.reported = decode(opened(Purpose.REPORTED), Reported)
+            case Plane.ACK:
+                self.acks.append(decode(opened(Purpose.ACK), CommandAck))
+            case Plane.EVENT:
+                await self._on_events(decode(opened(Purpose.EVENT), EventBatch))
+
+    async def _on_events(self, batch: EventBatch) -> None:
+        self.batches += 1
+        upto = self.upto.get(batch.journal, 0)
+        for event in batch.events:
+            if event.seq == upto + 1:
+                upto = event.seq
+                self.events.append(event)
+            elif event.seq > upto + 1:
+                self.gaps += 1
+                break
+        self.upto[batch.journal] = upto
+        if self.acking:
+            ack = EventAck(store=self.store, journal=batch.journal, upto=upto)
+            await self.side.send_event_ack(ack, self.command_key)
