@@ -1,0 +1,228 @@
+"""A store that takes money: the cloud's routes on a port, a real cashier beside it, a guest in front."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlmodel import col, select
+
+from cloud_api.auth.models import Account
+from cloud_api.claims import routes as claim_routes
+from cloud_api.claims.models import RoomClaim
+from cloud_api.kit.actor import Customer
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import register, run_due
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.models import DueJob
+from cloud_api.kit.problems import problem
+from cloud_api.orders import console_routes, jobs, pay, place, routes
+from cloud_api.orders.models import Order
+from cloud_api.orders.money import GRANT, REVOKE
+from cloud_api.payments import jobs as payment_jobs
+from cloud_api.payments import routes as payment_routes
+from cloud_api.payments import service as payments
+from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.pricing import routes as pricing_routes
+from cloud_api.pricing import service as pricing
+from cloud_api.stores.models import Room
+from store_link.clock import ManualClock
+from tests.cloud_api.factories import Shop, customer, make_customer
+from tests.support.cashier import Till
+from tests.support.ports import free_port
+
+assert jobs
+assert payment_jobs
+DEADLINE_S = 10
+
+
+@dataclass
+class House:
+    """What a test about money has in hand. Both clocks stand still until ``passes``."""
+
+    cloud: Cloud
+    shop: Shop
+    till: Till
+    guest: Account
+    base_url: str
+    granted: list[str] = field(default_factory=list)  # orders that access was asked for
+    revoked: list[str] = field(default_factory=list)
+
+    @property
+    def who(self) -> Customer:
+        return customer(self.guest)
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass on both clocks."""
+        for clock in (self.cloud.clocks.business, self.cloud.clocks.wire):
+            assert isinstance(clock, ManualClock)
+            clock.pass_time(seconds)
+
+    async def order(
+        self,
+        *,
+        room: Room | None = None,
+        in_h: float = 3,
+        hours: float = 2,
+        guest: Account | None = None,
+    ) -> Order:
+        """Quote and order a room."""
+        who = customer(guest or self.guest)
+        starts = self.cloud.clocks.now + timedelta(hours=in_h)
+        async with self.cloud.db.write() as session:
+            quote = await pricing.quote(
+                session,
+                who,
+                (room or self.shop.room).id,
+                starts,
+                starts + timedelta(hours=hours),
+                self.cloud.clocks,
+            )
+            return await place.place(session, who, quote.id, self.cloud.clocks)
+
+    async def pay(self, order: Order) -> PaymentAttempt:
+        """Open a payment."""
+        return await pay.pay(self.cloud, self.who, order.id, provider="cashier")
+
+    async def paid_order(self, **values: Any) -> Order:
+        """An order whose money came and which is ready."""
+        order = await self.order(**values)
+        payment = await self.pay(order)
+        self.till.pay(payment.number)
+        return await self.until(order, "ready")
+
+    async def again(self, order: Order) -> Order:
+        """The order as it is now."""
+        async with self.cloud.db.read() as session:
+            return await session.get_one(Order, order.id)
+
+    async def until(self, order: Order, *status: str) -> Order:
+        """Run jobs until the order has one of these statuses."""
+
+        async def there() -> bool:
+            return (await self.again(order)).status in status
+
+        await self.run(there)
+        return await self.again(order)
+
+    async def run(self, there: Callable[[], Awaitable[bool]]) -> None:
+        """Run jobs, while the cashier talks to us, until ``there``."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not await there():
+            if time.monotonic() > deadline:
+                raise AssertionError("it did not come to that")
+            if not await run_due(self.cloud):
+                await asyncio.sleep(0.01)
+
+    async def quiet(self) -> None:
+        """Run jobs until none is due."""
+        while await run_due(self.cloud):
+            pass
+
+    async def finish_all(self, rounds: int = 40, step_s: float = 60) -> None:
+        """Let time pass in steps until every job about money is done."""
+        for _ in range(rounds):
+            await self.quiet()
+            async with self.cloud.db.read() as session:
+                kinds = [payments.WATCH, payments.CLOSE, payments.REFUND, place.HOLD]
+                open_jobs = await session.exec(
+                    select(DueJob).where(
+                        col(DueJob.kind).in_(kinds),
+                        col(DueJob.done_at).is_(None),
+                        col(DueJob.dead_at).is_(None),
+                    )
+                )
+                if open_jobs.first() is None:
+                    return
+            self.passes(step_s)
+            await asyncio.sleep(0.15)  # the cashier finishes refunds on a round of its own
+        raise AssertionError("money jobs are still open")
+
+    async def payments(self, order: Order) -> list[PaymentAttempt]:
+        async with self.cloud.db.read() as session:
+            return list(await payments.payments_of(session, f"order:{order.id}"))
+
+    async def refunds(self, order: Order) -> list[RefundAttempt]:
+        async with self.cloud.db.read() as session:
+            return list(await payments.refunds_of(session, f"order:{order.id}"))
+
+    async def claim(self, order: Order) -> RoomClaim:
+        async with self.cloud.db.read() as session:
+            return await session.get_one(RoomClaim, order.claim_id)
+
+
+def _app(cloud: Cloud) -> FastAPI:
+    app = FastAPI()
+    app.state.cloud = cloud
+    for module in (payment_routes, routes, console_routes, pricing_routes, claim_routes):
+        app.include_router(module.router, prefix="/api/v1")
+
+    @app.exception_handler(KaimenError)
+    async def refuse(_request: Request, error: KaimenError) -> JSONResponse:
+        return problem(error)
+
+    return app
+
+
+@asynccontextmanager
+async def running_house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
+    """The house until the block ends; its routes are really served, so the cashier can call back."""
+    port = free_port()
+    config = uvicorn.Config(_app(cloud), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    cloud.settings.public_url = f"http://127.0.0.1:{port}"
+    async with cloud.db.write() as session:
+        guest = await make_customer(session, cloud.clocks.now)
+        await payments.add_account(
+            session,
+            merchant_id=shop.merchant.id,
+            provider="cashier",
+            name="收银台",
+            credentials=json.dumps(till.account()),
+            clocks=cloud.clocks,
+        )
+    house = House(cloud, shop, till, guest, cloud.settings.public_url)
+    _hear_access(house)
+    try:
+        yield house
+    finally:
+        server.should_exit = True
+        await serving
+
+
+_listening: list[House] = []
+
+
+def _hear_access(house: House) -> None:
+    """Stand in for the access layer above: note what it is asked to do."""
+    _listening[:] = [house]
+    for kind, handler in ((GRANT, _granted), (REVOKE, _revoked)):
+        try:
+            register(kind, handler)
+        except ValueError:  # the real access layer is there already: let it do its work
+            continue
+
+
+async def _granted(_cloud: Cloud, job: DueJob) -> None:
+    _listening[0].granted.append(job.ref)
+
+
+async def _revoked(_cloud: Cloud, job: DueJob) -> None:
+    _listening[0].revoked.append(job.ref)
+
+
+def at(hours: float, now: datetime) -> datetime:
+    """``hours`` from ``now``."""
+    return now + timedelta(hours=hours)

@@ -1,0 +1,25 @@
+"""A house that takes money, for tests of orders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
+from tests.cloud_api.factories import Shop
+from tests.cloud_api.house import House, running_house
+from tests.support.cashier import Till, running_till
+
+
+@pytest.fixture
+def till(clocks: Clocks) -> Iterator[Till]:
+    with running_till(now=lambda: clocks.real.timestamp()) as running:
+        yield running
+
+
+@pytest.fixture
+async def house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
+    async with running_house(cloud, shop, till) as running:
+        yield running
