@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.web.server import Handler, serving
-
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 class Answers(Handler):
@@ -46,16 +32,6 @@ class Answers(Handler):
         return self.send(json.dumps(answer).encode(), "application/json", status)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium found; set CHROMIUM to its path")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def site() -> Iterator[str]:
     Answers.posted.clear()
@@ -64,27 +40,6 @@ def site() -> Iterator[str]:
     with serving(Answers) as address:
         yield address
     Answers.hold.set()
-
-
-@pytest.fixture
-def page(browser: Browser, site: str) -> Iterator[Page]:
-    """A phone. Whatever the policy blocks or a script throws fails the test."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    context.set_default_timeout(6000)
-    tab = context.new_page()
-    wrong: list[str] = []
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on(
-        "console",
-        lambda said: (
-            wrong.append(said.text)
-            if "Content Security Policy" in said.text or "Expression Error" in said.text
-            else None
-        ),
-    )
-    yield tab
-    context.close()
-    assert wrong == []
 
 
 def chosen(page: Page) -> tuple[str, str]:
