@@ -86,6 +86,17 @@ def test_a_nonce_that_ended_does_not_come_back():
     assert not tracker.online("S")
 
 
+def test_a_report_of_an_older_ended_connection_does_not_revive_it():
+    """n1 was replaced by n2, n2 was lost: a report of n1 that was on its way proves nothing."""
+    tracker = PresenceTracker()
+    live(tracker, presence("online", "n1", 10))
+    live(tracker, presence("online", "n2", 20))
+    live(tracker, presence("lost", "n2", 19))
+    assert not live(tracker, reported("n1", 21))
+    assert not live(tracker, presence("online", "n1", 10))
+    assert not tracker.online("S")
+
+
 def test_a_store_whose_clock_went_back_is_still_seen():
     """No battery in its clock: n2 begins in the year 2000."""
     tracker = PresenceTracker()
