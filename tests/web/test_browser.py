@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -210,3 +211,35 @@ def test_no_sideways_scroll(page: Page, site: str, name: str, width: int) -> Non
     page.goto(f"{site}/{name}")
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_time_taken_meanwhile_names_another_room(page: Page, site: str) -> None:
+    """Somebody else books 15:00–19:00 while one looks: stripes, no way on, and who is free instead."""
+    page.goto(f"{site}/book")
+    expect(page.locator("[data-next]")).to_be_enabled()
+    refusal = {"code": "claims.taken", "detail": "刚被别人订走了", "status": 409}
+    page.route("**/api/v1/quotes", lambda route: route.fulfill(status=409, json=refusal))
+    page.get_by_role("button", name="3 小时").click()
+    expect(page.locator(".tl-sel")).to_have_class(re.compile("is-taken"))
+    expect(page.locator("[data-say]")).to_have_text("刚被别人订走了，听雨同一时段空着")
+    expect(page.locator("[data-next]")).to_be_disabled()
+
+
+def test_a_room_that_changed_is_drawn_again(page: Page, site: str) -> None:
+    """The feed says that the room changed: its blocks are asked for again, and the choice is checked."""
+    page.goto(f"{site}/book")
+    expect(page.locator("[data-next]")).to_be_enabled()
+    spans = [
+        {
+            "from": "2026-11-22T16:00:00+08:00",
+            "to": "2026-11-22T18:00:00+08:00",
+            "state": "booked",
+        }
+    ]
+    page.route("**/availability?*", lambda route: route.fulfill(json={"spans": spans}))
+    page.evaluate(
+        "document.dispatchEvent(new CustomEvent('km:event', { detail: { topics: ['room:r1'] } }))"
+    )
+    expect(page.locator(".tl-sel")).to_have_class(re.compile("is-taken"))
+    expect(page.locator('[data-row="r1"] .tl-block.is-booked')).to_have_count(1)
+    expect(page.locator("[data-next]")).to_be_disabled()

@@ -231,13 +231,13 @@ function run() {
   }
 
   // --- choosing --------------------------------------------------------------------------------
-  function choose(room, from, to, { draw = true } = {}) {
+  function choose(room, from, to) {
     const same = room === picked.room && from === picked.from && to === picked.to;
     Object.assign(picked, { room, from, to });
     selection?.classList.remove('is-taken');
     drawSelection();
-    if (draw) drawForm();
-    if (same && picked.quote) return;
+    if (same && (picked.quote || form.classList.contains('is-quoting'))) return;
+    drawForm();
     picked.quote = null;
     field('next').disabled = true;
     say('');
@@ -309,12 +309,12 @@ function run() {
   field('to').addEventListener('change', (event) => choose(picked.room, picked.from, Date.parse(event.target.value)));
 
   // --- handles ---------------------------------------------------------------------------------
-  function move(side, wish, draw) {
-    if (side === 'b') return choose(picked.room, picked.from, nearest(endsOf(row(), picked.from), wish), { draw });
+  function move(side, wish) {
+    if (side === 'b') return choose(picked.room, picked.from, nearest(endsOf(row(), picked.from), wish));
     const gap = freeOf(row()).find((g) => picked.from >= g.from && picked.from < g.to);
     const times = startsOf(row()).filter((s) => gap && s >= gap.from && s <= picked.to - rule.min * MINUTE && s >= picked.to - rule.max * MINUTE);
     const from = nearest(times, wish);
-    return from === null ? undefined : choose(picked.room, from, picked.to, { draw });
+    return from === null ? undefined : choose(picked.room, from, picked.to);
   }
 
   tl.addEventListener('pointerdown', (event) => {
@@ -323,16 +323,16 @@ function run() {
     event.preventDefault();
     const side = handle.dataset.handle;
     handle.setPointerCapture(event.pointerId);
-    bubble = make('tl-bubble', grid);
+    bubble = make('tl-bubble', tl);
     const track = handle.closest('[data-track]');
     const follow = (to) => {
       const wish = start + ((to.clientX - track.getBoundingClientRect().left) / pxHour) * HOUR;
-      move(side, wish, false);
+      move(side, wish);
       const at = side === 'a' ? picked.from : picked.to;
       bubble.textContent = clockWord(at);
-      bubble.style.setProperty('--x', x(at));
-      bubble.style.setProperty('top', `${Math.max(scroll.scrollTop, track.parentElement.offsetTop - 30)}px`);
       const box = scroll.getBoundingClientRect();
+      bubble.style.setProperty('--x', `${track.getBoundingClientRect().left + px(at - start) - box.left}px`);
+      bubble.style.setProperty('--y', `${track.getBoundingClientRect().top - box.top}px`);
       if (to.clientX > box.right - 24) scroll.scrollLeft += 8;
       else if (to.clientX < box.left + 90) scroll.scrollLeft -= 8;
     };
@@ -341,7 +341,6 @@ function run() {
     const done = () => {
       handle.removeEventListener('pointermove', follow);
       bubble.remove();
-      drawForm();
     };
     handle.addEventListener('lostpointercapture', done, { once: true });
   });
@@ -352,7 +351,7 @@ function run() {
     event.preventDefault();
     const side = handle.dataset.handle;
     const at = side === 'a' ? picked.from : picked.to;
-    move(side, at + by * rule.step * MINUTE, true);
+    move(side, at + by * rule.step * MINUTE);
   });
 
   // --- what changes meanwhile ------------------------------------------------------------------
