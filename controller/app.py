@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from controller import __version__
 from controller.commands import Commands
 from controller.desired import DesiredKeeper
+from controller.hazard import HazardWatch
 from controller.identity import Identity
 from controller.journal.store import Journal, JournalError, mark_from
 from controller.outcomes import settle_left_over
@@ -64,6 +65,7 @@ class Controller:
         self.journal: Journal
         self.timekeeper: Timekeeper
         self.reconciler: Reconciler
+        self.hazard: HazardWatch
         self.commands: Commands
         self.uplink: Uplink
 
@@ -87,6 +89,8 @@ class Controller:
         keeper = DesiredKeeper(
             self.state, self.journal, self.bridge, self.reconciler, self.timekeeper
         )
+        self.hazard = HazardWatch(self.state, self.journal, self.bridge, self.timekeeper)
+        self.reconciler.on_tick = self.hazard.look
         self.commands = Commands(
             state=self.state,
             journal=self.journal,
@@ -137,6 +141,7 @@ class Controller:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._run
         await self.reconciler.stop()
+        await self.hazard.stop()
         await self.bridge.stop()
         await self.journal.close()
         log.info("stopped")

@@ -86,6 +86,7 @@ class Reconciler:
         self._marked: float | None = None
         self._plan: dict[str, Want] = {}
         self.on_stall: Callable[[], None] = lambda: None
+        self.on_tick: Callable[[], None] = lambda: None
         self.turned = 0  # ticks, for the watchdog
 
     # ---------------------------------------------------------------------------------- the loop
@@ -126,6 +127,7 @@ class Reconciler:
             finally:
                 # Should the disk refuse, levels still follow: the stays advance again next time.
                 self._drive(now, {**self.state.stays, **changes.seen})
+            self.on_tick()
             self.turned += 1
         if changes:
             self._on_change()

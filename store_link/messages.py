@@ -290,7 +290,7 @@ class AccessBody(Message):
     """Body of EventKind.ACCESS: a door was pulsed for, or refused to, somebody."""
 
     door: Id
-    by: Literal["command", "pass", "pin", "staff"]
+    by: Literal["command", "pass", "pin", "staff", "hazard"]
     grant: Id | None = None
     stay: Id | None = None
     command: Id | None = None

@@ -137,7 +137,7 @@ class World:
         controller, self.controller = self.controller, None
         await controller.stop()
 
-    async def spawn(self) -> GuardedProcess:
+    async def spawn(self, *, wait: bool = True) -> GuardedProcess:
         """Start `kaimen-edge run` as a process of its own."""
         before = self.cloud.presence and self.cloud.presence.nonce
         write_private(self.state_dir / "identity.json", self.identity.model_dump_json().encode())
@@ -152,7 +152,8 @@ class World:
             )
         finally:
             del os.environ["KAIMEN_CLOCK_FILE"]
-        await self._online(before)
+        if wait:
+            await self._online(before)
         return self.process
 
     def kill(self) -> None:
