@@ -132,6 +132,7 @@ class Channel:
             }
             with contextlib.suppress(Exception):  # tried again below, and logged there
                 await self.sync_broker()
+                await self.renew_shards()  # so that the first connection subscribes at once
         await self.link.start()
         tasks = [asyncio.create_task(self._keep(name, act, stop)) for name, act in work.items()]
         try:

@@ -36,7 +36,8 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[StoreBroker]:
-    with StoreBroker(tmp_path / "broker", tmp_path / "data") as broker:
+    broker = StoreBroker(tmp_path / "broker", tmp_path / "data")
+    with broker:
         yield broker
 
 
