@@ -15,7 +15,7 @@ StartBridge = Callable[..., Awaitable[FirmwareBridge]]
 
 @pytest.fixture
 async def start_bridge() -> AsyncIterator[StartBridge]:
-    """``await start_bridge(path, {"a": (profile, unit)}, catalog=…)`` → a started bridge."""
+    """Call ``await start_bridge(path, {"a": (profile, unit)}, catalog=…)`` → a started bridge."""
     started: list[FirmwareBridge] = []
 
     async def start(

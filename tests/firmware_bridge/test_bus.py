@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import wait
@@ -82,7 +83,7 @@ def test_frames_keep_their_distance() -> None:
         wait(done, 10)
         bus.stop()
         times = [seen.at for seen in slave.seen]
-        assert min(b - a for a, b in zip(times, times[1:], strict=False)) > 0.015
+        assert min(b - a for a, b in itertools.pairwise(times)) > 0.015
 
 
 def test_jobs_that_wait_end_when_the_bus_is_stopped() -> None:

@@ -150,7 +150,9 @@ async def test_reads_are_tried_again_and_levels_asserted_again(
         assert len(orders) == 2
 
 
-async def test_a_level_that_does_not_hold_is_a_failure(start_bridge: StartBridge, relays: Catalog) -> None:
+async def test_a_level_that_does_not_hold_is_a_failure(
+    start_bridge: StartBridge, relays: Catalog
+) -> None:
     """The board echoes every order and switches nothing: a burnt driver, or another master."""
 
     class Stuck(ScriptedSlave):
@@ -165,7 +167,9 @@ async def test_a_level_that_does_not_hold_is_a_failure(start_bridge: StartBridge
         assert outcome.detail == "the board was told 3 times and still reads off"
 
 
-async def test_a_pulse_past_its_deadline_is_never_sent(start_bridge: StartBridge, relays: Catalog) -> None:
+async def test_a_pulse_past_its_deadline_is_never_sent(
+    start_bridge: StartBridge, relays: Catalog
+) -> None:
     with ScriptedSlave() as slave:
         bridge = await start_bridge(slave.path, {"a": (RELAY, 1)}, relays)
         await known(bridge)
@@ -248,7 +252,9 @@ async def test_a_dead_board_does_not_slow_its_healthy_neighbour(start_bridge: St
         assert sorted(waits)[len(waits) // 2] < 0.1, waits
 
 
-async def test_an_unlock_is_tried_at_once_on_a_board_that_was_away(start_bridge: StartBridge) -> None:
+async def test_an_unlock_is_tried_at_once_on_a_board_that_was_away(
+    start_bridge: StartBridge,
+) -> None:
     board = VirtualBoard("v", Catalog.built_in()[RELAY], 1)
     with VirtualLine([board]) as line:
         bridge = await start_bridge(line.path, {"a": (RELAY, 1)})
@@ -303,7 +309,7 @@ def test_i04_negative_control_a_pulse_that_may_be_tried_again_is_seen_twice(
 
     honest = Watch.ask
 
-    async def careless(self: Watch, request, priority, deadline, *, attempts=1, once=False):  # type: ignore[no-untyped-def]
+    async def careless(self: Watch, request, priority, deadline, *, attempts=1, once=False):
         return await honest(self, request, priority, deadline, attempts=3, once=False)
 
     monkeypatch.setattr(Watch, "ask", careless)
