@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     """Run ``argv[1:]`` with output to the file ``argv[0]``; the program's exit code is ours."""
     log = Path(argv[0])
     with log.open("ab", buffering=0) as output:
-        program = subprocess.Popen(  # noqa: S603  the owner says what to run
+        program = subprocess.Popen(
             argv[1:],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -43,7 +43,9 @@ def main(argv: list[str]) -> int:
         )
     log.with_suffix(".pid").write_text(str(program.pid))
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)  # the pipe decides, so that the order of ends is ours
+        signal.signal(
+            ignored, signal.SIG_IGN
+        )  # the pipe decides, so that the order of ends is ours
     threading.Thread(target=_watch, args=(program,), daemon=True).start()
     code = program.wait()
     return code if code >= 0 else 128 - code

@@ -114,9 +114,7 @@ async def _point_at(session: AsyncSession, store: Store, cashier: dict[str, str]
 
 async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
     own = {"merchant_id": store.merchant_id, "store_id": store.id, "created_at": now}
-    inputs = Board(
-        name="输入板", profile=INPUTS, port=PORT, params={"unit_id": INPUT_UNIT}, **own
-    )
+    inputs = Board(name="输入板", profile=INPUTS, port=PORT, params={"unit_id": INPUT_UNIT}, **own)
     session.add(inputs)
     await session.flush()
     made: list[tuple[Room, Board]] = []

@@ -1,0 +1,259 @@
+"""Puts the whole of Kaimen on one machine: which programs, with which settings, in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from cloud_api.devices.service import make_enrolment_code
+from sqlmodel import col, select
+
+from cloud_api.devices.models import StoreCredential, StoreStatus
+from cloud_api.kit.actor import System
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.crypto import use_vault
+from cloud_api.kit.database import Database
+from cloud_api.settings import Settings
+from cloud_api.store_channel.authority import load_authority
+from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
+from demo.processes import Child, Failed, answers, lan_address, listens, pick_port
+from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, INPUTS, PORT, RELAYS, ROLES, ROOMS, seed
+
+WANTED = {"web": 8000, "panel": 8010, "cashier": 8020, "sms": 8030, "boards": 8040, "mqtt": 8883}
+PUBLIC = {"web", "panel", "cashier", "sms"}  # a phone on the local network reaches these
+ORDER = ("boards", "broker", "cashier", "sms", "cloud", "controller")
+NAMES = {
+    "broker": "消息中心",
+    "cloud": "云端",
+    "controller": "门店控制器",
+    "boards": "继电器板",
+    "cashier": "收银台",
+    "sms": "短信",
+}
+
+
+@dataclass(slots=True)
+class Stage:
+    """One demonstration in one folder. ``host`` is what public programs listen on."""
+
+    folder: Path
+    host: str = "0.0.0.0"  # noqa: S104  a real phone is meant to reach it
+    fixed_ports: bool = True
+    ports: dict[str, int] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+    address: str = "127.0.0.1"
+    store_id: str = ""
+    _env: dict[str, str] = field(default_factory=dict)
+
+    def url(self, name: str, *, local: bool = False) -> str:
+        """The address of a program, for people (local network) or for this machine."""
+        return f"http://{'127.0.0.1' if local else self.address}:{self.ports[name]}"
+
+    @property
+    def clock_file(self) -> Path:
+        """The offset of business time that all programs read."""
+        return self.folder / "clock.json"
+
+    @property
+    def state(self) -> Path:
+        """The controller's state folder."""
+        return self.folder / "store"
+
+    # ------------------------------------------------------------------------------------- set up
+
+    def prepare(self) -> None:
+        """Folders, secrets, ports and the commands of all programs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.clock_file.exists():
+            self.clock_file.write_text('{"offset_s": 0}')
+        if self.host != "127.0.0.1":
+            self.address = lan_address()
+        for name, wanted in WANTED.items():
+            host = self.host if name in PUBLIC else "127.0.0.1"
+            self.ports[name] = pick_port(wanted if self.fixed_ports else 0, host)
+        env = self._environment()
+        self._children(env)
+
+    def _environment(self) -> dict[str, str]:
+        kept = self.folder / "secrets.json"
+        if not kept.exists():
+            kept.touch(mode=0o600)
+            kept.write_text(
+                json.dumps({"cloud": secrets.token_hex(32), "sms": secrets.token_hex(32)})
+            )
+        known = json.loads(kept.read_text())
+        return {
+            "KAIMEN_DATABASE_URL": f"sqlite+aiosqlite:///{self.folder / 'cloud.db'}",
+            "KAIMEN_SECRETS": known["cloud"],
+            "KAIMEN_PUBLIC_URL": self.url("web"),
+            "KAIMEN_DATA_DIR": str(self.folder / "cloud"),
+            "KAIMEN_CLOCK_FILE": str(self.clock_file),
+            "KAIMEN_MQTT_PORT": str(self.ports["mqtt"]),
+            "KAIMEN_BROKER_ADMIN": "nats",
+            "KAIMEN_NATS_USERS_FILE": str(self.folder / "broker" / "users.conf"),
+            "KAIMEN_NATS_PID_FILE": str(self.folder / "broker" / "nats.pid"),
+            "KAIMEN_SMS_URL": f"{self.url('sms', local=True)}/send",
+            "KAIMEN_SMS_KEY": known["sms"],
+            "KAIMEN_EDGE_CLOCK_FILE": str(self.clock_file),
+        }
+
+    def _children(self, env: dict[str, str]) -> None:
+        python = sys.executable
+        mine = Path(python).parent
+        logs = self.folder / "logs"
+        links = self.folder / "ports"
+        public = ["--host", self.host]
+        commands = {
+            "boards": [
+                python, "-m", "firmware_bridge", "virtual",
+                "--config", str(self.folder / "boards.yaml"),
+                "--links", str(links),
+                "--http", f"127.0.0.1:{self.ports['boards']}",
+            ],
+            "broker": [str(mine / "nats-server"), "-c", str(self.folder / "broker" / "nats.conf")],
+            "cashier": [
+                python, "-m", "simulators.cashier",
+                *public, "--port", str(self.ports["cashier"]),
+                "--state", str(self.folder / "cashier"),
+            ],
+            "sms": [python, "-m", "simulators.sms", *public, "--port", str(self.ports["sms"])],
+            "cloud": [
+                python, "-m", "cloud_api", "serve", *public, "--port", str(self.ports["web"]),
+            ],
+            "controller": [
+                python, "-m", "controller", "run",
+                "--state", str(self.state),
+                "--port", f"{PORT}={links / PORT}",
+            ],
+        }  # fmt: skip
+        self.children = {
+            name: Child(name, commands[name], env, logs / f"{name}.log") for name in ORDER
+        }
+        self._env = env
+
+    # ----------------------------------------------------------------------------------- run, end
+
+    def up(self, say: Callable[[str], None]) -> None:
+        """Start everything in order; raises Failed with the part's own words if one does not come."""
+        self._write_boards()
+        say("继电器板")
+        self._start("boards", lambda: answers(f"{self.url('boards', local=True)}/state"))
+        say("数据库")
+        self._tool("cloud_api", "migrate")
+        say("消息中心")
+        self._write_broker()
+        self._start("broker", lambda: listens(self.ports["mqtt"]))
+        say("收银台和短信")
+        self._start("sms", lambda: answers(f"{self.url('sms', local=True)}/messages"))
+        self._start("cashier", lambda: answers(f"{self.url('cashier', local=True)}/healthz"))
+        say("门店资料")
+        code = asyncio.run(self._seed())
+        say("云端")
+        self._start("cloud", lambda: answers(f"{self.url('web', local=True)}/readyz"))
+        if code is not None:
+            say("控制器登记")
+            self._tool(
+                "controller", "enroll", "--cloud", self.url("web", local=True),
+                "--code", code, "--state", str(self.state),
+            )  # fmt: skip
+        say("门店控制器")
+        self._start("controller", lambda: self.online)
+
+    def down(self) -> None:
+        """Stop everything, the store first."""
+        for name in reversed(ORDER):
+            if name in self.children:
+                self.children[name].stop()
+
+    @property
+    def online(self) -> bool:
+        """Whether the cloud sees the store online, with the present desired document applied."""
+        return asyncio.run(self.store_online())
+
+    async def store_online(self) -> bool:
+        """The same, from inside an event loop."""
+        db = Database(self._env["KAIMEN_DATABASE_URL"])
+        try:
+            async with db.read() as session:
+                status = await session.get(StoreStatus, self.store_id)
+                return bool(status and status.online and status.rev > 0 and status.reported)
+        finally:
+            await db.close()
+
+    def _start(self, name: str, ready: Callable[[], bool]) -> None:
+        child = self.children[name]
+        child.start()
+        child.wait_until(ready, "它准备好")
+
+    def _tool(self, module: str, *words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words],
+            env={**os.environ, **self._env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode != 0:
+            raise Failed(f"{module} {words[0]} failed:\n{done.stdout}{done.stderr}")
+
+    # -------------------------------------------------------------------------------------- files
+
+    def _write_boards(self) -> None:
+        labels = {channel: name for _, name, channel in ROLES}
+        boards: list[dict[str, object]] = [
+            {
+                "id": f"relay-{plan.unit}",
+                "profile": RELAYS,
+                "unit_id": plan.unit,
+                "labels": {**labels, ENTRANCE_CHANNEL: "大门锁"} if plan.unit == 1 else labels,
+            }
+            for plan in ROOMS
+        ]
+        boards.append({"id": "inputs", "profile": INPUTS, "unit_id": INPUT_UNIT})
+        text = yaml.safe_dump({"lines": {PORT: {"boards": boards}}}, allow_unicode=True)
+        (self.folder / "boards.yaml").write_text(text, encoding="utf-8")
+
+    def _write_broker(self) -> None:
+        folder = self.folder / "broker"
+        folder.mkdir(exist_ok=True)
+        now = Clocks.of(None).real
+        authority = load_authority(self.folder / "cloud", now)
+        files = authority.issue_broker(folder, ["kaimen-broker", "localhost", "127.0.0.1"], now)
+        if not (folder / "users.conf").exists():
+            asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
+        config = nats_config(folder, files=files, mqtt_port=self.ports["mqtt"])
+        (folder / "nats.conf").write_text(config)
+
+    async def _seed(self) -> str | None:
+        """Seed the store; an enrolment code if its controller is not enrolled yet."""
+        settings = Settings(
+            **{k[7:].lower(): v for k, v in self._env.items() if k[:7] == "KAIMEN_"}
+        )
+        use_vault(settings.vault)
+        db = Database(settings.database_url)
+        clocks = Clocks.of(self.clock_file)
+        try:
+            async with db.write() as session:
+                self.store_id = await seed(session, clocks.now, self._cashier_account())
+                enrolled = (
+                    await session.exec(
+                        select(StoreCredential).where(
+                            col(StoreCredential.store_id) == self.store_id,
+                            col(StoreCredential.revoked_at).is_(None),
+                        )
+                    )
+                ).first()
+                if enrolled is not None and (self.state / "identity.json").exists():
+                    return None
+                return await make_enrolment_code(session, System(), self.store_id, clocks)
+        finally:
+            await db.close()
