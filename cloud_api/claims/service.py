@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import text, update
+from sqlalchemy import func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,7 +26,8 @@ from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Room, Store
 
 ENDED: Final = "ended"  # released_why of a claim whose stay is over
-_SECOND = timedelta(seconds=1)
+_LOCKS: Final = 7101  # the class of our advisory locks; the other half of the key is the room
+_SECOND: Final = timedelta(seconds=1)
 
 
 class RoomTaken(Conflict):
@@ -98,7 +99,7 @@ async def restore(session: AsyncSession, claim_id: str) -> bool:
         return False
     try:
         async with _under_guard(session, claim.room_id):
-            await session.execute(
+            await session.exec(
                 update(RoomClaim)
                 .where(col(RoomClaim.id) == claim.id, col(RoomClaim.state) == "released")
                 .values(state="confirmed", released_why=None)
@@ -182,7 +183,7 @@ async def _add_cleaning(
 
 
 async def _move(session: AsyncSession, claim_id: str, was: tuple[str, ...], **values: Any) -> bool:
-    moved = await session.execute(
+    moved = await session.exec(
         update(RoomClaim)
         .where(col(RoomClaim.id) == claim_id, col(RoomClaim.state).in_(was))
         .values(**values)
@@ -214,4 +215,4 @@ async def lock_room(session: AsyncSession, room_id: str) -> None:
     """Queue for ``room_id`` until this transaction ends (PostgreSQL; SQLite has one writer anyway)."""
     if session.get_bind().dialect.name == "postgresql":
         key = zlib.crc32(room_id.encode()) - 2**31  # fits int4, the second key of the pair
-        await session.execute(text("SELECT pg_advisory_xact_lock(7101, :key)"), {"key": key})
+        await session.exec(select(func.pg_advisory_xact_lock(_LOCKS, key)))

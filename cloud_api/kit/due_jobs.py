@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.cloud import Cloud
@@ -162,12 +162,12 @@ async def _lease(cloud: Cloud, limit: int) -> list[DueJob]:
     """Take up to ``limit`` due jobs. Looks with a read first: an idle worker takes no write lock."""
     due = select(col(DueJob.id)).where(_due(cloud)).order_by(col(DueJob.run_at)).limit(limit)
     async with cloud.db.read() as session:
-        if (await session.execute(due.limit(1))).first() is None:
+        if (await session.exec(due.limit(1))).first() is None:
             return []
     token = f"{cloud.holder}:{new_id()}"
     async with cloud.db.write() as session:
-        ids = (await session.execute(due.with_for_update(skip_locked=True))).scalars().all()
-        taken = await session.execute(
+        ids = (await session.exec(due.with_for_update(skip_locked=True))).all()
+        taken = await session.exec(
             update(DueJob)
             .where(col(DueJob.id).in_(ids))
             .values(
@@ -219,7 +219,7 @@ async def _finish(cloud: Cloud, job: DueJob, **values: Any) -> None:
     """Write the outcome, if the lease is still ours."""
     try:
         async with cloud.db.write() as session:
-            await session.execute(
+            await session.exec(
                 update(DueJob)
                 .where(col(DueJob.id) == job.id, col(DueJob.locked_by) == job.locked_by)
                 .values(locked_by=None, locked_until=None, **values)
@@ -231,6 +231,6 @@ async def _finish(cloud: Cloud, job: DueJob, **values: Any) -> None:
 
 async def _sweep(cloud: Cloud) -> None:
     async with cloud.db.write() as session:
-        await session.execute(
+        await session.exec(
             delete(DueJob).where(col(DueJob.done_at) < cloud.clocks.real - KEEP_DONE)
         )

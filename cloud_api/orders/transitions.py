@@ -112,7 +112,7 @@ async def note(
 
 async def change(session: AsyncSession, order: Order, **values: Any) -> None:
     """The conditional UPDATE. Raises Conflict ``order.moved``."""
-    changed = await session.execute(
+    changed = await session.exec(
         update(Order)
         .where(
             col(Order.id) == order.id,

@@ -129,7 +129,7 @@ async def _mark(cloud: Cloud, notification: Notification, result: str) -> None:
 async def _mark_in(
     session: AsyncSession, cloud: Cloud, notification: Notification, result: str
 ) -> None:
-    await session.execute(
+    await session.exec(
         update(Notification)
         .where(col(Notification.id) == notification.id, col(Notification.handled_at).is_(None))
         .values(handled_at=cloud.clocks.real, result=result)

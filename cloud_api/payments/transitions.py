@@ -62,7 +62,7 @@ async def _move(
     row: PaymentAttempt | RefundAttempt,
     **values: Any,
 ) -> bool:
-    changed = await session.execute(
+    changed = await session.exec(
         update(model)
         .where(
             col(model.id) == row.id,

@@ -54,6 +54,7 @@ class House:
     till: Till
     guest: Account
     base_url: str
+    noon: datetime  # when the test began
     granted: list[str] = field(default_factory=list)  # orders that access was asked for
     revoked: list[str] = field(default_factory=list)
 
@@ -75,9 +76,9 @@ class House:
         hours: float = 2,
         guest: Account | None = None,
     ) -> Order:
-        """Quote and order a room."""
+        """Quote and order a room, from ``in_h`` hours after the test's beginning."""
         who = customer(guest or self.guest)
-        starts = self.cloud.clocks.now + timedelta(hours=in_h)
+        starts = self.noon + timedelta(hours=in_h)
         async with self.cloud.db.write() as session:
             quote = await pricing.quote(
                 session,
@@ -193,7 +194,7 @@ async def running_house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[H
             credentials=json.dumps(till.account()),
             clocks=cloud.clocks,
         )
-    house = House(cloud, shop, till, guest, cloud.settings.public_url)
+    house = House(cloud, shop, till, guest, cloud.settings.public_url, cloud.clocks.now)
     _hear_access(house)
     try:
         yield house
@@ -221,8 +222,3 @@ async def _granted(_cloud: Cloud, job: DueJob) -> None:
 
 async def _revoked(_cloud: Cloud, job: DueJob) -> None:
     _listening[0].revoked.append(job.ref)
-
-
-def at(hours: float, now: datetime) -> datetime:
-    """``hours`` from ``now``."""
-    return now + timedelta(hours=hours)
