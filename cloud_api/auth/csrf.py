@@ -11,16 +11,20 @@ import hmac
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.ids import new_token
 from cloud_api.kit.problems import problem
 
 LOGIN_COOKIE = "kaimen_login"
 DEVICE_COOKIE = "kaimen_device"
 HEADER = "X-CSRF-Token"
+DEVICE_LIFE_S = 365 * 86400
+_NO_PAGES = ("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -89,3 +93,37 @@ def set_cookie(name: str, value: str, *, max_age_s: int, secure: bool) -> str:
     if secure:
         morsel["secure"] = True
     return morsel.OutputString()
+
+
+class DeviceCookie:
+    """ASGI middleware: a browser that opens a page gets a name of its own before anybody logs in.
+
+    The name is random and HttpOnly. It counts attempts to log in per device, and anonymous forms
+    take their CSRF token from it. Set on pages only: programs that call the API get none.
+    """
+
+    def __init__(self, app: ASGIApp, secure: bool) -> None:
+        self.app = app
+        self.secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the page the cookie at once, and the browser with the answer."""
+        if not self._is_page(scope) or DEVICE_COOKIE in Request(scope).cookies:
+            await self.app(scope, receive, send)
+            return
+        token = new_token()
+        MutableHeaders(scope=scope).append("cookie", f"{DEVICE_COOKIE}={token}")
+        made = set_cookie(DEVICE_COOKIE, token, max_age_s=DEVICE_LIFE_S, secure=self.secure)
+
+        async def with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("set-cookie", made)
+            await send(message)
+
+        await self.app(scope, receive, with_cookie)
+
+    @staticmethod
+    def _is_page(scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return False
+        return not scope["path"].startswith(_NO_PAGES)

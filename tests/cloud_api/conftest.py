@@ -8,7 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from cloud_api.app import create_app
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.crypto import use_vault
@@ -116,3 +118,17 @@ async def shop(db: Database, now: datetime) -> Shop:
     """A store with three rooms, committed."""
     async with db.write() as session:
         return await make_store(session, now)
+
+
+@pytest.fixture
+def app(settings: Settings, cloud: Cloud, clocks: Clocks) -> FastAPI:
+    """The app of one process on ``cloud``; its worker is not started."""
+    return create_app(settings, clocks=clocks, cloud=cloud)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """An API client without cookies; ``headers=bearer(token)`` logs it in."""
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 40000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://kaimen.test") as made:
+        yield made

@@ -333,3 +333,8 @@ def staff(member: StaffMember, permissions: frozenset[str]) -> Staff:
         store_ids=stores,
         name=member.name,
     )
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that logs a request in."""
+    return {"Authorization": f"Bearer {token}"}

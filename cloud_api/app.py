@@ -1,0 +1,211 @@
+"""The app: every router, what stands around every request, and the worker beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from cloud_api import events, health
+from cloud_api.access import routes as access
+from cloud_api.auth import routes as auth
+from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
+from cloud_api.claims import routes as claims
+from cloud_api.devices import routes as devices
+from cloud_api.kit import due_jobs, problems
+from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.crypto import use_vault
+from cloud_api.kit.database import Database
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.ids import new_id
+from cloud_api.kit.waiters import Waiters
+from cloud_api.orders import console_routes as orders_console
+from cloud_api.orders import routes as orders
+from cloud_api.payments import routes as payments
+from cloud_api.pricing import routes as pricing
+from cloud_api.settings import Settings
+from cloud_api.staff import routes as staff
+from cloud_api.store_channel import routes as edge
+from cloud_api.store_channel import worker as channel
+from cloud_api.stores import routes as stores
+
+log = structlog.get_logger(__name__)
+
+API = "/api/v1"
+_ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    staff.router,
+    stores.router,
+    devices.router,
+    pricing.router,
+    claims.router,
+    payments.router,
+    orders.router,
+    orders_console.router,
+    access.router,
+    events.router,
+)
+_PACKAGE = Path(__file__).parent
+_RESTART_S = 2.0
+_STOP_S = 8.0
+
+
+def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
+    """What this process has in hand. Sets the process's vault; connects to nothing yet."""
+    use_vault(settings.vault)
+    name = f"{socket.gethostname()[:20]}-{os.getpid()}"
+    return Cloud(
+        settings=settings,
+        db=Database(settings.database_url),
+        clocks=clocks or Clocks.of(settings.clock_file),
+        http=httpx.AsyncClient(timeout=httpx.Timeout(10, connect=3), follow_redirects=False),
+        waiters=Waiters(new_id()),
+        holder=f"{name}-{new_id()[-6:]}",
+    )
+
+
+def create_app(
+    settings: Settings, *, clocks: Clocks | None = None, cloud: Cloud | None = None
+) -> FastAPI:
+    """The app of one process. With ``cloud`` the caller keeps and closes what it gave."""
+    register_jobs()
+    own = cloud is None
+    app = FastAPI(
+        title="Kaimen 开门",
+        version="1",
+        description="Rooms booked, paid, unlocked and powered with nobody there.",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(own),
+    )
+    app.state.cloud = cloud or make_cloud(settings, clocks)
+    app.state.metrics = health.Metrics()
+    for router in _ROUTERS:
+        app.include_router(router, prefix=API)
+    app.include_router(edge.router)
+    app.include_router(health.router)
+    pages = _pages()
+    if pages is not None:
+        app.include_router(pages.router)
+    app.mount("/static", StaticForLong(directory=_PACKAGE / "web" / "static"), name="static")
+    for kind in (KaimenError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _refuse)
+    # The last one added stands outermost.
+    app.add_middleware(DeviceCookie, secure=settings.cookie_secure)
+    app.add_middleware(CsrfGuard, public_url=settings.public_url)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Requests, observe=app.state.metrics.observe)
+    app.add_middleware(SecurityHeaders, https=settings.cookie_secure)
+    return app
+
+
+def register_jobs() -> None:
+    """Import every package's ``jobs`` module: each registers its handlers."""
+    for path in sorted(_PACKAGE.glob("*/jobs.py")):
+        importlib.import_module(f"cloud_api.{path.parent.name}.jobs")
+
+
+async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> None:
+    """Due jobs and the store channel until ``stop``; a part that falls over is started again.
+
+    Without ``all_parts`` only answers to this process's own commands are heard.
+    """
+    parts: dict[str, Callable[[], Awaitable[None]]]
+    if all_parts:
+        parts = {
+            "due_jobs": lambda: due_jobs.worker_loop(cloud, stop),
+            "store_channel": lambda: channel.run(cloud, stop),
+        }
+    else:
+        parts = {"acks": lambda: channel.run_acks(cloud, stop)}
+    await asyncio.gather(*(_keep(name, run, stop) for name, run in parts.items()))
+
+
+async def _keep(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await run()
+        except Exception:
+            log.exception("worker.part_failed", part=name)
+        if not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), _RESTART_S)
+            except TimeoutError:
+                continue
+
+
+def _lifespan(own: bool) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        cloud: Cloud = app.state.cloud
+        stop = asyncio.Event()
+        task = asyncio.create_task(work(cloud, stop, all_parts=cloud.settings.run_worker))
+        try:
+            yield
+        finally:
+            stop.set()
+            _, late = await asyncio.wait({task}, timeout=_STOP_S)
+            for one in late:
+                one.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            if own:
+                await cloud.http.aclose()
+                await cloud.db.close()
+
+    return lifespan
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    refusal = problems.as_error(request, error)
+    pages = _pages()
+    if pages is not None and hasattr(pages, "error_page") and wants_page(request):
+        page = await pages.error_page(request, refusal)
+        assert isinstance(page, Response)
+        return page
+    return problems.problem(refusal)
+
+
+def _pages() -> ModuleType | None:
+    """The pages, where this installation has them: the API works without."""
+    if importlib.util.find_spec("cloud_api.web.routes") is None:
+        return None
+    return importlib.import_module("cloud_api.web.routes")
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person looks at the answer in a browser."""
+    path = request.url.path
+    if path.startswith(("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")):
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
+class StaticForLong(StaticFiles):
+    """Static files; an address with a content hash (``?v=``) may be kept for a year."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file with its Cache-Control."""
+        response = await super().get_response(path, scope)
+        hashed = b"v=" in scope.get("query_string", b"")
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if hashed else "public, max-age=300"
+        )
+        return response

@@ -1,0 +1,131 @@
+"""Whether the process lives (/healthz), may get requests (/readyz), and how it fares (/metrics)."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
+from prometheus_client import generate_latest as render
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, func, select
+
+from cloud_api.claims import guard
+from cloud_api.devices.models import StoreStatus
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.http import cloud_of
+from cloud_api.kit.models import DueJob, OutboxRow
+from cloud_api.migrations import runner
+from cloud_api.orders.models import Order
+from cloud_api.store_channel.worker import state_of
+
+router = APIRouter(tags=["health"], include_in_schema=False)
+LATE = timedelta(seconds=10)
+
+
+class Metrics:
+    """The instruments of one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "kaimen_request_seconds",
+            "Time to answer a request",
+            ["method", "route", "status"],
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        self.outbox = self._gauge("kaimen_outbox_depth", "Outbox rows not sent and not dropped")
+        self.jobs_late = self._gauge("kaimen_due_jobs_late", "Due jobs 10 s or more behind")
+        self.jobs_dead = self._gauge("kaimen_due_jobs_dead", "Due jobs that were given up")
+        self.stores_online = self._gauge("kaimen_stores_online", "Stores connected now")
+        self.stores = self._gauge("kaimen_stores", "Stores that ever reported")
+        self.link_up = self._gauge("kaimen_broker_link_up", "1 while connected to the broker")
+        self.orders = Gauge("kaimen_orders", "Orders by status", ["status"], registry=self.registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self.requests.labels(method, route, str(status)).observe(seconds)
+
+    def _gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(name, what, registry=self.registry)
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 only while the database is reachable and migrated, I1's guard stands and the link is up."""
+    checks = await check(cloud_of(request))
+    ready = all(value == "ok" for value in checks.values())
+    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+
+async def check(cloud: Cloud) -> dict[str, str]:
+    """Each part's state: ``ok`` or what is wrong with it."""
+    checks = {"database": "ok", "migrations": "ok", "overlap_guard": "ok"}
+    try:
+        async with cloud.db.read() as session:
+            await session.execute(text("SELECT 1"))
+            connection = await session.connection()
+            if not await runner.is_current(connection):
+                checks["migrations"] = "behind: run kaimen-cloud migrate"
+            if not await guard.present(connection):
+                checks["overlap_guard"] = "missing: run kaimen-cloud migrate"
+    except (SQLAlchemyError, OSError) as error:
+        checks = {"database": f"unreachable ({type(error).__name__})"}
+    state = state_of(cloud)
+    if state is not None:
+        checks["broker_link"] = "ok" if state.link_up else "down"
+    return checks
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text; needs ``Authorization: Bearer`` where KAIMEN_METRICS_TOKEN is set."""
+    cloud = cloud_of(request)
+    wanted = cloud.settings.metrics_token
+    if wanted is not None:
+        sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(sent.encode(), wanted.encode()):
+            raise KaimenError("metrics.token", "需要监控令牌", status=401)
+    instruments = request.app.state.metrics
+    assert isinstance(instruments, Metrics)
+    await _measure(cloud, instruments)
+    return Response(render(instruments.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _measure(cloud: Cloud, metrics: Metrics) -> None:
+    late = cloud.clocks.real - LATE
+    waiting = (col(DueJob.done_at).is_(None), col(DueJob.dead_at).is_(None))
+    behind = (
+        ((col(DueJob.clock) == "wire") & (col(DueJob.run_at) < late))
+        | ((col(DueJob.clock) == "business") & (col(DueJob.run_at) < cloud.clocks.now - LATE))
+    ) & (col(DueJob.not_before).is_(None) | (col(DueJob.not_before) < late))
+    unsent = (col(OutboxRow.sent_at).is_(None), col(OutboxRow.dropped).is_(None))
+    async with cloud.db.read() as session:
+
+        async def count(model: type, *where: object) -> int:
+            query = select(func.count()).select_from(model)
+            for part in where:
+                query = query.where(part)  # type: ignore[arg-type]
+            return int(await session.scalar(query) or 0)
+
+        metrics.outbox.set(await count(OutboxRow, *unsent))
+        metrics.jobs_late.set(await count(DueJob, *waiting, behind))
+        metrics.jobs_dead.set(await count(DueJob, col(DueJob.dead_at).is_not(None)))
+        metrics.stores.set(await count(StoreStatus))
+        metrics.stores_online.set(await count(StoreStatus, col(StoreStatus.online)))
+        by_status = select(col(Order.status), func.count()).group_by(col(Order.status))
+        for status, number in (await session.execute(by_status)).all():
+            metrics.orders.labels(status).set(number)
+    state = state_of(cloud)
+    metrics.link_up.set(1 if state is not None and state.link_up else 0)

@@ -1,0 +1,147 @@
+"""What stands around every request: its id, its log line and timing, headers, a limit to its body.
+
+Plain ASGI, so that nothing is buffered and streams stream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import negotiate, use_language
+from cloud_api.kit.ids import new_id
+from cloud_api.kit.problems import crash, problem
+
+log = structlog.get_logger(__name__)
+
+CSP = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(self), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+REQUEST_ID = "X-Request-Id"
+BODY_LIMIT = 256 * 1024
+
+Observe = Callable[[str, str, int, float], None]  # method, route, status, seconds
+
+
+def route_of(scope: Scope) -> str:
+    """The route's template, never the address itself: that may hold a door's token."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "")) or "unmatched"
+
+
+class Requests:
+    """Names the request, sets its language, measures and logs it, catches what crashed."""
+
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
+        self.app = app
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.request_id = new_id()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.state.request_id)
+        use_language(negotiate(request.headers.get("accept-language", "")))
+        started, status = time.perf_counter(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request.state.request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            refusal = crash(request, error)
+            if status:
+                raise  # the answer is half out: all we can do is break off
+            await problem(refusal)(scope, receive, watched)
+        finally:
+            seconds = time.perf_counter() - started
+            self.observe(scope["method"], route_of(scope), status, seconds)
+            log.info(
+                "request",
+                method=scope["method"],
+                route=route_of(scope),
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )
+
+
+class SecurityHeaders:
+    """Every response says what a browser may do with it."""
+
+    def __init__(self, app: ASGIApp, https: bool) -> None:
+        self.app = app
+        self.headers = dict(_HEADERS)
+        if https:
+            self.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add headers that the response does not set itself."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+                if not scope.get("path", "").startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class BodyLimit:
+    """Refuses a body beyond ``limit`` bytes with 413, by its stated length or while it arrives."""
+
+    def __init__(self, app: ASGIApp, limit: int = BODY_LIMIT) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass chunks on, counting them."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        stated = Request(scope).headers.get("content-length", "")
+        if stated.isdigit() and int(stated) > self.limit:
+            await problem(_too_large())(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self.limit:
+                    raise _too_large()
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _too_large() -> KaimenError:
+    return KaimenError("body_too_large", "提交的内容太大", status=413)

@@ -1,0 +1,70 @@
+"""Bringing a database to the present schema, and asking whether it is there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud_api.claims import guard
+from cloud_api.kit.database import Database
+
+FOLDER = Path(__file__).parent
+
+
+def config() -> Config:
+    """Alembic's configuration; there is no ini file."""
+    made = Config()
+    made.set_main_option("script_location", str(FOLDER))
+    made.set_main_option("path_separator", "os")
+    return made
+
+
+@cache
+def head() -> str:
+    """The newest revision."""
+    found = ScriptDirectory.from_config(config()).get_current_head()
+    assert found is not None
+    return found
+
+
+async def upgrade(db: Database, revision: str = "head") -> None:
+    """Bring the database to ``revision`` and put up the overlap guard, in one transaction.
+
+    Two processes that start together queue: on PostgreSQL by an advisory lock, on SQLite by its
+    one writer.
+    """
+    if db.is_sqlite:
+        _make_folder(db.url)
+    async with db.engine.begin() as connection:
+        if not db.is_sqlite:
+            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7265426)")
+        await connection.run_sync(_upgrade, revision)
+        await guard.install(connection)
+
+
+async def is_current(connection: AsyncConnection) -> bool:
+    """Whether the database is at the newest revision."""
+    return await connection.run_sync(_current) == head()
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    made = config()
+    made.attributes["connection"] = connection
+    command.upgrade(made, revision)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _make_folder(url: str) -> None:
+    path = url.partition("///")[2]
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
