@@ -190,6 +190,13 @@ class Simulation:
         for key, truth in self.truth.items():
             table = "t" + truth.room[1]
             paid_now = truth.entered and self.true_s < truth.use_end - 1
+            if truth.entered and self.true_s >= truth.use_end:
+                paid_now = any(
+                    other.room == truth.room
+                    and truth.starts < other.starts <= truth.use_end + GRACE_S - 1
+                    and self.true_s < other.use_end - 1
+                    for other in self.truth.values()
+                )
             if paid_now:
                 for device in (table, "ac"):
                     needed[device] = True

@@ -1,0 +1,108 @@
+"""The journal: contiguous, whole or not at all, sound at start."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller.journal.store import Journal
+from controller.timekeeper import Now
+from store_link.messages import ClockQuality, EventKind
+
+NOW = Now(1.0, 1_800_000_000_000, ClockQuality.SYNCED)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = await Journal.open(tmp_path / "journal.db")
+    yield opened
+    await opened.close()
+
+
+async def test_every_commit_is_on_the_disk(journal: Journal) -> None:
+    row = await journal._db.execute_query_dict("PRAGMA synchronous")
+    assert row == [{"synchronous": 2}]
+    assert (await journal._db.execute_query_dict("PRAGMA journal_mode"))[0] == {
+        "journal_mode": "wal"
+    }
+    assert journal.path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_event_and_what_caused_it_are_written_together_or_not_at_all(
+    journal: Journal,
+) -> None:
+    async def fail_in_the_middle() -> None:
+        async with journal.write(NOW) as tx:
+            await tx.event(EventKind.BOOT, {"n": 1})
+            await tx.put("acked", 7)
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await fail_in_the_middle()
+    assert await journal.events(0, 10) == []
+    assert await journal.get("acked") is None
+
+
+async def test_seq_has_no_gap_after_a_rollback(journal: Journal) -> None:
+    for n in range(6):
+        try:
+            async with journal.write(NOW) as tx:
+                await tx.event(EventKind.BOOT, {"n": n})
+                if n % 2:
+                    raise ValueError
+        except ValueError:
+            pass
+    assert [event.seq for event in await journal.events(0, 10)] == [1, 2, 3]
+    assert [event.body["n"] for event in await journal.events(0, 10)] == [0, 2, 4]
+
+
+async def test_seq_never_restarts_when_all_was_pruned(journal: Journal) -> None:
+    for _ in range(3):
+        async with journal.write(NOW) as tx:
+            await tx.event(EventKind.BOOT, {})
+    later = Now(1.0, NOW.ms + 8 * 86_400_000, ClockQuality.SYNCED)
+    await journal.prune(3, later)
+    async with journal.write(NOW) as tx:
+        await tx.event(EventKind.BOOT, {})
+    assert [event.seq for event in await journal.events(2, 10)][-1] == 4
+
+
+async def test_what_is_not_acknowledged_is_never_pruned(journal: Journal) -> None:
+    for _ in range(3):
+        async with journal.write(NOW) as tx:
+            await tx.event(EventKind.BOOT, {})
+    later = Now(1.0, NOW.ms + 365 * 86_400_000, ClockQuality.SYNCED)
+    await journal.prune(1, later)
+    assert [event.seq for event in await journal.events(0, 10)] == [2, 3]
+
+
+async def test_one_journal_in_a_process(journal: Journal, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="open already"):
+        await Journal.open(tmp_path / "other.db")
+
+
+async def test_a_corrupt_file_is_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first = await Journal.open(path)
+    await first.close()
+    path.write_bytes(b"SQLite format 3\x00" + b"\x55" * 8000)
+    second = await Journal.open(path)
+    try:
+        assert second.id != first.id
+        assert len(list(tmp_path.glob("journal.db.bad-*"))) == 1
+    finally:
+        await second.close()
+
+
+async def test_the_same_file_keeps_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first = await Journal.open(path)
+    await first.close()
+    second = await Journal.open(path)
+    await second.close()
+    assert first.id == second.id
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
