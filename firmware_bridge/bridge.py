@@ -23,8 +23,8 @@ from firmware_bridge.contract import (
     Reading,
 )
 from firmware_bridge.outcomes import after_level, after_pulse, evidence
+from firmware_bridge.ticks import SinceBoot, Ticks
 from firmware_bridge.watch import Watch
-from store_link.clock import Clock, WireClock
 
 _STOP_WITHIN_S = 1.5
 
@@ -32,17 +32,19 @@ _STOP_WITHIN_S = 1.5
 class FirmwareBridge:
     """Implements ``contract.Bridge``. ``ports`` maps a port's name to its device path.
 
+    ``clock`` is the controller's wire clock, by which readings are dated (seconds since boot if none
+    is given). A stopped bridge is not started again: make another.
     Two boards on one port share its owner thread; their line settings must agree.
     """
 
     def __init__(
         self,
         ports: Mapping[str, str],
-        clock: Clock | None = None,
+        clock: Ticks | None = None,
         catalog: Catalog | None = None,
     ) -> None:
         self._ports = dict(ports)
-        self._monotonic = (clock or WireClock()).monotonic
+        self._monotonic = (clock or SinceBoot()).monotonic
         self._catalog = catalog or Catalog.built_in()
         self._watches: dict[str, Watch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -130,6 +130,8 @@ class Watch:
         for step, request in self.board.identify():
             exchange = await self.ask(request, priority, deadline, attempts=attempts)
             self._count(exchange)
+            if exchange.result in ("expired", "stopped"):
+                return self._state  # nothing was asked, so nothing was learnt
             if exchange.result == "refused":
                 model = f"{self.board.profile.vendor} {self.board.profile.model}"
                 detail = f"the {step.what} cannot be read ({exchange.detail}): this is no {model}"

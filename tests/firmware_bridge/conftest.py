@@ -15,7 +15,7 @@ StartBridge = Callable[..., Awaitable[FirmwareBridge]]
 
 @pytest.fixture
 async def start_bridge() -> AsyncIterator[StartBridge]:
-    """Call ``await start_bridge(path, {"a": (profile, unit)}, catalog=…)`` → a started bridge."""
+    """A function that gives a started bridge with boards such as ``{"a": (profile, unit)}``."""
     started: list[FirmwareBridge] = []
 
     async def start(

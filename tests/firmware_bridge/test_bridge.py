@@ -9,7 +9,9 @@ import pytest
 from device_profiles import Catalog, ProfileError
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.contract import BoardConfig, Bridge, Capability, OutcomeState, Reading
+from firmware_bridge.ticks import SinceBoot
 from firmware_bridge.virtual import Fault, VirtualBoard, VirtualLine
+from store_link.clock import WireClock
 from tests.firmware_bridge.conftest import StartBridge
 from tests.firmware_bridge.wires import IO, RELAY, hurried, until
 
@@ -169,6 +171,19 @@ async def test_an_unlock_before_the_board_is_known_identifies_it_first(
         assert asked.index(5) > asked.index(3)
 
 
+async def test_an_unlock_in_too_great_a_hurry_says_nothing_about_the_board(
+    start_bridge: StartBridge,
+) -> None:
+    """Its deadline passed while it waited to identify the board: that made the board «offline»."""
+    relay = VirtualBoard("r", CATALOG[RELAY], 1)
+    with VirtualLine([relay]) as line:
+        bridge = await start_bridge(line.path, {"a": (RELAY, 1)})
+        outcome = await bridge.pulse("a", 1, 500, 1e-6)
+        assert (outcome.state, outcome.reason) == (OutcomeState.EXPIRED, "deadline")
+        assert bridge.board_state("a").state != "offline"
+        assert relay.pulses == [0] * 8
+
+
 @pytest.mark.parametrize(
     ("board", "channel", "duration_ms", "detail"),
     [
@@ -287,3 +302,7 @@ async def test_stopping_is_quick_and_watching_costs_little(start_bridge: StartBr
         begun = time.monotonic()
         await bridge.stop()
         assert time.monotonic() - begun < 2
+
+
+def test_the_bridge_and_the_controller_date_by_the_same_clock() -> None:
+    assert abs(SinceBoot().monotonic() - WireClock().monotonic()) < 1

@@ -276,7 +276,7 @@ async def run_script(script: list[str], calls: int) -> tuple[list[Outcome], list
         bridge = FirmwareBridge({"line": slave.path}, catalog=hurried(RELAY, timeout_ms=30))
         await bridge.configure([BoardConfig("a", RELAY, "line", {"unit_id": 1})])
         await bridge.start()
-        await until(lambda: bridge.board_state("a").state == "online")
+        await known(bridge)
         slave.script.extend(script)
         outcomes = []
         for call in range(calls):
