@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -113,7 +114,11 @@ async def _point_at(session: AsyncSession, store: Store, cashier: dict[str, str]
 
 
 async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
-    own = {"merchant_id": store.merchant_id, "store_id": store.id, "created_at": now}
+    own: dict[str, Any] = {
+        "merchant_id": store.merchant_id,
+        "store_id": store.id,
+        "created_at": now,
+    }
     inputs = Board(name="输入板", profile=INPUTS, port=PORT, params={"unit_id": INPUT_UNIT}, **own)
     session.add(inputs)
     await session.flush()
@@ -178,7 +183,7 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
 
 
 async def _entrance(
-    session: AsyncSession, own: dict[str, object], made: list[tuple[Room, Board]]
+    session: AsyncSession, own: dict[str, Any], made: list[tuple[Room, Board]]
 ) -> None:
     rooms = [room.id for room, _ in made]
     lock = Binding(
@@ -204,7 +209,7 @@ async def _entrance(
     )
 
 
-def _tariffs(own: dict[str, object], room: Room, hourly_fen: int) -> list[Tariff]:
+def _tariffs(own: dict[str, Any], room: Room, hourly_fen: int) -> list[Tariff]:
     weekend = 0b1100000
     return [
         Tariff(room_id=room.id, name="平日", hourly_fen=hourly_fen, priority=0, **own),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from cloud_api.devices.service import make_enrolment_code
 from sqlmodel import col, select
 
 from cloud_api.devices.models import StoreCredential, StoreStatus
+from cloud_api.devices.service import make_enrolment_code
 from cloud_api.kit.actor import System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import use_vault
@@ -102,18 +102,18 @@ class Stage:
             "KAIMEN_NATS_PID_FILE": str(self.folder / "broker" / "nats.pid"),
             "KAIMEN_SMS_URL": f"{self.url('sms', local=True)}/send",
             "KAIMEN_SMS_KEY": known["sms"],
-            "KAIMEN_EDGE_CLOCK_FILE": str(self.clock_file),
         }
 
     def _children(self, env: dict[str, str]) -> None:
         python = sys.executable
         mine = Path(python).parent
+        bridge, cloud, edge = (str(mine / f"kaimen-{name}") for name in ("bridge", "cloud", "edge"))
         logs = self.folder / "logs"
         links = self.folder / "ports"
         public = ["--host", self.host]
         commands = {
             "boards": [
-                python, "-m", "firmware_bridge", "virtual",
+                bridge, "virtual",
                 "--config", str(self.folder / "boards.yaml"),
                 "--links", str(links),
                 "--http", f"127.0.0.1:{self.ports['boards']}",
@@ -123,13 +123,12 @@ class Stage:
                 python, "-m", "simulators.cashier",
                 *public, "--port", str(self.ports["cashier"]),
                 "--state", str(self.folder / "cashier"),
+                "--public-url", self.url("cashier"),
             ],
             "sms": [python, "-m", "simulators.sms", *public, "--port", str(self.ports["sms"])],
-            "cloud": [
-                python, "-m", "cloud_api", "serve", *public, "--port", str(self.ports["web"]),
-            ],
+            "cloud": [cloud, "serve", *public, "--port", str(self.ports["web"])],
             "controller": [
-                python, "-m", "controller", "run",
+                edge, "run",
                 "--state", str(self.state),
                 "--port", f"{PORT}={links / PORT}",
             ],
@@ -147,7 +146,7 @@ class Stage:
         say("继电器板")
         self._start("boards", lambda: answers(f"{self.url('boards', local=True)}/state"))
         say("数据库")
-        self._tool("cloud_api", "migrate")
+        self._tool("kaimen-cloud", "migrate")
         say("消息中心")
         self._write_broker()
         self._start("broker", lambda: listens(self.ports["mqtt"]))
@@ -161,7 +160,7 @@ class Stage:
         if code is not None:
             say("控制器登记")
             self._tool(
-                "controller", "enroll", "--cloud", self.url("web", local=True),
+                "kaimen-edge", "enroll", "--cloud", self.url("web", local=True),
                 "--code", code, "--state", str(self.state),
             )  # fmt: skip
         say("门店控制器")
@@ -193,9 +192,9 @@ class Stage:
         child.start()
         child.wait_until(ready, "它准备好")
 
-    def _tool(self, module: str, *words: str) -> None:
+    def _tool(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", module, *words],
+            [str(Path(sys.executable).parent / program), *words],
             env={**os.environ, **self._env},
             capture_output=True,
             text=True,
@@ -203,7 +202,7 @@ class Stage:
             timeout=120,
         )
         if done.returncode != 0:
-            raise Failed(f"{module} {words[0]} failed:\n{done.stdout}{done.stderr}")
+            raise Failed(f"{program} {words[0]} failed:\n{done.stdout}{done.stderr}")
 
     # -------------------------------------------------------------------------------------- files
 
@@ -233,10 +232,26 @@ class Stage:
         config = nats_config(folder, files=files, mqtt_port=self.ports["mqtt"])
         (folder / "nats.conf").write_text(config)
 
+    def _knows_the_way(self) -> bool:
+        """Whether the controller is enrolled, and with the ports of this run."""
+        identity = self.state / "identity.json"
+        if not identity.exists():
+            return False
+        known = json.loads(identity.read_text())
+        return bool(
+            known["mqtt"]["port"] == self.ports["mqtt"]
+            and known["cloud"].rstrip("/") == self.url("web", local=True)
+        )
+
+    def _cashier_account(self) -> dict[str, str]:
+        """The credentials that the cashier wrote down at its start."""
+        written = json.loads((self.folder / "cashier" / "account.json").read_text())
+        return {str(key): str(value) for key, value in written.items()}
+
     async def _seed(self) -> str | None:
         """Seed the store; an enrolment code if its controller is not enrolled yet."""
-        settings = Settings(
-            **{k[7:].lower(): v for k, v in self._env.items() if k[:7] == "KAIMEN_"}
+        settings = Settings.model_validate(
+            {name.removeprefix("KAIMEN_").lower(): value for name, value in self._env.items()}
         )
         use_vault(settings.vault)
         db = Database(settings.database_url)
@@ -252,8 +267,10 @@ class Stage:
                         )
                     )
                 ).first()
-                if enrolled is not None and (self.state / "identity.json").exists():
+                if enrolled is not None and self._knows_the_way():
                     return None
-                return await make_enrolment_code(session, System(), self.store_id, clocks)
+                return await make_enrolment_code(
+                    session, System(), store_id=self.store_id, clocks=clocks
+                )
         finally:
             await db.close()
