@@ -40,7 +40,9 @@ Observe = Callable[[str, str, int, float], None]  # method, route, status, secon
 
 def route_of(scope: Scope) -> str:
     """The route's template, never the address itself: that may hold a door's token."""
-    route = scope.get("route")
+    # A route of an included router knows its own part only; newer FastAPI keeps the whole beside it.
+    whole = scope.get("fastapi", {}).get("effective_route_context")
+    route = whole if whole is not None else scope.get("route")
     return str(getattr(route, "path", "")) or "unmatched"
 
 
@@ -130,6 +132,7 @@ class BodyLimit:
             await problem(_too_large())(scope, receive, send)
             return
         seen = 0
+        answered: bool | None = False  # None: the app began to answer before the limit was met
 
         async def counted() -> Message:
             nonlocal seen
@@ -140,7 +143,17 @@ class BodyLimit:
                     raise _too_large()
             return message
 
-        await self.app(scope, counted, send)
+        async def instead(message: Message) -> None:
+            """Whatever the app makes of a body that broke off: the answer is 413."""
+            nonlocal answered
+            if seen <= self.limit or answered is None:
+                answered = None
+                await send(message)
+            elif not answered:
+                answered = True
+                await problem(_too_large())(scope, receive, send)
+
+        await self.app(scope, counted, instead)
 
 
 def _too_large() -> KaimenError:

@@ -9,7 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
 from cloud_api.kit.columns import Encrypted, UTCDateTime
-from cloud_api.migrations.tables import metadata
+from cloud_api.migrations.tables import is_ours, metadata
 
 
 def _render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
@@ -28,6 +28,13 @@ def _render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[Fals
     return False
 
 
+def _included(item: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
+    only = context.config.attributes.get("tables")
+    if kind == "table" and only is not None and name not in only:
+        return False
+    return is_ours(item, name, kind, reflected, other)
+
+
 def run(connection: Connection) -> None:
     """Migrate over ``connection``, inside the caller's transaction."""
     context.configure(
@@ -36,6 +43,7 @@ def run(connection: Connection) -> None:
         render_as_batch=True,
         render_item=_render,
         compare_type=True,
+        include_object=_included,
     )
     with context.begin_transaction():
         context.run_migrations()

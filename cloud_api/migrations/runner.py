@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud_api.claims import guard
 from cloud_api.kit.database import Database
+from cloud_api.migrations.tables import is_ours, metadata
 
 FOLDER = Path(__file__).parent
 
@@ -68,3 +70,34 @@ def _make_folder(url: str) -> None:
     path = url.partition("///")[2]
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+async def compare(db: Database) -> list[str]:
+    """What differs between the database's schema and our tables; empty where nothing does."""
+    async with db.engine.connect() as connection:
+        found = await connection.run_sync(_compare)
+    return [str(one) for one in found]
+
+
+async def revise(
+    db: Database, message: str, revision: str, tables: frozenset[str] | None = None
+) -> None:
+    """Write a new migration from what our tables (or only ``tables``) have and the database has not.
+
+    The database must be at head.
+    """
+    made = config()
+    made.attributes["tables"] = tables
+    async with db.engine.begin() as connection:
+
+        def write(sync: Connection) -> None:
+            made.attributes["connection"] = sync
+            command.revision(made, message, autogenerate=True, rev_id=revision)
+
+        await connection.run_sync(write)
+
+
+def _compare(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "include_object": is_ours}
+    context = MigrationContext.configure(connection, opts=options)
+    return list(compare_metadata(context, metadata()))
