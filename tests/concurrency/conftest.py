@@ -1,0 +1,33 @@
+"""The cloud's databases and shop, for races."""
+
+from __future__ import annotations
+
+from tests.cloud_api.conftest import (
+    _vault,
+    business,
+    cloud,
+    clocks,
+    db,
+    db_url,
+    now,
+    postgres_templates,
+    settings,
+    shop,
+    sqlite_templates,
+    wire,
+)
+
+__all__ = [
+    "_vault",
+    "business",
+    "clocks",
+    "cloud",
+    "db",
+    "db_url",
+    "now",
+    "postgres_templates",
+    "settings",
+    "shop",
+    "sqlite_templates",
+    "wire",
+]
