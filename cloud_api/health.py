@@ -74,7 +74,7 @@ async def check(cloud: Cloud) -> dict[str, str]:
     checks = {"database": "ok", "migrations": "ok", "overlap_guard": "ok"}
     try:
         async with cloud.db.read() as session:
-            await session.execute(text("SELECT 1"))
+            await (await session.connection()).execute(text("SELECT 1"))
             connection = await session.connection()
             if not await runner.is_current(connection):
                 checks["migrations"] = "behind: run kaimen-cloud migrate"
@@ -125,7 +125,7 @@ async def _measure(cloud: Cloud, metrics: Metrics) -> None:
         metrics.stores.set(await count(StoreStatus))
         metrics.stores_online.set(await count(StoreStatus, col(StoreStatus.online)))
         by_status = select(col(Order.status), func.count()).group_by(col(Order.status))
-        for status, number in (await session.execute(by_status)).all():
+        for status, number in (await session.exec(by_status)).all():
             metrics.orders.labels(status).set(number)
     state = state_of(cloud)
     metrics.link_up.set(1 if state is not None and state.link_up else 0)

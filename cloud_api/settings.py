@@ -16,29 +16,80 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KAIMEN_", extra="ignore")
 
-    database_url: str = "sqlite+aiosqlite:///data/cloud.db"
-    secrets: str = Field(
-        description="Comma-separated hex secrets of 32 bytes or more; the first one encrypts."
+    # ------------------------------------------------------------------------------ database
+    database_url: str = Field(
+        "sqlite+aiosqlite:///data/cloud.db",
+        description="`sqlite+aiosqlite:///path` or `postgresql+asyncpg://user:password@host/name`.",
     )
-    public_url: str = "http://127.0.0.1:8000"  # what stickers and callbacks point to
-    data_dir: Path = Path("data")  # the authority's key and certificate, signing keys
-    clock_file: Path | None = None  # demo and tests only: the business clock's offset
-
-    mqtt_host: str = "127.0.0.1"
-    mqtt_port: int = 8883
-    mqtt_tls: bool = True
-    mqtt_server_name: str = "kaimen-broker"
-    store_mqtt_host: str | None = None  # what stores are told, where it differs
-    broker_admin: str = "none"  # none | nats
-    nats_users_file: Path | None = None  # the include file that broker_admin=nats writes
-    nats_pid_file: Path | None = None
-
-    sms_url: str | None = None  # an SMS gateway; without one, codes cannot be sent
-    sms_key: str | None = None
-    run_worker: bool = True  # relay, ingest and due jobs inside this process
-    cookie_secure: bool = False  # set behind HTTPS
-    trusted_proxies: int = 0  # how many proxies in front add X-Forwarded-For
-    metrics_token: str | None = None
+    secrets: str = Field(
+        description="Comma-separated hex secrets of 32 bytes or more. The first one encrypts, all of "
+        "them decrypt; the last one makes indexes and token hashes and must stay. Make one with "
+        "`openssl rand -hex 32`."
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder for the certificate authority and the signing keys. Back it up with the "
+        "database: without it no store can be commanded.",
+    )
+    # ----------------------------------------------------------------------------------- web
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="The address people reach us under: door stickers and payment callbacks use it.",
+    )
+    cookie_secure: bool = Field(
+        False, description="Cookies over HTTPS only, and HSTS. Turn it on behind HTTPS."
+    )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="How many proxies in front of us add X-Forwarded-For. Too many, and a client can "
+        "choose its own address.",
+    )
+    metrics_token: str | None = Field(
+        None, description="If set, /metrics wants it as a Bearer token."
+    )
+    # -------------------------------------------------------------------------------- worker
+    run_worker: bool = Field(
+        True,
+        description="Run due jobs and the store channel inside this process. Turn it off where "
+        "`kaimen-cloud worker` runs beside.",
+    )
+    # -------------------------------------------------------------------------------- broker
+    mqtt_host: str = Field("127.0.0.1", description="The MQTT broker as this process reaches it.")
+    mqtt_port: int = Field(8883, ge=1, le=65535, description="Its port.")
+    mqtt_tls: bool = Field(
+        True, description="TLS with certificates of our own authority. Off only for tests."
+    )
+    mqtt_server_name: str = Field(
+        "kaimen-broker", description="The name in the broker's certificate."
+    )
+    store_mqtt_host: str | None = Field(
+        None, description="The broker's address as stores reach it, where it differs."
+    )
+    broker_admin: str = Field(
+        "none",
+        description="How users of stores are made in the broker: `none` (it takes names from "
+        "certificates, as Mosquitto does) or `nats`.",
+    )
+    nats_users_file: Path | None = Field(
+        None, description="The include file of users that `nats` writes."
+    )
+    nats_pid_file: Path | None = Field(
+        None, description="The NATS server's pid file: it is told to read its users again."
+    )
+    # ----------------------------------------------------------------------------------- SMS
+    sms_url: str | None = Field(
+        None,
+        description="An SMS gateway (protocol: cloud_api/auth/sms.py). Without one nobody can log in.",
+    )
+    sms_key: str | None = Field(None, description="The key that signs calls to the SMS gateway.")
+    # ---------------------------------------------------------------------------------- demo
+    clock_file: Path | None = Field(
+        None,
+        description="Demonstration and tests only: a file with the business clock's offset. Room time "
+        "jumps with it; a production store has none.",
+    )
 
     @field_validator("secrets")
     @classmethod

@@ -76,7 +76,7 @@ async def ensure_grant(session: AsyncSession, order: Order, clocks: Clocks) -> G
 async def revoke(session: AsyncSession, order: Order, clocks: Clocks) -> bool:
     """Take the order's right to enter back; the store is told. False if it had none any more."""
     done = (
-        await session.execute(
+        await session.exec(
             update(Grant)
             .where(col(Grant.order_id) == order.id, col(Grant.revoked_at).is_(None))
             .values(revoked_at=clocks.now)

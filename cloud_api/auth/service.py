@@ -77,7 +77,7 @@ async def _count(
 async def new_code(session: AsyncSession, phone: str, ip: str, clocks: Clocks) -> tuple[str, str]:
     """A fresh code for ``phone`` (E.164): its id and its digits. Earlier codes of it end."""
     index = vault().index(phone)
-    await session.execute(
+    await session.exec(
         update(LoginCode)
         .where(col(LoginCode.phone_index) == index, col(LoginCode.used_at).is_(None))
         .values(used_at=clocks.real)
@@ -112,7 +112,7 @@ async def use_code(session: AsyncSession, phone: str, digits: str, clocks: Clock
     ).one_or_none()
     code_id = code.id if code else "none"
     counted = (
-        await session.execute(
+        await session.exec(
             update(LoginCode)
             .where(
                 col(LoginCode.id) == code_id,
@@ -129,7 +129,7 @@ async def use_code(session: AsyncSession, phone: str, digits: str, clocks: Clock
     if counted is None or not right:
         return False
     used = (
-        await session.execute(
+        await session.exec(
             update(LoginCode)
             .where(col(LoginCode.id) == code_id, col(LoginCode.used_at).is_(None))
             .values(used_at=clocks.real)
@@ -199,7 +199,7 @@ async def find_login(
 
 async def revoke(session: AsyncSession, login_id: str, now: datetime) -> None:
     """End a login at once."""
-    await session.execute(
+    await session.exec(
         update(Login)
         .where(col(Login.id) == login_id, col(Login.revoked_at).is_(None))
         .values(revoked_at=now)
@@ -208,7 +208,7 @@ async def revoke(session: AsyncSession, login_id: str, now: datetime) -> None:
 
 async def revoke_all(session: AsyncSession, account_id: str, now: datetime) -> None:
     """End every login of an account, for instance of staff who left."""
-    await session.execute(
+    await session.exec(
         update(Login)
         .where(col(Login.account_id) == account_id, col(Login.revoked_at).is_(None))
         .values(revoked_at=now)
@@ -217,10 +217,10 @@ async def revoke_all(session: AsyncSession, account_id: str, now: datetime) -> N
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:
     """Delete codes a day after they ended, logins a month after; ``now`` is wire time."""
-    await session.execute(
+    await session.exec(
         delete(LoginCode).where(col(LoginCode.expires_at) < now - timedelta(days=1))
     )
-    await session.execute(delete(Login).where(col(Login.expires_at) < now - timedelta(days=30)))
+    await session.exec(delete(Login).where(col(Login.expires_at) < now - timedelta(days=30)))
 
 
 def _code_hash(code_id: str, digits: str) -> str:

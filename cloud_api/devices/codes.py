@@ -31,7 +31,7 @@ async def make_enrolment_code(
     if isinstance(actor, Staff):
         actor.need(DEVICE_ENROL)
     store = await stores.get_store(session, actor, store_id)
-    await session.execute(
+    await session.exec(
         update(EnrolmentCode)
         .where(col(EnrolmentCode.store_id) == store_id, col(EnrolmentCode.used_at).is_(None))
         .values(used_at=clocks.real)
@@ -62,7 +62,7 @@ async def use_enrolment_code(session: AsyncSession, code: str, clocks: Clocks) -
     Raises KaimenError ``enrol.bad_code`` (401): unknown, used or too old, one answer for all.
     """
     used = (
-        await session.execute(
+        await session.exec(
             update(EnrolmentCode)
             .where(
                 col(EnrolmentCode.code_hash) == code_hash(code),

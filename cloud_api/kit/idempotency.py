@@ -61,10 +61,10 @@ async def once(
         response = _response(await act())
     except Exception:
         async with cloud.db.write() as session:
-            await session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))
+            await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))
         raise
     async with cloud.db.write() as session:
-        await session.execute(
+        await session.exec(
             update(IdempotencyKey)
             .where(col(IdempotencyKey.id) == row_id)
             .values(
@@ -82,7 +82,7 @@ async def _claim(
     insert: Any = (
         sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     )
-    made = await session.execute(
+    made = await session.exec(
         insert(IdempotencyKey)
         .values(id=row_id, actor=actor, key=key, request_hash=digest, created_at=now)
         .on_conflict_do_nothing(index_elements=["actor", "key"])
@@ -106,7 +106,7 @@ async def _claim(
         return JSONResponse(body, status_code=row.status, headers={REPLAYED: "true"})
     if row.created_at > now - timedelta(seconds=TAKE_OVER_S):
         raise _in_progress()
-    taken: Any = await session.execute(
+    taken: Any = await session.exec(
         update(IdempotencyKey)
         .where(col(IdempotencyKey.id) == row.id, col(IdempotencyKey.created_at) == row.created_at)
         .values(id=row_id, created_at=now)
@@ -119,7 +119,7 @@ async def _claim(
 async def forget_old(session: AsyncSession, now: datetime) -> None:
     """Delete keys older than two days; ``now`` is wire time."""
     old = col(IdempotencyKey.created_at) < now - KEEP
-    await session.execute(delete(IdempotencyKey).where(old))
+    await session.exec(delete(IdempotencyKey).where(old))
 
 
 def _hash(request: Request, body: bytes) -> str:

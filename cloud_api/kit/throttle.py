@@ -53,7 +53,7 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
         )
         .returning(Throttle.count, Throttle.window_start)
     )
-    count, start = (await session.execute(statement)).one()
+    count, start = (await session.exec(statement)).one()
     if count > limit:
         left = start + timedelta(seconds=window_s) - now
         raise TooOften(max(1, round(left.total_seconds())))
@@ -62,4 +62,4 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
 async def forget_old(session: AsyncSession, now: datetime) -> None:
     """Delete counts whose window is long over; ``now`` is wire time."""
     old = col(Throttle.window_start) < now - timedelta(days=2)
-    await session.execute(delete(Throttle).where(old))
+    await session.exec(delete(Throttle).where(old))

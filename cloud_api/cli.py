@@ -1,0 +1,216 @@
+"""``kaimen-cloud``: serve, work, migrate, make the first merchant, check."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+
+from cloud_api import health
+from cloud_api.app import create_app, make_cloud, register_jobs, work
+from cloud_api.devices.service import make_enrolment_code
+from cloud_api.kit import logs
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
+from cloud_api.merchants.models import Merchant
+from cloud_api.migrations import runner
+from cloud_api.settings import Settings
+from cloud_api.staff.service import add_staff
+from cloud_api.stores.models import Store
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Kaimen's cloud. Settings: KAIMEN_* variables."
+)
+Result = TypeVar("Result")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 = a free one.")] = 8000,
+    migrate_first: Annotated[
+        bool, typer.Option("--migrate", help="Bring the database up to date before.")
+    ] = False,
+) -> None:
+    """Serve API and pages; with KAIMEN_RUN_WORKER (default) the worker runs inside."""
+    settings = _settings()
+    logs.set_up()
+    if migrate_first:
+        _run(_migrate)
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        access_log=False,  # ours names routes, not addresses
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # kit.http counts proxies itself
+        timeout_graceful_shutdown=3,  # live event streams end here
+    )
+
+
+@app.command()
+def worker() -> None:
+    """Run due jobs and the store channel without serving; any number of them may run."""
+    logs.set_up()
+    register_jobs()
+
+    async def act(cloud: Cloud) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await work(cloud, stop)
+
+    _run(act)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the present schema and put up the overlap guard; safe to run again."""
+    _run(_migrate)
+    typer.echo(f"The database is at revision {runner.head()}.")
+
+
+@app.command()
+def init(
+    merchant: Annotated[str, typer.Option(help="The merchant's name.")],
+    phone: Annotated[str, typer.Option(help="The owner's phone number.")],
+    owner: Annotated[str, typer.Option(help="The owner's name.")] = "店主",
+) -> None:
+    """Make the first merchant and its owner. The owner logs in with a code by SMS."""
+
+    async def act(cloud: Cloud) -> str:
+        now = cloud.clocks.real
+        async with cloud.db.write() as session:
+            known = scoped(System(), Merchant).where(col(Merchant.name) == merchant)
+            found = (await session.exec(known)).first()
+            if found is not None:
+                return f"{merchant} is there already ({found.id}); nothing was changed."
+            made = Merchant(name=merchant, created_at=now)
+            session.add(made)
+            await session.flush()
+            await add_staff(
+                session,
+                System(),
+                merchant_id=made.id,
+                phone=phone,
+                name=owner,
+                role="owner",
+                store_ids=None,
+                now=now,
+            )
+        return f"Made {merchant} ({made.id}) with its owner {owner}."
+
+    typer.echo(_run(act))
+
+
+@app.command("enrol-code")
+def enrol_code(
+    store: Annotated[str, typer.Option(help="The store's id or its exact name.")],
+) -> None:
+    """Print a one-time code for ``kaimen-edge enroll``; it lives for 15 minutes."""
+
+    async def act(cloud: Cloud) -> str:
+        async with cloud.db.write() as session:
+            wanted = scoped(System(), Store).where(
+                (col(Store.id) == store) | (col(Store.name) == store)
+            )
+            found = (await session.exec(wanted)).all()
+            if len(found) != 1:
+                names = ", ".join(
+                    f"{one.name} ({one.id})"
+                    for one in (await session.exec(scoped(System(), Store))).all()
+                )
+                raise KaimenError(
+                    "store.not_found", f"No single store is called {store!r}. There are: {names}"
+                )
+            return await make_enrolment_code(
+                session, System(), store_id=found[0].id, clocks=cloud.clocks
+            )
+
+    typer.echo(_run(act))
+
+
+@app.command()
+def check() -> None:
+    """Say what is wrong with settings and database; exit code 1 if anything is."""
+
+    async def act(cloud: Cloud) -> dict[str, str]:
+        return await health.check(cloud)
+
+    found = _run(act)
+    settings = _settings()
+    if settings.sms_url is None or settings.sms_key is None:
+        found["sms"] = "not configured: nobody can log in (KAIMEN_SMS_URL, KAIMEN_SMS_KEY)"
+    if settings.public_url.startswith("https") and not settings.cookie_secure:
+        found["cookies"] = "KAIMEN_COOKIE_SECURE is off behind https"
+    for name, state in found.items():
+        typer.echo(f"{name:15} {state}")
+    if any(state != "ok" for state in found.values()):
+        raise typer.Exit(1)
+
+
+@app.command("settings-doc")
+def settings_doc(
+    out: Annotated[Path | None, typer.Option(help="Where to write; else to stdout.")] = None,
+) -> None:
+    """Write docs/settings.md from the settings themselves."""
+    from cloud_api.settings_doc import render
+
+    if out is None:
+        typer.echo(render(), nl=False)
+    else:
+        out.write_text(render())
+
+
+async def _migrate(cloud: Cloud) -> None:
+    await runner.upgrade(cloud.db)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for one in error.errors():
+            name = "KAIMEN_" + "_".join(str(part) for part in one["loc"]).upper()
+            typer.echo(f"{name}: {one['msg']}", err=True)
+        typer.echo("Each setting is explained in docs/settings.md.", err=True)
+        raise typer.Exit(2) from error
+
+
+def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
+    """Run ``act`` on this installation's Cloud; a refusal is one sentence and exit code 1."""
+
+    async def whole() -> Result:
+        cloud = make_cloud(_settings())
+        try:
+            return await act(cloud)
+        finally:
+            await cloud.http.aclose()
+            await cloud.db.close()
+
+    try:
+        return asyncio.run(whole())
+    except KaimenError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from error
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        typer.echo(f"The database refused: {cause}", err=True)
+        typer.echo("Is KAIMEN_DATABASE_URL right, and was kaimen-cloud migrate run?", err=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    sys.exit(app())
