@@ -57,13 +57,13 @@ def run(state: StateDir = None, port: Port = None) -> None:
     """Run the store until SIGTERM or Ctrl-C."""
     settings = EdgeSettings()
     state_dir = state or settings.state
-    logs.set_up(settings.log_level)
     try:
         identity = load(state_dir)
         ports = read_ports(state_dir, port or [])
     except (NotEnrolled, BadPorts) as error:
         typer.echo(f"Cannot run: {error}.", err=True)
         raise typer.Exit(1) from None
+    logs.set_up(settings.log_level)
     from controller.app import Controller  # what only `run` needs is loaded only here
 
     async def serve() -> None:

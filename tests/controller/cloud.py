@@ -72,6 +72,12 @@ class SmallCloud:
     async def stop(self) -> None:
         await self.side.stop()
 
+    @property
+    def report(self) -> Reported:
+        """The last report; there must be one."""
+        assert self.reported is not None
+        return self.reported
+
     # -- down
 
     async def want(self, desired: Desired) -> None:
@@ -109,7 +115,7 @@ class SmallCloud:
         return await self.ask("unlock", door, args=args, **{"by": by, **changes})
 
     async def outcome(self, command: Command, within_s: float = 10.0) -> CommandAck:
-        return await until(
+        found: CommandAck = await until(
             lambda: next(
                 (a for a in self.acks if a.id == command.id and a.state is not AckState.ACCEPTED),
                 None,
@@ -117,6 +123,7 @@ class SmallCloud:
             within_s,
             f"outcome of {command.action} {command.target}",
         )
+        return found
 
     # -- up
 

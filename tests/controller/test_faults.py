@@ -146,14 +146,14 @@ async def test_overtime_is_measured_while_somebody_is_seen(world: World) -> None
     await world.run()
     await entered(world)
     world.rig.set_input("io", 1, True)
-    await until(lambda: world.cloud.reported.values["seen1"].value is True)
+    await until(lambda: world.cloud.report.values["seen1"].value is True)
     world.pass_time(66)
     await until(lambda: world.cloud.transitions("s1")[-1] == "overtime")
     await world.coil_is(TABLE_1, False, 10)
     world.pass_time(10)
     await until(lambda: world.rows("SELECT taken_last - over_since FROM stay")[0][0] > 590)
     world.rig.set_input("io", 1, False)
-    await until(lambda: world.cloud.reported.values["seen1"].value is False)
+    await until(lambda: world.cloud.report.values["seen1"].value is False)
     world.pass_time(1.1)
     usage = await until(lambda: world.cloud.of(EventKind.USAGE))
     assert 590 < usage[0]["overtime_s"] < 690
@@ -171,7 +171,7 @@ async def test_a_corrupt_journal_is_kept_aside_and_the_store_goes_on(world: Worl
     assert controller.journal.id != first
     assert list(world.state_dir.glob("journal.db.bad-*"))
     # The broker brings desired again; the room's paid time runs, so its table is left on.
-    await until(lambda: world.cloud.reported.rev == world.rev)
+    await until(lambda: world.cloud.report.rev == world.rev)
     await world.boards_up()
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
     assert world.switched(TABLE_1) == [True]
@@ -185,7 +185,7 @@ async def test_an_unknown_profile_is_reported_and_the_other_board_works(world: W
     boards[1]["profile"] = "nobody.knows"
     await world.want(stay("s1", "r1", now - MINUTE, now + 60 * MINUTE), boards=boards)
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
-    reports = {board.id: board for board in world.cloud.reported.boards}
+    reports = {board.id: board for board in world.cloud.report.boards}
     assert reports["io"].state == "refused"
     refused = await world.cloud.unlock("d9", None)
     assert (refused.state, refused.reason) == (AckState.REFUSED, Reason.UNKNOWN_TARGET)

@@ -116,7 +116,7 @@ class World:
         self, bridge: Bridge | None = None, synced: Callable[[], bool] = lambda: True
     ) -> Controller:
         """Start a controller in this process and wait for its link."""
-        before = self.cloud.presence and self.cloud.presence.nonce
+        before = self.cloud.presence.nonce if self.cloud.presence else None
         self.controller = Controller(
             self.identity,
             self.state_dir,
@@ -139,7 +139,7 @@ class World:
 
     async def spawn(self, *, wait: bool = True) -> GuardedProcess:
         """Start `kaimen-edge run` as a process of its own."""
-        before = self.cloud.presence and self.cloud.presence.nonce
+        before = self.cloud.presence.nonce if self.cloud.presence else None
         write_private(self.state_dir / "identity.json", self.identity.model_dump_json().encode())
         lines = [f"{name}: {device}\n" for name, device in self.ports.items()]
         (self.state_dir / "ports.yaml").write_text("".join(lines))

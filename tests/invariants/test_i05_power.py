@@ -166,7 +166,7 @@ async def test_with_cloud_and_broker_gone_a_killed_controller_still_keeps_and_cu
             world.kill()
             broker.kill()
             world.cloud.presence = None
-            process = await spawn_alone(world)
+            process = await world.spawn(wait=False)
             booted = "SELECT max(seq) FROM outbox WHERE kind = 'boot'"
             await until(lambda: world.rows(booted)[0][0] > 1, 15)
             world.pass_time(59)
@@ -178,11 +178,6 @@ async def test_with_cloud_and_broker_gone_a_killed_controller_still_keeps_and_cu
             assert process.running
         finally:
             await world.close()
-
-
-async def spawn_alone(world: World) -> object:
-    """Start the controller where nobody can hear it."""
-    return await world.spawn(wait=False)
 
 
 async def test_control_with_no_controller_the_table_stays_on(
