@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from cloud_api.kit.keys import CloudKeys
 from cloud_api.store_channel import desired
 from cloud_api.store_channel.desired import Built
 from store_link import topics
+from store_link.link import LinkError
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +44,9 @@ class _Again:
     """How often a document was sent again in vain, and when it may be the next time (monotonic)."""
 
     rev: tuple[int, int]
-    count: int
     at: float
+    count: int = 0
+    asked: bool = True  # the store reported another since it was sent
 
 
 class DesiredPublisher:
@@ -106,17 +109,27 @@ class DesiredPublisher:
             log.error("store_ahead", store=store_id, reported=[epoch, rev], ours=list(ours))
             await self.refresh(store_id, beyond=epoch)
             return
-        now = self._cloud.clocks.wire.monotonic()
         again = self._again.get(store_id)
         if again is None or again.rev != ours:
-            # It may just be on its way: the first repetition waits as well.
-            self._again[store_id] = _Again(ours, 0, now + FIRST_AGAIN_S)
-            if (epoch, rev) != (0, 0) and doc.published_at is not None:
-                return
-        elif now < again.at:
+            # It may just be on its way, unless the store has nothing at all.
+            wait_s = 0.0 if epoch == 0 or doc.published_at is None else FIRST_AGAIN_S
+            again = _Again(ours, self._cloud.clocks.wire.monotonic() + wait_s)
+            self._again[store_id] = again
+        again.asked = True
+        await self._send_again(store_id, again)
+
+    async def send_due(self) -> None:
+        """Send again what was asked for and had to wait; for a timer."""
+        for store_id, again in list(self._again.items()):
+            with contextlib.suppress(LinkError):  # stays asked for
+                await self._send_again(store_id, again)
+
+    async def _send_again(self, store_id: str, again: _Again) -> None:
+        now = self._cloud.clocks.wire.monotonic()
+        if not again.asked or now < again.at:
             return
-        else:
-            again.count += 1
-            again.at = now + min(FIRST_AGAIN_S * 2**again.count, LAST_AGAIN_S)
-            log.warning("desired_again", store=store_id, reported=[epoch, rev], times=again.count)
+        again.at = now + min(FIRST_AGAIN_S * 2**again.count, LAST_AGAIN_S)
+        again.count += 1
+        log.info("desired_again", store=store_id, times=again.count)
         await self.publish(store_id)
+        again.asked = False

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -32,23 +31,25 @@ async def renew(cloud: Cloud, holder: str) -> frozenset[int]:
             await session.execute(select(func.count()).select_from(IngestWorker))
         ).scalar_one()
         share = -(-SHARDS // max(workers, 1))
-        leases = (
-            (await session.execute(select(ShardLease).order_by(col(ShardLease.shard))))
-            .scalars()
-            .all()
+        mine = await _shards(session, col(ShardLease.holder) == holder)
+        kept, surplus = mine[:share], mine[share:]
+        if surplus:
+            await session.execute(
+                delete(ShardLease).where(
+                    col(ShardLease.holder) == holder, col(ShardLease.shard).in_(surplus)
+                )
+            )
+        # One whose lease ran out may have been taken in the meantime: what counts is who it says.
+        await session.execute(
+            update(ShardLease)
+            .where(col(ShardLease.holder) == holder, col(ShardLease.shard).in_(kept))
+            .values(until=until)
         )
-        by_shard = {lease.shard: lease for lease in leases}
-        mine = [n for n, lease in by_shard.items() if lease.holder == holder]
-        free = [n for n in range(SHARDS) if n not in by_shard or by_shard[n].until < now]
-        held = set(mine[:share])
-        await _give_up(session, holder, mine[share:])
-        for shard in sorted(held):
-            if not await _take(session, holder, shard, cloud, mine=True):
-                held.discard(shard)
-        for shard in [n for n in free if n not in mine][: share - len(held)]:
-            if await _take(session, holder, shard, cloud, mine=False):
-                held.add(shard)
-    return frozenset(held)
+        taken = set(await _shards(session, col(ShardLease.until) >= now))
+        free = [shard for shard in range(SHARDS) if shard not in taken]
+        for shard in free[: share - len(kept)]:
+            await _take(session, holder, shard, now)
+        return frozenset(await _shards(session, col(ShardLease.holder) == holder))
 
 
 async def leave(cloud: Cloud, holder: str) -> None:
@@ -58,36 +59,25 @@ async def leave(cloud: Cloud, holder: str) -> None:
         await session.execute(delete(IngestWorker).where(col(IngestWorker.holder) == holder))
 
 
-async def _take(
-    session: AsyncSession, holder: str, shard: int, cloud: Cloud, *, mine: bool
-) -> bool:
-    now = cloud.clocks.real
-    until = now + LEASE
-    whose = col(ShardLease.holder) == holder if mine else col(ShardLease.until) < now
-    result = await session.execute(
-        update(ShardLease)
-        .where(col(ShardLease.shard) == shard, whose)
-        .values(holder=holder, until=until)
-    )
-    assert isinstance(result, CursorResult)
-    if result.rowcount == 1:
-        return True
-    values = {"shard": shard, "holder": holder, "until": until}
-    return not mine and await insert_or_ignore(session, ShardLease, values)
-
-
-async def _give_up(session: AsyncSession, holder: str, shards: list[int]) -> None:
-    await session.execute(
-        delete(ShardLease).where(
-            col(ShardLease.holder) == holder, col(ShardLease.shard).in_(shards)
-        )
-    )
-
-
 async def held(cloud: Cloud, holder: str) -> frozenset[int]:
     """The shards that ``holder`` has leased now."""
-    query = select(col(ShardLease.shard)).where(
-        col(ShardLease.holder) == holder, col(ShardLease.until) >= cloud.clocks.real
-    )
     async with cloud.db.read() as session:
-        return frozenset((await session.execute(query)).scalars())
+        mine = (col(ShardLease.holder) == holder) & (col(ShardLease.until) >= cloud.clocks.real)
+        return frozenset(await _shards(session, mine))
+
+
+async def _shards(session: AsyncSession, which: ColumnElement[bool]) -> list[int]:
+    query = select(col(ShardLease.shard)).where(which).order_by(col(ShardLease.shard))
+    return list((await session.execute(query)).scalars())
+
+
+async def _take(session: AsyncSession, holder: str, shard: int, now: datetime) -> None:
+    """A free shard: nobody's yet, or one whose lease ran out."""
+    until = now + LEASE
+    values = {"shard": shard, "holder": holder, "until": until}
+    if not await insert_or_ignore(session, ShardLease, values):
+        await session.execute(
+            update(ShardLease)
+            .where(col(ShardLease.shard) == shard, col(ShardLease.until) < now)
+            .values(holder=holder, until=until)
+        )

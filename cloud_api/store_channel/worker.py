@@ -269,6 +269,7 @@ class Channel:
 
     async def rebuild_when_due(self) -> None:
         """Every ten minutes of business time: stays come into the window of 48 h."""
+        await self.desired.send_due()
         now = self.cloud.clocks.now
         if self._rebuilt_at is not None and now - self._rebuilt_at < REBUILD_EVERY:
             return
