@@ -174,7 +174,16 @@ def test_money_is_integer_fen():
 
 def test_tests_mirror_packages():
     """A folder of tests is named after what it tests."""
-    allowed = {*PACKAGES, "e2e", "invariants", "support", "web", "contracts", "pages"}
+    allowed = {
+        *PACKAGES,
+        "concurrency",
+        "e2e",
+        "invariants",
+        "support",
+        "web",
+        "contracts",
+        "pages",
+    }
     folders = {
         named(path).split("/")[1]
         for path in python_files()
