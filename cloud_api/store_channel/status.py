@@ -38,7 +38,7 @@ async def take_presence(
             if row.nonce is not None and row.nonce != message.nonce:
                 log.info("late_will_ignored", store=message.store)
                 return
-            row.online = False
+            row.online, row.nonce = False, None
         elif retained and row.nonce == message.nonce:
             return  # what we know already; whether it still lives, its reports say
         else:
@@ -66,6 +66,8 @@ async def take_reported(
         if not retained:
             row.boot, row.nonce = message.boot, message.nonce
             row.online = True
+        elif message.nonce == row.nonce and row.reported_at >= now - SILENT_AFTER:
+            row.online = True  # the broker kept a fresh word of the connection that stands
         session.add(row)
         if row.online != was:
             await _tell_online(session, row, now)
@@ -130,9 +132,11 @@ async def _tell_online(session: AsyncSession, row: StoreStatus, now: datetime) -
 
 
 def _heard(row: StoreStatus) -> datetime:
-    """When the store last said anything; ``presence_at`` is set."""
+    """When the store last said anything on this connection; ``presence_at`` is set."""
     assert row.presence_at is not None
-    return max(row.presence_at, row.reported_at or row.presence_at)
+    if row.reported is None or row.reported_at is None or row.reported.get("nonce") != row.nonce:
+        return row.presence_at
+    return max(row.presence_at, row.reported_at)
 
 
 def _older(message: Reported, before: dict[str, Any], nonce: str | None) -> bool:

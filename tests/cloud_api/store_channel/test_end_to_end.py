@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from sqlalchemy import update
 from sqlmodel import select
 
 from cloud_api.devices import service as devices
@@ -11,10 +14,10 @@ from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
 from cloud_api.store_channel.models import StoreEvent
-from cloud_api.store_channel.worker import Channel, state_of
-from store_link.messages import EventKind
+from cloud_api.store_channel.worker import Channel, run_acks, state_of
+from store_link.messages import AckState, EventKind
 from tests.cloud_api.factories import Shop
-from tests.cloud_api.store_channel.store_side import StoreSide, until
+from tests.cloud_api.store_channel.store_side import DEADLINE_S, StoreSide, until
 
 
 async def unlock(cloud: Cloud, shop: Shop, valid_s: float = 10) -> DeviceCommand:
@@ -34,27 +37,15 @@ async def unlock(cloud: Cloud, shop: Shop, valid_s: float = 10) -> DeviceCommand
         )
 
 
-async def status_of(cloud: Cloud, shop: Shop) -> StoreStatus:
-    async with cloud.db.read() as session:
-        return (await session.exec(select(StoreStatus))).one()
-
-
 async def online(cloud: Cloud, store: StoreSide) -> None:
     """Wait until the cloud knows the store's present connection."""
-    loop_end = 10.0
-    for _ in range(int(loop_end / 0.02)):
-        async with cloud.db.read() as session:
-            row = await session.get(StoreStatus, store.store)
-        if row is not None and row.online and row.nonce == store.link.nonce:
-            return
-        await until_tick()
-    raise AssertionError("the store did not come online")
-
-
-async def until_tick() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            async with cloud.db.read() as session:
+                row = await session.get(StoreStatus, store.store)
+            if row is not None and row.online and row.nonce == store.link.nonce:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_document_command_and_events(
@@ -67,7 +58,6 @@ async def test_document_command_and_events(
     command = await unlock(cloud, shop)
     answer = await devices.wait_for(cloud, command.id, cloud.clocks.real + timedelta(seconds=10))
     assert answer["state"] == "done"
-    print(answer)
     store.write(EventKind.BOOT)
     store.write(EventKind.BOOT)
     await store.send_events(1, 2)
@@ -78,3 +68,69 @@ async def test_document_command_and_events(
     assert state is not None
     await until(lambda: state.ready)
     assert state.shards == 64
+
+
+async def test_an_api_process_beside_the_worker_hears_its_own_answers(
+    cloud: Cloud,
+    shop: Shop,
+    channel: Channel,
+    store: StoreSide,
+    make_cloud: Callable[[], Awaitable[Cloud]],
+) -> None:
+    """The relay runs elsewhere; the answer comes to the process whose request waits."""
+    await store.connect()
+    await online(cloud, store)
+    api = await make_cloud()
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_acks(api, stop))
+    await until(lambda: (state := state_of(api)) is not None and state.ready)
+    command = await unlock(api, shop)
+    heard = api.waiters.expect(command.id)
+    answer = await asyncio.wait_for(heard, DEADLINE_S)
+    assert (answer["state"], answer["evidence"]) == ("done", {"coil": True})
+    assert store.commands[-1].reply_to == api.waiters.instance
+    stop.set()
+    await task
+
+
+async def test_a_command_nobody_answers_becomes_unknown_and_a_late_answer_still_counts(
+    cloud: Cloud, shop: Shop, channel: Channel, store: StoreSide
+) -> None:
+    await store.connect()
+    await online(cloud, store)
+    store.answers = None
+    command = await unlock(cloud, shop, valid_s=5)
+    await until(lambda: store.commands)
+    async with cloud.db.write() as session:
+        await session.execute(
+            update(DeviceCommand).values(expires_at=cloud.clocks.real - timedelta(seconds=31))
+        )
+    await channel.sweep()
+    async with cloud.db.read() as session:
+        row = await session.get(DeviceCommand, command.id)
+    assert row is not None
+    assert (row.state, row.reason) == ("unknown", "no_answer")
+    body = {"command": command.id, "action": "unlock", "target": shop.door.id, "state": "done"}
+    store.write(EventKind.COMMAND, body)
+    await store.send_events(1, 1)
+    await until(lambda: store.acked == 1)
+    async with cloud.db.read() as session:
+        row = await session.get(DeviceCommand, command.id)
+    assert row is not None
+    assert (row.state, row.reason) == ("done", None)
+
+
+async def test_a_duplicates_answer_is_that_of_the_first(
+    cloud: Cloud, shop: Shop, channel: Channel, store: StoreSide
+) -> None:
+    await store.connect()
+    await online(cloud, store)
+    store.answers = None
+    command = await unlock(cloud, shop)
+    heard = cloud.waiters.expect(command.id)
+    await until(lambda: store.commands)
+    first = {"state": "failed", "reason": "device_offline", "evidence": {"tries": 1}}
+    await store.acknowledge(store.commands[0], AckState.DUPLICATE)  # still at it: no outcome yet
+    await store.acknowledge(store.commands[0], AckState.DUPLICATE, first=first)
+    answer = await asyncio.wait_for(heard, DEADLINE_S)
+    assert (answer["state"], answer["reason"]) == ("failed", "device_offline")

@@ -19,8 +19,7 @@ from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit import outbox
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.models import OutboxRow
-from cloud_api.store_channel import relay as relay_module
+from cloud_api.kit.models import OutboxLease, OutboxRow
 from cloud_api.store_channel.office import office_of
 from cloud_api.store_channel.publisher import DesiredPublisher
 from cloud_api.store_channel.relay import Relay
@@ -200,7 +199,7 @@ async def test_a_dead_relays_lease_runs_out(cloud: Cloud, wire_out: Wire, shop: 
     assert await alive.drain() == 0
     async with cloud.db.write() as session:  # ten seconds on
         past = cloud.clocks.real - timedelta(seconds=10.1)
-        await session.execute(update(relay_module.OutboxLease).values(until=past))
+        await session.execute(update(OutboxLease).values(until=past))
     assert await alive.drain() == 1
     assert [sent.id for sent in wire_out.commands] == [command.id]
 
