@@ -129,7 +129,7 @@ class House:
         while await run_due(self.cloud):
             pass
 
-    async def finish_all(self, rounds: int = 40, step_s: float = 60) -> None:
+    async def finish_all(self, rounds: int = 40, step_s: float = 120) -> None:
         """Let time pass in steps until every job about money is done."""
         for _ in range(rounds):
             await self.quiet()

@@ -7,6 +7,8 @@ import pytest
 from cloud_api.kit.errors import Conflict
 from cloud_api.orders.words import refund_words, word
 from tests.cloud_api.factories import make_customer
+from cloud_api.orders.cancel import cancel
+from cloud_api.payments import service as payments
 from tests.cloud_api.house import House
 
 HOLD_S = 600
@@ -127,8 +129,6 @@ async def test_late_money_for_a_room_that_is_gone_goes_back_in_full(house: House
 
 
 async def test_late_money_for_an_order_that_its_guest_cancelled_goes_back(house: House) -> None:
-    from cloud_api.orders.cancel import cancel
-
     order = await house.order()
     payment = await house.pay(order)
     async with house.cloud.db.write() as session:
@@ -156,9 +156,7 @@ async def test_a_refund_is_submitted_once_under_one_number_whatever_gets_lost(
     await house.order()
     house.till.pay(payment.number, late=True)
     async with house.cloud.db.write() as session:  # somebody looks again: the callback was dropped
-        from cloud_api.payments import service as payments
-
-        found = (await payments.payments_of(session, f"order:{order.id}"))[0]
+            found = (await payments.payments_of(session, f"order:{order.id}"))[0]
     await payments.look(house.cloud, found.id)
 
     async def back() -> bool:

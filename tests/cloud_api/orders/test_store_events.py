@@ -11,6 +11,8 @@ from cloud_api.orders import store_events
 from cloud_api.orders.models import Order, OrderEvent
 from store_link.clock import ms
 from store_link.messages import StayBody, StayState, UsageBody
+from cloud_api.orders.cancel import cancel
+from tests.cloud_api.factories import make_store
 from tests.cloud_api.house import House
 
 
@@ -121,8 +123,6 @@ async def test_usage_alone_completes(house: House) -> None:
 
 
 async def test_a_cancelled_order_stays_cancelled_and_the_entry_is_noted(house: House) -> None:
-    from cloud_api.orders.cancel import cancel
-
     order = await house.paid_order(in_h=3)
     async with house.cloud.db.write() as session:
         await cancel(session, house.who, order.id, house.cloud.clocks)
@@ -139,8 +139,6 @@ async def test_a_cancelled_order_stays_cancelled_and_the_entry_is_noted(house: H
 
 
 async def test_a_store_speaks_of_its_own_stays_only(house: House) -> None:
-    from tests.cloud_api.factories import make_store
-
     order = await house.paid_order(in_h=1)
     async with house.cloud.db.write() as session:
         foreign = await make_store(session, house.cloud.clocks.now, name="别家")
