@@ -68,8 +68,7 @@ class Gateway:
 
     def of(self, phone: str | None) -> list[Message]:
         """Messages of a phone (or of all), the newest first."""
-        found = [m for m in self.messages if phone is None or m.phone == phone]
-        return sorted(found, key=lambda message: -message.at)
+        return [m for m in reversed(self.messages) if phone is None or m.phone == phone]
 
 
 def create_app(gateway: Gateway) -> Starlette:

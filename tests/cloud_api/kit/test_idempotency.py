@@ -1,0 +1,134 @@
+"""The same request twice has one effect and one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from sqlmodel import select
+
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.idempotency import REPLAYED, TAKE_OVER_S, once
+from cloud_api.kit.models import IdempotencyKey
+
+
+def request(key: str | None, path: str = "/api/v1/orders") -> Request:
+    headers = [] if key is None else [(b"idempotency-key", key.encode("latin-1"))]
+    return Request(
+        {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+        | {"server": ("t", 80), "scheme": "http"}
+    )
+
+
+async def _written(cloud: Cloud) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            async with cloud.db.read() as session:
+                if (await session.exec(select(IdempotencyKey))).first() is not None:
+                    return
+            await asyncio.sleep(0.01)
+
+
+class Act:
+    def __init__(self, cost: float = 0) -> None:
+        self.times = 0
+        self.cost = cost
+
+    async def __call__(self) -> Any:
+        self.times += 1
+        await asyncio.sleep(self.cost)
+        return JSONResponse({"made": self.times}, 201)
+
+
+async def test_same_key_and_body_give_the_same_answer(cloud: Cloud):
+    act = Act()
+    first = await once(cloud, "customer:a", request("k1"), b"{}", act)
+    again = await once(cloud, "customer:a", request("k1"), b"{}", act)
+    assert act.times == 1
+    assert (first.status_code, json.loads(first.body)) == (201, {"made": 1})
+    assert (again.status_code, json.loads(again.body)) == (201, {"made": 1})
+    assert REPLAYED not in first.headers
+    assert again.headers[REPLAYED] == "true"
+
+
+async def test_another_body_is_refused(cloud: Cloud):
+    act = Act()
+    await once(cloud, "customer:a", request("k1"), b"{}", act)
+    with pytest.raises(KaimenError) as caught:
+        await once(cloud, "customer:a", request("k1"), b'{"x":1}', act)
+    assert (caught.value.status, caught.value.code) == (422, "idempotency.other_body")
+    with pytest.raises(KaimenError):
+        await once(cloud, "customer:a", request("k1", "/api/v1/quotes"), b"{}", act)
+    assert act.times == 1
+
+
+async def test_keys_belong_to_their_actor(cloud: Cloud):
+    act = Act()
+    await once(cloud, "customer:a", request("k1"), b"{}", act)
+    other = await once(cloud, "customer:b", request("k1"), b"{}", act)
+    assert json.loads(other.body) == {"made": 2}
+
+
+async def test_without_a_key_it_runs_every_time(cloud: Cloud):
+    act = Act()
+    await once(cloud, "customer:a", request(None), b"{}", act)
+    await once(cloud, "customer:a", request(None), b"{}", act)
+    assert act.times == 2
+
+
+async def test_twenty_at_once_act_once(cloud: Cloud):
+    act = Act(cost=0.05)
+
+    async def one() -> str:
+        try:
+            return str((await once(cloud, "customer:a", request("k1"), b"{}", act)).status_code)
+        except KaimenError as error:
+            return error.code
+
+    answers = await asyncio.gather(*(one() for _ in range(20)))
+    assert act.times == 1
+    assert set(answers) <= {"201", "idempotency.in_progress"}
+    assert "201" in answers
+
+
+async def test_a_refusal_is_not_kept(cloud: Cloud):
+    """The room was taken, then given back: the same tap may succeed now."""
+    times = 0
+
+    async def act() -> dict[str, bool]:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise Conflict("book.taken", "taken")
+        return {"ok": True}
+
+    with pytest.raises(Conflict):
+        await once(cloud, "customer:a", request("k1"), b"{}", act)
+    again = await once(cloud, "customer:a", request("k1"), b"{}", act)
+    assert json.loads(again.body) == {"ok": True}
+
+
+async def test_a_process_that_died_is_succeeded_after_a_minute(cloud: Cloud, wire):
+    dead = asyncio.create_task(once(cloud, "customer:a", request("k1"), b"{}", Act(cost=60)))
+    await _written(cloud)
+    with pytest.raises(KaimenError) as caught:
+        await once(cloud, "customer:a", request("k1"), b"{}", Act())
+    assert caught.value.code == "idempotency.in_progress"
+    dead.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dead
+    wire.pass_time(TAKE_OVER_S)
+    after = await once(cloud, "customer:a", request("k1"), b"{}", Act())
+    assert after.status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\tb"])
+async def test_bad_keys_are_refused(cloud: Cloud, key: str):
+    with pytest.raises(KaimenError) as caught:
+        await once(cloud, "customer:a", request(key), b"{}", Act())
+    assert caught.value.code == "idempotency.bad_key"
