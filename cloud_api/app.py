@@ -82,9 +82,16 @@ def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
 
 
 def create_app(
-    settings: Settings, *, clocks: Clocks | None = None, cloud: Cloud | None = None
+    settings: Settings,
+    *,
+    clocks: Clocks | None = None,
+    cloud: Cloud | None = None,
+    pages: bool = True,
 ) -> FastAPI:
-    """The app of one process. With ``cloud`` the caller keeps and closes what it gave."""
+    """The app of one process; the API alone without ``pages``.
+
+    With ``cloud`` the caller keeps and closes what it gave.
+    """
     register_jobs()
     own = cloud is None
     app = FastAPI(
@@ -102,9 +109,9 @@ def create_app(
         app.include_router(router, prefix=API)
     app.include_router(edge.router)
     app.include_router(health.router)
-    pages = _pages()
-    if pages is not None:
-        app.include_router(pages.router)
+    app.state.pages = _pages() if pages else None
+    if app.state.pages is not None:
+        app.include_router(app.state.pages.router)
     app.mount("/static", StaticForLong(directory=_PACKAGE / "web" / "static"), name="static")
     for kind in (KaimenError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _refuse)
@@ -175,8 +182,8 @@ def _lifespan(own: bool) -> Callable[[FastAPI], Any]:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     refusal = problems.as_error(request, error)
-    pages = _pages()
-    if pages is not None and hasattr(pages, "error_page") and wants_page(request):
+    pages = request.app.state.pages
+    if pages is not None and wants_page(request):
         page = await pages.error_page(request, refusal)
         assert isinstance(page, Response)
         return page

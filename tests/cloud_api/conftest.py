@@ -121,9 +121,15 @@ async def shop(db: Database, now: datetime) -> Shop:
 
 
 @pytest.fixture
-def app(settings: Settings, cloud: Cloud, clocks: Clocks) -> FastAPI:
+def with_pages() -> bool:
+    """Whether ``app`` has the pages; tests of pages override this."""
+    return False
+
+
+@pytest.fixture
+def app(settings: Settings, cloud: Cloud, clocks: Clocks, with_pages: bool) -> FastAPI:
     """The app of one process on ``cloud``; its worker is not started."""
-    return create_app(settings, clocks=clocks, cloud=cloud)
+    return create_app(settings, clocks=clocks, cloud=cloud, pages=with_pages)
 
 
 @pytest.fixture
