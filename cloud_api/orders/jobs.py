@@ -8,7 +8,7 @@ from __future__ import annotations
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import hold, money, place
+from cloud_api.orders import hold, money, place, store_events
 from cloud_api.payments.records import REFUND_CHANGED, SETTLED
 
 
@@ -22,6 +22,12 @@ async def _refund_changed(cloud: Cloud, job: DueJob) -> None:
         await money.refund_changed(session, job.ref.partition(".")[0], cloud.clocks)
 
 
+async def _forgotten(cloud: Cloud, job: DueJob) -> None:
+    async with cloud.db.write() as session:
+        await store_events.complete_forgotten(session, job.ref, cloud.clocks)
+
+
+register(money.FORGOTTEN, _forgotten)
 register(place.HOLD, hold.hold_ended)
 register(SETTLED, _settled)
 register(REFUND_CHANGED, _refund_changed)

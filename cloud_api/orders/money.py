@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -21,6 +21,8 @@ from cloud_api.payments.transitions import note as note_payment
 HOLD_EXPIRED: Final = "hold_expired"
 GRANT: Final = "access.grant"
 REVOKE: Final = "access.revoke"
+FORGOTTEN: Final = "order.forgotten"
+FORGOTTEN_AFTER: Final = timedelta(hours=24)  # a store may be off for a night and tell us then
 _SYSTEM: Final = "system"
 
 _log = structlog.get_logger(__name__)
@@ -149,6 +151,13 @@ async def _ready(
         ref=order.id,
         run_at=clocks.real,
         clock="wire",
+    )
+    await schedule(
+        session,
+        merchant_id=order.merchant_id,
+        kind=FORGOTTEN,
+        ref=order.id,
+        run_at=order.ends_at + FORGOTTEN_AFTER,
     )
 
 

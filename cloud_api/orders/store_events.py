@@ -75,6 +75,12 @@ async def apply_usage(
     await _complete(session, order, from_ms(body.ended_at), "usage", clocks)
 
 
+async def complete_forgotten(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
+    """A day after its end no store has told of this stay: it counts as used until its paid end."""
+    order = await system_lock(session, order_id)
+    await _complete(session, order, order.ends_at, "not_reported", clocks)
+
+
 async def _enter(
     session: AsyncSession, order: Order, at: datetime, why: str, clocks: Clocks
 ) -> None:

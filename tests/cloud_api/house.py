@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,19 +16,21 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlmodel import col, select
 
+import cloud_api.orders.jobs  # registers its handlers
+import cloud_api.payments.jobs  # noqa: F401  as above
 from cloud_api.auth.models import Account
 from cloud_api.claims import routes as claim_routes
 from cloud_api.claims.models import RoomClaim
+from cloud_api.kit import due_jobs
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.due_jobs import register, run_due
+from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.problems import problem
-from cloud_api.orders import console_routes, jobs, pay, place, routes
+from cloud_api.orders import console_routes, pay, place, routes
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import GRANT, REVOKE
-from cloud_api.payments import jobs as payment_jobs
 from cloud_api.payments import routes as payment_routes
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -40,8 +42,6 @@ from tests.cloud_api.factories import Shop, customer, make_customer
 from tests.support.cashier import Till
 from tests.support.ports import free_port
 
-assert jobs
-assert payment_jobs
 DEADLINE_S = 10
 
 
@@ -195,30 +195,26 @@ async def running_house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[H
             clocks=cloud.clocks,
         )
     house = House(cloud, shop, till, guest, cloud.settings.public_url, cloud.clocks.now)
-    _hear_access(house)
     try:
-        yield house
+        with _hearing_access(house):
+            yield house
     finally:
         server.should_exit = True
         await serving
 
 
-_listening: list[House] = []
-
-
-def _hear_access(house: House) -> None:
+@contextmanager
+def _hearing_access(house: House) -> Iterator[None]:
     """Stand in for the access layer above: note what it is asked to do."""
-    _listening[:] = [house]
-    for kind, handler in ((GRANT, _granted), (REVOKE, _revoked)):
-        try:
-            register(kind, handler)
-        except ValueError:  # the real access layer is there already: let it do its work
-            continue
 
+    async def grant(_cloud: Cloud, job: DueJob) -> None:
+        house.granted.append(job.ref)
 
-async def _granted(_cloud: Cloud, job: DueJob) -> None:
-    _listening[0].granted.append(job.ref)
+    async def revoke(_cloud: Cloud, job: DueJob) -> None:
+        house.revoked.append(job.ref)
 
-
-async def _revoked(_cloud: Cloud, job: DueJob) -> None:
-    _listening[0].revoked.append(job.ref)
+    before = dict(due_jobs._handlers)
+    due_jobs._handlers |= {GRANT: grant, REVOKE: revoke}
+    yield
+    due_jobs._handlers.clear()
+    due_jobs._handlers.update(before)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.cloud_api.conftest import (
     _vault,
     business,
-    cloud,
     clocks,
+    cloud,
     db,
     db_url,
     now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlmodel import select
@@ -28,23 +28,19 @@ async def race(
     dice = random.Random(seed)
     noon = clocks.now + timedelta(hours=3)
     asks = [
-        (room, noon + timedelta(minutes=30 * dice.randrange(4))) for room in rooms for _ in range(clients)
+        (room, noon + timedelta(minutes=30 * dice.randrange(4)))
+        for room in rooms
+        for _ in range(clients)
     ]
     dice.shuffle(asks)
     won: Counter[str] = Counter({room.id: 0 for room in rooms})
 
-    async def client(mine: list[tuple[Room, object]]) -> None:
+    async def client(mine: list[tuple[Room, datetime]]) -> None:
         for room, start in mine:
             try:
                 async with db.write() as session:
-                    await claims.hold(
-                        session,
-                        room,
-                        None,
-                        start,  # type: ignore[arg-type]
-                        start + timedelta(hours=3),  # type: ignore[operator]
-                        clocks,
-                    )
+                    end = start + timedelta(hours=3)
+                    await claims.hold(session, room, None, start, end, clocks)
                 won[room.id] += 1
             except claims.RoomTaken:
                 continue

@@ -56,6 +56,8 @@ async def test_a_lease_that_runs_out_is_taken_over(cloud: Cloud, wire: ManualClo
     wire.pass_time(due_jobs.LEASE_S + 1)
     assert await due_jobs.run_due(cloud) == 1
     assert done == ["1"]
-    await due_jobs._finish(cloud, taken[0], done_at=None)  # the dead one comes back: it is fenced off
+    await due_jobs._finish(
+        cloud, taken[0], done_at=None
+    )  # the dead one comes back: it is fenced off
     async with cloud.db.read() as session:
         assert (await session.get_one(DueJob, taken[0].id)).done_at is not None

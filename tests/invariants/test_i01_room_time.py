@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from cloud_api.claims import guard
 from cloud_api.claims import service as claims
@@ -29,7 +29,7 @@ async def _live_a_little(db: Database, shop: Shop, clocks: Clocks, seed: int, ac
     refused = 0
     for _ in range(acts):
         async with db.write() as session:
-            known = (await session.exec(select(RoomClaim).order_by(RoomClaim.id))).all()  # type: ignore[arg-type]
+            known = (await session.exec(select(RoomClaim).order_by(col(RoomClaim.id)))).all()
             claim = dice.choice(known) if known and dice.random() < 0.6 else None
             if claim is None:
                 start = clocks.now + timedelta(minutes=30 * dice.randrange(24))
@@ -68,9 +68,16 @@ async def test_no_overlap_whatever_happens(
 async def test_touching_is_legal(db: Database, shop: Shop, clocks: Clocks) -> None:
     start = clocks.now + timedelta(hours=1)
     async with db.write() as session:
-        first = await claims.hold(session, shop.room, None, start, start + timedelta(hours=1), clocks)
+        first = await claims.hold(
+            session, shop.room, None, start, start + timedelta(hours=1), clocks
+        )
         await claims.hold(
-            session, shop.room, None, first.block_until, first.block_until + timedelta(hours=1), clocks
+            session,
+            shop.room,
+            None,
+            first.block_until,
+            first.block_until + timedelta(hours=1),
+            clocks,
         )
     assert await overlaps(db) == 0
 

@@ -79,7 +79,7 @@ async def _assert_balanced(house: House) -> None:
         {"answer_bad_signature": {"create": 1, "query": 1}},
         {"fail": {"create": 2, "query": 2}},
     ],
-    ids=lambda knobs: "+".join(knobs),
+    ids="+".join,
 )
 async def test_whatever_the_provider_does_the_order_is_paid_once(
     house: House, knobs: dict[str, Any]

@@ -84,12 +84,16 @@ async def test_the_same_again_adds_nothing(
 
 async def test_a_rolled_back_cause_has_no_job(cloud: Cloud, note: due_jobs.Handler) -> None:
     due_jobs.register("k", note)
-    with pytest.raises(RuntimeError):
+
+    async def fall_over() -> None:
         async with cloud.db.write() as session:
             await due_jobs.schedule(
                 session, merchant_id="m", kind="k", ref="1", run_at=cloud.clocks.now
             )
             raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        await fall_over()
     assert await due_jobs.run_due(cloud) == 0
 
 

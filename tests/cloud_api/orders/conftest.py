@@ -15,7 +15,7 @@ from tests.support.cashier import Till, running_till
 
 @pytest.fixture
 def till(clocks: Clocks) -> Iterator[Till]:
-    with running_till(now=lambda: clocks.real.timestamp()) as running:
+    with running_till(now=clocks.real.timestamp) as running:
         yield running
 
 

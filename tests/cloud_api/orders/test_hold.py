@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cloud_api.kit.errors import Conflict
-from cloud_api.orders.words import refund_words, word
-from tests.cloud_api.factories import make_customer
 from cloud_api.orders.cancel import cancel
+from cloud_api.orders.words import refund_words, word
 from cloud_api.payments import service as payments
+from tests.cloud_api.factories import make_customer
 from tests.cloud_api.house import House
 
 HOLD_S = 600
@@ -156,7 +156,7 @@ async def test_a_refund_is_submitted_once_under_one_number_whatever_gets_lost(
     await house.order()
     house.till.pay(payment.number, late=True)
     async with house.cloud.db.write() as session:  # somebody looks again: the callback was dropped
-            found = (await payments.payments_of(session, f"order:{order.id}"))[0]
+        found = (await payments.payments_of(session, f"order:{order.id}"))[0]
     await payments.look(house.cloud, found.id)
 
     async def back() -> bool:

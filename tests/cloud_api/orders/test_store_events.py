@@ -8,18 +8,16 @@ from sqlmodel import col, select
 
 from cloud_api.claims.models import RoomClaim
 from cloud_api.orders import store_events
+from cloud_api.orders.cancel import cancel
 from cloud_api.orders.models import Order, OrderEvent
 from store_link.clock import ms
 from store_link.messages import StayBody, StayState, UsageBody
-from cloud_api.orders.cancel import cancel
 from tests.cloud_api.factories import make_store
 from tests.cloud_api.house import House
 
 
 async def _stay(house: House, order: Order, now: StayState, at: datetime, why: str) -> None:
-    body = StayBody(
-        stay=order.claim_id, room=order.room_id, was=StayState.OPEN, now=now, why=why
-    )
+    body = StayBody(stay=order.claim_id, room=order.room_id, was=StayState.OPEN, now=now, why=why)
     async with house.cloud.db.write() as session:
         await store_events.apply_stay(session, house.shop.store, body, at, house.cloud.clocks)
 
@@ -37,9 +35,7 @@ async def _usage(house: House, order: Order, entered: datetime | None, ended: da
         evidence={"door": [1]},
     )
     async with house.cloud.db.write() as session:
-        await store_events.apply_usage(
-            session, house.shop.store, body, ended, house.cloud.clocks
-        )
+        await store_events.apply_usage(session, house.shop.store, body, ended, house.cloud.clocks)
 
 
 async def _changes(house: House, order: Order) -> list[str | None]:
@@ -154,3 +150,14 @@ async def test_a_store_speaks_of_its_own_stays_only(house: House) -> None:
             session, foreign.store, body, order.starts_at, house.cloud.clocks
         )
     assert (await house.again(order)).status == "ready"
+
+
+async def test_a_stay_nobody_told_of_is_completed_a_day_later(house: House) -> None:
+    order = await house.paid_order(in_h=1)
+    house.passes(3 * 3600 + 24 * 3600 - 60)
+    await house.quiet()
+    assert (await house.again(order)).status == "ready"
+    house.passes(60)
+    await house.quiet()
+    order = await house.again(order)
+    assert (order.status, order.ended_at) == ("completed", order.ends_at)

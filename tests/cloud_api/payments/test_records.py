@@ -76,9 +76,7 @@ class Desk:
 
     async def settled(self, payment: PaymentAttempt) -> int:
         async with self.db.read() as session:
-            query = select(DueJob).where(
-                col(DueJob.kind) == SETTLED, col(DueJob.ref) == payment.id
-            )
+            query = select(DueJob).where(col(DueJob.kind) == SETTLED, col(DueJob.ref) == payment.id)
             return len((await session.exec(query)).all())
 
 

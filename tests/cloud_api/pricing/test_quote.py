@@ -93,9 +93,7 @@ async def test_closed_hours(db: Database, clocks: Clocks) -> None:
         assert refused.value.code == "booking.closed"
 
 
-async def test_a_room_in_maintenance_has_no_price(
-    db: Database, shop: Shop, clocks: Clocks
-) -> None:
+async def test_a_room_in_maintenance_has_no_price(db: Database, shop: Shop, clocks: Clocks) -> None:
     async with db.write() as session:
         shop.room.mode = "maintenance"
         session.add(shop.room)

@@ -6,6 +6,7 @@ boundaries. Both must charge every elapsed minute the same.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -102,7 +103,7 @@ def test_every_minute_is_charged_once_by_the_tariff_of_its_wall_time(
 
     assert pieces[0].starts_at == start
     assert pieces[-1].ends_at == end
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in itertools.pairwise(pieces):
         assert before.ends_at == after.starts_at
         assert before.tariff.id != after.tariff.id
     zone = ZoneInfo(tz)
@@ -226,7 +227,5 @@ def test_time_without_a_price_is_refused() -> None:
 
 @given(st.integers(1, 10_000_000), st.integers(1, 100_000))
 def test_a_line_is_rounded_half_up(hourly: int, seconds: int) -> None:
-    piece = split(
-        [tariff("t", hourly)], "UTC", NOW, NOW + timedelta(seconds=seconds)
-    )[0]
+    piece = split([tariff("t", hourly)], "UTC", NOW, NOW + timedelta(seconds=seconds))[0]
     assert piece.amount_fen == (2 * hourly * seconds + 3600) // 7200
