@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_api import events, health
 from cloud_api.access import routes as access
@@ -116,6 +116,8 @@ def create_app(
     for kind in (KaimenError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.
+    if app.state.pages is not None:
+        app.add_middleware(CrashPage)
     app.add_middleware(DeviceCookie, secure=settings.cookie_secure)
     app.add_middleware(CsrfGuard, public_url=settings.public_url)
     app.add_middleware(BodyLimit)
@@ -188,6 +190,31 @@ async def _refuse(request: Request, error: Exception) -> Response:
         assert isinstance(page, Response)
         return page
     return problems.problem(refusal)
+
+
+class CrashPage:
+    """What nobody expected, as a page where a person looks at it; the API's form of it is Requests'."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] != "http" or begun or not wants_page(Request(scope)):
+                raise
+            request = Request(scope, receive)
+            page = await request.app.state.pages.error_page(request, problems.crash(request, error))
+            await page(scope, receive, send)
 
 
 def _pages() -> ModuleType | None:

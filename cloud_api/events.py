@@ -1,5 +1,9 @@
 """Live events by SSE from the persisted feed: one reader per process, any number of listeners.
 
+Every event carries ``topics`` (``store:ID``, ``room:ID``, ``order:ID``): what on a page is to be asked
+for again. ``clock`` events carry ``now``, business time, at every heartbeat and at once when somebody
+moved it (``jump``). Who follows a store hears *that* its rooms changed, never what or whose.
+
 No database connection is held while nothing happens. Whoever comes back with ``Last-Event-ID`` gets
 what was missed, from whichever process. On PostgreSQL ids may become visible out of order, so the
 reader waits a second at a gap before it passes it (a rolled-back transaction leaves one for ever).
@@ -10,22 +14,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 from starlette.responses import StreamingResponse
 
-from cloud_api.auth.deps import customer
-from cloud_api.kit.actor import Customer, Staff, System, scoped
+from cloud_api.auth.deps import LoginNeeded, actor
+from cloud_api.kit.actor import Actor, Anyone, Customer, Staff, System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.kit.feed import FEED
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.models import FeedEntry
+from cloud_api.orders.service import get_order
 from cloud_api.staff.deps import staff_actor
+from cloud_api.stores.service import get_store
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["events"])
@@ -35,7 +42,13 @@ GAP_S = 1.0
 KEEP_ALIVE_S = 15.0
 LIFE_S = 300.0  # then the browser comes back, and its login is looked at again
 CATCH_UP = 500
+JUMP = timedelta(seconds=0.5)  # business time moved against real time by more than jitter
 _PART = "events.tail"
+_OF_ROOMS = frozenset({"order", "room", "store"})  # what may change what a room's card says
+_OF_DEVICES = frozenset({"device", "power", "stay", "access", "store"})
+
+Mine = Callable[[FeedEntry], bool]
+Hint = Callable[[FeedEntry], list[str]]  # topics a stranger may hear of; none: nothing
 
 
 class FeedTail:
@@ -119,11 +132,38 @@ class FeedTail:
 @router.get("/events", response_class=StreamingResponse)
 async def my_events(
     request: Request,
-    who: Annotated[Customer, Depends(customer)],
+    who: Annotated[Actor, Depends(actor)],
+    store: Annotated[str, Query(max_length=64)] = "",
+    order: Annotated[str, Query(max_length=64)] = "",
     last_event_id: Annotated[str, Header()] = "",
 ) -> StreamingResponse:
-    """What happens to one's own orders, live (``text/event-stream``)."""
-    return _stream(request, who, last_event_id, lambda e: e.account_id == who.account_id)
+    """What happens to one's own orders, live (``text/event-stream``).
+
+    ``store``: also a hint whenever a room of that store changes; needs no login. ``order``: also a
+    hint whenever the store of that order of one's own reports of its devices.
+    """
+    devices_of = ""
+    async with cloud_of(request).db.read() as session:
+        if store:
+            await get_store(session, who, store)
+        elif not isinstance(who, Customer):
+            raise LoginNeeded
+        if order:
+            devices_of = (await get_order(session, who, order)).store_id
+
+    def mine(entry: FeedEntry) -> bool:
+        return isinstance(who, Customer) and entry.account_id == who.account_id
+
+    def hint(entry: FeedEntry) -> list[str]:
+        if devices_of and entry.store_id == devices_of and entry.topic in _OF_DEVICES:
+            return [f"order:{order}"]
+        if store and entry.store_id == store and entry.topic in _OF_ROOMS:
+            return [topic for topic in _topics(entry) if not topic.startswith("order:")]
+        return []
+
+    followed = [f"store:{store}"] if store else []
+    followed += [f"order:{order}"] if order else []
+    return _stream(request, who, last_event_id, mine, hint, followed)
 
 
 @router.get("/console/events", response_class=StreamingResponse)
@@ -142,47 +182,84 @@ async def staff_events(
     return _stream(request, who, last_event_id, mine)
 
 
+def _nothing(_entry: FeedEntry) -> list[str]:
+    return []
+
+
 def _stream(
-    request: Request, who: Customer | Staff, last: str, mine: Callable[[FeedEntry], bool]
+    request: Request,
+    who: Actor,
+    last: str,
+    mine: Mine,
+    hint: Hint = _nothing,
+    followed: list[str] | None = None,
 ) -> StreamingResponse:
     cloud = cloud_of(request)
     known = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
     return StreamingResponse(
-        _lines(cloud, who, known, mine),
+        _lines(cloud, who, known, mine, hint, followed),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _lines(
-    cloud: Cloud, who: Customer | Staff, known: int | None, mine: Callable[[FeedEntry], bool]
+    cloud: Cloud,
+    who: Actor,
+    known: int | None,
+    mine: Mine,
+    hint: Hint = _nothing,
+    followed: list[str] | None = None,
 ) -> AsyncIterator[str]:
     tail: FeedTail = cloud.parts.setdefault(_PART, FeedTail(cloud.db))
     queue = await tail.join()
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFE_S
     sent = known if known is not None else tail.cursor
+    # Only a demonstration moves its clock: elsewhere nobody wakes up to look.
+    look_s = LOOK_EVERY_S if cloud.settings.clock_file else KEEP_ALIVE_S
+    ahead, told_at = _ahead(cloud), loop.time()
     try:
         yield f"retry: 2000\nid: {sent}\n\n"
+        if followed and known is not None and known < tail.cursor:
+            yield _event("change", {"topics": followed})  # hints that were missed, as one
         for entry in await _missed(cloud, who, sent, tail.cursor):
             sent = entry.id or sent
             yield _line(entry)
         while loop.time() < end:
+            told: FeedEntry | None = None
             try:
-                told = await asyncio.wait_for(queue.get(), min(KEEP_ALIVE_S, end - loop.time()))
+                told = await asyncio.wait_for(queue.get(), min(look_s, end - loop.time()))
+                if told is None:
+                    return
             except TimeoutError:
-                yield ": here\n\n"
+                pass
+            moved = abs(_ahead(cloud) - ahead) > JUMP
+            if moved or loop.time() - told_at >= KEEP_ALIVE_S - LOOK_EVERY_S:
+                ahead, told_at = _ahead(cloud), loop.time()
+                yield _clock(cloud, jump=moved)
+            if told is None or (told.id or 0) <= sent:
                 continue
-            if told is None:
-                return
-            if (told.id or 0) > sent and mine(told):
+            if mine(told):
                 yield _line(told)
+            elif topics := hint(told):
+                yield _event("change", {"topics": topics}, told.id)
     finally:
         tail.leave(queue)
 
 
-async def _missed(cloud: Cloud, who: Customer | Staff, after: int, upto: int) -> list[FeedEntry]:
-    if after >= upto:
+def _ahead(cloud: Cloud) -> timedelta:
+    """By how much business time is ahead of real time."""
+    return cloud.clocks.now - cloud.clocks.real
+
+
+def _clock(cloud: Cloud, *, jump: bool = False) -> str:
+    now: datetime = cloud.clocks.now
+    return _event("clock", {"now": now.isoformat()} | ({"jump": True} if jump else {}))
+
+
+async def _missed(cloud: Cloud, who: Actor, after: int, upto: int) -> list[FeedEntry]:
+    if after >= upto or isinstance(who, Anyone):
         return []
     query = (
         scoped(who, FeedEntry)
@@ -194,6 +271,20 @@ async def _missed(cloud: Cloud, who: Customer | Staff, after: int, upto: int) ->
         return list(reversed((await session.exec(query)).all()))
 
 
+def _topics(entry: FeedEntry) -> list[str]:
+    """What the event is about."""
+    body = entry.body
+    order = body.get("order_id") or body.get("order")
+    room = body.get("room_id") or body.get("room")
+    named = (("store", entry.store_id), ("room", room), ("order", order))
+    return [f"{noun}:{key}" for noun, key in named if key]
+
+
 def _line(entry: FeedEntry) -> str:
-    body = json.dumps({"at": entry.at.isoformat(), **entry.body}, ensure_ascii=False)
-    return f"id: {entry.id}\nevent: {entry.topic}\ndata: {body}\n\n"
+    told = {"at": entry.at.isoformat(), "topics": _topics(entry), **entry.body}
+    return _event(entry.topic, told, entry.id)
+
+
+def _event(name: str, body: dict[str, Any], number: int | None = None) -> str:
+    mark = f"id: {number}\n" if number is not None else ""
+    return f"{mark}event: {name}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n"

@@ -1,7 +1,8 @@
 """Cookies alone prove nothing: an unsafe request with one must also carry a token made from it.
 
 The token is an HMAC of the login (or, before login, of the device) token under the installation's
-key. Requests with a Bearer token need none: a foreign page cannot set that header. A request whose
+key. It stands in the header, or in the field ``csrf_token`` of a page's plain form.
+Requests with a Bearer token need none: a foreign page cannot set that header. A request whose
 ``Origin`` is another site's is refused in any case. Enforced for every route by ``CsrfGuard``.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -23,6 +24,8 @@ from cloud_api.kit.problems import problem
 LOGIN_COOKIE = "kaimen_login"
 DEVICE_COOKIE = "kaimen_device"
 HEADER = "X-CSRF-Token"
+FIELD = "csrf_token"
+_FORM = "application/x-www-form-urlencoded"
 DEVICE_LIFE_S = 365 * 86400
 _NO_PAGES = ("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -53,13 +56,24 @@ class CsrfGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 403."""
         if scope["type"] == "http" and scope["method"] not in _SAFE:
-            refused = self._refusal(Request(scope))
+            request = Request(scope)
+            sent = request.headers.get(HEADER, "")
+            if not sent and self._is_form(request):
+                body, receive = await _read(receive)
+                sent = parse_qs(body.decode("latin-1")).get(FIELD, [""])[0]
+            refused = self._refusal(request, sent)
             if refused is not None:
                 await problem(refused)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _refusal(self, request: Request) -> KaimenError | None:
+    @staticmethod
+    def _is_form(request: Request) -> bool:
+        """A plain form of a page; the API takes JSON alone."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind == _FORM and not request.url.path.startswith(_NO_PAGES)
+
+    def _refusal(self, request: Request, sent: str) -> KaimenError | None:
         origin = request.headers.get("origin")
         if origin is not None:
             host = urlsplit(origin).netloc.lower()
@@ -73,10 +87,27 @@ class CsrfGuard:
         held = _cookie_token(request)
         if held is None:
             return None
-        sent = request.headers.get(HEADER, "")
         if not hmac.compare_digest(sent.encode(), token_for(held).encode()):
             return KaimenError("csrf.token", "页面放太久了，刷新一下再试", status=403, field=HEADER)
         return None
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """The whole body, and a ``receive`` that gives it again; BodyLimit stands outside and bounds it."""
+    messages: list[Message] = []
+    while True:
+        message = await receive()
+        messages.append(message)
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+    told = iter(messages)
+
+    async def again() -> Message:
+        for message in told:
+            return message
+        return await receive()
+
+    return b"".join(m.get("body", b"") for m in messages), again
 
 
 def set_cookie(name: str, value: str, *, max_age_s: int, secure: bool) -> str:

@@ -35,19 +35,38 @@ async def spans(
     ends_at: datetime,
 ) -> dict[str, list[Span]]:
     """By room id, spans that cover ``starts_at``..``ends_at`` without gap or overlap; one query."""
+    claims = await claims_between(session, [room.id for room in rooms], starts_at, ends_at)
+    return lay_out(store, rooms, claims, starts_at, ends_at)
+
+
+async def claims_between(
+    session: AsyncSession, room_ids: Sequence[str], starts_at: datetime, ends_at: datetime
+) -> dict[str, list[RoomClaim]]:
+    """By room id, the claims that touch ``starts_at``..``ends_at``, in order; one query for any number."""
     query = (
         select(RoomClaim)
         .where(
-            col(RoomClaim.room_id).in_([room.id for room in rooms]),
+            col(RoomClaim.room_id).in_(list(room_ids)),
             col(RoomClaim.block_from) < ends_at,
             col(RoomClaim.block_until) > starts_at,
             or_(col(RoomClaim.state) != "released", col(RoomClaim.released_why) == ENDED),
         )
         .order_by(col(RoomClaim.block_from))
     )
-    claims: dict[str, list[RoomClaim]] = {room.id: [] for room in rooms}
+    claims: dict[str, list[RoomClaim]] = {room_id: [] for room_id in room_ids}
     for claim in (await session.exec(query)).all():
         claims[claim.room_id].append(claim)
+    return claims
+
+
+def lay_out(
+    store: Store,
+    rooms: Sequence[Room],
+    claims: dict[str, list[RoomClaim]],
+    starts_at: datetime,
+    ends_at: datetime,
+) -> dict[str, list[Span]]:
+    """The spans that ``claims`` make of ``starts_at``..``ends_at``; see ``spans``."""
     opening = open_spans(store, starts_at, ends_at)
     return {room.id: _of_room(room, claims[room.id], opening, starts_at, ends_at) for room in rooms}
 

@@ -198,3 +198,5 @@ class PayPage:
     order_href: str = ""
     change_href: str = ""
     asked_at: datetime | None = None
+    go_on_href: str = ""
+    """The provider's page of a payment that is still open; the only address of another site."""

@@ -18,6 +18,8 @@ class RoomState(StrEnum):
     OVERTIME = "overtime"
     CLEANING = "cleaning"
     MAINTENANCE = "maintenance"
+    CLOSED = "closed"
+    """Outside opening hours."""
     OFFLINE = "offline"
 
 

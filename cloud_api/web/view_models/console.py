@@ -125,6 +125,7 @@ class Inspector:
     stale_at: datetime | None = None
     close_href: str = "/console"
     href: str = ""
+    store_id: str = ""
     can_command: bool = True
     photo_url: str = ""
 
@@ -168,7 +169,8 @@ class Sticker:
     door_name: str
     url: str
     qr_svg_url: str
-    plate: str = ""
+    keypad: bool = False
+    """Whether the door takes the booking's six digits; a sticker promises nothing else."""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class OrderRow:
 @dataclass(frozen=True)
 class OrdersPage:
     rows: tuple[OrderRow, ...]
+    more_href: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,10 @@ class StayPage:
     extend_href: str = ""
     overtime_fen: int | None = None
     store_online: bool = True
+    finishing: bool = False
+    """The guest asked for the end and the store has not reported it yet."""
+    speaks: bool = False
+    """Whether a voice tells before the end; only what hangs in the room is promised."""
 
 
 class DoorCase(StrEnum):
@@ -145,11 +150,14 @@ class DoorPage:
     pin: str = ""
     life_s: int = 10
     back_href: str = "/"
-    logged_in: bool = True
+    told: str = ""
+    """What the API calls this case: the page looks every few seconds whether that changed."""
 
 
 @dataclass(frozen=True)
 class MePage:
     phone: str
     orders_href: str = "/orders"
-    version: str = ""
+    langs: tuple[str, ...] = ()
+    console_href: str = ""
+    """For those who work somewhere."""

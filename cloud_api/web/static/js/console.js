@@ -82,14 +82,14 @@ function draw(box, rows, by = '') {
   line.hidden = !by;
 }
 
-/** What came back, as three rows; `timings` are seconds of sent, accepted and done where the server knows them. */
+/** What came back, as three rows; `…_ms` count from the tap, where the server knows them. */
 function rowsOf(answer, last, took) {
-  const t = answer.timings ?? {};
-  const sent = { text: texts.sent, kind: 'ok', seconds: t.sent_s };
-  const obeyed = { text: texts.obeyed, kind: 'ok', seconds: t.accepted_s };
+  const seconds = (ms) => (ms === null || ms === undefined ? undefined : ms / 1000);
+  const sent = { text: texts.sent, kind: 'ok', seconds: seconds(answer.sent_ms) };
+  const obeyed = { text: texts.obeyed, kind: 'ok', seconds: seconds(answer.accepted_ms) };
   const said = answer.message;
   switch (answer.state) {
-    case 'done': return [sent, obeyed, { text: said || last, kind: 'ok', seconds: t.done_s ?? took }];
+    case 'done': return [sent, obeyed, { text: said || last, kind: 'ok', seconds: seconds(answer.took_ms) ?? took }];
     case 'refused': return [sent, { text: said || texts.failed, kind: 'failed', seconds: took }];
     case 'expired': return [{ text: said || texts.expired, kind: 'failed', seconds: took }];
     case 'unknown': return [sent, { text: said || texts.unknown, kind: 'unknown', seconds: took }];

@@ -26,7 +26,7 @@ for (const form of document.querySelectorAll('[data-login]')) {
       key = intent();
       codePart.hidden = false;
       label(submit, submit.dataset.tLogin);
-      wait(answer.resend_after_s ?? 60);
+      wait(answer.retry_after_s ?? 60);
       form.elements.code.focus();
     } catch (problem) {
       key = intent();
@@ -63,9 +63,30 @@ for (const button of document.querySelectorAll('[data-order]')) {
       const order = await api('/api/v1/orders', { body: { quote_id: button.dataset.quote }, key });
       location.assign(fill(button.dataset.payHref, { id: order.id }));
     } catch (problem) {
-      showProblem(scope, problem);
+      if (problem.code === 'book.taken') taken(button, scope, problem);
+      else showProblem(scope, problem);
     }
   }));
+}
+
+/** Somebody was quicker: the free room is named, and the button goes there with the same time. */
+function taken(button, scope, problem) {
+  const [other] = problem.body.other_rooms ?? [];
+  const again = scope.querySelector('[data-taken]');
+  if (!other) {
+    if (again) again.hidden = false;
+    showProblem(scope, problem);
+    return;
+  }
+  problem.message = fill(button.dataset.tOther, { room: other.name });
+  showProblem(scope, problem);
+  const link = document.createElement('a');
+  link.className = button.className;
+  const time = new URLSearchParams({ day: button.dataset.from.slice(0, 10), from: button.dataset.from, to: button.dataset.to });
+  link.href = `/rooms/${encodeURIComponent(other.id)}/book?${time}`;
+  link.textContent = fill(button.dataset.tPick, { room: other.name });
+  button.replaceWith(link);
+  link.focus();
 }
 
 for (const form of document.querySelectorAll('[data-pay]')) {
@@ -93,13 +114,28 @@ for (const form of document.querySelectorAll('[data-pay]')) {
 
 const waiting = document.querySelector('[data-pay-wait]');
 if (waiting) {
-  const check = async () => {
-    const order = await api(`/api/v1/orders/${waiting.dataset.payWait}`, { method: 'GET' });
-    if (!['unpaid', 'held', 'pending'].includes(order.state)) location.assign(waiting.dataset.orderHref);
+  const href = `/api/v1/orders/${waiting.dataset.payWait}`;
+  // Asked for at once, since one may just have come back from the provider's page; then every few seconds.
+  const look = (asks) => api(asks ? `${href}/check-payment` : href, asks ? { body: {} } : { method: 'GET' });
+  const goOn = (order) => {
+    const open = order.payments.find((p) => ['created', 'pending', 'unknown'].includes(p.state));
+    if (order.state === 'pending_payment' && open) return false;
+    location.reload();
+    return true;
   };
+  let rounds = 0;
+  const check = async () => goOn(await look((rounds += 1) % 5 === 1));
+  check().catch(() => undefined);
   setInterval(() => document.hidden || check().catch(() => undefined), 3000);
   const button = document.querySelector('[data-pay-check]');
-  button?.addEventListener('click', () => busy(button, () => check().catch((problem) => showProblem(document, problem))));
+  button?.addEventListener('click', () => busy(button, async () => {
+    clearProblems(document);
+    try {
+      if (!goOn(await look(true))) showProblem(document, { message: waiting.dataset.tStill });
+    } catch (problem) {
+      showProblem(document, problem);
+    }
+  }));
 }
 
 // --- acts with a consequence that the sheet has already told -------------------------------------
@@ -123,27 +159,32 @@ document.addEventListener('click', (event) => {
   if (event.target.closest('[data-print]')) print();
 });
 
-// --- devices of one's own room -------------------------------------------------------------------
-document.addEventListener('click', async (event) => {
-  const button = event.target.closest('.customer .switch[data-set-url]');
-  if (!button || button.getAttribute('aria-busy') === 'true') return;
-  const box = button.closest('[data-device]');
-  const line = box.querySelector('[data-device-word]');
-  const want = button.getAttribute('aria-checked') !== 'true';
-  await busy(button, async () => {
-    line.textContent = button.dataset.tPending;
+// --- a door that does not open now looks again by itself -------------------------------------------
+const watched = document.querySelector('[data-door-watch]');
+if (watched) {
+  setInterval(async () => {
+    if (document.hidden) return;
     try {
-      const answer = await api(button.dataset.setUrl, { body: { on: want }, key: intent(), timeout: 14000 });
-      if (answer.state === 'done') {
-        button.setAttribute('aria-checked', String(want));
-        box.classList.toggle('is-on', want);
-      }
-      line.textContent = answer.message || (answer.state === 'done' ? '' : button.dataset[answer.state === 'unknown' ? 'tUnknown' : 'tFailed']);
-    } catch (problem) {
-      line.textContent = problem.message;
+      const door = await api(`/api/v1/doors/${encodeURIComponent(watched.dataset.doorWatch)}`, { method: 'GET' });
+      if (door.case !== watched.dataset.case) location.reload();
+    } catch {
+      // No network: the strip at the top says so.
     }
+  }, 5000);
+}
+for (const code of document.querySelectorAll('[data-renew]')) {
+  const href = code.getAttribute('src');
+  setInterval(() => { code.src = `${href}?at=${Date.now()}`; }, Number(code.dataset.renew) * 1000);
+}
+
+// --- a stay that is over -----------------------------------------------------------------------------
+const stay = document.getElementById('stay');
+if (stay) {
+  document.addEventListener('km:event', (event) => {
+    const { order_id: id, status } = event.detail;
+    if (`order:${id}` === stay.dataset.live && status !== 'in_use') location.reload();
   });
-});
+}
 
 // --- no network ----------------------------------------------------------------------------------
 function network() {

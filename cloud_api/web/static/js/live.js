@@ -6,6 +6,8 @@
 import { setNow } from './clock.js';
 
 const href = document.querySelector('meta[name="km-events"]')?.content;
+// The server names its events by noun; what they say is the same for all.
+const NAMES = ['clock', 'change', 'order', 'room', 'store', 'device', 'command', 'access', 'power', 'stay'];
 const waiting = new Set();
 let timer = 0;
 
@@ -35,6 +37,11 @@ export function touch(topics) {
   timer ||= setTimeout(flush, 400);
 }
 
+/** Time moved on, or a minute passed: what is shown may be another state now though nothing was said. */
+function everything() {
+  for (const element of document.querySelectorAll('[data-live]')) refresh(element);
+}
+
 function listen() {
   const mark = document.querySelector('[data-live-word]');
   const said = mark?.lastElementChild?.textContent;
@@ -48,11 +55,12 @@ function listen() {
     }
     if (event.now) setNow(event.now);
     const topics = topicsOf(event);
-    touch(topics);
+    if (event.jump) everything();
+    else if (topics.length) touch(topics);
     document.dispatchEvent(new CustomEvent('km:event', { detail: { ...event, topics } }));
   };
   source.onmessage = take;
-  for (const name of ['clock', 'change']) source.addEventListener(name, take);
+  for (const name of NAMES) source.addEventListener(name, take);
   source.onopen = () => {
     if (mark) {
       mark.lastElementChild.textContent = said;
@@ -70,3 +78,4 @@ function listen() {
 }
 
 if (href) listen();
+setInterval(() => document.hidden || everything(), 60000);

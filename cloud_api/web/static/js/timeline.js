@@ -188,8 +188,8 @@ function run() {
     const before = field('before');
     before.hidden = !quote.before_fen;
     before.textContent = quote.before_fen ? yuan(quote.before_fen) : '';
-    const units = [...new Set(quote.lines.filter((l) => l.amount_fen > 0).map((l) => l.unit_fen ?? 0))].sort((a, b) => a - b);
-    const key = (l) => `k${Math.min(2, units.indexOf(l.unit_fen ?? 0))}`;
+    const units = [...new Set(quote.lines.filter((l) => l.amount_fen > 0).map((l) => l.hourly_fen ?? 0))].sort((a, b) => a - b);
+    const key = (l) => `k${Math.min(2, units.indexOf(l.hourly_fen ?? 0))}`;
     field('bar').replaceChildren(...quote.lines.filter((l) => l.from && l.to && l.amount_fen > 0).map((l) => {
       const part = document.createElement('i');
       part.className = key(l);
@@ -361,7 +361,7 @@ function run() {
     r.busy = answer.spans.filter((span) => span.state !== 'free').map((span) => {
       const block = make(`tl-block is-${span.state}`, r.track);
       make('', block, d[`tState${span.state}`] ?? '');
-      return { block, state: span.state, from: Date.parse(span.from), to: Date.parse(span.to) };
+      return { block, state: span.state, from: Date.parse(span.starts_at), to: Date.parse(span.ends_at) };
     });
     drawBlocks(r);
     if (r.id !== picked.room || picked.from === null) return;
@@ -384,7 +384,8 @@ function run() {
 
   drawFrame();
   for (const r of rows.values()) drawBlocks(r);
-  if (d.from && d.to) choose(d.room, Date.parse(d.from), Date.parse(d.to));
+  const wished = d.from && rows.has(d.room) ? { from: Date.parse(d.from), to: Date.parse(d.to) } : null;
+  if (wished && freeOf(rows.get(d.room)).some((g) => g.from <= wished.from && g.to >= wished.to)) choose(d.room, wished.from, wished.to);
   else if (rows.has(d.room)) chooseRoom(d.room);
   if (picked.from !== null) scroll.scrollLeft = Math.max(0, px(picked.from - start) - 90);
   else if (now() > start) scroll.scrollLeft = Math.max(0, px(now() - start) - 40);

@@ -1,0 +1,252 @@
+"""A room's tile: its true state from claims, orders and what the store reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cloud_api.claims.models import RoomClaim
+from cloud_api.devices.status import StoreStatusView
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.web import words
+from cloud_api.web.pages import Visit
+from cloud_api.web.rendering import clock, hm, hm_end, mmss
+from cloud_api.web.room_days import RoomDay
+from cloud_api.web.view_models import RoomState, Tile
+
+if TYPE_CHECKING:
+    from cloud_api.web.console.live import House
+
+NEXT_SOON = timedelta(hours=1)
+_STAYS = {
+    "in_use": RoomState.IN_USE,
+    "grace": RoomState.GRACE,
+    "overtime": RoomState.OVERTIME,
+}
+_LAST = {
+    RoomState.FREE: "空闲",
+    RoomState.HELD: "锁定中",
+    RoomState.BOOKED: "已预约",
+    RoomState.IN_USE: "使用中",
+    RoomState.GRACE: "宽限",
+    RoomState.OVERTIME: "超时",
+    RoomState.CLEANING: "保洁中",
+    RoomState.MAINTENANCE: "维护",
+    RoomState.CLOSED: "没到营业时间",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What a room is now, whether or not we hear from its store."""
+
+    state: RoomState
+    claim: RoomClaim | None = None
+
+
+def present(day: RoomDay, status: StoreStatusView) -> Present:
+    """The room's state: the store's own word on a stay first, then the clock."""
+    running = day.running
+    if running is not None:
+        return Present(stay_state(day, running, status), running)
+    if day.room.mode == "maintenance":
+        return Present(RoomState.MAINTENANCE)
+    here = day.spans[0]
+    if here.state == "cleaning":
+        return Present(RoomState.CLEANING, here.claim)
+    if here.claim is not None and here.claim.kind == "maintenance":
+        return Present(RoomState.MAINTENANCE, here.claim)
+    coming = next_claim(day)
+    if coming is not None and coming.starts_at <= day.now + NEXT_SOON:
+        return Present(RoomState.HELD if coming.state == "held" else RoomState.BOOKED, coming)
+    return Present(RoomState.CLOSED if here.state == "closed" else RoomState.FREE)
+
+
+def stay_state(day: RoomDay, claim: RoomClaim, status: StoreStatusView) -> RoomState:
+    """Where a stay is: what the store reports, else what the clock says."""
+    said = _STAYS.get(status.stays.get(claim.id, ""))
+    if said is not None and not status.stale:
+        return said
+    if day.now < claim.ends_at:
+        return RoomState.IN_USE
+    grace = timedelta(seconds=day.store.grace_s)
+    return RoomState.GRACE if day.now < claim.ends_at + grace else RoomState.OVERTIME
+
+
+def next_claim(day: RoomDay, after: RoomClaim | None = None) -> RoomClaim | None:
+    """The booking that is there or comes next, other than ``after``."""
+    coming = [
+        claim
+        for claim in day.claims
+        if claim.kind == "booking"
+        and claim.state in ("held", "confirmed")
+        and claim.ends_at > day.now
+        and (after is None or claim.id != after.id)
+    ]
+    return min(coming, key=lambda claim: claim.starts_at, default=None)
+
+
+def progress(claim: RoomClaim, now: datetime) -> float:
+    """How much of a stay is over, in per cent."""
+    share = (now - claim.starts_at) / (claim.ends_at - claim.starts_at)
+    return round(100.0 * min(1.0, max(0.0, share)), 1)
+
+
+def tile(seen: Visit, house: House, day: RoomDay, *, current: bool) -> Tile:
+    """The tile. ``seen`` is in the store's zone."""
+    status = house.status[day.store.id]
+    now = present(day, status)
+    made = replace(
+        _tile(seen, house, day, now),
+        current=current,
+    )
+    if status.online:
+        return _warned(house, day, made)
+    return replace(
+        made,
+        state=RoomState.OFFLINE,
+        foot=_("离线前：{state}").format(state=_(_LAST[made.state])),
+        progress=None,
+        money_fen=None,
+    )
+
+
+def _tile(seen: Visit, house: House, day: RoomDay, now: Present) -> Tile:
+    plain = Tile(
+        room_id=day.room.id,
+        href=f"/console/rooms/{day.room.id}",
+        name=day.room.name,
+        state=now.state,
+        number="",
+    )
+    match now.state:
+        case RoomState.IN_USE | RoomState.GRACE | RoomState.OVERTIME:
+            return _running(seen, house, day, now, plain)
+        case RoomState.HELD | RoomState.BOOKED:
+            return _booked(seen, house, day, now, plain)
+        case RoomState.CLEANING:
+            return _cleaning(seen, day, now, plain)
+        case RoomState.MAINTENANCE:
+            return replace(plain, number=_("停用"), foot=_("不能预订"))
+        case RoomState.CLOSED:
+            return replace(plain, number=_("没到时间"), foot=_("现在不营业"))
+        case _:
+            return _free(seen, day, plain)
+
+
+def _running(seen: Visit, house: House, day: RoomDay, now: Present, plain: Tile) -> Tile:
+    claim = now.claim
+    assert claim is not None
+    order = house.order_of(claim)
+    ends = seen.local(claim.ends_at)
+    who = house.who(claim)
+    made = replace(
+        plain,
+        foot=" · ".join(part for part in (who, _("到 {t}").format(t=hm_end(ends))) if part),
+        money_fen=order.total_fen if order is not None else None,
+        progress=progress(claim, day.now),
+    )
+    if now.state is RoomState.IN_USE:
+        left = claim.ends_at - day.now
+        following = next_claim(day, claim)
+        close = following is not None and following.starts_at - claim.ends_at < NEXT_SOON
+        return replace(
+            made,
+            number=clock(left),
+            number_note=_("后结束"),
+            until=ends,
+            warn=_("接着有人") if close and left < NEXT_SOON else "",
+            warn_icon="arrow-right",
+        )
+    if now.state is RoomState.GRACE:
+        until = claim.ends_at + timedelta(seconds=day.store.grace_s)
+        foot = " · ".join(part for part in (who, _("{t} 结束").format(t=hm_end(ends))) if part)
+        return replace(
+            made,
+            number=clock(until - day.now),
+            number_note=_("宽限剩余"),
+            until=seen.local(until),
+            foot=foot,
+            progress=None,
+        )
+    over = max(timedelta(), day.now - claim.ends_at - timedelta(seconds=59))
+    return replace(
+        made,
+        number=f"+{clock(over)}",
+        number_note=_("超时"),
+        until=ends,
+        foot=who or _("本来到 {t}").format(t=hm_end(ends)),
+        warn=_("还没离开"),
+        warn_icon="timer",
+        warn_bad=True,
+        progress=None,
+    )
+
+
+def _booked(seen: Visit, house: House, day: RoomDay, now: Present, plain: Tile) -> Tile:
+    claim = now.claim
+    assert claim is not None
+    order = house.order_of(claim)
+    starts, ends = seen.local(claim.starts_at), seen.local(claim.ends_at)
+    money = order.total_fen if order is not None else None
+    if now.state is RoomState.HELD:
+        if order is None:
+            return replace(
+                plain,
+                number=hm(starts),
+                number_note=_("付款中"),
+                foot=f"{hm(starts)}–{hm_end(ends)}",
+            )
+        left = max(timedelta(), order.hold_expires_at - day.now)
+        return replace(
+            plain,
+            number=mmss(left),
+            number_note=_("付款中"),
+            until=seen.local(order.hold_expires_at),
+            foot=f"{hm(starts)}–{hm_end(ends)}",
+            money_fen=money,
+        )
+    late = claim.starts_at <= day.now
+    length = words.hours(round((claim.ends_at - claim.starts_at).total_seconds() / 60))
+    return replace(
+        plain,
+        number=hm(starts),
+        number_note=_("该到了") if late else _("到店"),
+        foot=" · ".join(part for part in (house.who(claim), length) if part),
+        money_fen=money,
+    )
+
+
+def _cleaning(seen: Visit, day: RoomDay, now: Present, plain: Tile) -> Tile:
+    until = day.spans[0].ends_at
+    return replace(
+        plain,
+        number=_("约 {n} 分钟").format(n=words.minutes_up(until - day.now)),
+        foot=_("{t} 可以进").format(t=hm(seen.local(until))),
+    )
+
+
+def _free(seen: Visit, day: RoomDay, plain: Tile) -> Tile:
+    here = day.spans[0]
+    if len(day.spans) == 1:
+        return replace(plain, number=_("都空着"), foot=_("后面没有预订"))
+    until = seen.local(day.usable_until(here))
+    coming = next_claim(day)
+    foot = _("之后打烊")
+    if coming is not None and coming.starts_at - here.ends_at <= timedelta():
+        foot = _("{t} 有人").format(t=words.moment(seen.local(coming.starts_at), seen.now))
+    return replace(plain, number=_("空到 {t}").format(t=words.moment(until, seen.now)), foot=foot)
+
+
+def _warned(house: House, day: RoomDay, made: Tile) -> Tile:
+    """A board that does not answer comes before everything else on the tile."""
+    status = house.status[day.store.id]
+    dead = any(
+        day.room.id in binding.rooms and status.board_dead(binding.board_id)
+        for binding in house.bindings
+        if binding.store_id == day.store.id
+    )
+    if not dead:
+        return made
+    return replace(made, warn=_("板子没回应"), warn_icon="triangle-alert", warn_bad=True)

@@ -1,0 +1,1 @@
+"""The customer's pages: find, book, pay, enter, stay."""

@@ -1,0 +1,140 @@
+"""From a quote to paid: the page that says what is bought, and the page that pays it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import System
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import cancel_rules
+from cloud_api.orders.schemas import LineOut, OrderOut
+from cloud_api.payments.transitions import OPEN_PAYMENT
+from cloud_api.pricing.models import Quote
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Room, Store
+from cloud_api.web import words
+from cloud_api.web.customer.find import book_href
+from cloud_api.web.pages import Visit
+from cloud_api.web.view_models import (
+    ConfirmPage,
+    FeeLine,
+    Fees,
+    PayMethod,
+    PayPage,
+    PayState,
+)
+
+_NOTES = {"cashier": "演示用，不动真钱"}
+_UNFINISHED = ("closed", "failed")
+
+
+async def confirm_page(session: AsyncSession, seen: Visit, quote: Quote) -> ConfirmPage:
+    """What is about to be ordered. ``seen`` is in the store's zone."""
+    room = await stores.get_room(session, System(), quote.room_id)
+    store = await stores.get_store(session, System(), quote.store_id)
+    return ConfirmPage(
+        quote_id=quote.id,
+        store_name=store.name,
+        address=store.address,
+        room_name=room.name,
+        art=words.art(room),
+        starts_at=seen.local(quote.starts_at),
+        ends_at=seen.local(quote.ends_at),
+        fees=Fees(fee_lines(quote.lines), quote.total_fen),
+        phone=store.phone,
+        cancel_rule=_cancel_rule(quote.starts_at, seen.now),
+        expires_at=seen.local(quote.expires_at),
+        back_href=back_href(seen, room, quote.starts_at, quote.ends_at),
+    )
+
+
+def back_href(seen: Visit, room: Room, starts_at: datetime, ends_at: datetime) -> str:
+    """The choice of time, with this one chosen."""
+    day = seen.local(starts_at).date().isoformat()
+    return f"{book_href(room)}?day={day}&from={_query(starts_at)}&to={_query(ends_at)}"
+
+
+def fee_lines(lines: Sequence[dict[str, Any] | LineOut]) -> tuple[FeeLine, ...]:
+    """Lines of a quote or an order; the key tells cheap from dear."""
+    told = [_line(line) for line in lines]
+    rates = sorted({hourly for _, _, _, hourly in told if hourly})
+    return tuple(
+        FeeLine(text, amount, minutes, min(2, rates.index(hourly)) if hourly else 0)
+        for text, amount, minutes, hourly in told
+    )
+
+
+def _line(line: dict[str, Any] | LineOut) -> tuple[str, int, int, int]:
+    if isinstance(line, LineOut):
+        return (
+            line.text,
+            line.amount_fen,
+            int(line.detail.get("minutes", 0)),
+            int(line.detail.get("hourly_fen", 0)),
+        )
+    return line["text"], line["amount_fen"], line["minutes"], line["hourly_fen"]
+
+
+def _cancel_rule(starts_at: datetime, now: datetime) -> str:
+    if starts_at - now < cancel_rules.FREE_UNTIL:
+        return _("离开始不到 2 小时，付款后不能取消")
+    until = starts_at.astimezone(now.tzinfo) - cancel_rules.FREE_UNTIL
+    return _("{time} 前可以免费取消，全额退款；之后不能取消").format(time=words.moment(until, now))
+
+
+def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
+    """Paying an order, or waiting for what became of it. ``seen`` is in the store's zone."""
+    running = next((p for p in order.payments if p.state in OPEN_PAYMENT), None)
+    arrived = any(p.state == "succeeded" for p in order.payments)
+    names = {way.provider: way.name for way in order.pay_with}
+    last = order.payments[-1] if order.payments else None
+    if running is not None or (arrived and order.state == "pending_payment"):
+        state = PayState.WAITING
+    elif order.state == "cancelled":
+        state = PayState.LATE
+    elif last is not None and last.state in _UNFINISHED:
+        state = PayState.FAILED
+    else:
+        state = PayState.CHOOSE
+    asked = running or last
+    return PayPage(
+        order_id=order.id,
+        number=order.number,
+        state=state,
+        amount_fen=order.total_fen,
+        store_name=store.name,
+        room_name=room.name,
+        art=words.art(room),
+        starts_at=seen.local(order.starts_at),
+        ends_at=seen.local(order.ends_at),
+        hold_expires_at=seen.local(order.hold_expires_at),
+        methods=tuple(
+            PayMethod(way.provider, way.channel, way.name, _(_NOTES.get(way.provider, "")))
+            if way.provider in _NOTES
+            else PayMethod(way.provider, way.channel, way.name)
+            for way in order.pay_with
+        ),
+        provider_name=names.get(asked.provider, "") if asked else "",
+        order_href=f"/orders/{order.id}",
+        change_href=f"/s/{store.id}",
+        asked_at=seen.local(asked.at) if asked else None,
+        go_on_href=(running.redirect_url or "") if running and running.state == "pending" else "",
+    )
+
+
+def came_late(order: OrderOut) -> bool:
+    """Whether its money came after the room was gone and is going back."""
+    return order.state == "cancelled" and any(p.applied == "late_refunded" for p in order.payments)
+
+
+def hold_left(order: OrderOut, now: datetime) -> timedelta:
+    """How long an unpaid order still keeps its room."""
+    return max(timedelta(), order.hold_expires_at - now)
+
+
+def _query(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,143 @@
+"""Choosing a time: the days that may be booked and every room's time on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.claims.models import RoomClaim
+from cloud_api.claims.spans import Span, claims_between, lay_out
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Room, Store
+from cloud_api.web import room_days, words
+from cloud_api.web.customer.find import book_href
+from cloud_api.web.pages import Visit
+from cloud_api.web.view_models import DayChip, TimelinePage, TimelineRow
+
+_NIGHT = timedelta(hours=6)  # how far into the next morning a day is drawn
+_HALF_HOUR = timedelta(minutes=30)
+
+
+async def timeline_page(
+    session: AsyncSession,
+    seen: Visit,
+    store: Store,
+    room: Room,
+    wanted: str,
+    preset: tuple[str, str],
+) -> TimelinePage:
+    """The day ``wanted`` (``2026-11-23``; today if it is none that may be booked)."""
+    rooms = await stores.rooms_of(session, seen.who, store.id)
+    priced = await room_days.prices(session, [store], rooms)
+    rooms = [one for one in rooms if one.id in priced or one.id == room.id]
+    today = seen.now.date()
+    days = [today + timedelta(days=n) for n in range(store.advance_days + 1)]
+    chosen = _day(wanted, days)
+    last = _midnight(seen, days[-1] + timedelta(days=1)) + _NIGHT
+    claims = await claims_between(session, [one.id for one in rooms], seen.now, last)
+    starts_at = _midnight(seen, chosen)
+    if chosen == today:
+        starts_at = max(starts_at, _floor(seen.now - _HALF_HOUR / 2, starts_at))
+    ends_at = _midnight(seen, chosen + timedelta(days=1)) + _NIGHT
+    laid = lay_out(store, rooms, claims, starts_at, ends_at)
+    return TimelinePage(
+        store_name=store.name,
+        back_href=f"/rooms/{room.id}",
+        days=tuple(
+            DayChip(
+                href=f"{book_href(room)}?day={day.isoformat()}",
+                date=_midnight(seen, day),
+                fullness=_fullness(seen, store, rooms, claims, day),
+                on=day == chosen,
+            )
+            for day in days
+        ),
+        rows=tuple(
+            TimelineRow(
+                room_id=one.id,
+                name=one.name,
+                note=_("{n} 人").format(n=one.capacity),
+                art=words.art(one),
+                seats=one.capacity,
+                busy=room_days.busy(laid[one.id], starts_at, ends_at),
+            )
+            for one in rooms
+        ),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        room_id=room.id,
+        step_min=store.step_minutes,
+        min_min=store.min_minutes,
+        max_min=store.max_minutes,
+        clean_min=-(-store.cleaning_s // 60),
+        start_now=chosen == today,
+        preset=_preset(seen, preset, starts_at, ends_at),
+    )
+
+
+def _day(wanted: str, days: Sequence[date]) -> date:
+    try:
+        day = date.fromisoformat(wanted)
+    except ValueError:
+        return days[0]
+    return day if day in days else days[0]
+
+
+def _midnight(seen: Visit, day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=seen.zone)
+
+
+def _floor(at: datetime, midnight: datetime) -> datetime:
+    return midnight + (at - midnight) // _HALF_HOUR * _HALF_HOUR
+
+
+def _fullness(
+    seen: Visit,
+    store: Store,
+    rooms: Sequence[Room],
+    claims: dict[str, list[RoomClaim]],
+    day: date,
+) -> int:
+    """0 nothing long enough is free, 1 under a quarter, 2 under three fifths, 3 more."""
+    starts_at = max(seen.now, _midnight(seen, day))
+    ends_at = _midnight(seen, day + timedelta(days=1))
+    least = timedelta(minutes=store.min_minutes)
+    # What begins late in the day may end in the next one.
+    laid = lay_out(store, rooms, claims, starts_at, ends_at + least)
+    free = [_free(laid[room.id], ends_at) for room in rooms]
+    if not any(
+        span.state == "free" and span.ends_at - span.starts_at >= least and span.starts_at < ends_at
+        for room in rooms
+        for span in laid[room.id]
+    ):
+        return 0
+    whole = (ends_at - starts_at).total_seconds() * len(rooms)
+    share = sum(span.total_seconds() for span in free) / whole if whole else 0.0
+    return 1 if share < 0.25 else 2 if share < 0.6 else 3
+
+
+def _free(spans: Sequence[Span], ends_at: datetime) -> timedelta:
+    parts = (
+        min(span.ends_at, ends_at) - span.starts_at
+        for span in spans
+        if span.state == "free" and span.starts_at < ends_at
+    )
+    return sum(parts, timedelta())
+
+
+def _preset(
+    seen: Visit, preset: tuple[str, str], starts_at: datetime, ends_at: datetime
+) -> tuple[datetime, datetime] | None:
+    """A time that another page proposes, if it lies in what is drawn."""
+    try:
+        begin, end = (datetime.fromisoformat(text) for text in preset)
+    except ValueError:
+        return None
+    if begin.tzinfo is None or end.tzinfo is None:
+        return None
+    if not starts_at <= begin < end <= ends_at:
+        return None
+    return seen.local(begin), seen.local(end)

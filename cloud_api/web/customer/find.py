@@ -1,0 +1,244 @@
+"""Finding a store and a room: what those pages are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlmodel import col, or_
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import scoped
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
+from cloud_api.orders.cancel_rules import RULE
+from cloud_api.pricing.models import Tariff
+from cloud_api.pricing.rules import hours_text
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Room, Store
+from cloud_api.web import room_days, words
+from cloud_api.web.pages import Visit
+from cloud_api.web.room_days import RoomDay
+from cloud_api.web.view_models import (
+    Facility,
+    FilterChip,
+    RoomCard,
+    RoomPage,
+    RoomState,
+    StayCard,
+    StoreCard,
+    StorePage,
+    StoresPage,
+)
+
+_ICONS = (
+    ("新风", "wind"),
+    ("通风", "wind"),
+    ("空调", "snowflake"),
+    ("灯", "lightbulb"),
+    ("wifi", "wifi"),
+    ("无线", "wifi"),
+    ("音", "volume-2"),
+    ("座", "armchair"),
+    ("椅", "armchair"),
+    ("沙发", "armchair"),
+)
+_WEEK = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
+
+
+def store_href(store: Store) -> str:
+    """The page of a store."""
+    return f"/s/{store.id}"
+
+
+def book_href(room: Room) -> str:
+    """Where a time for a room is chosen."""
+    return f"/rooms/{room.id}/book"
+
+
+async def stores_page(
+    session: AsyncSession, seen: Visit, query: str, pinned: StayCard | None
+) -> StoresPage:
+    """All stores, or those whose name or address has ``query`` in it."""
+    found = await stores.list_stores(session, seen.who)
+    wanted = query.strip().casefold()
+    found = [s for s in found if wanted in s.name.casefold() or wanted in s.address.casefold()]
+    rooms = await room_days.rooms_of_all(session, seen.who, found)
+    days = await room_days.room_days(session, found, rooms, seen.cloud.clocks.now)
+    prices = await room_days.prices(session, found, rooms)
+    online = await room_days.statuses(session, found, seen.cloud.clocks)
+    cards = tuple(
+        _store_card(
+            seen.at(store.tz),
+            store,
+            [days[room.id] for room in rooms if room.store_id == store.id],
+            prices,
+            online[store.id].online,
+        )
+        for store in found
+    )
+    return StoresPage(stores=cards, pinned=pinned, query=query.strip())
+
+
+async def store_page(
+    session: AsyncSession, seen: Visit, store: Store, show: str, seats: str
+) -> StorePage:
+    """One store with its rooms; ``show`` = ``now`` and ``seats`` narrow them."""
+    rooms = await stores.rooms_of(session, seen.who, store.id)
+    days = await room_days.room_days(session, [store], rooms, seen.cloud.clocks.now)
+    prices = await room_days.prices(session, [store], rooms)
+    status = (await room_days.statuses(session, [store], seen.cloud.clocks))[store.id]
+    sold = [days[room.id] for room in rooms if room.id in prices]
+    shown = [
+        day
+        for day in sold
+        if (show != "now" or day.state is RoomState.FREE)
+        and (not seats or str(day.room.capacity) == seats)
+    ]
+    own = f"?show={show}" if show == "now" else f"?seats={seats}" if seats else ""
+    first = next((day.room for day in sold if day.state is RoomState.FREE), None)
+    first = first or (sold[0].room if sold else None)
+    return StorePage(
+        store=_store_card(seen, store, sold, prices, status.online),
+        rooms=tuple(_room_card(seen, day, prices[day.room.id]) for day in shown),
+        book_href=book_href(first) if first is not None else "",
+        filters=_filters(store, sold, show, seats),
+        phone=store.phone,
+        hours=hours_text(store),
+        notice=store.notice,
+        rooms_href=f"{store_href(store)}/rooms{own}",
+    )
+
+
+async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room) -> RoomPage:
+    """One room with what is in it, its next hours and how it is priced."""
+    day = (await room_days.room_days(session, [store], [room], seen.cloud.clocks.now))[room.id]
+    prices = await room_days.prices(session, [store], [room])
+    query = scoped(seen.who, Tariff).where(
+        col(Tariff.store_id) == store.id,
+        or_(col(Tariff.room_id).is_(None), col(Tariff.room_id) == room.id),
+    )
+    tariffs = (await session.exec(query.order_by(col(Tariff.priority)))).all()
+    own = [tariff for tariff in tariffs if tariff.room_id == room.id] or list(tariffs)
+    return RoomPage(
+        store_name=store.name,
+        store_href=store_href(store),
+        room=_room_card(seen, day, prices.get(room.id, 0)),
+        facilities=tuple(Facility(_icon(text), text) for text in map(str, room.facilities)),
+        rules=_rules(store, own),
+    )
+
+
+def _store_card(
+    seen: Visit, store: Store, days: Sequence[RoomDay], prices: dict[str, int], online: bool
+) -> StoreCard:
+    coming = min(
+        ((at, day.room.name) for day in days if (at := day.next_free_at) is not None),
+        default=None,
+    )
+    free = sum(day.state is RoomState.FREE for day in days)
+    return StoreCard(
+        id=store.id,
+        href=store_href(store),
+        name=store.name,
+        sign=words.sign(store),
+        address=store.address,
+        rooms_total=len(days),
+        rooms_free=free,
+        price_from_fen=min((prices[d.room.id] for d in days if d.room.id in prices), default=0),
+        online=online,
+        next_free_at=seen.local(coming[0]) if coming is not None else None,
+        next_free_room=coming[1] if coming else "",
+    )
+
+
+def _room_card(seen: Visit, day: RoomDay, price_fen: int) -> RoomCard:
+    room = day.room
+    until, following = day.free_until, day.next_free_at
+    return RoomCard(
+        id=room.id,
+        href=f"/rooms/{room.id}",
+        book_href=book_href(room) if day.state is not RoomState.MAINTENANCE else "",
+        name=room.name,
+        art=words.art(room),
+        seats=room.capacity,
+        price_from_fen=price_fen,
+        facts=_facts(room),
+        state=day.state,
+        strip=day.strip(seen.now),
+        free_until=seen.local(until) if until is not None else None,
+        next_free_at=seen.local(following) if following is not None else None,
+    )
+
+
+def _facts(room: Room) -> tuple[str, ...]:
+    style = (room.style,) if room.style else ()
+    return (*style, f"{room.area_m2} m²", *map(str, room.facilities))
+
+
+def _filters(
+    store: Store, days: Sequence[RoomDay], show: str, seats: str
+) -> tuple[FilterChip, ...]:
+    """None where there is nothing to narrow."""
+    sizes = sorted({day.room.capacity for day in days})
+    if len(days) < 2:
+        return ()
+    here = store_href(store)
+    plain = show != "now" and not seats
+    chips = [
+        FilterChip(_("全部"), here, plain, len(days)),
+        FilterChip(
+            _("现在能进"),
+            f"{here}?show=now",
+            show == "now",
+            sum(day.state is RoomState.FREE for day in days),
+        ),
+    ]
+    if len(sizes) > 1:
+        chips += [
+            FilterChip(
+                _("{n} 人").format(n=size),
+                f"{here}?seats={size}",
+                show != "now" and seats == str(size),
+            )
+            for size in sizes
+        ]
+    return tuple(chips)
+
+
+def _icon(text: str) -> str:
+    low = text.casefold()
+    return next((icon for word, icon in _ICONS if word in low), "check")
+
+
+def _rules(store: Store, tariffs: Sequence[Tariff]) -> tuple[str, ...]:
+    told = [
+        _("{when} {price}/小时").format(when=_when(tariff), price=yuan(tariff.hourly_fen))
+        for tariff in tariffs
+    ]
+    lead, grace = store.lead_s // 60, store.grace_s // 60
+    lines = ["；".join(told) + _("。跨时段分开算")] if told else []
+    lines.append(
+        _("最少订 {least}，按 {step} 加").format(
+            least=words.hours(store.min_minutes), step=words.hours(store.step_minutes)
+        )
+    )
+    if lead:
+        lines.append(_("前面没人时，开始前 {n} 分钟就能进门，不加钱").format(n=lead))
+    if grace:
+        lines.append(_("到点后 {n} 分钟内离开不加钱").format(n=grace))
+    return (*lines, _(RULE))
+
+
+def _when(tariff: Tariff) -> str:
+    """``平日``, ``晚间 18:00–24:00``, ``周末晚间（周六、周日）18:00–24:00``."""
+    text = tariff.name
+    if tariff.weekdays != 127:
+        days = [name for bit, name in enumerate(_WEEK) if tariff.weekdays & (1 << bit)]
+        text += f"（{'、'.join(days)}）"
+    if (tariff.from_minute, tariff.until_minute) != (0, 1440):
+        text += f" {_clock(tariff.from_minute)}–{_clock(tariff.until_minute)}"
+    return text
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"

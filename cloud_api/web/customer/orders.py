@@ -1,0 +1,246 @@
+"""One's orders: the list, one of them, and which of them the door tab leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.access import grants
+from cloud_api.access.situation import door_of_room
+from cloud_api.access.window import opens_at, previous_until
+from cloud_api.kit.actor import Customer, System, scoped
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import service, views
+from cloud_api.orders.models import Order
+from cloud_api.orders.schemas import OrderOut
+from cloud_api.orders.words import word
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Room, Store
+from cloud_api.web import words
+from cloud_api.web.customer.checkout import fee_lines
+from cloud_api.web.customer.find import book_href
+from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.pages import Visit
+from cloud_api.web.view_models import (
+    Fees,
+    MoneyMove,
+    OrderPage,
+    OrderRow,
+    OrdersPage,
+    OrderWord,
+    StayCard,
+    StepState,
+)
+
+_SOON = timedelta(hours=24)
+_STEPS = {
+    "created": StepState.NOW,
+    "pending": StepState.NOW,
+    "submitted": StepState.NOW,
+    "unknown": StepState.UNKNOWN,
+    "succeeded": StepState.DONE,
+    "closed": StepState.FAILED,
+    "failed": StepState.FAILED,
+    "abnormal": StepState.FAILED,
+}
+
+
+async def orders_page(session: AsyncSession, seen: Visit, cursor: str | None) -> OrdersPage:
+    """One's own orders, newest first."""
+    found, following = await service.list_orders(session, seen.customer, cursor=cursor)
+    rooms = await _by_id(session, found)
+    rows = []
+    for order in found:
+        store, room = rooms[order.room_id]
+        here = seen.at(store.tz)
+        rows.append(
+            OrderRow(
+                href=f"/orders/{order.id}",
+                word=OrderWord(word(order).value),
+                room_name=room.name,
+                store_name=store.name,
+                art=words.art(room),
+                starts_at=here.local(order.starts_at),
+                ends_at=here.local(order.ends_at),
+                total_fen=order.total_fen,
+            )
+        )
+    return OrdersPage(tuple(rows), more_href=f"/orders?cursor={following}" if following else "")
+
+
+async def _by_id(session: AsyncSession, orders: Sequence[Order]) -> dict[str, tuple[Store, Room]]:
+    query = (
+        select(Store, Room)
+        .join(Room, col(Room.store_id) == col(Store.id))
+        .where(col(Room.id).in_({order.room_id for order in orders}))
+    )
+    return {room.id: (store, room) for store, room in (await session.exec(query)).all()}
+
+
+async def order_page(
+    session: AsyncSession, seen: Visit, order: Order, store: Store, *, fresh: bool
+) -> OrderPage:
+    """One order. ``seen`` is in the store's zone; ``fresh`` right after it was paid."""
+    told = await views.one(session, order, seen.cloud.clocks)
+    room = await stores.get_room(session, System(), order.room_id)
+    opens = await door_opens(session, order, store)
+    door = await door_of_room(session, store.id, room.id)
+    action, label = told.next.action, told.next.label
+    hrefs = {
+        "pay": f"/orders/{order.id}/pay",
+        "open": f"/d/{door.token}" if door is not None else "",
+        "stay": f"/orders/{order.id}/stay",
+        "again": book_href(room),
+    }
+    if action == "wait" and seen.now >= opens:
+        action, label = "open", _("去开门")
+    held = await grants.grant_of(session, seen.customer, order.id)
+    reader = await reads_codes(session, store.id)
+    with_pass = reader and held is not None and seen.now < held.expires_at
+    cancel = told.cancel
+    return OrderPage(
+        id=order.id,
+        number=order.number,
+        word=OrderWord(told.word.value),
+        next_line=next_line(seen, told, opens),
+        store_name=store.name,
+        address=store.address,
+        room_name=room.name,
+        art=words.art(room),
+        starts_at=seen.local(order.starts_at),
+        ends_at=seen.local(order.ends_at),
+        fees=Fees(fee_lines(told.lines), told.total_fen),
+        moves=_moves(seen, told),
+        next_text=label if hrefs.get(action) else "",
+        next_href=hrefs.get(action, ""),
+        pass_href=f"/orders/{order.id}/pass" if with_pass else "",
+        pin=held.pin if with_pass and held is not None else "",
+        door_word=_("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
+        phone=store.phone,
+        can_finish=order.status == "in_use" and not order.finished_early,
+        cancel_fee_fen=cancel.fee_fen if cancel.allowed else None,
+        cancel_back_fen=cancel.refund_fen,
+        fresh=fresh and order.status in ("paid", "ready"),
+    )
+
+
+async def door_opens(session: AsyncSession, order: Order, store: Store) -> datetime:
+    """From when the door opens for an order."""
+    before = await previous_until(session, order.room_id, order.claim_id, order.starts_at)
+    return opens_at(store, order.starts_at, before)
+
+
+def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
+    """What is so and what comes next, in one sentence."""
+    now = seen.now
+    if order.state == "pending_payment":
+        return _("房间给你留到 {time}，付好就订下了").format(
+            time=words.moment(seen.local(order.hold_expires_at), now)
+        )
+    if order.state == "paid":
+        return _("钱收到了，正在确认房间")
+    if order.state == "ready":
+        if now >= seen.local(order.ends_at):
+            return _("时段已结束")
+        if now >= opens:
+            return _("现在就能进，扫门上的码")
+        return _("{time} 起可以进门").format(time=words.moment(seen.local(opens), now))
+    if order.state == "in_use":
+        if order.finished_early:
+            return _("已经申请提前结束，门店正在断电")
+        return _("玩到 {time}").format(time=words.moment(seen.local(order.ends_at), now))
+    if order.state == "completed":
+        ended = order.ended_at or order.ends_at
+        return _("{time} 结束").format(time=words.moment(seen.local(ended), now))
+    return _cancelled(order)
+
+
+def _cancelled(order: OrderOut) -> str:
+    money = f"，{order.refund_words}" if order.refund_words else ""
+    why = {
+        "hold_expired": _("超时没有付款，订单已取消"),
+        "customer": _("你取消了订单"),
+        "staff": _("店家取消了订单"),
+    }
+    return why.get(order.cancel_why or "", _("订单已取消")) + money
+
+
+def _moves(seen: Visit, order: OrderOut) -> tuple[MoneyMove, ...]:
+    names = {way.provider: way.name for way in order.pay_with}
+    paid = [
+        MoneyMove(
+            seen.local(p.at), _payment_text(p.state, names.get(p.provider, "")), p.amount_fen,
+            _STEPS[p.state],
+        )
+        for p in order.payments
+    ]  # fmt: skip
+    back = [
+        MoneyMove(
+            seen.local(r.arrived_at or r.at), _refund_text(r.state), -r.amount_fen, _STEPS[r.state]
+        )
+        for r in order.refunds
+    ]
+    return tuple(sorted([*paid, *back], key=lambda move: move.at))
+
+
+def _payment_text(state: str, name: str) -> str:
+    return {
+        "succeeded": _("付款成功"),
+        "closed": _("付款关闭，没有扣钱"),
+        "failed": _("没有付成，没有扣钱"),
+        "unknown": _("正在向收款方查结果"),
+    }.get(state, _("等待付款")) + (f" · {name}" if name else "")
+
+
+def _refund_text(state: str) -> str:
+    return {
+        "succeeded": _("退款到账"),
+        "failed": _("退款没有成功，店家会处理"),
+        "abnormal": _("退款遇到问题，店家正在处理"),
+    }.get(state, _("退款已提交"))
+
+
+async def next_visit(
+    session: AsyncSession, who: Customer, now: datetime
+) -> tuple[Order, Store, Room] | None:
+    """The running stay, else the next paid booking within a day."""
+    query = (
+        scoped(who, Order)
+        .where(
+            col(Order.status).in_(["paid", "ready", "in_use"]),
+            col(Order.starts_at) < now + _SOON,
+        )
+        .order_by(col(Order.starts_at))
+    )
+    found = (await session.exec(query)).all()
+    live = [o for o in found if o.status == "in_use" or o.ends_at > now]
+    if not live:
+        return None
+    order = next((o for o in live if o.status == "in_use"), live[0])
+    store, room = (await _by_id(session, [order]))[order.room_id]
+    return order, store, room
+
+
+async def visit_href(session: AsyncSession, order: Order) -> str:
+    """Where the door tab leads for an order: the stay that runs, else the room's door."""
+    if order.status == "in_use":
+        return f"/orders/{order.id}/stay"
+    door = await door_of_room(session, order.store_id, order.room_id)
+    return f"/d/{door.token}" if door is not None else f"/orders/{order.id}"
+
+
+def stay_card(seen: Visit, order: Order, store: Store, room: Room, href: str) -> StayCard:
+    """The card on top of the list of stores."""
+    here = seen.at(store.tz)
+    return StayCard(
+        href=href,
+        room_name=room.name,
+        store_name=store.name,
+        art=words.art(room),
+        starts_at=here.local(order.starts_at),
+        ends_at=here.local(order.ends_at),
+        running=order.status == "in_use",
+    )

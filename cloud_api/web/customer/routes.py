@@ -1,0 +1,332 @@
+"""The customer's pages: each reads what it shows in one transaction and is rendered after it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession as Session
+
+from cloud_api.access import service as access
+from cloud_api.auth import service as auth
+from cloud_api.auth.csrf import LOGIN_COOKIE, set_cookie
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import service as orders
+from cloud_api.orders import views
+from cloud_api.pricing.models import Quote
+from cloud_api.pricing.service import take_quote
+from cloud_api.staff import service as staff
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Store
+from cloud_api.web import qr
+from cloud_api.web.customer import checkout, choose, find
+from cloud_api.web.customer import orders as order_pages
+from cloud_api.web.customer import visit as visits
+from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.pages import (
+    CUSTOMER_EVENTS,
+    LANG_COOKIE,
+    THEME_COOKIE,
+    THEMES,
+    Visit,
+    go,
+    languages,
+    local_path,
+    login_href,
+    page,
+    svg,
+    visit,
+)
+from cloud_api.web.view_models import LoginPage, MePage, StayCard
+
+router = APIRouter(include_in_schema=False)
+Seen = Annotated[Visit, Depends(visit)]
+Word = Annotated[str, Query(max_length=60)]
+_YEAR_S = 365 * 86400
+
+
+# ------------------------------------------------------------------------------------------- find
+
+
+@router.get("/")
+async def home(seen: Seen, q: Word = "") -> Response:
+    """All stores; the running stay or the next booking on top."""
+    async with seen.cloud.db.read() as session:
+        href, card = await _door_tab(session, seen)
+        model = await find.stores_page(session, seen, q, card)
+    return page(
+        seen, "customer/stores.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)
+    )
+
+
+@router.get("/s/{store_id}")
+async def store(seen: Seen, store_id: str, show: Word = "", seats: Word = "") -> Response:
+    """One store, room by room."""
+    return await _store(seen, store_id, show, seats, "customer/store.html")
+
+
+@router.get("/s/{store_id}/rooms")
+async def store_rooms(seen: Seen, store_id: str, show: Word = "", seats: Word = "") -> Response:
+    """The list of rooms alone, for the live page."""
+    return await _store(seen, store_id, show, seats, "customer/_rooms.html")
+
+
+async def _store(seen: Visit, store_id: str, show: str, seats: str, template: str) -> Response:
+    async with seen.cloud.db.read() as session:
+        found = await stores.get_store(session, seen.who, store_id)
+        here = seen.at(found.tz)
+        model = await find.store_page(session, here, found, show, seats)
+    return page(here, template, model, shell=here.shell(events=_of_store(found)))
+
+
+@router.get("/rooms/{room_id}")
+async def room(seen: Seen, room_id: str) -> Response:
+    """One room."""
+    async with seen.cloud.db.read() as session:
+        found = await stores.get_room(session, seen.who, room_id)
+        its_store = await stores.get_store(session, seen.who, found.store_id)
+        here = seen.at(its_store.tz)
+        model = await find.room_page(session, here, its_store, found)
+    return page(here, "customer/room.html", model, shell=here.shell(events=_of_store(its_store)))
+
+
+@router.get("/rooms/{room_id}/book")
+async def book(
+    seen: Seen,
+    room_id: str,
+    day: Word = "",
+    from_: Annotated[str, Query(alias="from", max_length=60)] = "",
+    to: Word = "",
+) -> Response:
+    """Choose a time; ``from`` and ``to`` propose one."""
+    async with seen.cloud.db.read() as session:
+        found = await stores.get_room(session, seen.who, room_id)
+        its_store = await stores.get_store(session, seen.who, found.store_id)
+        here = seen.at(its_store.tz)
+        model = await choose.timeline_page(session, here, its_store, found, day, (from_, to))
+    return page(here, "customer/book.html", model, shell=here.shell(events=_of_store(its_store)))
+
+
+# -------------------------------------------------------------------------------------- check out
+
+
+@router.get("/quotes/{quote_id}")
+async def confirm(seen: Seen, quote_id: str) -> Response:
+    """What is about to be ordered. Whoever is not logged in logs in first and comes back."""
+    async with seen.cloud.db.read() as session:
+        try:
+            quote = await take_quote(session, seen.who, quote_id, seen.cloud.clocks)
+        except KaimenError as error:
+            if error.code != "quote.expired":
+                raise
+            return await _choose_again(session, seen, quote_id)
+        seen.need_login()
+        its_store = await stores.get_store(session, System(), quote.store_id)
+        here = seen.at(its_store.tz)
+        model = await checkout.confirm_page(session, here, quote)
+    return page(here, "customer/confirm.html", model, shell=here.shell())
+
+
+async def _choose_again(session: Session, seen: Visit, quote_id: str) -> Response:
+    """The price is too old: back to the choice of time, with the same time proposed."""
+    quote = (await session.exec(scoped(seen.who, Quote).where(col(Quote.id) == quote_id))).one()
+    found = await stores.get_room(session, System(), quote.room_id)
+    its_store = await stores.get_store(session, System(), quote.store_id)
+    return go(checkout.back_href(seen.at(its_store.tz), found, quote.starts_at, quote.ends_at))
+
+
+@router.get("/orders/{order_id}/pay")
+async def pay(seen: Seen, order_id: str) -> Response:
+    """Pay, or wait for the result; where the provider's page leads back to."""
+    async with seen.cloud.db.read() as session:
+        order = await orders.get_order(session, seen.customer, order_id)
+        told = await views.one(session, order, seen.cloud.clocks)
+        its_store = await stores.get_store(session, System(), order.store_id)
+        its_room = await stores.get_room(session, System(), order.room_id)
+    if told.state != "pending_payment" and not checkout.came_late(told):
+        return go(f"/orders/{order_id}{'?paid=1' if told.state in ('paid', 'ready') else ''}")
+    here = seen.at(its_store.tz)
+    model = checkout.pay_page(here, told, its_store, its_room)
+    return page(here, "customer/pay.html", model, shell=here.shell(events=CUSTOMER_EVENTS))
+
+
+# ------------------------------------------------------------------------------------------ orders
+
+
+@router.get("/orders")
+async def my_orders(seen: Seen, cursor: Word = "") -> Response:
+    """One's own orders."""
+    async with seen.cloud.db.read() as session:
+        model = await order_pages.orders_page(session, seen, cursor or None)
+        href, _card = await _door_tab(session, seen)
+    return page(
+        seen, "customer/orders.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)
+    )
+
+
+@router.get("/orders/{order_id}")
+async def my_order(seen: Seen, order_id: str, paid: Word = "") -> Response:
+    """One order."""
+    async with seen.cloud.db.read() as session:
+        order = await orders.get_order(session, seen.customer, order_id)
+        its_store = await stores.get_store(session, System(), order.store_id)
+        here = seen.at(its_store.tz)
+        model = await order_pages.order_page(session, here, order, its_store, fresh=bool(paid))
+    return page(here, "customer/order.html", model, shell=here.shell(events=CUSTOMER_EVENTS))
+
+
+@router.get("/orders/{order_id}/stay")
+async def stay(seen: Seen, order_id: str) -> Response:
+    """The running stay; before and after it, the order says what is so."""
+    async with seen.cloud.db.read() as session:
+        order = await orders.get_order(session, seen.customer, order_id)
+        if order.status != "in_use":
+            return go(f"/orders/{order_id}")
+        its_store = await stores.get_store(session, System(), order.store_id)
+        here = seen.at(its_store.tz)
+        model = await visits.stay_page(session, here, order, its_store)
+    events = f"{CUSTOMER_EVENTS}?order={order.id}"
+    return page(here, "customer/stay.html", model, shell=here.shell(events=events))
+
+
+@router.get("/orders/{order_id}/pass")
+async def my_pass(seen: Seen, order_id: str) -> Response:
+    """The pass for the reader at the door; only stores that have one have this page."""
+    await _need_reader(seen, order_id)
+    async with seen.cloud.db.write() as session:
+        made = await access.order_pass(
+            session, seen.customer, order_id, seen.cloud.clocks, seen.cloud.settings.data_dir
+        )
+        order = await orders.get_order(session, seen.customer, order_id)
+        its_store = await stores.get_store(session, System(), order.store_id)
+    here = seen.at(its_store.tz)
+    model = visits.pass_page(here, made, its_store)
+    return page(here, "customer/door.html", model, shell=here.shell())
+
+
+@router.get("/orders/{order_id}/pass.svg")
+async def pass_code(seen: Seen, order_id: str) -> Response:
+    """The pass as a QR code, made anew each time."""
+    await _need_reader(seen, order_id)
+    async with seen.cloud.db.write() as session:
+        made = await access.order_pass(
+            session, seen.customer, order_id, seen.cloud.clocks, seen.cloud.settings.data_dir
+        )
+    return svg(qr.svg(made.pass_))
+
+
+async def _need_reader(seen: Visit, order_id: str) -> None:
+    async with seen.cloud.db.read() as session:
+        order = await orders.get_order(session, seen.customer, order_id)
+        if not await reads_codes(session, order.store_id):
+            raise NotFound("pass", "这家店的门不用通行码，扫门上的码开门")
+
+
+# -------------------------------------------------------------------------------------------- door
+
+
+@router.get("/scan")
+async def scan(seen: Seen) -> Response:
+    """How a door is opened."""
+    return page(seen, "customer/scan.html", None, shell=seen.shell())
+
+
+@router.get("/d/{token}")
+async def door(seen: Seen, token: str, again: Word = "") -> Response:
+    """The door's sticker leads here: shows what this person may do; opens nothing."""
+    async with seen.cloud.db.read() as session:
+        found = await stores.get_door_by_token(session, System(), token)
+        its_store = await stores.get_store(session, System(), found.store_id)
+        here = seen.at(its_store.tz)
+        model = await visits.door_page(session, here, token, again=bool(again))
+    if model is None:
+        return go(login_href(seen.request))
+    return page(here, "customer/door.html", model, shell=here.shell())
+
+
+# ---------------------------------------------------------------------------------------------- me
+
+
+@router.get("/login")
+async def login(
+    seen: Seen, next_: Annotated[str, Query(alias="next", max_length=500)] = "/"
+) -> Response:
+    """Log in by phone and code; leads back to ``next``, a path of this site."""
+    href = local_path(next_, "/")
+    if seen.account is not None:
+        return go(href)
+    reasons = (
+        ("/d/", _("登录后就能看这扇门")),
+        ("/quotes/", _("登录后下单，选好的时间还在")),
+        ("/orders", _("登录后看订单")),
+    )
+    reason = next((text for start, text in reasons if href.startswith(start)), "")
+    model = LoginPage(next_href=href, reason=reason)
+    return page(seen, "customer/login.html", model, shell=seen.shell())
+
+
+@router.get("/me")
+async def me(seen: Seen) -> Response:
+    """Who is logged in, how pages look, and the way out."""
+    async with seen.cloud.db.read() as session:
+        href, _card = await _door_tab(session, seen)
+        works = await staff.workplaces(session, seen.customer.account_id)
+    shell = seen.shell(stay_href=href)
+    model = MePage(phone=shell.person, langs=languages(), console_href="/console" if works else "")
+    return page(seen, "customer/me.html", model, shell=shell)
+
+
+@router.post("/me/settings")
+async def settings(
+    seen: Seen,
+    theme: Annotated[str | None, Form()] = None,
+    lang: Annotated[str | None, Form()] = None,
+) -> Response:
+    """Keep light or dark and the language in this browser."""
+    answer = go("/me")
+    secure = seen.cloud.settings.cookie_secure
+    if theme is not None and theme in ("", *THEMES):
+        made = set_cookie(THEME_COOKIE, theme, max_age_s=_YEAR_S if theme else 0, secure=secure)
+        answer.headers.append("Set-Cookie", made)
+    if lang is not None and lang in languages():
+        made = set_cookie(LANG_COOKIE, lang, max_age_s=_YEAR_S, secure=secure)
+        answer.headers.append("Set-Cookie", made)
+    return answer
+
+
+@router.post("/logout")
+async def logout(request: Request, seen: Seen) -> Response:
+    """End this login at once."""
+    return await log_out(request, seen, "/")
+
+
+async def log_out(request: Request, seen: Visit, href: str) -> Response:
+    """End the login, take its cookie away, and go on."""
+    if seen.account is not None:
+        async with seen.cloud.db.write() as session:
+            await auth.revoke(session, request.state.login_id, seen.cloud.clocks.real)
+    answer = go(href)
+    secure = seen.cloud.settings.cookie_secure
+    answer.headers.append("Set-Cookie", set_cookie(LOGIN_COOKIE, "", max_age_s=0, secure=secure))
+    return answer
+
+
+async def _door_tab(session: Session, seen: Visit) -> tuple[str, StayCard | None]:
+    """Where the raised door tab leads, and the card of the same visit."""
+    if seen.account is None:
+        return "", None
+    coming = await order_pages.next_visit(session, seen.customer, seen.cloud.clocks.now)
+    if coming is None:
+        return "", None
+    order, its_store, its_room = coming
+    href = await order_pages.visit_href(session, order)
+    return href, order_pages.stay_card(seen, order, its_store, its_room, href)
+
+
+def _mine(seen: Visit) -> str:
+    return CUSTOMER_EVENTS if seen.account is not None else ""
+
+
+def _of_store(found: Store) -> str:
+    return f"{CUSTOMER_EVENTS}?store={found.id}"

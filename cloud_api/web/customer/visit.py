@@ -1,0 +1,289 @@
+"""The visit: the door's one answer and the stay, from what the access rules and the store say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.access import service as access
+from cloud_api.access.decide import Case
+from cloud_api.access.schemas import DoorView, PassOut
+from cloud_api.access.situation import door_of_room
+from cloud_api.devices import service as devices
+from cloud_api.kit.actor import System
+from cloud_api.kit.errors import NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
+from cloud_api.orders.models import Order
+from cloud_api.stores.models import Room, Store
+from cloud_api.web import words
+from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.device_words import room_devices
+from cloud_api.web.pages import Visit
+from cloud_api.web.rendering import hm
+from cloud_api.web.view_models import (
+    DoorCase,
+    DoorPage,
+    RoomState,
+    StayPage,
+    StayPhase,
+    Way,
+)
+
+_CASES = {
+    Case.CLEANING: DoorCase.CLOSED,
+    Case.MAINTENANCE: DoorCase.CLOSED,
+}
+_STATES = {
+    "free": RoomState.FREE,
+    "taken": RoomState.IN_USE,
+    "cleaning": RoomState.CLEANING,
+    "maintenance": RoomState.MAINTENANCE,
+}
+
+
+async def door_page(
+    session: AsyncSession, seen: Visit, token: str, *, again: bool = False
+) -> DoorPage | None:
+    """The door's answer; None when somebody has to log in first. Opens nothing.
+
+    ``again``: a guest tries a lock that gave no answer once more.
+    """
+    cloud = seen.cloud
+    view = await access.door_view(session, seen.who, token, cloud.clocks, cloud.settings.data_dir)
+    if view.case is Case.LOGIN:
+        return None
+    here = seen.at(view.store.tz)
+    case = _CASES.get(view.case) or DoorCase(view.case.value)
+    again = again and case is DoorCase.LOCK_DEAD
+    return DoorPage(
+        case=DoorCase.READY if again else case,
+        told=view.case.value,
+        token=token,
+        door_name=view.door.name,
+        store_name=view.store.name,
+        back_href=f"/orders/{view.order_id}" if view.order_id else f"/s/{view.store.id}",
+        life_s=view.life_s,
+        **_times(here, view),
+        **_room(view),
+        **await _words(session, here, view, token, again=again),
+    )
+
+
+def _times(here: Visit, view: DoorView) -> dict[str, Any]:
+    def at(instant: datetime | None) -> datetime | None:
+        return None if instant is None else here.local(instant)
+
+    until = {Case.EARLY: view.opens_at, Case.UNPAID: view.held_until}.get(view.case)
+    return {
+        "starts_at": at(view.starts_at),
+        "ends_at": at(view.ends_at),
+        "until": at(until),
+        "valid_from": at(view.opens_at),
+        "valid_until": at(view.ends_at),
+    }
+
+
+def _room(view: DoorView) -> dict[str, Any]:
+    if view.room is None:
+        return {"room_state": RoomState.CLOSED}
+    return {
+        "art": view.room.art if view.room.art in words.ARTS else "",
+        "plate": view.room.name if view.door.kind == "room" else view.door.name,
+        "room_state": _STATES.get(view.room.state, RoomState.IN_USE),
+    }
+
+
+async def _words(
+    session: AsyncSession, here: Visit, view: DoorView, token: str, *, again: bool
+) -> dict[str, Any]:
+    """Headline, line, the one action and the ways beside it, by case."""
+    call = Way("phone", _("打给店家"), f"tel:{_dial(view.store.phone)}")
+    order = Way("receipt-text", _("看订单"), f"/orders/{view.order_id}")
+    ways = (order, call) if view.order_id else (call,)
+    match view.case:
+        case Case.READY:
+            return {"headline": "", "ways": ways}
+        case Case.EARLY:
+            return {"ways": ways}
+        case Case.OTHER_ROOM:
+            right = view.right_room
+            name = right.name if right else ""
+            return {
+                "line": _("你订的是{room}，去找写着「{door}」的门").format(
+                    room=name, door=right.door_name if right else ""
+                ),
+                "main": Way("receipt-text", _("看我订的{room}").format(room=name), order.href),
+                "ways": (call,),
+            }
+        case Case.UNPAID:
+            return {
+                "line": _("{room}给你留着，付好就能开门").format(
+                    room=view.room.name if view.room else ""
+                ),
+                "main": Way(
+                    "", _("付 {sum}").format(sum=yuan(view.due_fen or 0)), f"{order.href}/pay"
+                ),
+                "ways": (call,),
+            }
+        case Case.NONE_FREE:
+            return _none_free(here, view, call)
+        case Case.NONE_TAKEN | Case.CLEANING | Case.MAINTENANCE:
+            return _not_now(here, view, call, order)
+        case Case.ENDED:
+            ended = hm(here.local(view.ends_at)) if view.ends_at else ""
+            return {
+                "line": _("{time} 就结束了。东西落在里面？打给店家").format(time=ended),
+                "main": call,
+                "ways": (order,),
+            }
+        case Case.LOCK_DEAD:
+            return _lock_dead(view, call, order, token, again=again)
+        case _:
+            return await _offline(session, view, call, order)
+
+
+def _none_free(here: Visit, view: DoorView, call: Way) -> dict[str, Any]:
+    room = view.room
+    parts = []
+    if view.free_until is not None:
+        until = words.moment(here.local(view.free_until), here.now)
+        parts.append(_("空到 {time}").format(time=until))
+    if view.price_from_fen is not None:
+        parts.append(_("{price}/小时起").format(price=yuan(view.price_from_fen)))
+    return {
+        "headline": _("{room}空着").format(room=room.name) if room else "",
+        "line": "，".join([_("你现在没有订这里"), *parts]),
+        "main": Way("", _("订{room}").format(room=room.name), f"/rooms/{room.id}/book")
+        if room
+        else None,
+        "ways": (call,),
+    }
+
+
+def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, Any]:
+    """Taken, cleaning or in maintenance: when it is free, and which other room is."""
+    lines = []
+    if view.order_id and view.starts_at and view.case is not Case.NONE_TAKEN:
+        lines.append(_("你的时段 {time} 开始").format(time=hm(here.local(view.starts_at))))
+    elif view.busy_until is not None and view.case is Case.CLEANING:
+        until = words.moment(here.local(view.busy_until), here.now)
+        lines.append(_("{time} 后可以用").format(time=until))
+    if not view.order_id:
+        if view.other_rooms:
+            names = "、".join(room.name for room in view.other_rooms)
+            lines.append(_("{rooms}现在空着").format(rooms=names))
+        else:
+            lines.append(_("别的房间现在也没有空的"))
+    heads = {
+        Case.NONE_TAKEN: _("你现在没有订这里，这间有人"),
+        Case.CLEANING: _("正在保洁"),
+        Case.MAINTENANCE: _("这间在维护，暂时不能用"),
+    }
+    main: Way | None = Way("", _("看这家店"), f"/s/{view.store.id}")
+    if view.order_id:
+        main = order
+    elif view.other_rooms:
+        other = view.other_rooms[0]
+        main = Way("", _("订{room}").format(room=other.name), f"/rooms/{other.id}/book")
+    return {
+        "headline": heads[view.case],
+        "line": "，".join(lines),
+        "main": main,
+        "ways": (call,),
+    }
+
+
+def _lock_dead(view: DoorView, call: Way, order: Way, token: str, *, again: bool) -> dict[str, Any]:
+    """The guest may try again: if we are wrong about the lock, the door opens."""
+    if again:
+        return {
+            "headline": _("再试一次"),
+            "line": _("门锁刚才没有反应。还是打不开，就打给店家"),
+            "ways": (order, call),
+        }
+    free = "、".join(room.name for room in view.other_rooms)
+    line = _("打给店家，他们能帮你开门或换一间")
+    if free:
+        line = _("打给店家，他们能帮你开门，或换到空着的{rooms}").format(rooms=free)
+    return {
+        "line": line,
+        "main": call,
+        "ways": (Way("refresh-cw", _("再试一次"), f"/d/{token}?again=1"), order),
+    }
+
+
+async def _offline(session: AsyncSession, view: DoorView, call: Way, order: Way) -> dict[str, Any]:
+    """Without network only a reader at the door opens; where there is none, say so."""
+    reader = await reads_codes(session, view.store.id)
+    if reader and view.order_id and view.pass_:
+        return {
+            "qr_svg_url": f"/orders/{view.order_id}/pass.svg",
+            "pin": view.pin or "",
+            "ways": (order, call),
+        }
+    return {
+        "headline": _("门店暂时断网，门现在开不了"),
+        "line": _("恢复后马上能开，这一页会自己更新。着急就打给店家"),
+        "main": call,
+        "ways": (order,),
+    }
+
+
+def _dial(phone: str) -> str:
+    return "".join(c for c in phone if c.isdigit() or c == "+")
+
+
+def pass_page(here: Visit, made: PassOut, store: Store) -> DoorPage:
+    """The pass while the network is there: the same card as at a door without it."""
+    return DoorPage(
+        case=DoorCase.STORE_OFFLINE,
+        token="",
+        door_name=_("通行码"),
+        store_name=store.name,
+        headline=_("手机没网也能进"),
+        line=_("存一张截图不行，码会过期；没网时输 6 位数字"),
+        qr_svg_url=f"/orders/{made.order_id}/pass.svg",
+        pin=made.pin,
+        valid_from=here.local(made.opens_at),
+        valid_until=here.local(made.expires),
+        ways=(
+            Way("receipt-text", _("看订单"), f"/orders/{made.order_id}"),
+            Way("phone", _("打给店家"), f"tel:{_dial(store.phone)}"),
+        ),
+        back_href=f"/orders/{made.order_id}",
+    )
+
+
+async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Store) -> StayPage:
+    """The running stay. ``seen`` is in the store's zone. Raises NotFound without a door."""
+    room = await session.get_one(Room, order.room_id)
+    door = await door_of_room(session, store.id, room.id)
+    if door is None:
+        raise NotFound("door", "这间还没有装门锁，请联系店家")
+    status = await devices.get_status(session, System(), store.id, seen.cloud.clocks.real)
+    bindings = await devices.bindings_of(session, System(), store.id)
+    mine = [b for b in bindings if room.id in b.rooms and b.capability == "switch.set"]
+    grace_ends = order.ends_at + timedelta(seconds=store.grace_s)
+    now = seen.cloud.clocks.now
+    phase = StayPhase.RUNNING
+    if now >= order.ends_at:
+        phase = StayPhase.GRACE if now < grace_ends else StayPhase.OVERTIME
+    return StayPage(
+        order_id=order.id,
+        room_name=room.name,
+        store_name=store.name,
+        phase=phase,
+        starts_at=seen.local(order.starts_at),
+        ends_at=seen.local(order.ends_at),
+        grace_ends_at=seen.local(grace_ends),
+        door_token=door.token,
+        order_href=f"/orders/{order.id}",
+        devices=room_devices(seen, mine, status, may_switch=False),
+        phone=_dial(store.phone),
+        store_online=status.online,
+        finishing=order.finished_early,
+        speaks=any(b.capability == "speaker.say" and room.id in b.rooms for b in bindings),
+    )

@@ -1,0 +1,118 @@
+"""What a store said of its devices, as controls and sentences: reported, never wished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cloud_api.devices.models import Binding
+from cloud_api.devices.status import StoreStatusView, ValueView
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.web import words
+from cloud_api.web.pages import Visit
+from cloud_api.web.view_models import Device, DeviceState
+
+_ICONS = {
+    "table": "plug",
+    "light": "lightbulb",
+    "ac": "snowflake",
+    "socket": "plug",
+    "vent": "wind",
+    "presence": "user",
+    "sign": "store",
+}
+_NEVER = ValueView(None, "never", None)
+_SHOWN = frozenset({"switch.set", "presence", "door.contact", "power.w", "hazard"})
+
+
+def room_devices(
+    seen: Visit, bindings: Iterable[Binding], status: StoreStatusView, *, may_switch: bool
+) -> tuple[Device, ...]:
+    """The room's devices. A switch where ``may_switch`` and the store is there, else only its state."""
+    return tuple(
+        _device(seen, binding, status, may_switch)
+        for binding in bindings
+        if binding.capability in _SHOWN
+    )
+
+
+def _device(seen: Visit, binding: Binding, status: StoreStatusView, may_switch: bool) -> Device:
+    value = status.values.get(binding.id, _NEVER)
+    state = _state(status, binding, value)
+    switch = binding.capability == "switch.set" and may_switch
+    on = value.value if isinstance(value.value, bool) and value.quality != "never" else None
+    return Device(
+        id=binding.id,
+        name=binding.name,
+        icon=_ICONS.get(binding.role, "plug" if binding.capability == "switch.set" else "cpu"),
+        kind="switch" if switch else "view",
+        on=on,
+        state=state,
+        word=_word(seen, binding, status, value, state),
+        set_href=f"/api/v1/console/bindings/{binding.id}/set" if switch and status.online else "",
+    )
+
+
+def _state(status: StoreStatusView, binding: Binding, value: ValueView) -> DeviceState:
+    if value.quality == "never":
+        return DeviceState.UNKNOWN
+    if value.quality == "fault" or status.board_dead(binding.board_id):
+        return DeviceState.FAILED
+    if status.stale or value.quality == "stale":
+        return DeviceState.STALE
+    return DeviceState.OK
+
+
+def _word(
+    seen: Visit,
+    binding: Binding,
+    status: StoreStatusView,
+    value: ValueView,
+    state: DeviceState,
+) -> str:
+    if state is DeviceState.UNKNOWN:
+        return _("还没有读数")
+    said = _value(binding, value)
+    if state is DeviceState.OK:
+        until = status.overrides.get(binding.id)
+        if until is not None and until > seen.cloud.clocks.now:
+            time = words.moment(seen.local(until), seen.now)
+            return _("{said} · 手动，到 {time}").format(said=said, time=time)
+        return said
+    when = _ago(seen, value)
+    if state is DeviceState.FAILED:
+        return _("没有回应 · {when}{said}").format(when=when, said=said)
+    return _("{when}{said}").format(when=when, said=said)
+
+
+def _ago(seen: Visit, value: ValueView) -> str:
+    """``12 分钟前``: readings carry real time, which a moved business clock does not share."""
+    if value.at is None:
+        return _("之前")
+    minutes = max(0, int((seen.cloud.clocks.real - value.at).total_seconds()) // 60)
+    if minutes < 1:
+        return _("刚才")
+    if minutes < 60:
+        return _("{n} 分钟前").format(n=minutes)
+    return _("{n} 小时前").format(n=minutes // 60)
+
+
+def _value(binding: Binding, value: ValueView) -> str:
+    found = value.value
+    if binding.capability == "power.w" and isinstance(found, int | float):
+        return f"{found:.0f} W"
+    if not isinstance(found, bool):
+        return str(found)
+    on, off = {
+        "presence": (_("有人"), _("没人")),
+        "door.contact": (_("开着"), _("关着")),
+        "hazard": (_("报警"), _("正常")),
+    }.get(binding.capability, (_("已通电"), _("已断电")))
+    return on if found else off
+
+
+def said_at(seen: Visit, status: StoreStatusView) -> int | None:
+    """How many minutes ago the store last spoke; None if it never did."""
+    spoke = [at for at in (status.reported_at, status.presence_at) if at is not None]
+    if not spoke:
+        return None
+    return max(0, int((seen.cloud.clocks.real - max(spoke)).total_seconds()) // 60)

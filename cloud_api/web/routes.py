@@ -1,0 +1,43 @@
+"""All pages in one router, and the page that says why another cannot be shown."""
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.web.console import routes as console
+from cloud_api.web.customer import routes as customer
+from cloud_api.web.pages import go, login_href, page, visit, visit_of
+from cloud_api.web.view_models import ErrorPage, Way
+
+router = APIRouter(include_in_schema=False)
+router.include_router(customer.router)
+router.include_router(console.router)
+
+
+async def error_page(request: Request, refusal: KaimenError) -> Response:
+    """A refusal as a page in the look; who is not logged in goes to the login and comes back."""
+    if refusal.status == 401 and request.method in ("GET", "HEAD"):
+        return go(login_href(request))
+    # What crashed may be the database: a page that says so must not need it.
+    seen = visit_of(request, None) if refusal.status >= 500 else await visit(request)
+    on_console = request.url.path.startswith("/console")
+    heads = {
+        403: _("这一页不给你看"),
+        404: _("没有找到这一页"),
+        405: _("没有找到这一页"),
+    }
+    lines = {"not_found": _("可能已经删除，或者地址不对")}
+    number = str(getattr(request.state, "request_id", ""))[-6:]
+    main = Way("", _("回到实时"), "/console") if on_console else Way("", _("回到找店"), "/")
+    if on_console and refusal.status == 403:
+        main = Way("", _("换个号码登录"), "/console/login")
+    model = ErrorPage(
+        status=refusal.status,
+        headline=heads.get(refusal.status, _("这一步没做成")),
+        line=lines.get(refusal.code, _(refusal.message)),
+        safe="" if on_console else _("订单和钱都不受影响"),
+        main=main,
+        code=number if refusal.status >= 500 else "",
+    )
+    template = "console/error.html" if on_console else "customer/error.html"
+    return page(seen, template, model, shell=seen.shell(), status=refusal.status)
