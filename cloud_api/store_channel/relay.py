@@ -14,6 +14,7 @@ it could mark it may be published twice, which the store answers with ``duplicat
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -90,7 +91,9 @@ class Relay:
         link: Publisher,
         desired: DesiredPublisher,
         holder: str,
+        is_up: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._is_up = is_up
         self._cloud = cloud
         self._keys = keys
         self._link = link
@@ -115,20 +118,24 @@ class Relay:
                 pass
 
     async def drain(self) -> int:
-        """Send what waits in all streams that nobody else drains now; how many rows were settled."""
+        """Send what waits in all streams that nobody else drains now; how many rows were settled.
+
+        Without a broker only streams with commands are looked at: those have to be given up in time.
+        """
+        query = select(col(OutboxRow.stream)).where(*_pending()).distinct()
+        if not self._is_up():
+            query = query.where(col(OutboxRow.topic) != "desired")
         async with self._cloud.db.read() as session:
-            waiting = list(
-                (
-                    await session.execute(
-                        select(col(OutboxRow.stream)).where(*_pending()).distinct()
-                    )
-                ).scalars()
-            )
+            waiting = list((await session.execute(query)).scalars())
         lanes = asyncio.Semaphore(LANES)
 
         async def one(stream: str) -> int:
             async with lanes:
-                return await self.drain_stream(stream)
+                try:
+                    return await self.drain_stream(stream)
+                except Exception:  # one store's trouble is not all stores'
+                    log.exception("stream_failed", stream=stream)
+                    return 0
 
         return sum(await asyncio.gather(*(one(stream) for stream in waiting)))
 

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 REBUILD_EVERY = timedelta(minutes=10)  # business time: the 48 h window moves
 SWEEP_EVERY_S = 5.0
 BROKER_SYNC_EVERY_S = 30.0
+FINISH_S = 3.0  # at the end, for what is under way
 ASK_AGAIN_S = 5.0  # a gap that stays so long is told to the store
 _PART = "store_channel.state"
 _STORE_SIDE = {Plane.PRESENCE: Purpose.PRESENCE, Plane.REPORTED: Purpose.REPORTED}
@@ -114,7 +115,9 @@ class Channel:
             backoff=backoff,
         )
         self.desired = DesiredPublisher(cloud, office.keys, self.link)
-        self.relay = relay.Relay(cloud, office.keys, self.link, self.desired, self.holder)
+        self.relay = relay.Relay(
+            cloud, office.keys, self.link, self.desired, self.holder, lambda: self.link.up
+        )
         self._rebuilt_at: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -138,6 +141,7 @@ class Channel:
         try:
             await stop.wait()
         finally:
+            await asyncio.wait(tasks, timeout=FINISH_S)  # what was published is marked as such
             for task in (*tasks, *self._retries):
                 task.cancel()
             await asyncio.gather(*tasks, *self._retries, return_exceptions=True)
@@ -304,7 +308,7 @@ class Channel:
     async def _watch(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self.state.link_up = self.link.up
-            await asyncio.sleep(0.2)
+            await _pause(stop, 0.2)
 
     def _came_up(self) -> None:
         self.state.link_up = True
@@ -315,7 +319,7 @@ class Channel:
     ) -> None:
         while not stop.is_set():
             await act()
-            await asyncio.sleep(seconds)
+            await _pause(stop, seconds)
 
     async def _keep(
         self, name: str, act: Callable[[], Awaitable[None]], stop: asyncio.Event
@@ -331,11 +335,18 @@ class Channel:
             except Exception as error:
                 log.exception("channel_task_failed", task=name)
                 task.last_error = f"{type(error).__name__}: {error}"[:200]
+            if stop.is_set():
+                return
             task.running = False
             task.restarts += 1
             if self.cloud.clocks.wire.monotonic() - began > 60:
                 delay = 0.5
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):
-                    await stop.wait()
+            await _pause(stop, delay * random.uniform(0.5, 1.0))
             delay = min(delay * 2, 30.0)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not beyond ``stop``."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -47,7 +47,7 @@ from tests.cloud_api.store_channel.conftest import (  # noqa: F401  fixtures
     settings,
     store,
 )
-from tests.cloud_api.store_channel.store_side import StoreSide
+from tests.cloud_api.store_channel.store_side import StoreSide, until
 
 EVENTS = 120
 
@@ -158,7 +158,8 @@ async def test_a_cloud_put_back_from_a_backup_asks_again(
     async with running(cloud) as channel:
         await channel.link.wait_up(10)
         await store.connect()
-        await send_until_told(store, random.Random(1))
+        await store.send_events(1, 30)  # once: nothing of it may still be under way below
+        await until(lambda: store.acked == 30)
         async with cloud.db.write() as session:  # back to a backup of when 12 were there
             for event in (await session.execute(select(StoreEvent))).scalars():
                 if event.seq > 12:
