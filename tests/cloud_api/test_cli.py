@@ -1,0 +1,112 @@
+"""``kaimen-cloud`` as a program, from an empty folder to a server that answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cloud_api.settings_doc import render
+from tests.support.ports import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("KAIMEN_")}
+    return clean | {
+        "KAIMEN_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/data/cloud.db",
+        "KAIMEN_SECRETS": "22" * 32,
+        "KAIMEN_DATA_DIR": str(tmp_path / "data"),
+        "KAIMEN_MQTT_PORT": str(free_port()),
+        "KAIMEN_MQTT_TLS": "false",
+    }
+
+
+def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cloud_api.cli", *arguments],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_from_nothing_to_an_owner(env: dict[str, str]):
+    before = run(env, "init", "--merchant", "雀友会", "--phone", "13800000001")
+    assert before.returncode == 1
+    assert "kaimen-cloud migrate" in before.stderr
+    done = run(env, "migrate")
+    assert done.returncode == 0, done.stderr
+    made = run(env, "init", "--merchant", "雀友会", "--phone", "13800000001", "--owner", "陈店长")
+    assert made.returncode == 0, made.stderr
+    assert "陈店长" in made.stdout
+    again = run(env, "init", "--merchant", "雀友会", "--phone", "13800000001")
+    assert "nothing was changed" in again.stdout
+    unknown = run(env, "enrol-code", "--store", "哪家")
+    assert unknown.returncode == 1
+    assert "哪家" in unknown.stderr
+    checked = run(env, "check")
+    assert checked.returncode == 1
+    assert re.search(r"migrations +ok", checked.stdout)
+    assert "KAIMEN_SMS_URL" in checked.stdout
+
+
+def test_a_wrong_setting_is_named(env: dict[str, str]):
+    short = run(env | {"KAIMEN_SECRETS": "1234"}, "migrate")
+    assert short.returncode == 2
+    assert "KAIMEN_SECRETS" in short.stderr
+    del env["KAIMEN_SECRETS"]
+    missing = run(env, "check")
+    assert "KAIMEN_SECRETS: Field required" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+def test_it_serves_logs_json_and_ends_on_sigterm(env: dict[str, str], tmp_path: Path):
+    port = free_port()
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "cloud_api.cli", "serve", "--migrate", "--port", str(port)],
+            cwd=ROOT, env=env, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+                break
+            except httpx.HTTPError:
+                assert time.monotonic() < deadline, log.read_text()
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.1)
+        assert answer.json() == {"status": "ok"}
+        ready = httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False)
+        assert ready.status_code == 503  # there is no broker
+        assert ready.json()["checks"] == {
+            "database": "ok",
+            "migrations": "ok",
+            "overlap_guard": "ok",
+            "broker_link": "down",
+        }
+        stores = httpx.get(f"http://127.0.0.1:{port}/api/v1/stores", trust_env=False)
+        assert stores.json() == {"items": []}
+        assert "server" not in stores.headers
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(15)
+    assert code in (0, -signal.SIGTERM), log.read_text()
+    lines = [line for line in log.read_text().splitlines() if '"event": "request"' in line]
+    assert any('"route": "/api/v1/stores"' in line for line in lines)
+
+
+def test_the_settings_page_is_up_to_date():
+    """Made by ``kaimen-cloud settings-doc --out docs/settings.md``."""
+    assert (ROOT / "docs" / "settings.md").read_text() == render()
+    assert "| None |" not in render()  # every setting says what it is
