@@ -117,6 +117,7 @@ async def end_at(session: AsyncSession, claim: RoomClaim, when: datetime, clocks
     Cleaning that would reach into the next claim (after overtime) is cut off there: a paid stay is
     never put off by a broom. False if the claim was over before.
     """
+    await lock_room(session, claim.room_id)  # before the row: a hold takes them in this order too
     store = await session.get_one(Store, claim.store_id)
     ended = max(when, claim.starts_at + _SECOND)
     done = await _move(

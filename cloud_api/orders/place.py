@@ -31,12 +31,7 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
     ``order.too_many_unpaid``, ``room.maintenance``.
     """
-    known = (
-        await session.exec(scoped(System(), Order).where(col(Order.quote_id) == quote_id))
-    ).first()
-    if known is not None:
-        if known.account_id != customer.account_id:
-            raise Conflict("quote.used", "这份报价已经用过了，请重新选择时间")
+    if (known := await _ordered(session, customer, quote_id)) is not None:
         return known
     quote = await take_quote(session, customer, quote_id, clocks)
     room = await session.get_one(Room, quote.room_id)
@@ -45,7 +40,12 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
     await _check_unpaid(session, customer)
     order_id = new_id()
-    claim = await claims.hold(session, room, order_id, quote.starts_at, quote.ends_at, clocks)
+    try:
+        claim = await claims.hold(session, room, order_id, quote.starts_at, quote.ends_at, clocks)
+    except claims.RoomTaken:  # by the same tap, a moment ago?
+        if (known := await _ordered(session, customer, quote_id)) is not None:
+            return known
+        raise
     order = Order(
         id=order_id,
         merchant_id=store.merchant_id,
@@ -87,6 +87,15 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
             run_at=order.hold_expires_at,
         )
     return order
+
+
+async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> Order | None:
+    """The order that was made from a quote. Raises Conflict ``quote.used`` if it is another's."""
+    query = scoped(System(), Order).where(col(Order.quote_id) == quote_id)
+    known = (await session.exec(query)).first()
+    if known is not None and known.account_id != customer.account_id:
+        raise Conflict("quote.used", "这份报价已经用过了，请重新选择时间")
+    return known
 
 
 async def _check_unpaid(session: AsyncSession, customer: Customer) -> None:

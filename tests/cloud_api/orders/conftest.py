@@ -15,7 +15,10 @@ from tests.support.cashier import Till, running_till
 
 @pytest.fixture
 def till(clocks: Clocks) -> Iterator[Till]:
-    with running_till(now=clocks.real.timestamp) as running:
+    def now() -> float:
+        return clocks.real.timestamp()
+
+    with running_till(now=now) as running:
         yield running
 
 
