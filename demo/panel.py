@@ -16,7 +16,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import cloud_api.web
-from demo.seed import INPUT_UNIT, OWNER_PHONE, ROLES, ROOMS, STORE
+from cloud_api.web.qr import svg
+from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, OWNER_PHONE, ROLES, ROOMS, STORE
 from demo.stage import NAMES, ORDER, Stage
 from store_link.clock import BusinessClock
 
@@ -36,6 +37,7 @@ def create_app(stage: Stage) -> Starlette:
             *(Route(f"/{name}", panel.page) for name in _TYPES),
             Route("/state", panel.state),
             Route("/stream", panel.stream),
+            Route("/doors/{token}.svg", panel.code),
             Route("/clock", panel.clock, methods=["POST"]),
             Route("/programs/{name}/{act}", panel.program, methods=["POST"]),
             Route("/boards/{board}/fault", panel.meddle, methods=["POST"]),
@@ -73,6 +75,13 @@ class Panel:
                 await asyncio.sleep(_EVERY_S)
 
         return StreamingResponse(lines(), media_type="text/event-stream")
+
+    async def code(self, request: Request) -> Response:
+        """The QR code of a door's sticker, for a phone before this screen."""
+        token = request.path_params["token"]
+        if token not in self._stage.doors.values():
+            return _refuse("没有这扇门。")
+        return Response(svg(self._stage.door_url(token)), media_type="image/svg+xml")
 
     async def clock(self, request: Request) -> Response:
         """Move business time forward for all programs."""
@@ -130,7 +139,7 @@ class Panel:
         except (httpx.HTTPError, ValueError):
             self._boards = [{**board, "dead": True} for board in self._boards]
             return
-        self._boards = [_board(board) for line in lines for board in line["boards"]]
+        self._boards = [self._board(board) for line in lines for board in line["boards"]]
 
     async def _look_phone(self) -> None:
         try:
@@ -141,38 +150,43 @@ class Panel:
         listed = found["messages"] if isinstance(found, dict) else found
         self._phone = [{"phone": sms["phone"], "text": sms["text"]} for sms in listed[:20]]
 
-
-def _board(board: dict[str, Any]) -> dict[str, Any]:
-    unit = board["unit_id"]
-    roles = {channel: role for role, _, channel in ROLES}
-    roles[5] = "lock"
-    room = next((plan.name for plan in ROOMS if plan.unit == unit), None)
-    is_inputs = unit == INPUT_UNIT
-    return {
-        "id": board["id"],
-        "unit": unit,
-        "name": room or "人体感应",
-        "model": board["model"],
-        "dead": board["fault"]["dead"],
-        "coils": []
-        if is_inputs
-        else [
-            {
-                "channel": coil["n"],
-                "name": coil["label"],
-                "role": roles.get(coil["n"], ""),
-                "on": coil["on"],
-                "pulses": coil["pulses"],
-            }
-            for coil in board["coils"]
-        ],
-        "inputs": [
-            {"channel": one["n"], "name": ROOMS[one["n"] - 1].name, "on": one["on"]}
-            for one in board["inputs"][: len(ROOMS)]
-        ]
-        if is_inputs
-        else [],
-    }
+    def _board(self, board: dict[str, Any]) -> dict[str, Any]:
+        unit = board["unit_id"]
+        roles = {channel: role for role, _, channel in ROLES}
+        roles[ENTRANCE_CHANNEL] = "lock"
+        room = next((plan.name for plan in ROOMS if plan.unit == unit), None)
+        doors = [f"{room}门", "大门"] if unit == 1 else [f"{room}门"]
+        is_inputs = unit == INPUT_UNIT
+        return {
+            "id": board["id"],
+            "unit": unit,
+            "name": room or "人体感应",
+            "model": board["model"],
+            "dead": board["fault"]["dead"],
+            "coils": []
+            if is_inputs
+            else [
+                {
+                    "channel": coil["n"],
+                    "name": coil["label"],
+                    "role": roles.get(coil["n"], ""),
+                    "on": coil["on"],
+                    "pulses": coil["pulses"],
+                }
+                for coil in board["coils"]
+            ],
+            "doors": [
+                {"name": name, "url": self._stage.door_url(token), "code": f"/doors/{token}.svg"}
+                for name, token in self._stage.doors.items()
+                if name in doors
+            ],
+            "inputs": [
+                {"channel": one["n"], "name": ROOMS[one["n"] - 1].name, "on": one["on"]}
+                for one in board["inputs"][: len(ROOMS)]
+            ]
+            if is_inputs
+            else [],
+        }
 
 
 def _refuse(why: str) -> Response:

@@ -82,7 +82,7 @@ class Child:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
+    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
         """Wait until ``ready``; raise Failed if the program ends before, or time runs out."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

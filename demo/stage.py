@@ -24,6 +24,7 @@ from cloud_api.kit.database import Database
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
+from cloud_api.stores.models import Door
 from demo.processes import Child, Failed, answers, lan_address, listens, pick_port
 from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, INPUTS, PORT, RELAYS, ROLES, ROOMS, seed
 
@@ -51,11 +52,16 @@ class Stage:
     children: dict[str, Child] = field(default_factory=dict)
     address: str = "127.0.0.1"
     store_id: str = ""
+    doors: dict[str, str] = field(default_factory=dict)  # the tokens of the stickers, by name
     _env: dict[str, str] = field(default_factory=dict)
 
     def url(self, name: str, *, local: bool = False) -> str:
         """The address of a program, for people (local network) or for this machine."""
         return f"http://{'127.0.0.1' if local else self.address}:{self.ports[name]}"
+
+    def door_url(self, token: str) -> str:
+        """What the sticker of a door says."""
+        return f"{self.url('web')}/d/{token}"
 
     @property
     def clock_file(self) -> Path:
@@ -259,6 +265,8 @@ class Stage:
         try:
             async with db.write() as session:
                 self.store_id = await seed(session, clocks.now, self._cashier_account())
+                of_store = select(Door).where(col(Door.store_id) == self.store_id)
+                self.doors = {door.name: door.token for door in await session.exec(of_store)}
                 enrolled = (
                     await session.exec(
                         select(StoreCredential).where(

@@ -21,8 +21,12 @@ async function send(path, body = {}) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  const { advance, program, act, board, input, fault, on } = button.dataset;
-  if (advance) send("/clock", { advance_s: Number(advance) });
+  const { advance, program, act, board, input, fault, on, code } = button.dataset;
+  if (code) {
+    if (!shown.delete(code)) shown.add(code);
+    drawBoards(seen.boards);
+    document.querySelector(`[data-code="${code}"]`).focus();
+  } else if (advance) send("/clock", { advance_s: Number(advance) });
   else if (program) send(`/programs/${program}/${act}`);
   else if (input) send(`/boards/${board}/inputs/${input}`, { on: on === "true" });
   else if (fault) send(`/boards/${board}/fault`, { dead: fault === "dead" });
@@ -44,38 +48,80 @@ function span(seconds) {
   return hours ? `${hours} 小时 ${minutes % 60} 分` : `${minutes} 分`;
 }
 
-function coil(one) {
-  const item = node("li", { className: "coil" + (one.on ? " on" : "") + (one.name ? "" : " spare") });
-  item.append(node("b", { textContent: one.name || `${one.channel} 路` }));
-  const word = one.role === "lock" ? (one.on ? "开锁中" : `开过 ${one.pulses} 次`) : one.on ? "通电" : "断电";
-  item.append(node("i", { textContent: one.name ? word : "空着" }));
+// A pulse is shorter than a glance: its lamp stays lit for a moment after the count rose.
+const counted = new Map();
+const LIT_MS = 1500;
+function pulsing(board, one) {
+  const key = `${board.id}/${one.channel}`;
+  const before = counted.get(key) || { pulses: one.pulses, at: -Infinity };
+  if (one.pulses > before.pulses) {
+    before.at = performance.now();
+    setTimeout(() => seen && drawBoards(seen.boards), LIT_MS);
+  }
+  counted.set(key, { pulses: one.pulses, at: before.at });
+  return one.on || performance.now() - before.at < LIT_MS;
+}
+
+function coil(board, one) {
+  const lock = one.role === "lock";
+  const on = lock ? pulsing(board, one) : one.on;
+  const word = lock ? (on ? "开锁" : `开过 ${one.pulses} 次`) : on ? "通电" : "断电";
+  const item = node("li", { className: "coil" + (on ? " on" : "") });
+  Object.assign(item.dataset, { coil: `${board.name}/${one.name}`, on, pulses: one.pulses });
+  item.append(node("span", { className: "lamp" }), node("b", { textContent: one.name }), node("small", { textContent: word }));
   return item;
 }
 
+function doorLine(door) {
+  const code = node("button", { textContent: shown.has(door.name) ? "收起" : "看码" });
+  code.dataset.code = door.name;
+  const open = node("a", { className: "open", href: door.url, textContent: "当作扫码", target: "_blank", rel: "noopener" });
+  open.dataset.door = door.name;
+  const line = node("div", { className: "door" }, node("span", { textContent: `${door.name}上的码` }), code, open);
+  if (shown.has(door.name)) line.append(node("img", { src: door.code, alt: `${door.name}的二维码` }));
+  return line;
+}
+const shown = new Set();
+
 function boardCard(board) {
   const card = node("article", { className: "board" + (board.dead ? " dead" : "") });
-  const state = board.dead ? "不回话" : `地址 ${board.unit} · ${board.model}`;
-  const dead = node("button", { textContent: board.dead ? "修好它" : "让它坏" });
+  card.dataset.board = board.id;
+  const dead = node("button", { textContent: board.dead ? "接回去" : "拔掉" });
   Object.assign(dead.dataset, { board: board.id, fault: board.dead ? "none" : "dead" });
+  const state = board.dead ? "拔掉了，不回话" : `地址 ${board.unit} · ${board.model}`;
   card.append(
     node("header", {}, node("div", {}, node("h3", { textContent: board.name }), node("small", { textContent: state })), dead),
   );
-  if (board.coils.length) card.append(node("ul", { className: "coils" }, ...board.coils.map(coil)));
+  const used = board.coils.filter((one) => one.name);
+  if (used.length) card.append(node("ul", { className: "coils" }, ...used.map((one) => coil(board, one))));
   if (board.inputs.length) {
-    const row = node("div", { className: "row" });
+    const row = node("div", { className: "sensors" });
     for (const one of board.inputs) {
-      const press = node("button", { textContent: `${one.name}：${one.on ? "有人" : "没人"}` });
+      const press = node("button", { className: "sensor" });
+      press.append(node("span", { textContent: one.name }), node("small", { textContent: one.on ? "有人" : "没人" }));
       press.setAttribute("aria-pressed", String(one.on));
       Object.assign(press.dataset, { board: board.id, input: one.channel, on: String(!one.on) });
       row.append(press);
     }
-    card.append(row);
+    card.append(row, node("p", { className: "hint", textContent: "点一下换：房里有人，还是人都走了。超时按它算。" }));
   }
+  card.append(...board.doors.map((door) => doorLine(door)));
   return card;
 }
 
+const drawBoards = (boards) => $("boards").replaceChildren(...boards.map(boardCard));
+
+// The code of a login is what one looks for: larger than the rest.
+function message(text) {
+  const [before, code, after] = text.split(/(\d{6})/, 3);
+  return code ? [before, node("b", { textContent: code }), after] : [text];
+}
+
+let seen = null;
 function draw(state) {
   zone = state.tz;
+  seen = state;
+  $("store").textContent = state.store;
   ahead = Date.parse(state.now) - performance.now();
   $("offset").textContent = state.offset_s >= 60 ? `比真实时间快 ${span(state.offset_s)}` : "和真实时间一样";
   $("links").replaceChildren(
@@ -83,14 +129,14 @@ function draw(state) {
   );
   $("inbox").replaceChildren(
     ...(state.phone.length
-      ? state.phone.map((sms) => node("li", {}, node("small", { textContent: sms.phone }), sms.text))
+      ? state.phone.map((sms) => node("li", {}, node("small", { textContent: sms.phone }), ...message(sms.text)))
       : [node("li", { className: "none", textContent: "还没有短信。登录时的验证码会到这里。" })]),
   );
   $("programs").replaceChildren(
     ...state.programs.map((one) => {
       const press = node("button", { textContent: one.running ? "断电" : "通电" });
       Object.assign(press.dataset, { program: one.name, act: one.running ? "kill" : "start" });
-      return node(
+      const line = node(
         "li",
         {},
         node("span", { className: "dot" + (one.running ? "" : " off") }),
@@ -98,9 +144,11 @@ function draw(state) {
         node("small", { className: "hint", textContent: one.running ? "运行中" : "停了" }),
         press,
       );
+      line.dataset.program = one.name;
+      return line;
     }),
   );
-  $("boards").replaceChildren(...state.boards.map(boardCard));
+  drawBoards(state.boards);
 }
 
 const focusKey = () => {
