@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cloud_api.kit.crypto import Vault
+
+
+def _paths(given: object) -> object:
+    """``a,b`` or one path as well as a sequence of them."""
+    if isinstance(given, Path):
+        return (given,)
+    if isinstance(given, str):
+        return tuple(Path(part.strip()) for part in given.split(",") if part.strip())
+    return () if given is None else given
+
+
+PathList = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)]
 
 
 class Settings(BaseSettings):
@@ -56,7 +69,11 @@ class Settings(BaseSettings):
         "`kaimen-cloud worker` runs beside.",
     )
     # -------------------------------------------------------------------------------- broker
-    mqtt_host: str = Field("127.0.0.1", description="The MQTT broker as this process reaches it.")
+    mqtt_host: str = Field(
+        "127.0.0.1",
+        description="The MQTT broker as this process reaches it; of a cluster all nodes, separated by "
+        "commas.",
+    )
     mqtt_port: int = Field(8883, ge=1, le=65535, description="Its port.")
     mqtt_tls: bool = Field(
         True, description="TLS with certificates of our own authority. Off only for tests."
@@ -67,16 +84,35 @@ class Settings(BaseSettings):
     store_mqtt_host: str | None = Field(
         None, description="The broker's address as stores reach it, where it differs."
     )
+    store_mqtt_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="The broker's port for stores, where it differs. Mosquitto needs one: stores and "
+        "cloud have listeners of their own.",
+    )
     broker_admin: str = Field(
         "none",
-        description="How users of stores are made in the broker: `none` (it takes names from "
-        "certificates, as Mosquitto does) or `nats`.",
+        description="How stores are let in and thrown out: `nats` (a list of users), `mosquitto` (a "
+        "revocation list), or `none` (somebody else does it).",
     )
-    nats_users_file: Path | None = Field(
-        None, description="The include file of users that `nats` writes."
+    nats_users_file: PathList = Field(
+        (),
+        description="The include file of users that `nats` writes. Several nodes on this machine: "
+        "several paths, separated by commas.",
     )
-    nats_pid_file: Path | None = Field(
-        None, description="The NATS server's pid file: it is told to read its users again."
+    nats_pid_file: PathList = Field(
+        (),
+        description="The NATS server's pid file: it is told to read its users again. In the order of "
+        "the users' files.",
+    )
+    mosquitto_crl_file: Path | None = Field(
+        None, description="The revocation list that `mosquitto` writes: the broker's `crlfile`."
+    )
+    mosquitto_pid_file: Path | None = Field(
+        None,
+        description="Mosquitto's pid file: it is told to read the list again. Without one somebody "
+        "else must tell it.",
     )
     # ----------------------------------------------------------------------------------- SMS
     sms_url: str | None = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import threading
@@ -58,7 +59,12 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the broker is and how to prove who we are. Times in seconds."""
+    """Where the broker is and how to prove who we are. Times in seconds.
+
+    ``host`` may name the nodes of a cluster, separated by commas, each with a port of its own where
+    it differs (``a,b,c`` or ``a:8883,b:8884``). They are tried in turn, beginning anywhere, so that
+    a thousand stores spread by themselves.
+    """
 
     host: str
     port: int
@@ -67,6 +73,26 @@ class Endpoint:
     tls: Tls | None = None
     keepalive_s: int = 15
     connect_timeout_s: float = 5.0
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each node, in the order in which ``host`` names them."""
+        return [(host, port or self.port) for host, port in _nodes(self.host)]
+
+
+def hosts_in(text: str) -> list[str]:
+    """The hosts that a list of nodes names, without their ports."""
+    return [host for host, _ in _nodes(text)]
+
+
+def _nodes(text: str) -> list[tuple[str, int | None]]:
+    found: list[tuple[str, int | None]] = []
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        host, colon, port = one.rpartition(":")
+        if colon and ":" not in host and port.isdigit():  # an IPv6 address has more colons
+            found.append((host, int(port)))
+        else:
+            found.append((one, None))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +169,8 @@ class Connection:
         threading.Thread(target=self._dial, name="mqtt-dial", daemon=True).start()
         try:
             # Name lookup is not bounded by a socket's time-out, so the whole is bounded here.
-            async with asyncio.timeout(2 * self._endpoint.connect_timeout_s):
+            nodes = len(self._endpoint.addresses())
+            async with asyncio.timeout((1 + nodes) * self._endpoint.connect_timeout_s):
                 await asyncio.shield(self._opened)
         except TimeoutError:
             raise DialFailed("no answer in time") from None
@@ -247,7 +274,7 @@ class Connection:
         try:
             if endpoint.tls is not None:
                 client.tls_set_context(_context(endpoint.tls))
-            client.connect(endpoint.host, endpoint.port, endpoint.keepalive_s)
+            self._connect_to_any(endpoint)
         except (OSError, ValueError) as error:
             self._post(self._ended, f"{type(error).__name__}: {error}")
             return
@@ -262,6 +289,21 @@ class Connection:
                 return
         client.disconnect()
         self._post(self._ended, "no longer wanted")
+
+    def _connect_to_any(self, endpoint: Endpoint) -> None:
+        """The first node that answers. Raises the last one's error if none does."""
+        nodes = endpoint.addresses()
+        if not nodes:
+            raise ValueError("the broker's host is empty")
+        first = random.randrange(len(nodes))
+        for left, (host, port) in enumerate(nodes[first:] + nodes[:first], start=1 - len(nodes)):
+            try:
+                self._client.connect(host, port, endpoint.keepalive_s)
+            except OSError:
+                if left == 0 or self._abandoned:
+                    raise
+            else:
+                return
 
     def _on_thread_end(self) -> None:
         sock = self._client.socket()

@@ -29,8 +29,10 @@ from cloud_api.kit.files import locked, write_whole
 
 FOLDER = "authority"
 CLOUD_USER = "cloud.kaimen.internal"
+CLOUD_NAME = "kaimen-cloud"  # its CN
 STORE_DAYS = 397
 ROOT_DAYS = 7300
+_BRIEF_DAYS = 10 / 1440
 _BACKDATED = timedelta(minutes=10)  # a store's clock may be a little behind
 _RENEW_BEFORE = timedelta(days=60)
 
@@ -102,7 +104,7 @@ class Authority:
             if not _lasts(files.cert, now) or not files.key.exists():
                 key = ec.generate_private_key(ec.SECP256R1())
                 issued = self._client(
-                    key.public_key(), common_name="kaimen-cloud", user=CLOUD_USER, days=825, now=now
+                    key.public_key(), common_name=CLOUD_NAME, user=CLOUD_USER, days=825, now=now
                 )
                 write_whole(files.key, _pem(key))
                 write_whole(files.cert, issued.pem.encode(), 0o644)
@@ -129,16 +131,40 @@ class Authority:
                 write_whole(files.cert, certificate.public_bytes(Encoding.PEM), 0o644)
         return files
 
-    def revocation_list(self, serials: list[tuple[str, datetime]], now: datetime) -> str:
+    def brief_client(
+        self, folder: Path, common_name: str, now: datetime
+    ) -> tuple[ClientFiles, str]:
+        """A client certificate of a few minutes for the cloud's own use, as files in ``folder``.
+
+        Also its serial (hex). No broker that lists users knows it.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        issued = self._client(
+            key.public_key(),
+            common_name=common_name,
+            user=f"{common_name.lower()}.brief.kaimen.internal",
+            days=_BRIEF_DAYS,
+            now=now,
+        )
+        files = ClientFiles(
+            self.folder / "ca.pem", folder / f"{common_name}.pem", folder / f"{common_name}.key"
+        )
+        write_whole(files.key, _pem(key))
+        write_whole(files.cert, issued.pem.encode(), 0o644)
+        return files, issued.serial
+
+    def revocation_list(
+        self, serials: list[tuple[str, datetime]], now: datetime, *, days: int = 30
+    ) -> str:
         """A CRL (PEM) of revoked serials (hex) with the instants they were revoked at.
 
-        For brokers that read one (Mosquitto's ``crlfile``). Valid for 30 days.
+        For brokers that read one (Mosquitto's ``crlfile``). Dated ``now``, valid for ``days``.
         """
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(now)
-            .next_update(now + timedelta(days=30))
+            .next_update(now + timedelta(days=days))
         )
         for serial, at in serials:
             builder = builder.add_revoked_certificate(
@@ -155,7 +181,7 @@ class Authority:
         *,
         common_name: str,
         user: str,
-        days: int,
+        days: float,
         now: datetime,
     ) -> Issued:
         builder = self._builder(key, common_name, days, now).add_extension(
@@ -169,7 +195,7 @@ class Authority:
         )
 
     def _builder(
-        self, key: ec.EllipticCurvePublicKey, common_name: str, days: int, now: datetime
+        self, key: ec.EllipticCurvePublicKey, common_name: str, days: float, now: datetime
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()

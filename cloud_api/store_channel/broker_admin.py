@@ -1,7 +1,7 @@
-"""Telling the broker which stores exist: a port, and its adapter for the NATS server.
+"""Telling the broker which stores exist: a port, and its adapter for NATS servers, one or a cluster.
 
-Mosquitto needs nothing told but a revocation list (one pattern ACL serves all stores); NATS knows
-each store as a user of its own, in an include file that it reads again on SIGHUP. A reload leaves
+Mosquitto needs nothing told but a revocation list (mosquitto.py); NATS knows each store as a user
+of its own, in an include file that it reads again on SIGHUP. A reload leaves
 the connections of users that did not change alone and ends those of users that are gone. The
 database is the truth: ``sync`` is run at every start of a worker.
 """
@@ -13,7 +13,8 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -61,11 +62,21 @@ class NoBrokerAdmin:
 
 
 class NatsBrokerAdmin:
-    """Writes the users' include file of a NATS server and makes it read it again."""
+    """Writes the users' include file of NATS servers and makes them read it again.
 
-    def __init__(self, users_file: Path, pid_file: Path | None) -> None:
-        self._users_file = users_file
-        self._pid_file = pid_file
+    Each node of a cluster has a file and a pid of its own; give those that this machine can reach.
+    The nodes of other machines are written by the workers there.
+    """
+
+    def __init__(
+        self,
+        users_file: Path | Sequence[Path],
+        pid_file: Path | Sequence[Path] | None = None,
+    ) -> None:
+        self._users_files = _paths(users_file)
+        self._pid_files = _paths(pid_file)
+        if self._pid_files and len(self._pid_files) != len(self._users_files):
+            raise ValueError("NATS needs as many pid files as users' files, in the same order")
 
     async def ensure_store(self, user: str, store_id: str) -> None:
         """See BrokerAdmin."""
@@ -86,29 +97,31 @@ class NatsBrokerAdmin:
         remove: str | None = None,
         whole: dict[str, str] | None = None,
     ) -> None:
-        with locked(self._users_file.parent):
-            before = self._users_file.read_text() if self._users_file.exists() else ""
-            known = dict(_LINE.findall(before)) if whole is None else dict(whole)
-            known.update(add or {})
-            known.pop(remove or "", None)
-            text = nats_users(known.items())
-            if text == before:
-                return
-            write_whole(self._users_file, text.encode())
-            self._reload()
+        for at, users_file in enumerate(self._users_files):
+            with locked(users_file.parent):
+                before = users_file.read_text() if users_file.exists() else ""
+                known = dict(_LINE.findall(before)) if whole is None else dict(whole)
+                known.update(add or {})
+                known.pop(remove or "", None)
+                text = nats_users(known.items())
+                if text == before:
+                    continue
+                write_whole(users_file, text.encode())
+                hang_up(self._pid_files[at] if self._pid_files else None, b"nats")
 
-    def _reload(self) -> None:
-        """SIGHUP to the server; a server that does not run will read the file when it starts."""
-        if self._pid_file is None:
+
+def hang_up(pid_file: Path | None, program: bytes) -> None:
+    """SIGHUP to a server; one that does not run will read its files when it starts."""
+    if pid_file is None:
+        return
+    try:
+        pid = int(pid_file.read_text().strip())
+        if not _runs(pid, program):  # a stale file: the number may be anybody's by now
+            log.warning("broker_reload_skipped", why="no server runs under the pid of its file")
             return
-        try:
-            pid = int(self._pid_file.read_text().strip())
-            if not _is_nats(pid):  # a stale file: the number may be anybody's by now
-                log.warning("broker_reload_skipped", why="no server runs under the pid of its file")
-                return
-            os.kill(pid, signal.SIGHUP)
-        except (OSError, ValueError) as error:
-            log.warning("broker_reload_skipped", why=f"{type(error).__name__}: {error}")
+        os.kill(pid, signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        log.warning("broker_reload_skipped", why=f"{type(error).__name__}: {error}")
 
 
 def nats_users(stores: Iterable[tuple[str, str]]) -> str:
@@ -146,6 +159,21 @@ def _user(name: str, *, publish: tuple[str, ...], subscribe: tuple[str, ...]) ->
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NatsCluster:
+    """A node's place in a cluster. ``routes`` are ``host:port`` of the cluster ports of all nodes.
+
+    With ``tls`` nodes show each other the broker's certificates (it needs no name in common but the
+    authority); on one machine or a private network of its own it may be off.
+    """
+
+    routes: Sequence[str]
+    port: int
+    host: str = "127.0.0.1"
+    name: str = "kaimen"
+    tls: bool = True
+
+
 def nats_config(
     folder: Path,
     *,
@@ -154,6 +182,7 @@ def nats_config(
     mqtt_host: str = "127.0.0.1",
     client_port: int = -1,
     server_name: str = "kaimen-broker",
+    cluster: NatsCluster | None = None,
 ) -> str:
     """A configuration for one NATS server that serves MQTT with client certificates, as text.
 
@@ -161,45 +190,60 @@ def nats_config(
     exist (``NatsBrokerAdmin.sync`` writes it) and ``folder/nats.pid`` is where its pid will stand.
     NATS's own port listens on 127.0.0.1 alone and admits nobody (-1: a random one). Nothing that a
     store or the cloud needs is lost with the broker's files, so they are synced every 30 s only.
+    In a ``cluster`` each node needs a ``server_name`` and a folder of its own; with three or more
+    nodes everything is kept on three, so that any one of them may die.
     """
-    quoted = {
-        "name": json.dumps(server_name),
-        "pid": json.dumps(str(folder / "nats.pid")),
-        "store": json.dumps(str(folder / "jetstream")),
-        "cert": json.dumps(str(files.cert)),
-        "key": json.dumps(str(files.key)),
-        "ca": json.dumps(str(files.ca)),
-        "host": json.dumps(mqtt_host),
-    }
+    tls = f"""\
+    cert_file: {json.dumps(str(files.cert))}
+    key_file: {json.dumps(str(files.key))}
+    ca_file: {json.dumps(str(files.ca))}"""
+    replicas = min(3, len(cluster.routes)) if cluster else 1
     return f"""\
-server_name: {quoted["name"]}
+server_name: {json.dumps(server_name)}
 listen: "127.0.0.1:{client_port}"
-pid_file: {quoted["pid"]}
+pid_file: {json.dumps(str(folder / "nats.pid"))}
 max_payload: {MAX_PAYLOAD}
 jetstream {{
-  store_dir: {quoted["store"]}
+  store_dir: {json.dumps(str(folder / "jetstream"))}
   max_memory_store: 64MB
   max_file_store: 1GB
   sync_interval: "30s"
 }}
 mqtt {{
-  host: {quoted["host"]}
+  host: {json.dumps(mqtt_host)}
   port: {mqtt_port}
+  stream_replicas: {replicas}
   tls {{
-    cert_file: {quoted["cert"]}
-    key_file: {quoted["key"]}
-    ca_file: {quoted["ca"]}
+{tls}
     verify_and_map: true
     timeout: 5
   }}
 }}
-include "users.conf"
+{_cluster(cluster, tls)}include "users.conf"
 """
 
 
-def _is_nats(pid: int) -> bool:
-    """Whether ``pid`` is a NATS server; True where the system cannot tell (no /proc)."""
+def _cluster(cluster: NatsCluster | None, tls: str) -> str:
+    if cluster is None:
+        return ""
+    routes = ", ".join(json.dumps(f"nats-route://{one}") for one in cluster.routes)
+    secured = f"  tls {{\n{tls}\n    verify: true\n    timeout: 5\n  }}\n" if cluster.tls else ""
+    return (
+        f"cluster {{\n  name: {json.dumps(cluster.name)}\n"
+        f"  host: {json.dumps(cluster.host)}\n  port: {cluster.port}\n"
+        f"  routes: [{routes}]\n{secured}}}\n"
+    )
+
+
+def _paths(given: Path | Sequence[Path] | None) -> tuple[Path, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, Path) else tuple(given)
+
+
+def _runs(pid: int, program: bytes) -> bool:
+    """Whether ``pid`` is that program; True where the system cannot tell (no /proc)."""
     try:
-        return b"nats" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return program in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return not Path("/proc/self").exists()

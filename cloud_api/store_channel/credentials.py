@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import StoreCredential
 from cloud_api.kit.actor import System, scoped
+from cloud_api.store_channel.mosquitto import Revoked
 from store_link.signing import MacKey
 
 
@@ -38,6 +40,18 @@ async def broker_users(session: AsyncSession) -> list[tuple[str, str]]:
     """``(mqtt_user, store_id)`` of every live credential."""
     query = scoped(System(), StoreCredential).where(col(StoreCredential.revoked_at).is_(None))
     return [(row.mqtt_user, row.store_id) for row in await session.exec(query)]
+
+
+async def revoked_credentials(session: AsyncSession, now: datetime) -> list[Revoked]:
+    """Certificates that were ended before their time and would still be taken at ``now``."""
+    query = scoped(System(), StoreCredential).where(
+        col(StoreCredential.revoked_at).is_not(None), col(StoreCredential.expires_at) > now
+    )
+    return [
+        Revoked(row.serial, row.store_id, row.revoked_at)
+        for row in await session.exec(query)
+        if row.revoked_at is not None
+    ]
 
 
 async def enrolled_stores(session: AsyncSession) -> list[str]:

@@ -13,6 +13,9 @@ from cloud_api.kit.keys import CloudKeys, keys_of
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import Authority, BrokerFiles, load_authority
 from cloud_api.store_channel.broker_admin import BrokerAdmin, NatsBrokerAdmin, NoBrokerAdmin
+from cloud_api.store_channel.credentials import revoked_credentials
+from cloud_api.store_channel.mosquitto import MosquittoBrokerAdmin, Revoked
+from store_link.connection import hosts_in
 
 _PART = "store_channel.office"
 
@@ -32,24 +35,48 @@ def office_of(cloud: Cloud) -> Office:
     if isinstance(office, Office):
         return office
     folder = cloud.settings.data_dir
+    authority = load_authority(folder, cloud.clocks.real)
     office = Office(
         keys_of(folder),
-        load_authority(folder, cloud.clocks.real),
-        broker_admin(cloud.settings),
+        authority,
+        broker_admin(cloud, authority),
     )
     cloud.parts[_PART] = office
     return office
 
 
-def broker_admin(settings: Settings) -> BrokerAdmin:
-    """The adapter that ``broker_admin`` names."""
+def broker_admin(cloud: Cloud, authority: Authority) -> BrokerAdmin:
+    """The adapter that ``broker_admin`` names. Raises ValueError for what it lacks."""
+    settings = cloud.settings
     if settings.broker_admin == "none":
         return NoBrokerAdmin()
-    if settings.broker_admin != "nats":
-        raise ValueError("KAIMEN_BROKER_ADMIN is none or nats")
-    if settings.nats_users_file is None:
-        raise ValueError("KAIMEN_BROKER_ADMIN=nats needs KAIMEN_NATS_USERS_FILE")
-    return NatsBrokerAdmin(settings.nats_users_file, settings.nats_pid_file)
+    if settings.broker_admin == "nats":
+        if not settings.nats_users_file:
+            raise ValueError("KAIMEN_BROKER_ADMIN=nats needs KAIMEN_NATS_USERS_FILE")
+        return NatsBrokerAdmin(settings.nats_users_file, settings.nats_pid_file)
+    if settings.broker_admin != "mosquitto":
+        raise ValueError("KAIMEN_BROKER_ADMIN is none, nats or mosquitto")
+    if settings.mosquitto_crl_file is None:
+        raise ValueError("KAIMEN_BROKER_ADMIN=mosquitto needs KAIMEN_MOSQUITTO_CRL_FILE")
+    if settings.store_mqtt_port in {None, settings.mqtt_port}:
+        raise ValueError(
+            "KAIMEN_BROKER_ADMIN=mosquitto needs KAIMEN_STORE_MQTT_PORT: stores have a listener of "
+            "their own, another than KAIMEN_MQTT_PORT, which is the cloud's"
+        )
+
+    async def revoked() -> list[Revoked]:
+        async with cloud.db.read() as session:
+            return await revoked_credentials(session, cloud.clocks.real)
+
+    return MosquittoBrokerAdmin(
+        settings.mosquitto_crl_file,
+        settings.mosquitto_pid_file,
+        authority=authority,
+        clock=cloud.clocks.wire,
+        revoked=revoked,
+        host=settings.mqtt_host,
+        store_port=settings.store_mqtt_port or settings.mqtt_port,
+    )
 
 
 def issue_broker_certificate(
@@ -64,8 +91,8 @@ def issue_broker_certificate(
         settings.mqtt_server_name,
         "localhost",
         "127.0.0.1",
-        settings.mqtt_host,
-        settings.store_mqtt_host or "",
+        *hosts_in(settings.mqtt_host),
+        *hosts_in(settings.store_mqtt_host or ""),
         *local_addresses(),
         *(names or []),
     ]

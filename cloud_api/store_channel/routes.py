@@ -113,7 +113,7 @@ def mqtt_of(cloud: Cloud) -> MqttOut:
     settings = cloud.settings
     return MqttOut(
         host=settings.store_mqtt_host or settings.mqtt_host,
-        port=settings.mqtt_port,
+        port=settings.store_mqtt_port or settings.mqtt_port,
         tls=settings.mqtt_tls,
         server_name=settings.mqtt_server_name,
     )
