@@ -24,10 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud_api import events, health
 from cloud_api.access import routes as access
 from cloud_api.auth import routes as auth
+from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.claims import routes as claims
 from cloud_api.devices import routes as devices
-from cloud_api.kit import due_jobs, problems
+from cloud_api.kit import due_jobs, feed, idempotency, problems, throttle
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -36,6 +37,7 @@ from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
+from cloud_api.kit.wakeups import Wakeups
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
@@ -65,6 +67,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
 _PACKAGE = Path(__file__).parent
 _RESTART_S = 2.0
 _STOP_S = 8.0
+_FORGET_EVERY_S = 3600.0
 
 
 def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
@@ -142,9 +145,12 @@ async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> 
         parts = {
             "due_jobs": lambda: due_jobs.worker_loop(cloud, stop),
             "store_channel": lambda: channel.run(cloud, stop),
+            "forget": lambda: _forget(cloud, stop),
         }
     else:
         parts = {"acks": lambda: channel.run_acks(cloud, stop)}
+    if not cloud.db.is_sqlite:
+        parts["wakeups"] = lambda: Wakeups(cloud.db).run(stop)
     await asyncio.gather(*(_keep(name, run, stop) for name, run in parts.items()))
 
 
@@ -159,6 +165,28 @@ async def _keep(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Eve
                 await asyncio.wait_for(stop.wait(), _RESTART_S)
             except TimeoutError:
                 continue
+
+
+async def _forget(cloud: Cloud, stop: asyncio.Event) -> None:
+    """Every hour: delete what has served its time. Several processes may do it at once."""
+    while not stop.is_set():
+        await forget_old(cloud)
+        try:
+            await asyncio.wait_for(stop.wait(), _FORGET_EVERY_S)
+        except TimeoutError:
+            continue
+
+
+async def forget_old(cloud: Cloud) -> None:
+    """Old counts, keys, codes, logins and feed lines go."""
+    for forget in (
+        throttle.forget_old,
+        idempotency.forget_old,
+        auth_service.forget_old,
+        feed.forget_old,
+    ):
+        async with cloud.db.write() as session:
+            await forget(session, cloud.clocks.real)
 
 
 def _lifespan(own: bool) -> Callable[[FastAPI], Any]:

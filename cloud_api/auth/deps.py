@@ -8,6 +8,7 @@ from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Actor, Anyone, Customer
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.i18n import negotiate, use_language
 
 
 class LoginNeeded(KaimenError):
@@ -32,6 +33,7 @@ async def account_of(request: Request) -> Account | None:
         if found is not None:
             login, account = found
             request.state.login_id = login.id
+            use_language(negotiate("", account.locale))
         elif bearer:
             raise LoginNeeded("auth.token_invalid", "登录已失效，请重新登录")
     request.state.account = account

@@ -217,9 +217,7 @@ async def revoke_all(session: AsyncSession, account_id: str, now: datetime) -> N
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:
     """Delete codes a day after they ended, logins a month after; ``now`` is wire time."""
-    await session.exec(
-        delete(LoginCode).where(col(LoginCode.expires_at) < now - timedelta(days=1))
-    )
+    await session.exec(delete(LoginCode).where(col(LoginCode.expires_at) < now - timedelta(days=1)))
     await session.exec(delete(Login).where(col(Login.expires_at) < now - timedelta(days=30)))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlmodel import col, delete, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.models import FeedEntry
 
 FEED = "feed"
+KEEP = timedelta(days=7)
 
 
 async def tell(
@@ -35,3 +37,10 @@ async def tell(
         )
     )
     announce_after_commit(session, FEED, store_id or merchant_id)
+
+
+async def forget_old(session: AsyncSession, now: datetime) -> None:
+    """Delete lines older than a week; the newest stays, so that ids go on from it."""
+    newest = select(func.max(col(FeedEntry.id))).scalar_subquery()
+    old = (col(FeedEntry.at) < now - KEEP, col(FeedEntry.id) < newest)
+    await session.exec(delete(FeedEntry).where(*old))

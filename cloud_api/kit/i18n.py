@@ -6,9 +6,13 @@ Catalogues lie in cloud_api/locales (see its README). A text without a translati
 from __future__ import annotations
 
 import gettext as _gettext
+import io
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 
 LOCALES = Path(__file__).parent.parent / "locales"
 LANGUAGES = ("zh_Hans", "zh_Hant", "en")
@@ -42,8 +46,15 @@ def negotiate(accept_language: str, account_locale: str | None = None) -> str:
 
 @cache
 def translations(language: str) -> _gettext.NullTranslations:
-    """The catalogue of a language; an empty one where none was compiled."""
-    return _gettext.translation("messages", str(LOCALES), languages=[language], fallback=True)
+    """The catalogue of a language, straight from its ``.po`` file; an empty one where there is none."""
+    path = LOCALES / language / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return _gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language))
+    compiled.seek(0)
+    return _gettext.GNUTranslations(compiled)
 
 
 def use_language(language: str) -> None:

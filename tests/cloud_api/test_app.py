@@ -7,10 +7,16 @@ import json
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlmodel import select
 
+from cloud_api.app import forget_old
+from cloud_api.auth.models import Login
+from cloud_api.kit import feed, throttle
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.models import FeedEntry, Throttle
 from cloud_api.kit.problems import MEDIA_TYPE
+from tests.cloud_api.factories import make_customer, make_login
 
 
 async def test_healthz_says_that_the_process_lives(client: httpx.AsyncClient):
@@ -132,3 +138,21 @@ async def test_language_is_negotiated_and_falls_back(app: FastAPI, client: httpx
 
     answer = await client.get("/api/v1/taken", headers={"Accept-Language": "xx, *;q=bad"})
     assert answer.json()["detail"] == "刚被别人订走了"
+
+
+async def test_what_has_served_its_time_is_deleted(cloud: Cloud, db, shop, now, wire):
+    """Feed lines of last week go, but never the newest: ids must go on from it."""
+    for number in range(3):
+        async with db.write() as session:
+            await feed.tell(
+                session, merchant_id=shop.merchant.id, topic="x", body={"n": number}, now=now
+            )
+    async with db.write() as session:
+        await make_login(session, (await make_customer(session, now)).id, now)
+        await throttle.hit(session, "a:b", 1, 60, now)
+    wire.pass_time(100 * 86400)
+    await forget_old(cloud)
+    async with db.read() as session:
+        assert [e.body["n"] for e in (await session.exec(select(FeedEntry))).all()] == [2]
+        assert (await session.exec(select(Login))).all() == []
+        assert (await session.exec(select(Throttle))).all() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -29,13 +30,13 @@ OPENS = MINE.opens_at
 ENDS = MINE.ends_at
 
 
-def at(now: datetime, *bookings: Booking, **changes: object) -> Situation:
+def at(now: datetime, *bookings: Booking, **changes: Any) -> Situation:
     base = Situation(now=now, logged_in=True, rooms={"r1": RoomNow.FREE}, bookings=bookings)
     return replace(base, **changes)
 
 
-def other(**changes: object) -> Booking:
-    return replace(MINE, **({"order_id": "o2", "room_id": "r2"} | changes))
+def other(**changes: Any) -> Booking:
+    return replace(MINE, order_id="o2", room_id="r2", **changes)
 
 
 UNPAID = replace(MINE, status="pending_payment", hold_expires_at=MIDNIGHT + HOUR)

@@ -18,7 +18,7 @@ from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
-from cloud_api.kit.due_jobs import register, run_due, schedule
+from cloud_api.kit.due_jobs import run_due, schedule
 from cloud_api.kit.keys import keys_of
 from cloud_api.kit.models import OutboxRow
 from cloud_api.orders.models import Order
@@ -36,8 +36,6 @@ from tests.cloud_api.factories import (
     make_staff,
     reported,
 )
-
-assert register  # the handlers register when the app is made
 
 
 class Guest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cloud_api.kit import i18n
 from cloud_api.kit.i18n import gettext, negotiate, use_language
 from cloud_api.kit.logs import without_secrets
 
@@ -51,3 +52,19 @@ def test_logs_hold_no_secrets_and_no_phone_numbers():
         "detail": {"mac_key": "•••", "to": ["•••", "ok"]},
         "number": "2611231200123456",
     }
+
+
+def test_a_catalogue_is_read_as_it_lies_there(tmp_path, monkeypatch):
+    folder = tmp_path / "en" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "messages.po").write_text(
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+        'msgid "到了，请进"\nmsgstr "You can go in"\n'
+    )
+    monkeypatch.setattr(i18n, "LOCALES", tmp_path)
+    i18n.translations.cache_clear()
+    use_language("en")
+    assert gettext("到了，请进") == "You can go in"
+    use_language("zh_Hans")
+    assert gettext("到了，请进") == "到了，请进"
+    i18n.translations.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from cloud_api.stores.service import opening_intervals
 from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
 
 
-def store(**values: object) -> Store:
+def store(**values: Any) -> Store:
     made = datetime(2026, 1, 1, tzinfo=UTC)
     return Store(merchant_id="m", name="s", address="", phone="", created_at=made, **values)
 
