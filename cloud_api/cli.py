@@ -60,7 +60,14 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    health_host: Annotated[
+        str, typer.Option(help="The address for /healthz, /readyz and /metrics.")
+    ] = "127.0.0.1",
+    health_port: Annotated[
+        int | None, typer.Option(help="Their port; without it they are not served.")
+    ] = None,
+) -> None:
     """Run due jobs and the store channel without serving; any number of them may run."""
     logs.set_up()
     register_jobs()
@@ -70,7 +77,11 @@ def worker() -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await work(cloud, stop)
+        if health_port is None:
+            await work(cloud, stop)
+            return
+        async with health.serving(cloud, health_host, health_port):
+            await work(cloud, stop)
 
     _run(act)
 

@@ -211,7 +211,7 @@ async def _lines(
     hint: Hint = _nothing,
     followed: list[str] | None = None,
 ) -> AsyncIterator[str]:
-    tail: FeedTail = cloud.parts.setdefault(_PART, FeedTail(cloud.db))
+    tail: FeedTail = cloud.parts.get(_PART) or cloud.parts.setdefault(_PART, FeedTail(cloud.db))
     queue = await tail.join()
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFE_S

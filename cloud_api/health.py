@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
-from fastapi import APIRouter, Request, Response
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
 from prometheus_client import generate_latest as render
@@ -101,6 +105,30 @@ async def metrics(request: Request) -> Response:
     assert isinstance(instruments, Metrics)
     await _measure(cloud, instruments)
     return Response(render(instruments.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@asynccontextmanager
+async def serving(cloud: Cloud, host: str, port: int) -> AsyncIterator[None]:
+    """The three addresses alone, for a process that serves nothing else (a worker)."""
+    app = FastAPI(openapi_url=None)
+    app.state.cloud, app.state.metrics = cloud, Metrics()
+    app.include_router(router)
+    server = _Beside(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False))
+    task = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Beside(uvicorn.Server):
+    """A server that leaves signals to whom it runs beside."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
 
 
 async def _measure(cloud: Cloud, metrics: Metrics) -> None:

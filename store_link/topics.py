@@ -166,6 +166,16 @@ def ingest_filters(shard: int | None = None) -> tuple[str, ...]:
     return tuple(f"km/1/{level}/+/{plane.value}" for plane in planes)
 
 
+def shard_filter(shard: int) -> str:
+    """All that an ingest worker hears of one shard in a single subscription.
+
+    Brokers count subscriptions: NATS lets a client hold 63 of QoS 1 at its default settings.
+    """
+    if not 0 <= shard < SHARDS:
+        raise TopicError(f"a shard is a number from 0 to {SHARDS - 1}")
+    return f"km/1/{shard:02d}/+/up/+"
+
+
 def ack_filter(instance: str) -> str:
     """What a cloud process subscribes to for the outcomes of its own commands."""
     return f"km/1/+/+/{Plane.ACK.value}/{_name(instance, 'instance')}"

@@ -30,6 +30,8 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self._writer = asyncio.Lock()
         self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        # How announcements reach other processes; kit/wakeups.py sets it while it is connected.
+        self.tell_others: Callable[[str, str], None] | None = None
         if self.is_sqlite:
             self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
@@ -73,16 +75,35 @@ class Database:
             yield session
 
     def listen(self, topic: str, listener: Callable[[str], None]) -> None:
-        """Call ``listener(key)`` in this process after commits that announced ``topic``.
+        """Call ``listener(key)`` after commits that announced ``topic``, in whichever process.
 
-        A wake-up, not a message: other processes do not hear it and must look by themselves.
+        A wake-up, not a message: one may be lost with a process or a connection, so a listener
+        looks by itself as well, only less often.
         """
-        self._listeners.setdefault(topic, []).append(listener)
+        listeners = self._listeners.setdefault(topic, [])
+        if listener not in listeners:
+            listeners.append(listener)
+
+    def forget(self, topic: str, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` no more."""
+        if listener in self._listeners.get(topic, []):
+            self._listeners[topic].remove(listener)
 
     def announce(self, topic: str, key: str) -> None:
-        """Wake the listeners of ``topic``."""
-        for listener in self._listeners.get(topic, []):
+        """Wake the listeners of ``topic`` in this process and in all that share the database."""
+        self.wake(topic, key)
+        if self.tell_others is not None:
+            self.tell_others(topic, key)
+
+    def wake(self, topic: str, key: str) -> None:
+        """Wake the listeners of this process alone."""
+        for listener in list(self._listeners.get(topic, [])):
             listener(key)
+
+    def wake_all(self) -> None:
+        """Wake every listener of this process, with an empty key: something may have been missed."""
+        for topic in list(self._listeners):
+            self.wake(topic, "")
 
     async def close(self) -> None:
         """Give all connections back."""
@@ -97,7 +118,7 @@ def after_commit(session: AsyncSession, act: Callable[[], None]) -> None:
 
 
 def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
-    """Wake this process's listeners of ``topic`` once the transaction has committed."""
+    """Wake the listeners of ``topic`` in all processes once the transaction has committed."""
     database: Database | None = session.info.get(_DATABASE)
     if database is not None:
         after_commit(session, lambda: database.announce(topic, key))

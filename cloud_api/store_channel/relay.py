@@ -1,6 +1,6 @@
 """From the outbox to the broker: in order per store, with any number of relays, never late.
 
-A relay takes a stream's lease (10 s, a conditional UPDATE) and its first rows in one transaction,
+A relay takes a stream's lease (4 s, a conditional UPDATE) and its first rows in one transaction,
 publishes them one after the other with no transaction open, marks them in a second one and gives the
 lease back. Correctness does not hang on the lease: a command carries its expiry and its connection's
 nonce and acts once by its id, a document carries its number. The lease keeps the order.
@@ -42,9 +42,11 @@ from store_link.signing import EnvelopeTooLong, Purpose, seal
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=10)
-FENCE_S = 6.0  # nothing is published on a lease older than this
-LOOK_EVERY_S = 0.5  # rows of other processes are seen so late
+LEASE = timedelta(
+    seconds=4
+)  # what a door waits whose relay was killed, well within its command's life
+FENCE_S = 1.5  # no command is begun on a lease older than this: CONFIRM_S is left, and a margin
+LOOK_EVERY_S = 0.5  # where a wake-up was lost
 BATCH = 20
 LANES = 8  # streams at a time
 CONFIRM_S = 2.0

@@ -9,12 +9,14 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.store_channel.models import IngestWorker, ShardLease
 from store_link.topics import SHARDS
 
-LEASE = timedelta(seconds=15)
-RENEW_EVERY_S = 5.0
+LEASE = timedelta(seconds=4)  # what a killed worker's stores wait until they are heard again
+RENEW_EVERY_S = 1.0
+SHARDS_MOVED = "shards"  # announced when a worker comes or gives shards up: others look at once
 
 
 async def renew(cloud: Cloud, holder: str) -> frozenset[int]:
@@ -22,7 +24,8 @@ async def renew(cloud: Cloud, holder: str) -> frozenset[int]:
     now = cloud.clocks.real
     until = now + LEASE
     async with cloud.db.write() as session:
-        await insert_or_ignore(session, IngestWorker, {"holder": holder, "until": until})
+        if await insert_or_ignore(session, IngestWorker, {"holder": holder, "until": until}):
+            announce_after_commit(session, SHARDS_MOVED, holder)
         await session.execute(
             update(IngestWorker).where(col(IngestWorker.holder) == holder).values(until=until)
         )
@@ -39,6 +42,7 @@ async def renew(cloud: Cloud, holder: str) -> frozenset[int]:
                     col(ShardLease.holder) == holder, col(ShardLease.shard).in_(surplus)
                 )
             )
+            announce_after_commit(session, SHARDS_MOVED, holder)
         # One whose lease ran out may have been taken in the meantime: what counts is who it says.
         await session.execute(
             update(ShardLease)
@@ -57,6 +61,7 @@ async def leave(cloud: Cloud, holder: str) -> None:
     async with cloud.db.write() as session:
         await session.execute(delete(ShardLease).where(col(ShardLease.holder) == holder))
         await session.execute(delete(IngestWorker).where(col(IngestWorker.holder) == holder))
+        announce_after_commit(session, SHARDS_MOVED, holder)
 
 
 async def held(cloud: Cloud, holder: str) -> frozenset[int]:

@@ -128,7 +128,7 @@ class Channel:
             work |= {
                 "broker_users": lambda: self._every(stop, BROKER_SYNC_EVERY_S, self.sync_broker),
                 "relay": lambda: self.relay.run(stop),
-                "shards": lambda: self._every(stop, shards.RENEW_EVERY_S, self.renew_shards),
+                "shards": lambda: self._balance(stop),
                 "desired": lambda: self._every(stop, 1.0, self.rebuild_when_due),
                 "sweep": lambda: self._every(stop, SWEEP_EVERY_S, self.sweep),
                 "prune": lambda: self._every(stop, 3600.0, self._prune),
@@ -270,6 +270,21 @@ class Channel:
         held = await shards.renew(self.cloud, self.holder)
         self.state.shards = len(held)
         await self.link.listen_to(held)
+
+    async def _balance(self, stop: asyncio.Event) -> None:
+        """Renew the leases by timer, and at once where another worker came or gave shards up."""
+        moved = asyncio.Event()
+        hear: Callable[[str], None] = lambda _holder: moved.set()  # noqa: E731
+        self.cloud.db.listen(shards.SHARDS_MOVED, hear)
+        try:
+            while not stop.is_set():
+                moved.clear()
+                await self.renew_shards()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(shards.RENEW_EVERY_S):
+                        await moved.wait()
+        finally:
+            self.cloud.db.forget(shards.SHARDS_MOVED, hear)
 
     async def rebuild_when_due(self) -> None:
         """Every ten minutes of business time: stays come into the window of 48 h."""

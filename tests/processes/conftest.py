@@ -1,0 +1,33 @@
+"""The cluster that the tests of this folder share, and a mended one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.processes.cluster import Cluster
+from tests.support.postgres import Server
+
+
+@pytest.fixture(scope="session")
+def running_cluster(
+    pg_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """Started once; every test of it belongs to xdist's group ``cluster``."""
+    name = f"cluster_{uuid4().hex[:12]}"
+    made = Cluster(tmp_path_factory.mktemp("cluster"), pg_server.create_database(name))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+        pg_server.drop_database(name)
+
+
+@pytest.fixture
+def cluster(running_cluster: Cluster) -> Cluster:
+    """All processes run and are ready."""
+    running_cluster.mend()
+    return running_cluster
