@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Need = Literal["pulse action", "switched bool", "read bool", "read number", "nothing yet"]
+Need = Literal[
+    "pulse action",
+    "switched bool",
+    "read bool",
+    "read number",
+    "event",
+    "clip command",
+    "nothing yet",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +39,9 @@ RULES: dict[str, CapabilityRule] = {
     "power.w": CapabilityRule("read number", "active power drawn now", "W"),
     "energy.wh": CapabilityRule("read number", "energy counted since the meter was made", "Wh"),
     "climate.set": CapabilityRule("nothing yet", "mode, temperature in °C and fan, all at once"),
-    "input.code": CapabilityRule("nothing yet", "a code was scanned"),
-    "input.card": CapabilityRule("nothing yet", "a card was read"),
-    "speaker.say": CapabilityRule("nothing yet", "play a clip of the closed list"),
+    "input.code": CapabilityRule("event", "a code was scanned"),
+    "input.card": CapabilityRule("event", "a card was read"),
+    "speaker.say": CapabilityRule("clip command", "play a clip of the closed list"),
     "light.scene": CapabilityRule("nothing yet", "a named light scene"),
     "presence": CapabilityRule("read bool", "true: somebody is there"),
     "hazard": CapabilityRule("read bool", "true: smoke, fire or water; every lock opens"),

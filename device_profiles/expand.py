@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from device_profiles import capabilities, expressions
+from device_profiles.errors import FieldError
 from device_profiles.profile import (
     Action,
     ConfirmSpec,
@@ -36,14 +37,6 @@ from device_profiles.source import FieldPath
 
 MAX_BITS, MAX_REGISTERS = 2000, 125  # what one Modbus request may ask for
 INSTALL_NAMES = frozenset({"unit_id"})
-
-
-class FieldError(ValueError):
-    """A rule that spans several fields is broken; ``path`` is the field to look at."""
-
-    def __init__(self, path: FieldPath, message: str) -> None:
-        super().__init__(message)
-        self.path = path
 
 
 def expand(doc: ProfileDoc) -> Profile:
@@ -317,7 +310,7 @@ def _check_service(
     actions: Mapping[str, Action],
     path: FieldPath,
 ) -> None:
-    if rule.need == "nothing yet":
+    if rule.need in ("nothing yet", "event", "clip command"):
         raise FieldError(path, "no modbus_rtu board can serve this yet")
     if service.action is not None:
         action = actions.get(service.action)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from device_profiles.profile import Action, Point, Profile
+from device_profiles.profile import Action, Point, Profile, Stream
+from device_profiles.stream_schema import SerialStream
 
 
 def listing(profiles: Iterable[Profile]) -> str:
@@ -18,7 +19,8 @@ def describe(profile: Profile) -> str:
     lines = [
         f"{profile.id} revision {profile.revision}, {profile.vendor} {profile.model}",
         f"  {transport.type} {transport.serial.baud} 8{transport.serial.parity}"
-        f"{transport.serial.stop_bits} unit {transport.unit_id}",
+        f"{transport.serial.stop_bits}"
+        + ("" if isinstance(transport, SerialStream) else f" unit {transport.unit_id}"),
     ]
     for step in profile.identify:
         expect = step.expect.model_dump(exclude_none=True)
@@ -26,11 +28,41 @@ def describe(profile: Profile) -> str:
         lines.append(f"  identify  {step.table} 0x{step.address:04X} x{step.count}: {wanted}")
     lines += [f"  point     {_point(point)}" for point in profile.points.values()]
     lines += [f"  action    {_action(action)}" for action in profile.actions.values()]
+    if profile.stream is not None:
+        lines += [f"  {line}" for line in _stream(profile.stream)]
     for (capability, channel), service in profile.services.items():
         name = capability if channel is None else f"{capability} {channel}"
         turned = " inverted" if service.invert else ""
         lines.append(f"  offers    {name} = {service.point or service.action}{turned}")
     return "\n".join(lines) + "\n"
+
+
+def _stream(stream: Stream) -> list[str]:
+    lines = []
+    if stream.transport.frame is not None:
+        frame = stream.transport.frame
+        lines.append(
+            f"lines     up to {frame.terminator.hex(' ')}, at most {frame.max_bytes} bytes,"
+            f" dropped after {frame.idle_flush_ms} ms"
+        )
+    lines += [f"skip      {skip}" for skip in stream.transport.skip]
+    for command in stream.commands.values():
+        once = ", once" if command.once else ""
+        lines.append(f"command   {command.name}, {command.tx} -> {command.rx or 'nothing'}{once}")
+    if stream.alive is not None:
+        lines.append(f"alive     {stream.alive.command} every {stream.alive.every_ms} ms")
+    lines += [
+        f"identify  {step.command} byte {step.at} & 0x{step.mask:02X} among {step.among}"
+        for step in stream.identify
+    ]
+    lines += [
+        f"event     {name}, the same again after {event.dedup_ms} ms"
+        for name, event in stream.events.items()
+    ]
+    for clip, params in stream.clips.items():
+        given = " ".join(f"{name} {value}" for name, value in params.items())
+        lines.append(f"clip      {clip}, {given}")
+    return lines
 
 
 def _point(point: Point) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from device_profiles.expand import FieldError, expand
+from device_profiles.errors import FieldError
+from device_profiles.expand import expand
+from device_profiles.expand_stream import expand_stream
 from device_profiles.profile import Profile, ProfileError
 from device_profiles.schema import ProfileDoc
-from device_profiles.source import read_source
+from device_profiles.source import Source, read_source
+from device_profiles.stream_schema import StreamDoc
 
 CATALOG = Path(__file__).parent / "catalog"
 
@@ -24,18 +27,23 @@ def load_profile(file: Path) -> Profile:
     """
     source = read_source(file)
     try:
-        doc = ProfileDoc.model_validate(source.data)
+        profile = _expanded(source)
     except ValidationError as error:
         first = error.errors()[0]
         path = tuple(step for step in first["loc"] if step != "[key]")
         raise source.error(path, _sentence(first)) from error
-    try:
-        profile = expand(doc)
     except FieldError as error:
         raise source.error(error.path, str(error)) from error
     if file.stem != profile.id:
         raise source.error(("id",), f"{profile.id} must stand in a file named {profile.id}.yaml")
     return profile
+
+
+def _expanded(source: Source) -> Profile:
+    transport = source.data.get("transport")
+    if isinstance(transport, dict) and transport.get("type") in ("serial_lines", "serial_frames"):
+        return expand_stream(StreamDoc.model_validate(source.data))
+    return expand(ProfileDoc.model_validate(source.data))
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from device_profiles.patterns import BytePattern, FrameTemplate
 from device_profiles.schema import Expect, Format, Golden, ModbusRtu, Safety, Simulator, Table
+from device_profiles.stream_schema import (
+    AliveDoc,
+    EventDoc,
+    IdentifyByte,
+    SerialStream,
+    StreamGolden,
+    StreamSimulator,
+)
+
+ALONE = 0  # the unit number of a device that shares its line with nobody
 
 
 class ProfileError(ValueError):
@@ -113,7 +124,10 @@ class IdentifyStep:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What serves a capability on one channel. ``invert``: the value is the other way round."""
+    """What serves a capability on one channel. ``invert``: the value is the other way round.
+
+    Of a line device ``action`` names the command, or the event, that serves it.
+    """
 
     point: str | None
     action: str | None
@@ -121,8 +135,42 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamCommand:
+    """A frame to a line device; ``rx`` is the answer that it gives, if it gives one."""
+
+    name: str
+    tx: FrameTemplate
+    rx: BytePattern | None
+    params: Mapping[str, ParamLimits]
+    once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a device alone on its line says and takes. ``clips``: params of the play command."""
+
+    transport: SerialStream
+    commands: Mapping[str, StreamCommand]
+    alive: AliveDoc | None
+    identify: tuple[IdentifyByte, ...]
+    events: Mapping[str, EventDoc]
+    clips: Mapping[str, Mapping[str, int]]
+    simulator: StreamSimulator
+    tests: tuple[StreamGolden, ...] = field(repr=False)
+
+    @property
+    def answers(self) -> tuple[BytePattern, ...]:
+        """All frames that are no code: answers to commands, and what is to be skipped."""
+        known = [command.rx for command in self.commands.values() if command.rx is not None]
+        return tuple(dict.fromkeys([*known, *self.transport.skip]))
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """One model of board, ready for use. ``services`` maps (capability, channel) to what serves it."""
+    """One model of board, ready for use. ``services`` maps (capability, channel) to what serves it.
+
+    ``stream`` is given for a device alone on its line; such a one has no points and no actions.
+    """
 
     id: str
     revision: int
@@ -132,7 +180,7 @@ class Profile:
     verified: str
     caveats: tuple[str, ...]
     sources: tuple[str, ...]
-    transport: ModbusRtu
+    transport: ModbusRtu | SerialStream
     identify: tuple[IdentifyStep, ...]
     points: Mapping[str, Point]
     actions: Mapping[str, Action]
@@ -140,6 +188,14 @@ class Profile:
     safety: Safety
     simulator: Simulator
     tests: tuple[Golden, ...] = field(repr=False)
+    stream: Stream | None = None
+
+    @property
+    def modbus(self) -> ModbusRtu:
+        """The pace of a Modbus board. Raises ProfileError for a device that is none."""
+        if isinstance(self.transport, ModbusRtu):
+            return self.transport
+        raise ProfileError(f"{self.id} speaks {self.transport.type}, not modbus_rtu")
 
     def channels(self, capability: str) -> tuple[int | None, ...]:
         """The channels on which the board has ``capability``; (None,) where it has no channels."""
@@ -150,13 +206,18 @@ class Profile:
 
         Raises ProfileError naming the parameter and what it may be.
         """
-        unknown = sorted(set(params) - {"unit_id", "baud"})
+        alone = self.stream is not None
+        there_are = ("baud",) if alone else ("unit_id", "baud")
+        unknown = sorted(set(params) - set(there_are))
         if unknown:
+            verb = "is" if alone else "are"
             raise ProfileError(
-                f"{self.id}: parameter {unknown[0]!r} is unknown; there are unit_id and baud"
+                f"{self.id}: parameter {unknown[0]!r} is unknown; there {verb}"
+                f" {' and '.join(there_are)}"
             )
-        unit_id = params.get("unit_id", self.transport.unit_id)
-        if isinstance(unit_id, bool) or not isinstance(unit_id, int) or not 1 <= unit_id <= 247:
+        unit_id = ALONE if alone else params.get("unit_id", self.modbus.unit_id)
+        good = isinstance(unit_id, int) and not isinstance(unit_id, bool)
+        if not good or not (alone or 1 <= int(unit_id) <= 247):
             raise ProfileError(
                 f"{self.id}: unit_id must be a whole number from 1 to 247, not {unit_id!r}"
             )
@@ -166,7 +227,7 @@ class Profile:
         if isinstance(baud, bool) or not isinstance(baud, int) or baud not in choices:
             allowed = ", ".join(map(str, choices))
             raise ProfileError(f"{self.id}: baud must be one of {allowed}, not {baud!r}")
-        return Settings(unit_id, baud, serial.parity, serial.stop_bits)
+        return Settings(int(unit_id), baud, serial.parity, serial.stop_bits)
 
 
 @dataclass(frozen=True, slots=True)

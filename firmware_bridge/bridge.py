@@ -15,6 +15,7 @@ from firmware_bridge.board import BadRequest, Board
 from firmware_bridge.bus import Bus, Exchange
 from firmware_bridge.contract import (
     BoardConfig,
+    BoardEvent,
     BoardState,
     Capability,
     Outcome,
@@ -22,7 +23,8 @@ from firmware_bridge.contract import (
     Priority,
     Reading,
 )
-from firmware_bridge.outcomes import after_level, after_pulse, evidence
+from firmware_bridge.outcomes import after_level, after_pulse, after_say, evidence
+from firmware_bridge.streams import StreamDevice, Streams, check_alone, device
 from firmware_bridge.ticks import SinceBoot, Ticks
 from firmware_bridge.watch import Watch
 
@@ -50,6 +52,8 @@ class FirmwareBridge:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._buses: dict[str, Bus] = {}
         self._listeners: list[Callable[[str], None]] = []
+        self._hearers: list[Callable[[BoardEvent], None]] = []
+        self._streams = Streams(self._ports, self._monotonic, self._tell, self._emit)
         self._running = False
 
     # -- life -------------------------------------------------------------------------------------
@@ -61,11 +65,12 @@ class FirmwareBridge:
             bus.start()
         for board_id, watch in self._watches.items():
             self._tasks[board_id] = asyncio.create_task(watch.run(), name=f"watch {board_id}")
+        self._streams.start()
 
     async def stop(self) -> None:
         """Stop owner threads within 2 s; sends nothing to any board."""
         self._running = False
-        await self._end(list(self._tasks), list(self._buses))
+        await asyncio.gather(self._end(list(self._tasks), list(self._buses)), self._streams.stop())
 
     async def configure(self, boards: list[BoardConfig]) -> None:
         """Make the set of boards be ``boards``; unchanged ones keep their state.
@@ -73,7 +78,9 @@ class FirmwareBridge:
         Raises ProfileError for an unknown profile, bad params, or boards that cannot share a line,
         and then changes nothing.
         """
-        wanted = self._checked(boards)
+        alone = self._alone(boards)
+        wanted = self._checked([board for board in boards if board.id not in alone])
+        await self._streams.configure(alone)
         keep = {
             board_id
             for board_id, watch in self._watches.items()
@@ -103,6 +110,19 @@ class FirmwareBridge:
         watch = self._watches[board_id] = Watch(board, bus, self._monotonic, self._tell)
         if self._running:
             self._tasks[board_id] = asyncio.create_task(watch.run(), name=f"watch {board_id}")
+
+    def _alone(self, configs: list[BoardConfig]) -> dict[str, StreamDevice]:
+        """The devices that stand alone on their line."""
+        found: dict[str, StreamDevice] = {}
+        for config in configs:
+            installed = device(config, self._catalog[config.profile])
+            if installed is None:
+                continue
+            if config.id in found:
+                raise ProfileError(f"board {config.id!r} is given twice")
+            found[config.id] = installed
+        check_alone(found, configs)
+        return found
 
     def _checked(self, configs: list[BoardConfig]) -> dict[str, Board]:
         boards: dict[str, Board] = {}
@@ -191,7 +211,7 @@ class FirmwareBridge:
         unfit = await self._unfit(watch, Priority.SWITCH, deadline)
         if unfit is not None:
             return unfit
-        pace = watch.board.profile.transport
+        pace = watch.board.profile.modbus
         rounds = 0
         while True:
             rounds += 1
@@ -212,7 +232,7 @@ class FirmwareBridge:
         if not set_.sent or set_.result == "port_gone":
             return None, None
         group = watch.board.group(point)
-        attempts = 1 + watch.board.profile.transport.read_retries
+        attempts = 1 + watch.board.profile.modbus.read_retries
         back = await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
         if back.result != "answered":
             return back, None
@@ -252,7 +272,7 @@ class FirmwareBridge:
         if found is None:
             return Reading(None, "fault", None)
         watch, point, invert = found
-        attempts = 1 + watch.board.profile.transport.read_retries
+        attempts = 1 + watch.board.profile.modbus.read_retries
         group = watch.board.group(point)
         if watch.state.state != "refused":
             exchange = await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
@@ -269,7 +289,7 @@ class FirmwareBridge:
         """
         watch = self._watch(board)
         deadline = self._monotonic() + deadline_s
-        attempts = 1 + watch.board.profile.transport.read_retries
+        attempts = 1 + watch.board.profile.modbus.read_retries
         for group in watch.board.groups:
             await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
         return {p.name: watch.reading(p.name) for g in watch.board.groups for p in g.points}
@@ -284,12 +304,37 @@ class FirmwareBridge:
 
     def board_state(self, board: str) -> BoardState:
         """State of a board; no I/O."""
-        watch = self._watches.get(board)
+        watch = self._watches.get(board) or self._streams.watches.get(board)
         return watch.state if watch else BoardState("offline", f"there is no board {board!r}")
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(board_id)`` on the event loop when a state or a polled value changed."""
         self._listeners.append(listener)
+
+    def on_event(self, listener: Callable[[BoardEvent], None]) -> None:
+        """Call ``listener(event)`` on the event loop when a device said something unasked."""
+        self._hearers.append(listener)
+
+    async def say(self, board: str, clip: str, deadline_s: float) -> Outcome:
+        """Play a clip of the profile's closed list (``speaker.say``). Sent at most once."""
+        deadline = self._monotonic() + deadline_s
+        watch = self._streams.watches.get(board)
+        service = watch and watch.device.profile.services.get((Capability.SPEAKER_SAY, None))
+        if watch is None or not service or service.action is None:
+            detail = f"{board!r} is no speaker of this store"
+            return Outcome(OutcomeState.FAILED, "bad_request", detail)
+        params = watch.device.stream.clips.get(clip)
+        if params is None:
+            known = ", ".join(watch.device.stream.clips)
+            detail = f"{board} has no clip {clip!r}; it has {known}"
+            return Outcome(OutcomeState.FAILED, "bad_request", detail)
+        if watch.state.state == "refused":
+            return Outcome(OutcomeState.FAILED, "device_error", watch.state.detail)
+        return after_say(await watch.ask(service.action, params, deadline))
+
+    def _emit(self, event: BoardEvent) -> None:
+        for listener in self._hearers:
+            asyncio.get_running_loop().call_soon(listener, event)
 
     def _tell(self, board_id: str) -> None:
         for listener in self._listeners:

@@ -83,6 +83,15 @@ class BoardState:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BoardEvent:
+    """Something a device said unasked: a code was scanned. ``value`` opens doors: never log it."""
+
+    board: str
+    name: str  # as the profile calls it; of a service: Capability.INPUT_CODE is served by "code"
+    value: str = field(repr=False)
+
+
 class Bridge(Protocol):
     """The controller's view of all boards of a store. All methods are called on one event loop.
 
@@ -131,4 +140,12 @@ class Bridge(Protocol):
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(board_id)`` on the event loop when a state or a polled value changed."""
+        ...
+
+    def on_event(self, listener: Callable[[BoardEvent], None]) -> None:
+        """Call ``listener(event)`` on the event loop when a device said something unasked."""
+        ...
+
+    async def say(self, board: str, clip: str, deadline_s: float) -> Outcome:
+        """Play a clip of the profile's closed list (``speaker.say``). Sent at most once."""
         ...

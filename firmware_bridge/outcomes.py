@@ -34,6 +34,15 @@ def after_pulse(exchange: Exchange, confirmed: dict[str, Any]) -> Outcome:
     return _unanswered(exchange, told)
 
 
+def after_say(exchange: Exchange) -> Outcome:
+    """The outcome of playing a clip; a device that gives no answer is believed when it was sent."""
+    if exchange.result == "answered":
+        return Outcome(
+            OutcomeState.DONE, None, exchange.detail or "answered by the device", evidence(exchange)
+        )
+    return _unanswered(exchange, evidence(exchange))
+
+
 def after_level(
     exchange: Exchange, back: Exchange | None, value: bool | None, wanted: bool, rounds: int
 ) -> Outcome:

@@ -97,7 +97,7 @@ class Watch:
         """One exchange with the board, tried up to ``attempts`` times before ``deadline``."""
         if self.bus is None:
             return Exchange("port_gone", self._state.detail)
-        pace = self.board.profile.transport
+        pace = self.board.profile.modbus
         job = Job(
             request=request,
             priority=priority,
@@ -183,7 +183,7 @@ class Watch:
     async def _poll(self) -> None:
         groups = [group for group in self.board.groups if group.period_ms is not None]
         due = {group.name: self._monotonic() for group in groups}
-        attempts = 1 + self.board.profile.transport.read_retries
+        attempts = 1 + self.board.profile.modbus.read_retries
         while self._state.state == "online":
             for group in groups:
                 if self._monotonic() < due[group.name] - 0.001:

@@ -3,5 +3,14 @@
 from firmware_bridge.virtual.board import CoilEvent, Fault, VirtualBoard
 from firmware_bridge.virtual.line import VirtualLine
 from firmware_bridge.virtual.rig import Rig
+from firmware_bridge.virtual.stream import StreamLine, VirtualStream
 
-__all__ = ["CoilEvent", "Fault", "Rig", "VirtualBoard", "VirtualLine"]
+__all__ = [
+    "CoilEvent",
+    "Fault",
+    "Rig",
+    "StreamLine",
+    "VirtualBoard",
+    "VirtualLine",
+    "VirtualStream",
+]

@@ -6,6 +6,7 @@ GET  /events                        server-sent events: ``coil`` and ``board``; 
 POST /boards/{id}/fault             {"dead": true, "bad_crc": false, "slow_ms": 0, "wrong_unit": false}
 POST /boards/{id}/inputs/{n}        {"on": true}
 POST /boards/{id}/power-cycle
+POST /boards/{id}/scan              {"text": "K1:…"}: hold a code before a scanner
 
 Errors are problem+json with a stable ``code``. For loopback: whoever reaches it may do all of this.
 """
@@ -73,6 +74,13 @@ def create_app(
     async def power_cycle(request: Request) -> Response:
         return JSONResponse(rig.power_cycle(request.path_params["board"]))
 
+    async def scan(request: Request) -> Response:
+        body = await _body(request)
+        text = body.get("text")
+        if set(body) != {"text"} or not isinstance(text, str):
+            raise RigError('the body must be {"text": "…"}')
+        return JSONResponse(rig.scan(request.path_params["board"], text))
+
     async def refused(request: Request, error: Exception) -> Response:
         problem = {"code": "bad_request", "detail": str(error), "status": 400}
         return JSONResponse(problem, 400, media_type="application/problem+json")
@@ -84,6 +92,7 @@ def create_app(
         Route("/boards/{board}/fault", fault, methods=["POST"]),
         Route("/boards/{board}/inputs/{number:int}", set_input, methods=["POST"]),
         Route("/boards/{board}/power-cycle", power_cycle, methods=["POST"]),
+        Route("/boards/{board}/scan", scan, methods=["POST"]),
         *routes,
     ]
     if pages is not None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from device_profiles import Catalog, ProfileError
 from firmware_bridge.virtual.board import CoilEvent, Counter, VirtualBoard
 from firmware_bridge.virtual.line import VirtualLine
+from firmware_bridge.virtual.stream import StreamLine, VirtualStream
 
 _KEPT_EVENTS = 5000
 
@@ -71,10 +72,7 @@ class Rig:
         self.lines: dict[str, VirtualLine] = {}
         for name, line in file.lines.items():
             boards = [self._board(entry) for entry in line.boards]
-            units = [board.unit_id for board in boards]
-            if len(set(units)) < len(units):
-                raise RigError(f"line {name}: two boards have the same unit_id")
-            built = VirtualLine(boards, links / name if links else None)
+            built = _line(name, boards, links / name if links else None)
             self.lines[name] = built
             for board in boards:
                 if board.id in self._line_of:
@@ -98,10 +96,12 @@ class Rig:
     def _board(self, entry: BoardEntry) -> VirtualBoard:
         try:
             profile = self._catalog[entry.profile]
-            unit_id = profile.settings({"unit_id": entry.unit_id}).unit_id
+            params = {} if profile.stream else {"unit_id": entry.unit_id}
+            unit_id = profile.settings(params).unit_id
         except ProfileError as error:
             raise RigError(f"board {entry.id}: {error}") from error
-        return VirtualBoard(
+        make = VirtualStream if profile.stream else VirtualBoard
+        return make(
             entry.id,
             profile,
             unit_id,
@@ -202,6 +202,18 @@ class Rig:
 
         return self._on(board_id, change)
 
+    def scan(self, board_id: str, text: str) -> dict[str, Any]:
+        """Hold a code before a scanner; its new state. Raises RigError for what is no scanner."""
+        line = self._line_of.get(board_id)
+        if not isinstance(line, StreamLine):
+            self._locked(board_id, _describe)  # an unknown board is said to be unknown
+            raise RigError(f"{board_id} is no scanner")
+        try:
+            line.scan(text)
+        except ValueError as error:
+            raise RigError(str(error)) from error
+        return self._on(board_id, _describe)
+
     def power_cycle(self, board_id: str) -> dict[str, Any]:
         """Take a board's power away and give it back; its new state."""
 
@@ -225,8 +237,25 @@ class Rig:
         return line.locked(act, board_id)
 
 
+def _line(name: str, boards: list[VirtualBoard], link: Path | None) -> VirtualLine:
+    alone = [board for board in boards if isinstance(board, VirtualStream)]
+    if alone:
+        if len(boards) > 1:
+            raise RigError(f"line {name}: {alone[0].id} must be alone on its line")
+        return StreamLine(alone[0], link)
+    units = [board.unit_id for board in boards]
+    if len(set(units)) < len(units):
+        raise RigError(f"line {name}: two boards have the same unit_id")
+    return VirtualLine(boards, link)
+
+
 def _describe(board: VirtualBoard) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    if isinstance(board, VirtualStream):
+        own = {"takes_codes": board.takes_codes, "scanned": board.scanned}
+        own["played"] = list(board.played)
     return {
+        **own,
         "id": board.id,
         "profile": board.profile.id,
         "model": f"{board.profile.vendor} {board.profile.model}",

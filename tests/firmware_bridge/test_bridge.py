@@ -247,7 +247,10 @@ async def test_configuring_again_keeps_what_did_not_change(start_bridge: StartBr
 @pytest.mark.parametrize(
     ("boards", "message"),
     [
-        ([("a", "acme.x", {})], f"there is no profile 'acme.x'; there are {IO}, {RELAY}"),
+        (
+            [("a", "acme.x", {})],
+            f"there is no profile 'acme.x'; there are {', '.join(CATALOG.profiles)}",
+        ),
         (
             [("a", RELAY, {"unit_id": 300})],
             f"{RELAY}: unit_id must be a whole number from 1 to 247, not 300",

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from device_profiles import Catalog
 from firmware_bridge.cli import app
 from firmware_bridge.virtual.app import create_app
 from firmware_bridge.virtual.rig import Rig, RigError
@@ -181,7 +182,7 @@ def rig_of(folder: Path, text: str) -> Rig:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (IO, "acme.x", f"board io-1: there is no profile 'acme.x'; there are {IO}, {RELAY}"),
+        (IO, "acme.x", f"board io-1: there is no profile 'acme.x'; there are {', '.join(Catalog.built_in().profiles)}"),
         ("unit_id: 2", "unit_id: 1", "line rs485-1: two boards have the same unit_id"),
         ("unit_id: 2", "unit_id: 0", f"board io-1: {IO}: unit_id must be a whole number from 1 to 247, not 0"),
         ("id: io-1", "id: relay-1", "board id 'relay-1' is given twice"),

@@ -1,0 +1,146 @@
+"""Line devices: their golden bytes through the splitter and the virtual device; broken files named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_profiles import Catalog, Profile, ProfileError, load_profile
+from device_profiles.loader import CATALOG
+from device_profiles.patterns import BytePattern, FrameTemplate
+from device_profiles.profile import Stream
+from device_profiles.stream_schema import LineFrame, StreamGolden
+from firmware_bridge.protocols.stream import Answer, Line, Splitter
+from firmware_bridge.virtual import VirtualStream
+
+PROFILES = [p for p in Catalog.built_in().profiles.values() if p.stream is not None]
+GOLDEN = [
+    pytest.param(profile, test, id=f"{profile.id}: {test.name}")
+    for profile in PROFILES
+    for test in (profile.stream.tests if profile.stream else ())
+]
+FRAME = LineFrame.model_validate({"terminator": "0D", "max_bytes": 512, "idle_flush_ms": 120})
+ACK = BytePattern((0x02, 0x00, 0x00, 0x01, 0x00, 0x33, 0x31))
+
+
+def stream_of(profile: Profile) -> Stream:
+    assert profile.stream is not None
+    return profile.stream
+
+
+def codes(found: list[Line | Answer]) -> list[str]:
+    return [item.text for item in found if isinstance(item, Line)]
+
+
+@pytest.mark.parametrize(("profile", "test"), GOLDEN)
+def test_golden_bytes(profile: Profile, test: StreamGolden) -> None:
+    stream = stream_of(profile)
+    splitter = Splitter(stream.transport.frame, stream.answers)
+    found = [item for chunk in test.chunks for item in splitter.feed(chunk, 1.0)]
+    heard = [{name: text} for text in codes(found) for name in stream.events]
+    assert heard == test.events
+    if test.command is not None:
+        command = stream.commands[test.command]
+        given = {n: test.params.get(n, p.default) for n, p in command.params.items()}
+        assert command.tx.render(given).hex(" ") == (test.tx or b"").hex(" ")
+        answer = command.rx
+        answered = answer is not None and any(
+            isinstance(item, Answer) and answer.matches(item.data) for item in found
+        )
+        assert answered is bool(test.answered)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+def test_each_device_is_what_it_says_and_answers_its_own_questions(profile: Profile) -> None:
+    stream = stream_of(profile)
+    for command in stream.commands.values():
+        device = VirtualStream("virtual", profile, 0)
+        given = {name: limits.default for name, limits in command.params.items()}
+        rest, replies = device.hear(command.tx.render(given))
+        assert rest == b"", command.name
+        assert len(device.frames) == 1, command.name
+        if command.rx is None:
+            assert replies == []
+            continue
+        assert len(replies) == 1, command.name
+        assert command.rx.matches(replies[0]), command.name
+        for step in stream.identify:
+            if step.command == command.name:
+                assert replies[0][step.at] & step.mask in step.among
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+def test_each_capability_is_served(profile: Profile) -> None:
+    stream = stream_of(profile)
+    for (_, channel), service in profile.services.items():
+        assert channel is None
+        assert service.action in {*stream.commands, *stream.events}
+
+
+def test_a_code_is_whole_or_nothing() -> None:
+    splitter = Splitter(FRAME, [ACK])
+    assert codes(splitter.feed(b"K1:HALF", 1.0)) == []
+    assert codes(splitter.feed(b"OTHER\r", 1.2)) == ["OTHER"]  # the half was given up
+    assert codes(splitter.feed(b"A" * 600, 2.0)) == []
+    assert codes(splitter.feed(b"TAIL\rNEXT\r", 2.05)) == ["NEXT"]  # the tail is no code
+    assert codes(splitter.feed(b"A" * 513 + b"\rB\r", 3.0)) == ["B"]
+    assert codes(splitter.feed(b"\r\r\n\r12\n\r", 4.0)) == ["12"]
+
+
+@given(
+    text=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=200),
+    cuts=st.lists(st.integers(1, 199), max_size=6),
+    noise=st.binary(max_size=20).filter(lambda b: b"\r" not in b),
+)
+def test_a_code_in_any_pieces_is_one_code(text: str, cuts: list[int], noise: bytes) -> None:
+    """Neither the pieces nor what was on the line before make another code of it."""
+    data = text.encode() + b"\r"
+    splitter = Splitter(FRAME, [ACK])
+    splitter.feed(noise, 1.0)
+    at, found = 2.0, []
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
+        if piece := data[begin:end]:
+            found += splitter.feed(piece, at)
+            at += 0.05
+    assert codes(found) == [text]
+
+
+def test_a_code_is_never_shown() -> None:
+    assert "K1:SECRET" not in repr(Line("K1:SECRET"))
+
+
+def test_templates_count_their_sum_and_hold_their_width() -> None:
+    template = FrameTemplate("AA 07 02 {track:04x} {sum8}")
+    assert template.names == {"track"}
+    assert template.render({"track": 8}).hex(" ") == "aa 07 02 00 08 bb"
+    with pytest.raises(ValueError, match="65536 does not fit 2 bytes"):
+        template.render({"track": 65536})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"02 00 00 01 ?? ?? ??"', '"4B 00"', "commands.mode.rx: could be the beginning of a code"),
+        ("alive: {command: mode", "alive: {command: x", "alive.command: there is no command 'x'"),
+        ("alive: {command: mode", "alive: {command: trigger", "good"),
+        ("{event: code}", "{event: card}", "capabilities.input.code.event: there is no event 'card'"),
+        ("input.code: {event", "power.w: {event", "this capability needs a read number"),
+        ("at: 4", "at: 7", "identify[0].at: lies behind the end of the answer"),
+        ('"7E 00 07', '"7E 0 07', "commands.mode.tx: '0' is neither a hex byte"),
+        ("frame: {", "frames: {", "transport.frames: is not a key that is known here"),
+    ],
+)
+def test_a_broken_file_is_told_where(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (CATALOG / "hzgrow.gm65.yaml").read_text(encoding="utf-8")
+    assert old in text
+    file = tmp_path / "hzgrow.gm65.yaml"
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    if message == "good":
+        load_profile(file)
+        return
+    with pytest.raises(ProfileError) as caught:
+        load_profile(file)
+    assert message in str(caught.value)
