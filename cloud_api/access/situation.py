@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access.decide import LATELY, NEAR, Booking, RoomNow, Situation
@@ -105,7 +105,8 @@ async def _rooms_now(session: AsyncSession, scene: Scene, now: datetime) -> None
         .where(
             col(RoomClaim.store_id) == scene.store.id,
             col(RoomClaim.state) != "released",
-            col(RoomClaim.block_until) > now,
+            # Who stays beyond what was bought is still in the room.
+            or_(col(RoomClaim.block_until) > now, col(RoomClaim.state) == "in_use"),
             col(RoomClaim.block_from) < now + timedelta(days=2),
         )
         .order_by(col(RoomClaim.block_from))
@@ -120,7 +121,8 @@ async def _rooms_now(session: AsyncSession, scene: Scene, now: datetime) -> None
             scene.states[room.id] = RoomNow.MAINTENANCE
         elif current is not None:
             scene.states[room.id] = _of_claim(current, now)
-            scene.busy_until[room.id] = current.block_until
+            if current.block_until > now:
+                scene.busy_until[room.id] = current.block_until
         else:
             until = mine[0].block_from - clean if mine else None
             scene.free_until[room.id] = until
@@ -133,7 +135,7 @@ async def _rooms_now(session: AsyncSession, scene: Scene, now: datetime) -> None
 def _of_claim(claim: RoomClaim, now: datetime) -> RoomNow:
     if claim.kind == "maintenance":
         return RoomNow.MAINTENANCE
-    if claim.kind == "cleaning" or now >= claim.ends_at:
+    if claim.kind == "cleaning" or claim.ends_at <= now < claim.block_until:
         return RoomNow.CLEANING
     return RoomNow.TAKEN
 

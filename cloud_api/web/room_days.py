@@ -51,6 +51,11 @@ class RoomDay:
         return max(begun, key=lambda claim: claim.starts_at, default=None)
 
     @property
+    def over(self) -> bool:
+        """Whether guests stay beyond what they bought; nobody knows when the room is free then."""
+        return self.running is not None and self.running.ends_at <= self.now
+
+    @property
     def state(self) -> RoomState:
         """What a customer may know: free only if one could walk in and stay for the shortest time."""
         if self.running is not None:
@@ -85,7 +90,7 @@ class RoomDay:
     @property
     def next_free_at(self) -> datetime | None:
         """When a room that is not free can be had next, for the shortest time at least."""
-        if self.state in (RoomState.FREE, RoomState.MAINTENANCE):
+        if self.state in (RoomState.FREE, RoomState.MAINTENANCE) or self.over:
             return None
         later = [s for s in self.spans if s.state == "free" and s.starts_at > self.now]
         return next((span.starts_at for span in later if self._fits(span)), None)
@@ -93,11 +98,11 @@ class RoomDay:
     def strip(self, zone_now: datetime) -> Strip:
         """The next twelve hours, in the zone of ``zone_now``."""
         until = zone_now + STRIP
-        return Strip(zone_now, until, zone_now, busy(self.spans, zone_now, until))
+        return Strip(zone_now, until, zone_now, drawn(self.spans, zone_now, until))
 
 
-def busy(spans: Iterable[ClaimSpan], starts_at: datetime, ends_at: datetime) -> tuple[Span, ...]:
-    """What of ``starts_at``..``ends_at`` is not free, for drawing; in the zone of ``starts_at``."""
+def drawn(spans: Iterable[ClaimSpan], starts_at: datetime, ends_at: datetime) -> tuple[Span, ...]:
+    """What there is of ``starts_at``..``ends_at``; in the zone of ``starts_at``."""
     zone = starts_at.tzinfo
     return tuple(
         Span(
@@ -106,8 +111,13 @@ def busy(spans: Iterable[ClaimSpan], starts_at: datetime, ends_at: datetime) -> 
             SpanState(span.state),
         )
         for span in spans
-        if span.state != "free" and span.ends_at > starts_at and span.starts_at < ends_at
+        if span.ends_at > starts_at and span.starts_at < ends_at
     )
+
+
+def busy(spans: Iterable[ClaimSpan], starts_at: datetime, ends_at: datetime) -> tuple[Span, ...]:
+    """The same without what is free."""
+    return drawn((span for span in spans if span.state != "free"), starts_at, ends_at)
 
 
 async def room_days(

@@ -27,6 +27,8 @@ async def error_page(request: Request, refusal: KaimenError) -> Response:
         405: _("没有找到这一页"),
     }
     lines = {"not_found": _("可能已经删除，或者地址不对")}
+    if refusal.code == "staff.none":
+        heads[403] = _("这里只给店员看")
     number = str(getattr(request.state, "request_id", ""))[-6:]
     main = Way("", _("回到实时"), "/console") if on_console else Way("", _("回到找店"), "/")
     if on_console and refusal.status == 403:

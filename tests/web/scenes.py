@@ -68,9 +68,7 @@ async def make_town(session: AsyncSession, shop: Shop, now: datetime, real: date
         town.orders[name] = made
         return made
 
-    stay = await order(
-        "in_use", guest, now - 1.5 * hour, room=bamboo, minutes=180, status="in_use"
-    )
+    stay = await order("in_use", guest, now - 1.5 * hour, room=bamboo, minutes=180, status="in_use")
     over = await order(
         "over", stranger, now - 2.5 * hour, room=plum, minutes=120, status="in_use", cleaning_s=0
     )
@@ -84,6 +82,9 @@ async def make_town(session: AsyncSession, shop: Shop, now: datetime, real: date
     town.orders["done"].ended_at = town.orders["done"].ends_at
     session.add_all([stay, over, cancelled, town.orders["done"]])
     await session.flush()
+    assert far.status is not None
+    far.status.presence_at = far.status.reported_at = real - timedelta(minutes=12)
+    session.add(far.status)
     await report(session, shop, real, stays={stay.claim_id: "in_use", over.claim_id: "overtime"})
     await _unlocked(session, shop, real, owner.id)
     return town

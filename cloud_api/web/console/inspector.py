@@ -70,7 +70,9 @@ async def inspector(
             (day.store.name, _("{n} 人").format(n=room.capacity), f"{room.area_m2} m²")
         ),
         doors=await _doors(session, seen, who, doors, house.bindings, status),
-        devices=room_devices(seen, shown, status, may_switch=DEVICE_CONTROL in who.permissions),
+        devices=room_devices(
+            seen, shown, status, may_switch=status.online and DEVICE_CONTROL in who.permissions
+        ),
         stay=_stay(seen, house, day, now),
         next_line=_next(seen, house, coming),
         store_online=status.online,

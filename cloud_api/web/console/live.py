@@ -228,7 +228,7 @@ def _block(seen: Visit, house: House, store: Store, shown: Sequence[Tile]) -> St
         note = (
             _("还没有连上过")
             if minutes is None
-            else _("断网 {n} 分钟 · 门店自行运转").format(n=minutes)
+            else _("断网 {n} 分钟 · 门店自行运转").format(n=max(1, minutes))
         )
     return StoreBlock(
         store_id=store.id,

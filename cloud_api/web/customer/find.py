@@ -76,6 +76,7 @@ async def stores_page(
         )
         for store in found
     )
+    cards = tuple(sorted(cards, key=lambda card: not card.online))
     return StoresPage(stores=cards, pinned=pinned, query=query.strip())
 
 
@@ -167,6 +168,7 @@ def _room_card(seen: Visit, day: RoomDay, price_fen: int) -> RoomCard:
         strip=day.strip(seen.now),
         free_until=seen.local(until) if until is not None else None,
         next_free_at=seen.local(following) if following is not None else None,
+        over=day.over,
     )
 
 

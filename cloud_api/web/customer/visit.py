@@ -23,6 +23,7 @@ from cloud_api.web.customer.readers import reads_codes
 from cloud_api.web.device_words import room_devices
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import hm
+from cloud_api.web.room_days import room_days
 from cloud_api.web.view_models import (
     DoorCase,
     DoorPage,
@@ -67,7 +68,7 @@ async def door_page(
         back_href=f"/orders/{view.order_id}" if view.order_id else f"/s/{view.store.id}",
         life_s=view.life_s,
         **_times(here, view),
-        **_room(view),
+        **await _room(session, here, view),
         **await _words(session, here, view, token, again=again),
     )
 
@@ -86,13 +87,19 @@ def _times(here: Visit, view: DoorView) -> dict[str, Any]:
     }
 
 
-def _room(view: DoorView) -> dict[str, Any]:
+async def _room(session: AsyncSession, here: Visit, view: DoorView) -> dict[str, Any]:
     if view.room is None:
         return {"room_state": RoomState.CLOSED}
+    state = _STATES.get(view.room.state, RoomState.IN_USE)
+    if state is RoomState.IN_USE:  # somebody in it, or about to come?
+        room = await session.get_one(Room, view.room.id)
+        store = await session.get_one(Store, view.store.id)
+        now = here.cloud.clocks.now
+        state = (await room_days(session, [store], [room], now))[room.id].state
     return {
         "art": view.room.art if view.room.art in words.ARTS else "",
         "plate": view.room.name if view.door.kind == "room" else view.door.name,
-        "room_state": _STATES.get(view.room.state, RoomState.IN_USE),
+        "room_state": state,
     }
 
 
@@ -178,7 +185,7 @@ def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, An
         else:
             lines.append(_("别的房间现在也没有空的"))
     heads = {
-        Case.NONE_TAKEN: _("你现在没有订这里，这间有人"),
+        Case.NONE_TAKEN: _("你现在没有订这里，这间别人订了"),
         Case.CLEANING: _("正在保洁"),
         Case.MAINTENANCE: _("这间在维护，暂时不能用"),
     }

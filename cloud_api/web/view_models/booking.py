@@ -63,6 +63,8 @@ class RoomCard:
     strip: Strip
     free_until: datetime | None = None
     next_free_at: datetime | None = None
+    over: bool = False
+    """The last guests have not left yet though their time is up."""
     photo_url: str = ""
 
 

@@ -387,8 +387,10 @@ function run() {
   const wished = d.from && rows.has(d.room) ? { from: Date.parse(d.from), to: Date.parse(d.to) } : null;
   if (wished && freeOf(rows.get(d.room)).some((g) => g.from <= wished.from && g.to >= wished.to)) choose(d.room, wished.from, wished.to);
   else if (rows.has(d.room)) chooseRoom(d.room);
-  if (picked.from !== null) scroll.scrollLeft = Math.max(0, px(picked.from - start) - 90);
-  else if (now() > start) scroll.scrollLeft = Math.max(0, px(now() - start) - 40);
+  const shown = now() > start ? px(now() - start) - 40 : 0;
+  if (picked.from !== null && px(picked.to - start) < shown + scroll.clientWidth - 90) scroll.scrollLeft = Math.max(0, shown);
+  else if (picked.from !== null) scroll.scrollLeft = Math.max(0, px(picked.from - start) - 90);
+  else scroll.scrollLeft = Math.max(0, shown);
   row()?.element.scrollIntoView({ block: 'nearest' });
   document.fonts?.ready.then(drawForm);
   setInterval(drawFrame, 30000);
