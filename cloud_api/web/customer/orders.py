@@ -154,7 +154,12 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
         return _("玩到 {time}").format(time=words.moment(seen.local(order.ends_at), now))
     if order.state == "completed":
         ended = order.ended_at or order.ends_at
-        return _("{time} 结束").format(time=words.moment(seen.local(ended), now))
+        parts = [_("{time} 结束").format(time=words.moment(seen.local(ended), now))]
+        if order.used_s is not None:
+            parts.append(_("用了 {span}").format(span=words.hours(order.used_s // 60)))
+        if order.overtime_s:
+            parts.append(_("超时 {span}").format(span=words.hours(-(-order.overtime_s // 60))))
+        return "，".join(parts)
     return _cancelled(order)
 
 

@@ -44,6 +44,7 @@ router = APIRouter(include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Word = Annotated[str, Query(max_length=60)]
 _YEAR_S = 365 * 86400
+SYSTEM = "system"  # the theme that the device wishes
 
 
 # ------------------------------------------------------------------------------------------- find
@@ -280,16 +281,17 @@ async def me(seen: Seen) -> Response:
 @router.post("/me/settings")
 async def settings(
     seen: Seen,
-    theme: Annotated[str | None, Form()] = None,
-    lang: Annotated[str | None, Form()] = None,
+    theme: Annotated[str, Form(max_length=10)] = "",
+    lang: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
     """Keep light or dark and the language in this browser."""
     answer = go("/me")
     secure = seen.cloud.settings.cookie_secure
-    if theme is not None and theme in ("", *THEMES):
-        made = set_cookie(THEME_COOKIE, theme, max_age_s=_YEAR_S if theme else 0, secure=secure)
+    if theme in (*THEMES, SYSTEM):
+        kept = 0 if theme == SYSTEM else _YEAR_S
+        made = set_cookie(THEME_COOKIE, theme, max_age_s=kept, secure=secure)
         answer.headers.append("Set-Cookie", made)
-    if lang is not None and lang in languages():
+    if lang in languages():
         made = set_cookie(LANG_COOKIE, lang, max_age_s=_YEAR_S, secure=secure)
         answer.headers.append("Set-Cookie", made)
     return answer

@@ -239,11 +239,14 @@ function run() {
     if (same && (picked.quote || form.classList.contains('is-quoting'))) return;
     drawForm();
     picked.quote = null;
+    // A price that is still on its way is of another time: it must not be taken for this one's.
+    asking?.abort();
+    asking = null;
+    clearTimeout(timer);
     field('next').disabled = true;
     say('');
     if (from === null) return;
     form.classList.add('is-quoting');
-    clearTimeout(timer);
     timer = setTimeout(price, 150);
     form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset) } }));
   }
