@@ -49,6 +49,8 @@ def run_check(folder: Path, say: Say) -> bool:
             say(f"\n--- {child.name}\n{child.tail(15)}")
         return False
     finally:
+        if walk is not None:
+            walk.close()
         stage.down()
 
 

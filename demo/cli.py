@@ -28,9 +28,10 @@ _Data = Annotated[Path, typer.Option(help="Where the demonstration keeps its dat
 def run(
     data: _Data = Path("var/demo"),
     host: Annotated[str, typer.Option(help="127.0.0.1 keeps phones out.")] = "0.0.0.0",  # noqa: S104
+    any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports.")] = False,
 ) -> None:
     """Start everything, print the addresses, and run until Ctrl-C."""
-    stage = Stage(data.resolve(), host)
+    stage = Stage(data.resolve(), host, fixed_ports=not any_ports)
     server: uvicorn.Server | None = None
     ended = threading.Event()
 

@@ -6,9 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -45,6 +46,10 @@ def create_app(stage: Stage) -> Starlette:
             Mount("/static", StaticFiles(directory=static)),
         ]
     )
+
+
+class _Advance(BaseModel):
+    advance_s: Annotated[int, Field(strict=True, gt=0, le=_MOST_S)]
 
 
 class Panel:
@@ -85,8 +90,9 @@ class Panel:
 
     async def clock(self, request: Request) -> Response:
         """Move business time forward for all programs."""
-        seconds = (await request.json()).get("advance_s")
-        if not isinstance(seconds, int) or not 0 < seconds <= _MOST_S:
+        try:
+            seconds = _Advance.model_validate_json(await request.body()).advance_s
+        except ValidationError:
             return _refuse(f"advance_s 要是 1 到 {_MOST_S} 之间的整数秒。")
         return JSONResponse({"offset_s": self._clock.advance(seconds)})
 

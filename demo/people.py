@@ -36,8 +36,15 @@ class Person:
             base_url=f"{stage.url('web', local=True)}/api/v1", timeout=30.0, trust_env=False
         )
 
+    @property
+    def token(self) -> str:
+        """The login's token; empty before."""
+        return str(self._http.headers.get("authorization", "")).removeprefix("Bearer ")
+
     def log_in(self) -> None:
-        """Ask for a code, read it on the phone, log in."""
+        """Ask for a code, read it on the phone, log in; nothing if that was done before."""
+        if self.token:
+            return
         self.post("/auth/code", {"phone": self.phone})
         messages = httpx.get(
             f"{self._stage.url('sms', local=True)}/messages",
@@ -50,6 +57,10 @@ class Person:
             raise AssertionError(f"no code in {messages[0]['text']!r}")
         answer = self.post("/auth/login", {"phone": self.phone, "code": found.group()})
         self._http.headers["authorization"] = f"Bearer {answer['token']}"
+
+    def close(self) -> None:
+        """Put the phone away."""
+        self._http.close()
 
     def get(self, path: str, **params: str) -> dict[str, Any]:
         """GET below /api/v1. Raises Refused."""

@@ -38,6 +38,11 @@ class Sight:
         self.doors: dict[str, Door] = {}
         self.order: dict[str, Any] = {}
 
+    def close(self) -> None:
+        """Nobody looks any more."""
+        for person in (self.guest, self.other, self.owner):
+            person.close()
+
     # --------------------------------------------------------------------------------------- looking
 
     def board(self, room: str) -> dict[str, Any]:

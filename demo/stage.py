@@ -73,11 +73,18 @@ class Stage:
         """The controller's state folder."""
         return self.folder / "store"
 
+    @classmethod
+    def found(cls, folder: Path) -> Stage:
+        """The stage that another process runs in ``folder``, to look at; it has no children here."""
+        note = json.loads((folder / "stage.json").read_text())
+        return cls(folder, **note)
+
     # ------------------------------------------------------------------------------------- set up
 
     def prepare(self) -> None:
         """Folders, secrets, ports and the commands of all programs."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "stage.json").unlink(missing_ok=True)
         if not self.clock_file.exists():
             self.clock_file.write_text('{"offset_s": 0}')
         if self.host != "127.0.0.1":
@@ -171,6 +178,7 @@ class Stage:
             )  # fmt: skip
         say("门店控制器")
         self._start("controller", lambda: self.online)
+        self._note()
 
     def down(self) -> None:
         """Stop everything, the store first."""
@@ -211,6 +219,12 @@ class Stage:
             raise Failed(f"{program} {words[0]} failed:\n{done.stdout}{done.stderr}")
 
     # -------------------------------------------------------------------------------------- files
+
+    def _note(self) -> None:
+        """Where everything is, for whoever comes by."""
+        names = ("host", "fixed_ports", "ports", "address", "store_id", "doors")
+        note = {name: getattr(self, name) for name in names}
+        (self.folder / "stage.json").write_text(json.dumps(note, ensure_ascii=False, indent=1))
 
     def _write_boards(self) -> None:
         labels = {channel: name for _, name, channel in ROLES}

@@ -14,6 +14,7 @@ from tests.support.chromium import ChromiumError, find_chromium
 from tests.support.nats import NatsBroker
 from tests.support.postgres import Server
 from tests.support.shared_postgres import shared_server, template
+from tests.support.stage import RunningStage
 
 # Hypothesis: no deadline anywhere, two cores are shared with browsers and databases.
 _PATIENT = (HealthCheck.too_slow,)
@@ -128,3 +129,13 @@ def chromium_path() -> str:
     if browser is None:
         raise ChromiumError("No Chromium: run `python -m tests.support.ensure`, which fetches one.")
     return str(browser)
+
+
+@pytest.fixture(scope="session")
+def running_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStage]:
+    """The whole demonstration, running; shared, so tests that use it are of xdist_group "stage".
+
+    Time only moves forward on it, and whoever breaks a part mends it.
+    """
+    with RunningStage(tmp_path_factory.mktemp("shared") / "stage") as running:
+        yield running
