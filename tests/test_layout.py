@@ -176,6 +176,7 @@ def test_tests_mirror_packages():
     """A folder of tests is named after what it tests."""
     allowed = {
         *PACKAGES,
+        "brokers",
         "concurrency",
         "e2e",
         "invariants",

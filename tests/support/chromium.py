@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support import debian
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MAC_APPS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -86,8 +88,8 @@ def ensure_chromium() -> Path:
     browser = find_chromium()
     missing = [] if has_chinese_font() else [*_DEBIAN_FONT]
     missing += [] if browser else [*_DEBIAN_BROWSER]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        _apt_install(missing)
+    if missing and debian.can_install():
+        debian.install(missing)
         browser = browser or find_chromium()
     if browser is None:
         _playwright_install()
@@ -103,18 +105,6 @@ def ensure_chromium() -> Path:
             "Debian's fonts-wqy-microhei."
         )
     return browser
-
-
-def _apt_install(packages: list[str]) -> None:
-    print(f"Installing {' '.join(packages)} with apt-get …", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
-    first = subprocess.run(install, env=environment, capture_output=True, check=False)
-    if first.returncode != 0:  # a fresh image has no package lists yet
-        subprocess.run(
-            ["apt-get", "update", "--quiet"], env=environment, capture_output=True, check=False
-        )
-        subprocess.run(install, env=environment, capture_output=True, check=False)
 
 
 def _playwright_install() -> None:

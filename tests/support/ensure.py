@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from tests.support.chromium import ChromiumError, ensure_chromium
+from tests.support.mosquitto import MosquittoError, ensure_mosquitto
 from tests.support.nats import NatsError, find_nats_server
 from tests.support.postgres import PostgresError
 from tests.support.shared_postgres import shared_server
@@ -17,10 +18,11 @@ def main() -> int:
     """Exit code 0 if all parts are here."""
     try:
         print(f"MQTT broker  {find_nats_server()}")
+        print(f"Mosquitto    {ensure_mosquitto()}")
         print(f"Browser      {ensure_chromium()}")
         with shared_server() as server:
             print(f"PostgreSQL   {server.major}, {server.origin}", flush=True)
-    except (ChromiumError, NatsError, PostgresError) as error:
+    except (ChromiumError, MosquittoError, NatsError, PostgresError) as error:
         print(f"The tests cannot run. {error}", file=sys.stderr)
         return 1
     return 0

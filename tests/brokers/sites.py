@@ -1,0 +1,281 @@
+"""The brokers of the contract: real servers with the configuration an installation has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cloud_api.kit.ids import new_id
+from cloud_api.store_channel.authority import Authority, load_authority
+from cloud_api.store_channel.broker_admin import (
+    BrokerAdmin,
+    NatsBrokerAdmin,
+    NatsCluster,
+    nats_config,
+)
+from cloud_api.store_channel.mosquitto import (
+    MosquittoBrokerAdmin,
+    Revoked,
+    mosquitto_config,
+    write_mosquitto,
+)
+from store_link.clock import WireClock
+from store_link.link import Endpoint, MqttLink, Tls
+from tests.cloud_api.store_channel.store_side import new_csr
+from tests.support.mosquitto import MosquittoBroker
+from tests.support.nats import NatsBroker
+from tests.support.ports import free_port
+
+HOST = "127.0.0.1"
+_CLOCK = WireClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a store was given at its enrolment: its name at brokers, its certificate."""
+
+    store: str
+    user: str
+    serial: str
+    tls: Tls
+
+
+class Server(Protocol):
+    """One process of a broker."""
+
+    def start(self) -> object: ...
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+    @property
+    def running(self) -> bool: ...
+
+
+class Site:
+    """A broker, its authority, and those whom it lets in. Subclasses say which broker."""
+
+    kind = ""
+    admin: BrokerAdmin
+    takes_over = True  # whether a stolen client id throws its owner off for a moment
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority: Authority = load_authority(folder / "cloud", datetime.now(UTC))
+        self.revoked: list[Revoked] = []
+        folder.mkdir(exist_ok=True)
+
+    # ------------------------------------------------------------------------- said by subclasses
+
+    def start(self) -> None:
+        """Start all servers."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop them."""
+        raise NotImplementedError
+
+    def address(self, *, cloud: bool) -> tuple[str, int]:
+        """Host and port as an endpoint takes them."""
+        raise NotImplementedError
+
+    def serving(self, link: MqttLink) -> Server:
+        """The process that ``link`` is connected to."""
+        raise NotImplementedError
+
+    survives = False  # whether clients go on while one server is dead
+
+    def open_to_all(self) -> None:
+        """Take all rules away, for a negative control; before the start."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------------------------- for all alike
+
+    def store_endpoint(self, who: Credential) -> Endpoint:
+        host, port = self.address(cloud=False)
+        return Endpoint(host, port, tls=who.tls)
+
+    def cloud_endpoint(self) -> Endpoint:
+        host, port = self.address(cloud=True)
+        files = self.authority.cloud_client(_CLOCK.now())
+        return Endpoint(host, port, tls=Tls(files.ca, files.cert, files.key))
+
+    def issue(self, store: str) -> Credential:
+        """A certificate from the authority, as enrolment issues it; the broker is not told."""
+        key, csr = new_csr()
+        user = f"{new_id().lower()}.store.kaimen.internal"
+        made = self.authority.issue_store(csr, store_id=store, user=user, now=_CLOCK.now())
+        place = self.folder / "stores" / user
+        place.mkdir(parents=True)
+        (place / "cert.pem").write_text(made.pem)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (place / "key.pem").write_bytes(private)
+        tls = Tls(self.authority.folder / "ca.pem", place / "cert.pem", place / "key.pem")
+        return Credential(store, user, made.serial, tls)
+
+    async def enrol(self, store: str | None = None) -> Credential:
+        """A new store, or another controller of one, that the broker lets in."""
+        made = self.issue(store or new_id())
+        await self.admin.ensure_store(made.user, made.store)
+        return made
+
+    async def revoke(self, who: Credential) -> None:
+        self.revoked.append(Revoked(who.serial, who.store, _CLOCK.now()))
+        await self.admin.revoke(who.user)
+
+
+# ----------------------------------------------------------------------------------------------- NATS
+
+_RIGHTS = re.compile(r"permissions: \{.*\} \}")
+
+
+class _NatsNode(NatsBroker):
+    """One server; ``cluster`` is its place where it is not alone."""
+
+    def __init__(
+        self, folder: Path, authority: Authority, name: str, cluster: NatsCluster | None = None
+    ) -> None:
+        super().__init__(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._authority, self._name, self._cluster = authority, name, cluster
+
+    def write_config(self) -> None:
+        files = self._authority.issue_broker(
+            self.directory, ["kaimen-broker", HOST], datetime.now(UTC)
+        )
+        self.config_file.write_text(
+            nats_config(
+                self.directory,
+                files=files,
+                mqtt_port=self.mqtt_port or -1,
+                client_port=self.client_port or -1,
+                server_name=self._name,
+                cluster=self._cluster,
+            )
+        )
+
+
+class NatsSite(Site):
+    """One NATS server, as the demonstration and small installations run it."""
+
+    kind = "nats"
+    nodes: list[_NatsNode]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.nodes = self._make()
+        folders = [node.directory for node in self.nodes]
+        self.users_files = [one / "users.conf" for one in folders]
+        self.admin = NatsBrokerAdmin(self.users_files, [one / "nats.pid" for one in folders])
+        self.admin._change(whole={})
+
+    def _make(self) -> list[_NatsNode]:
+        return [_NatsNode(self.folder / "broker", self.authority, "kaimen-broker")]
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def address(self, *, cloud: bool) -> tuple[str, int]:
+        hosts = ",".join(f"{HOST}:{node.mqtt_port}" for node in self.nodes)
+        return hosts, self.nodes[0].mqtt_port
+
+    def serving(self, link: MqttLink) -> Server:
+        assert link._connection is not None
+        sock = link._connection._client.socket()
+        assert sock is not None
+        port = sock.getpeername()[1]
+        return next(node for node in self.nodes if node.mqtt_port == port)
+
+    def open_to_all(self) -> None:
+        for path in self.users_files:
+            text = _RIGHTS.sub('permissions: { publish: ">", subscribe: ">" } }', path.read_text())
+            path.write_text(text)
+
+
+class ClusterSite(NatsSite):
+    """Three NATS servers that keep everything three times."""
+
+    kind = "cluster"
+    survives = True
+
+    def _make(self) -> list[_NatsNode]:
+        ports = [free_port() for _ in range(3)]
+        routes = [f"{HOST}:{port}" for port in ports]
+        return [
+            _NatsNode(
+                self.folder / f"node{at}",
+                self.authority,
+                f"kaimen-broker-{at}",
+                NatsCluster(routes=routes, port=port),
+            )
+            for at, port in enumerate(ports)
+        ]
+
+
+# ------------------------------------------------------------------------------------------ Mosquitto
+
+
+class MosquittoSite(Site):
+    """One Mosquitto with a listener for stores and one for the cloud."""
+
+    kind = "mosquitto"
+    takes_over = False  # the certificate says the client id
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.broker = MosquittoBroker(folder / "broker", self._write)
+        self.rules: dict[str, str] = {}
+
+    def _write(self, store_port: int, cloud_port: int) -> Path:
+        folder = self.broker.directory
+        files = self.authority.issue_broker(folder, ["kaimen-broker", HOST], datetime.now(UTC))
+        text = mosquitto_config(
+            folder, files=files, store_port=store_port, cloud_port=cloud_port, user="root"
+        )
+        path = write_mosquitto(folder, text)
+        for name, rules in self.rules.items():
+            (folder / name).write_text(rules)
+        self.admin = self._admin(store_port)
+        self.admin._write(self.revoked, folder)
+        return path
+
+    def _admin(self, store_port: int) -> MosquittoBrokerAdmin:
+        async def revoked() -> list[Revoked]:
+            return list(self.revoked)
+
+        folder = self.broker.directory
+        return MosquittoBrokerAdmin(
+            folder / "crl.pem",
+            folder / "mosquitto.pid",
+            authority=self.authority,
+            clock=_CLOCK,
+            revoked=revoked,
+            host=HOST,
+            store_port=store_port,
+        )
+
+    def start(self) -> None:
+        self.broker.start()
+
+    def stop(self) -> None:
+        self.broker.stop()
+
+    def address(self, *, cloud: bool) -> tuple[str, int]:
+        return HOST, self.broker.cloud_port if cloud else self.broker.store_port
+
+    def serving(self, link: MqttLink) -> Server:
+        return self.broker
+
+    def open_to_all(self) -> None:
+        self.rules = {"stores.acl": "pattern readwrite #\n"}
+
+
+SITES: dict[str, type[Site]] = {site.kind: site for site in (NatsSite, MosquittoSite, ClusterSite)}
