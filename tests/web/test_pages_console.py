@@ -1,0 +1,154 @@
+"""Every page of the console as nobody, as a guest, as owner and cleaner: what each may see, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cloud_api.factories import make_staff, make_store
+from tests.web.real import Site
+from tests.web.town import Visitor, read, running_town
+
+PAGES = {
+    "live": ("/console", "今日收入"),
+    "board": ("/console/board", "使用中"),
+    "room": ("/console/rooms/{room}", "后结束"),
+    "glass": ("/console/rooms/{room}?part=inspector", "门和设备"),
+    "over": ("/console/rooms/{over}", "超时"),
+    "far": ("/console/rooms/{far}", "门店断网"),
+    "stickers": ("/console/stickers", "扫码，点一下开门"),
+    "store-stickers": ("/console/stores/{store}/stickers", "扫码，点一下开门"),
+}
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    with running_town(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+def fill(visitor: Visitor, path: str) -> str:
+    shop = visitor.site.shop
+    return path.format(
+        room=shop.room.id,
+        over=shop.rooms[1].id,
+        far=visitor.town.far.room.id,
+        store=shop.store.id,
+    )
+
+
+def look(visitor: Visitor, who: str, path: str, status: int = 200) -> str:
+    answer = visitor.get(who, path)
+    assert answer.status_code == status, (path, answer.status_code)
+    csp = answer.headers["content-security-policy"]
+    assert "unsafe" not in csp
+    reader = read(answer.text)
+    assert reader.open == []
+    assert reader.wrong == []
+    for person in (visitor.town.guest, visitor.town.stranger):
+        assert person.phone[3:] not in answer.text, "a whole number on a page"
+    return answer.text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_owner_sees_all(visitor: Visitor, name: str):
+    path, words = PAGES[name]
+    assert words in look(visitor, "owner", fill(visitor, path))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nobody_logs_in_first_and_a_guest_is_told_that_it_is_for_staff(visitor: Visitor, name: str):
+    path = fill(visitor, PAGES[name][0])
+    answer = visitor.get("", path)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/console/login?next=%2Fconsole")
+    text = look(visitor, "guest", path, 403)
+    assert "这里只给店员看" in text
+    assert "竹间" not in text
+
+
+def test_the_login_knows_who_has_no_business_here(visitor: Visitor):
+    assert "登录控制台" in look(visitor, "", "/console/login")
+    assert "不是店员" in look(visitor, "guest", "/console/login")
+    assert visitor.get("owner", "/console/login").headers["location"] == "/console"
+
+
+def test_states_figures_and_names(visitor: Visitor):
+    text = look(visitor, "owner", "/console")
+    for words in (
+        "尾号 5678", "尾号 4321", "is-overtime", "is-in_use", "is-booked", "is-offline",
+        "离线前：空闲", "断网 12 分钟", "接下来一小时", "已付款，房间空着", "/5 间",
+    ):  # fmt: skip
+        assert words in text, words
+    glass = look(visitor, "owner", fill(visitor, "/console/rooms/{room}"))
+    for words in ("陈店长", "原因：客人手机没电", "锁已动作", "已通电", "已断电", "下一场"):
+        assert words in glass, words
+    assert glass.count('role="switch"') == 3
+
+
+def test_a_cleaner_sees_rooms_of_ones_own_store_without_guests_and_money(visitor: Visitor):
+    text = look(visitor, "cleaner", "/console")
+    assert "雀友会·静安店" in text
+    assert "徐汇店" not in text
+    assert "尾号" not in text
+    assert "¥" not in text
+    assert "今日收入" not in text
+    glass = look(visitor, "cleaner", fill(visitor, "/console/rooms/{room}"))
+    assert "尾号" not in glass
+    assert 'role="switch"' not in glass
+    assert "你的岗位不能远程开门" in glass
+    assert "没有这个包间" in look(visitor, "cleaner", fill(visitor, "/console/rooms/{far}"), 404)
+
+
+def test_an_offline_store_has_no_live_button(visitor: Visitor):
+    glass = look(visitor, "owner", fill(visitor, "/console/rooms/{far}"))
+    assert "门店断网，命令发不出去，也不会补发" in glass
+    assert 'role="switch"' not in glass
+    buttons = glass.split('data-ask="door"')[1:]
+    assert buttons
+    assert all("disabled" in button.split(">")[0] for button in buttons)
+
+
+def test_another_merchant_sees_nothing_of_it(visitor: Visitor):
+    site = visitor.site
+    token = site.run(_other_owner(site))
+    visitor.town.tokens["other"] = token
+    text = look(visitor, "other", "/console")
+    assert "静安店" not in text
+    assert "别家" in text
+    look(visitor, "other", fill(visitor, "/console/rooms/{room}"), 404)
+    look(visitor, "other", fill(visitor, "/console/stores/{store}/stickers"), 404)
+    door = site.shop.door.id
+    assert visitor.get("other", f"/console/doors/{door}/sticker.svg").status_code == 404
+    assert visitor.get("owner", f"/console/doors/{door}/sticker.svg").status_code == 200
+
+
+async def _other_owner(site: Site) -> str:
+    from tests.cloud_api.factories import make_login
+
+    async with site.cloud.db.write() as session:
+        other = await make_store(session, site.now, name="别家")
+        owner = await make_staff(session, other, site.now)
+        return await make_login(session, owner.account_id, site.cloud.clocks.real)
+
+
+def test_every_link_leads_somewhere(visitor: Visitor):
+    for path, _words in PAGES.values():
+        for href in read(visitor.get("owner", fill(visitor, path)).text).hrefs:
+            if href.startswith("/"):
+                assert visitor.get("owner", href).status_code == 200, (path, href)
+
+
+def test_the_live_page_takes_the_same_queries_for_any_number_of_rooms(visitor: Visitor):
+    site = visitor.site
+    counts = []
+    for again in (False, True):
+        if again:
+            site.write(lambda s: make_store(s, site.now, merchant=site.shop.merchant, rooms=14))
+        for path in ("/console", fill(visitor, "/console/rooms/{room}")):
+            with visitor.counted() as told:
+                look(visitor, "owner", path)
+            counts.append(len(told))
+    assert counts[:2] == counts[2:]
+    assert max(counts) <= 20
