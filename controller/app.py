@@ -17,6 +17,8 @@ from controller.hazard import HazardWatch
 from controller.identity import Identity
 from controller.journal.store import Journal, JournalError, mark_from
 from controller.outcomes import settle_left_over
+from controller.pulsing import Pulsing
+from controller.readers import Readers
 from controller.reconcile import Reconciler
 from controller.report import Reporter
 from controller.state import StoreState
@@ -67,6 +69,7 @@ class Controller:
         self.reconciler: Reconciler
         self.hazard: HazardWatch
         self.commands: Commands
+        self.readers: Readers
         self.uplink: Uplink
 
     async def start(self) -> None:
@@ -77,6 +80,7 @@ class Controller:
         now = self.timekeeper.read()
         self.state.stays = {stay.id: stay for stay in await self.journal.stays()}
         self.state.overrides = {o.binding: o for o in await self.journal.overrides()}
+        self.state.carried = dict(await self.journal.get("carried", {}))
         left_over = await settle_left_over(self.journal, self.state, self.timekeeper, self.wire)
         boots = int(await self.journal.get("boots", 0)) + 1
         boot = random_nonce()
@@ -91,6 +95,18 @@ class Controller:
         )
         self.hazard = HazardWatch(self.state, self.journal, self.bridge, self.timekeeper)
         self.reconciler.on_tick = self.hazard.look
+        pulsing = Pulsing(self.wire)
+        self.readers = Readers(
+            state=self.state,
+            journal=self.journal,
+            bridge=self.bridge,
+            reconciler=self.reconciler,
+            timekeeper=self.timekeeper,
+            business_ahead_ms=lambda: round(self.business.offset_s * 1000),
+            mac=self.identity.mac().secret,
+            link_up=lambda: self.uplink.side.up,
+            pulsing=pulsing,
+        )
         self.commands = Commands(
             state=self.state,
             journal=self.journal,
@@ -100,6 +116,7 @@ class Controller:
             wire=self.wire,
             business_ahead_ms=lambda: round(self.business.offset_s * 1000),
             uplink=lambda: self.uplink,
+            pulsing=pulsing,
         )
         self.uplink = Uplink(
             Cloud(
@@ -123,6 +140,7 @@ class Controller:
             backoff=self._backoff,
         )
         self.bridge.on_change(self._board_changed)
+        self.bridge.on_event(self.readers.hear)
         await self.bridge.start()
         await keeper.restore()
         self._run = asyncio.create_task(self.reconciler.run(), name="reconcile")
@@ -134,7 +152,7 @@ class Controller:
     async def stop(self) -> None:
         """End in order: no new commands, those under way, the link, the boards, the journal."""
         self._scheduler.shutdown(wait=False)
-        await self.commands.drain(DRAIN_S)
+        await asyncio.gather(self.commands.drain(DRAIN_S), self.readers.drain(DRAIN_S))
         await self.uplink.stop()
         if self._run is not None:
             self._run.cancel()

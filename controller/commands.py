@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from controller.access import may_enter
 from controller.journal.store import Journal, JournalError, Tx
-from controller.outcomes import write_outcome
+from controller.outcomes import settled, write_outcome
 from controller.plan import SWITCH_CAPABILITY, OverrideRecord, paid_under, room_needs
+from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
 from controller.state import StoreState
 from controller.stay import StayRecord, unlocked
@@ -44,7 +45,6 @@ from store_link.signing import EnvelopeError, Purpose, open_signed
 log = structlog.get_logger(__name__)
 
 MAX_LIFE_MS = 120_000  # a command that wants to live longer is none
-PULSE_DEADLINE_S = 5.0
 SWITCH_SETTLED = {OutcomeState.DONE: AckState.DONE, OutcomeState.UNKNOWN: AckState.UNKNOWN}
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
 
@@ -86,6 +86,7 @@ class Commands:
         wire: Clock,
         business_ahead_ms: Callable[[], int],
         uplink: Callable[[], Uplink],
+        pulsing: Pulsing,
     ) -> None:
         self._state = state
         self._journal = journal
@@ -95,7 +96,7 @@ class Commands:
         self._wire = wire
         self._ahead_ms = business_ahead_ms
         self._uplink = uplink
-        self._pulsing: dict[str, float] = {}  # lock binding -> monotonic end of its pulse
+        self._pulsing = pulsing
         self._cloud: tuple[int, float] | None = None  # the cloud's time at least, and when heard
         self._spare = (0.0, 0)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -245,15 +246,11 @@ class Commands:
                 raise Refused(reason)
         elif command.by.startswith("customer:"):
             raise Refused(Reason.NO_GRANT)
-        begun = self._wire.monotonic()
-        if self._pulsing.get(lock.id, 0.0) > begun:
+        if not self._pulsing.take(door):
             raise Refused(Reason.PULSE_RUNNING, AckState.DUPLICATE)
-        # From here to the pulse's end nobody else pulses this lock.
-        self._pulsing[lock.id] = begun + PULSE_DEADLINE_S + door.pulse_ms / 1000
         outcome = await self._pulse(command, door, lock, arrived)
-        sent = outcome.state in (OutcomeState.DONE, OutcomeState.UNKNOWN)
-        self._pulsing[lock.id] = self._wire.monotonic() + door.pulse_ms / 1000 if sent else 0.0
-        state, reason = _settled(outcome)
+        self._pulsing.ended(door, outcome)
+        state, reason = settled(outcome)
         await self._finish(command, state, reason, _evidence(outcome), arrived, stay=stay)
         if state is AckState.DONE:
             self._reconciler.wake()
@@ -263,7 +260,7 @@ class Commands:
             async with self._journal.write(self._time.read()) as tx:
                 await tx.command_executing(command.id)
         except JournalError:
-            self._pulsing.pop(lock.id, None)
+            self._pulsing.give_back(door)
             raise
         deadline_s = min(self._left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
         if deadline_s <= 0:
@@ -298,7 +295,7 @@ class Commands:
         else:
             why = f"override:{command.id}"
             outcome = await self._reconciler.switch_now(binding, args.on, why)
-        state, reason = _settled(outcome)
+        state, reason = settled(outcome)
         await self._finish(
             command,
             state,
@@ -408,18 +405,6 @@ async def _undo(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -
         await tx.drop_override(failed.binding)
     else:
         await tx.put_override(before)
-
-
-def _settled(outcome: Outcome) -> tuple[AckState, Reason | None]:
-    match outcome.state:
-        case OutcomeState.DONE:
-            return AckState.DONE, None
-        case OutcomeState.EXPIRED:
-            return AckState.EXPIRED, Reason.EXPIRED
-        case OutcomeState.UNKNOWN:
-            return AckState.UNKNOWN, Reason.DEVICE_ERROR
-    offline = outcome.reason in ("device_offline", "no_answer")
-    return AckState.FAILED, Reason.DEVICE_OFFLINE if offline else Reason.DEVICE_ERROR
 
 
 def _evidence(outcome: Outcome) -> dict[str, Any]:

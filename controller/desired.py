@@ -61,6 +61,8 @@ class DesiredKeeper:
                 return False
             async with self._journal.write(self._time.read()) as tx:
                 await tx.put_desired(desired.epoch, desired.rev, envelope)
+                await tx.put("carried", {})
+            self._state.carried.clear()  # what passes brought is in the newer document, or undone
             self._state.adopt(desired)
             await self._configure(desired)
         log.info("desired_applied", epoch=desired.epoch, rev=desired.rev, stays=len(desired.stays))

@@ -7,6 +7,7 @@ from typing import Any
 from controller.journal.store import CommandRecord, Journal, Tx
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
+from firmware_bridge.contract import Outcome, OutcomeState
 from store_link.clock import Clock, ms
 from store_link.messages import (
     AccessBody,
@@ -63,6 +64,13 @@ async def settle_left_over(
     """
     acks = []
     now = timekeeper.read()
+    for key, entry in (await journal.entries()).items():
+        body = AccessBody.model_validate(
+            {**entry, "outcome": AckState.UNKNOWN, "reason": Reason.RESTARTED}
+        )
+        async with journal.write(now) as tx:
+            await tx.drop(key)
+            await tx.event(EventKind.ACCESS, body)
     for left in await journal.unfinished():
         outcome = AckState.UNKNOWN if left.state == "executing" else AckState.FAILED
         overrides = [o.binding for o in state.overrides.values() if o.command == left.id]
@@ -81,6 +89,19 @@ async def settle_left_over(
         )
         acks.append((left.reply_to, ack))
     return acks
+
+
+def settled(outcome: Outcome) -> tuple[AckState, Reason | None]:
+    """What a device's outcome is called on the wire."""
+    match outcome.state:
+        case OutcomeState.DONE:
+            return AckState.DONE, None
+        case OutcomeState.EXPIRED:
+            return AckState.EXPIRED, Reason.EXPIRED
+        case OutcomeState.UNKNOWN:
+            return AckState.UNKNOWN, Reason.DEVICE_ERROR
+    offline = outcome.reason in ("device_offline", "no_answer")
+    return AckState.FAILED, Reason.DEVICE_OFFLINE if offline else Reason.DEVICE_ERROR
 
 
 def _grant(command: Command | CommandRecord) -> str | None:

@@ -53,9 +53,17 @@ class Changes:
     overruns: list[dict[str, str | int | bool]] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    renamed: list[str] = field(default_factory=list)  # ids under which passes began stays
 
     def __bool__(self) -> bool:
-        return bool(self.stays or self.devices or self.overruns or self.expired or self.steps)
+        return bool(
+            self.stays
+            or self.devices
+            or self.overruns
+            or self.expired
+            or self.steps
+            or self.renamed
+        )
 
 
 class Reconciler:
@@ -146,7 +154,7 @@ class Reconciler:
             changes.stays = {key: stay for key, stay in stays.items() if stay.running}
         self._see_boards(changes)
         if self.state.desired is not None:
-            self._hear_of_new(stays, self.state.desired, now)
+            self._hear_of_new(stays, self.state.desired, now, changes)
             self._advance(stays, now, changes)
             self._overruns(stays, now, changes)
         for key, stay in stays.items():
@@ -159,11 +167,20 @@ class Reconciler:
         ]
         return now, changes
 
-    def _hear_of_new(self, stays: dict[str, StayRecord], desired: Desired, now: Now) -> None:
+    def _hear_of_new(
+        self, stays: dict[str, StayRecord], desired: Desired, now: Now, changes: Changes
+    ) -> None:
         caps = {room.id: room.overtime_cap_s for room in desired.rooms}
         for paid in desired.stays:
-            if paid.id not in stays:
-                stays[paid.id] = new(paid, caps.get(paid.room, 7200), now)
+            if paid.id in stays:
+                continue
+            cap_s = caps.get(paid.room, 7200)
+            begun = stays.pop(paid.grant, None)  # by a pass, before the document knew of it
+            if begun is None:
+                stays[paid.id] = new(paid, cap_s, now)
+            else:
+                stays[paid.id] = replace(begun, id=paid.id, cap_s=cap_s)
+                changes.renamed.append(begun.id)
 
     def _advance(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
         # Earlier stays first, so that a following one sees how the one before it stands.
@@ -242,6 +259,7 @@ class Reconciler:
                 await tx.event(EventKind.CLOCK_STEP, {"by_ms": step})
             for device in changes.devices:
                 await tx.event(EventKind.DEVICE, device)
+            await tx.drop_stays(changes.renamed)
             for stay in changes.stays.values():
                 await tx.put_stay(stay)
             for done in changes.advances:
@@ -256,6 +274,8 @@ class Reconciler:
             await tx.put("clock", self._time.mark().as_json())
         self._marked = now.line
         self.state.stays.update(changes.seen)
+        for key in changes.renamed:
+            self.state.stays.pop(key, None)
         for key in changes.expired:
             self.state.overrides.pop(key, None)
 

@@ -26,6 +26,8 @@ class StoreState:
     paid: dict[str, Stay] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
     keys: PublicKeyRing = field(default_factory=PublicKeyRing)
+    # Grant -> end (ms) that a pass carried here while the document was not yet told of it.
+    carried: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = PublicKeyRing(self.enrolled_keys)
@@ -40,9 +42,18 @@ class StoreState:
         self.desired = desired
         self.bindings = {binding.id: binding for binding in desired.bindings}
         self.doors = {door.id: door for door in desired.doors}
-        self.paid = {stay.id: stay for stay in desired.stays}
+        self.paid = {stay.id: self._extended(stay) for stay in desired.stays}
         self.revoked = frozenset(desired.revoked)
         self.keys = PublicKeyRing(keys_in_force(self.enrolled_keys, desired.keys))
+
+    def carry(self, grant: str, ends: int) -> None:
+        """A pass says that the stay of ``grant`` was extended to ``ends`` (ms)."""
+        self.carried[grant] = max(ends, self.carried.get(grant, 0))
+        self.paid = {key: self._extended(stay) for key, stay in self.paid.items()}
+
+    def _extended(self, stay: Stay) -> Stay:
+        ends = self.carried.get(stay.grant, 0)
+        return stay if ends <= stay.ends else stay.model_copy(update={"ends": ends})
 
     def lock_of(self, door: Door) -> Binding | None:
         """The binding whose pulse opens ``door``, if it is a lock."""

@@ -88,7 +88,8 @@ class BoardEvent:
     """Something a device said unasked: a code was scanned. ``value`` opens doors: never log it."""
 
     board: str
-    name: str  # as the profile calls it; of a service: Capability.INPUT_CODE is served by "code"
+    name: str  # as the profile calls it
+    capability: Capability | None  # that it serves
     value: str = field(repr=False)
 
 

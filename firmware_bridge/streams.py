@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from device_profiles.profile import Profile, ProfileError, Settings, Stream
 from firmware_bridge.bus import Exchange
-from firmware_bridge.contract import BoardConfig, BoardEvent, BoardState
+from firmware_bridge.contract import BoardConfig, BoardEvent, BoardState, Capability
 from firmware_bridge.stream_port import Question, StreamPort
 
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S = 0.5, 4.0
@@ -57,6 +57,10 @@ class StreamWatch:
         self._monotonic = monotonic
         self._changed = changed
         self._emit = emit
+        self._serves = {
+            service.action: Capability(capability)
+            for (capability, _), service in installed.profile.services.items()
+        }
         self._said: dict[tuple[str, str], float] = {}
         self._came = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -117,7 +121,7 @@ class StreamWatch:
             again = (name, text) in self._said
             self._said[(name, text)] = now
             if not again:
-                self._emit(BoardEvent(self.device.config.id, name, text))
+                self._emit(BoardEvent(self.device.config.id, name, self._serves.get(name), text))
 
     def _port_told(self, there: bool, why: str) -> None:
         if there:

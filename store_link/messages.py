@@ -51,7 +51,20 @@ class Binding(Message):
     board: Id
     capability: Id  # closed set, firmware_bridge.contract.Capability
     channel: int | None = None
-    role: Literal["lock", "table", "light", "ac", "fan", "door_contact", "presence", "other"]
+    role: Literal[
+        "lock",
+        "table",
+        "light",
+        "ac",
+        "fan",
+        "door_contact",
+        "presence",
+        "reader",  # of codes; nothing can be typed on it
+        "keypad",  # of codes as well, and PINs can be typed
+        "meter",
+        "speaker",
+        "other",
+    ]
     rooms: tuple[Id, ...]  # rooms it serves; several = shared, counted
 
 
@@ -73,6 +86,7 @@ class Door(Message):
     rooms: tuple[Id, ...]
     pulse_ms: Annotated[int, Field(ge=500, le=10_000)] = 1000
     contact: Id | None = None  # binding with capability door.contact
+    reader: Id | None = None  # binding with capability input.code: passes and PINs are heard there
 
 
 class Stay(Message):
@@ -210,6 +224,9 @@ class Reason(StrEnum):
     DEVICE_OFFLINE = "device_offline"
     DEVICE_ERROR = "device_error"
     CLOCK_UNTRUSTED = "clock_untrusted"
+    PIN_NEEDED = "pin_needed"  # an old pass while the store is online: the PIN must be typed
+    WRONG_PIN = "wrong_pin"
+    TOO_MANY = "too_many"  # bad codes at this door: PINs are not tried for a while
     RESTARTED = "restarted"  # the controller stopped between write-ahead and outcome
 
 
@@ -296,6 +313,9 @@ class AccessBody(Message):
     command: Id | None = None
     outcome: AckState
     reason: Reason | None = None
+    code: str | None = (
+        None  # of a refused pass or PIN: 16 hex digits of a keyed hash, never the code
+    )
 
 
 class StayState(StrEnum):

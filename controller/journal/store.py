@@ -45,6 +45,7 @@ from store_link.messages import (
 
 log = structlog.get_logger(__name__)
 
+ENTRY = "entry."  # + ULID: an entry by pass or PIN that is under way
 KEEP_MS = 7 * 86_400_000
 DISK_MARGIN = 64 * 1024 * 1024  # bytes free below which ``reported`` says that the outbox is full
 
@@ -147,6 +148,12 @@ class Tx:
         else:
             await GrantUse.filter(grant=grant).using_db(self._db).update(uses=use.uses + 1)
 
+    async def return_grant(self, grant: str) -> None:
+        """Take back a use that certainly opened nothing."""
+        use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
+        if use is not None and use.uses > 0:
+            await GrantUse.filter(grant=grant).using_db(self._db).update(uses=use.uses - 1)
+
     async def put_override(self, override: OverrideRecord) -> None:
         """Write an override, in the place of one of the same binding."""
         values = asdict(override)
@@ -168,6 +175,10 @@ class Tx:
         await KeyValue.update_or_create(
             defaults={"value": json.dumps(value)}, using_db=self._db, key=key
         )
+
+    async def drop(self, key: str) -> None:
+        """Forget a small fact."""
+        await KeyValue.filter(key=key).using_db(self._db).delete()
 
 
 class Journal:
@@ -226,6 +237,16 @@ class Journal:
         """A small fact kept by ``Tx.put``."""
         row = await KeyValue.get_or_none(key=key, using_db=self._db)
         return default if row is None else json.loads(row.value)
+
+    async def uses(self, grant: str) -> int:
+        """How often a grant opened a door."""
+        use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
+        return 0 if use is None else use.uses
+
+    async def entries(self) -> dict[str, dict[str, Any]]:
+        """Entries by pass or PIN whose pulse was ordered and whose end was not written."""
+        rows = await KeyValue.filter(key__startswith=ENTRY).using_db(self._db)
+        return {row.key: json.loads(row.value) for row in rows}
 
     async def desired(self) -> DesiredRecord | None:
         """The document that was applied last."""

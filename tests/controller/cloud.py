@@ -51,6 +51,7 @@ class SmallCloud:
         self.mac = MacKey.generate("m1")
         self.desired_key = SigningKey.generate("d1", "desired")
         self.command_key = SigningKey.generate("c1", "command")
+        self.pass_key = SigningKey.generate("p1", "pass")
         self.side = CloudSide(endpoint=endpoint, on_up=self._on_up, backoff=QUICK)
         self.acking = True
         self.events: list[Event] = []
@@ -63,7 +64,7 @@ class SmallCloud:
 
     @property
     def keys(self) -> tuple[PublicKey, ...]:
-        return (self.desired_key.public(), self.command_key.public())
+        return (self.desired_key.public(), self.command_key.public(), self.pass_key.public())
 
     async def start(self) -> None:
         await self.side.start()

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ulid import ULID
+
 from controller.app import Controller
 from controller.identity import Broker, Identity, write_private
 from firmware_bridge.contract import Bridge
 from firmware_bridge.virtual.rig import Rig, RigFile
 from store_link.clock import BusinessClock, WireClock
-from store_link.link import Endpoint, random_nonce
+from store_link.link import Endpoint
 from store_link.messages import Desired
 from tests.controller.cloud import QUICK, SmallCloud, until
 from tests.support.guard import GuardedProcess
@@ -61,7 +63,7 @@ class World:
     """Two rooms with a shared air conditioner, one relay board, one input board."""
 
     def __init__(self, directory: Path, host: str, port: int) -> None:
-        self.store = f"t{random_nonce()[:12]}".replace("-", "x").replace("_", "x")
+        self.store = str(ULID())
         self.state_dir = directory / "state"
         self.state_dir.mkdir(mode=0o700)
         self.clock_file = directory / "clock.json"

@@ -1,0 +1,309 @@
+"""Codes at the door: passes and PINs that the store judges alone, whether or not a cloud is there.
+
+A code is looked at once. It is verified, its use is written down, and then the lock is pulsed: a
+crash in between is reported as unknown and never pulsed again. Whoever tries many bad codes is
+slowed down; a good pass opens the door all the same. The code itself is written nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+from ulid import ULID
+
+from controller.access import by_pin, extends, may_enter, needs_pin, rooms_of
+from controller.journal.store import ENTRY, Journal, JournalError
+from controller.outcomes import settled
+from controller.pulsing import PULSE_DEADLINE_S, Pulsing
+from controller.reconcile import Reconciler
+from controller.state import StoreState
+from controller.stay import StayRecord, unlocked
+from controller.timekeeper import Now, Timekeeper
+from firmware_bridge.contract import BoardEvent, Bridge, Capability, Outcome, OutcomeState
+from store_link.clock import from_ms
+from store_link.messages import AccessBody, AckState, Binding, Door, EventKind, Reason
+from store_link.passes import PassError, PassReason, parse, verify
+
+log = structlog.get_logger(__name__)
+
+BAD_CODES = 5
+WITHIN_S = 60.0
+PAUSE_S = 30.0
+
+_PIN = re.compile(r"[0-9]{6}", re.ASCII)
+_CODE_DOMAIN = b"kaimen/1/code\n"
+# What somebody produces who tries: the others are refusals of codes that the cloud did sign.
+_MADE_UP = frozenset(
+    {
+        PassReason.LENGTH,
+        PassReason.PREFIX,
+        PassReason.MALFORMED,
+        PassReason.UNKNOWN_KEY,
+        PassReason.BAD_SIGNATURE,
+    }
+)
+
+By = Literal["pass", "pin"]
+
+
+class Refused(Exception):
+    """A code that opens nothing. ``made_up``: it counts as an attempt."""
+
+    def __init__(self, reason: Reason, grant: str | None = None, *, made_up: bool = False) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.grant = grant
+        self.made_up = made_up
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Bad codes at one door. Times are seconds on the store's line."""
+
+    at: deque[float] = field(default_factory=lambda: deque(maxlen=BAD_CODES))
+    paused_until: float = 0.0
+
+    def paused(self, now: Now) -> bool:
+        """Whether PINs are not tried and bad codes not noted at this moment."""
+        return now.line < self.paused_until
+
+    def bad(self, now: Now) -> bool:
+        """Count one; True if that was one too many."""
+        self.at.append(now.line)
+        if len(self.at) < BAD_CODES or now.line - self.at[0] > WITHIN_S:
+            return False
+        self.at.clear()
+        self.paused_until = now.line + PAUSE_S
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Somebody is let in: the lock is ours, the use is written."""
+
+    key: str
+    door: Door
+    lock: Binding
+    by: By
+    stay: StayRecord
+
+
+class Readers:
+    """Hears codes and opens doors. ``hear`` may be given to ``Bridge.on_event``."""
+
+    def __init__(
+        self,
+        *,
+        state: StoreState,
+        journal: Journal,
+        bridge: Bridge,
+        reconciler: Reconciler,
+        timekeeper: Timekeeper,
+        business_ahead_ms: Callable[[], int],
+        mac: bytes,
+        link_up: Callable[[], bool],
+        pulsing: Pulsing,
+    ) -> None:
+        self._state = state
+        self._journal = journal
+        self._bridge = bridge
+        self._reconciler = reconciler
+        self._time = timekeeper
+        self._ahead_ms = business_ahead_ms
+        self._mac = mac
+        self._link_up = link_up
+        self._pulsing = pulsing
+        self._attempts: dict[str, Attempts] = {}
+        self._one_at_a_time = asyncio.Lock()  # uses are counted one after the other
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hear(self, event: BoardEvent) -> None:
+        """Take what a device said; returns at once."""
+        if event.capability is not Capability.INPUT_CODE:
+            return
+        for door in self._state.doors.values():
+            reader = self._state.bindings.get(door.reader or "")
+            if reader is not None and reader.board == event.board and _hears_codes(reader):
+                task = asyncio.create_task(self.read(door, reader, event.value), name="code")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                return
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let entries that are under way end, within ``timeout_s``."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout_s)
+
+    async def read(self, door: Door, reader: Binding, text: str) -> None:
+        """Judge one code at ``door`` and act on it."""
+        try:
+            async with self._one_at_a_time:
+                entry = await self._judge(door, reader, text)
+            if entry is not None:
+                await self._open(entry)
+        except JournalError:
+            log.exception("journal_refused")
+        except Exception:
+            log.exception("code_failed")  # the code is in no local of a logged frame
+
+    # ------------------------------------------------------------------------------------ judging
+
+    async def _judge(self, door: Door, reader: Binding, text: str) -> Entry | None:
+        now = await self._reconciler.tick()
+        attempts = self._attempts.setdefault(door.id, Attempts())
+        typed = _PIN.fullmatch(text) is not None
+        by: By = "pin" if typed else "pass"
+        if typed and attempts.paused(now):
+            return None
+        try:
+            if typed:
+                stay, reason = by_pin(self._state, door, text, now, self._mac)
+                if stay is None:
+                    wrong = reason is Reason.WRONG_PIN
+                    raise Refused(reason or Reason.WRONG_PIN, made_up=wrong)
+            else:
+                stay = await self._by_pass(door, reader, text, now)
+            return await self._admit(door, by, stay, now)
+        except Refused as refusal:
+            await self._refuse(door, by, refusal, text, now, attempts)
+            return None
+
+    async def _by_pass(self, door: Door, reader: Binding, text: str, now: Now) -> StayRecord:
+        try:
+            grant = parse(text).grant
+            uses = await self._journal.uses(grant)
+            claim = verify(
+                text,
+                store=self._state.store,
+                ring=self._state.keys,
+                now=from_ms(now.ms),
+                clock_quality=now.quality,
+                revoked=self._state.revoked,
+                door_rooms=[room.index for room in rooms_of(self._state.desired, door)],
+                uses_of_grant=lambda _: uses,
+            )
+        except PassError as error:
+            made_up = error.reason in _MADE_UP
+            raise Refused(error.reason.reason, made_up=made_up) from None
+        link_up = self._link_up()
+        if not link_up and extends(self._state, claim, self._ahead_ms()):
+            now = await self._carry(claim.grant, claim.expires * 1000)
+        stay, reason = may_enter(self._state, door, claim.grant, now, claim)
+        if stay is None:
+            raise Refused(reason or Reason.NO_GRANT, claim.grant)
+        has_keys = reader.role == "keypad"
+        if needs_pin(claim, now, link_up=link_up, has_keys=has_keys):
+            raise Refused(Reason.PIN_NEEDED, claim.grant)
+        return stay
+
+    async def _carry(self, grant: str, ends: int) -> Now:
+        """An extension that the document does not know of yet came with the pass."""
+        async with self._reconciler.lock:
+            carried = {**self._state.carried, grant: ends}
+            async with self._journal.write(self._time.read()) as tx:
+                await tx.put("carried", carried)
+            self._state.carry(grant, ends)
+        return await self._reconciler.tick()
+
+    async def _admit(self, door: Door, by: By, stay: StayRecord, now: Now) -> Entry:
+        """Write the use down; from here on nobody else pulses the lock."""
+        lock = self._state.lock_of(door)
+        if lock is None:
+            raise Refused(Reason.UNKNOWN_TARGET, stay.grant)
+        if not self._pulsing.take(door):
+            raise Refused(Reason.PULSE_RUNNING, stay.grant)
+        key = f"{ENTRY}{ULID()}"
+        try:
+            async with self._journal.write(now) as tx:
+                await tx.use_grant(stay.grant)
+                entry = {"door": door.id, "by": by, "grant": stay.grant, "stay": stay.id}
+                await tx.put(key, entry)
+        except BaseException:
+            self._pulsing.give_back(door)
+            raise
+        return Entry(key, door, lock, by, stay)
+
+    async def _refuse(
+        self, door: Door, by: By, refusal: Refused, text: str, now: Now, attempts: Attempts
+    ) -> None:
+        paused = attempts.paused(now)
+        if refusal.made_up and paused:
+            return  # nobody fills our disk by scanning nonsense
+        too_many = refusal.made_up and attempts.bad(now)
+        log.info("code_refused", door=door.id, by=by, reason=refusal.reason.value)
+        running = refusal.reason is Reason.PULSE_RUNNING
+        body = AccessBody(
+            door=door.id,
+            by=by,
+            grant=refusal.grant,
+            outcome=AckState.DUPLICATE if running else AckState.REFUSED,
+            reason=refusal.reason,
+            code=self._hash(text),
+        )
+        async with self._journal.write(now) as tx:
+            await tx.event(EventKind.ACCESS, body)
+            if too_many:
+                log.warning("codes_slowed", door=door.id, for_s=PAUSE_S)
+                slowed = {"door": door.id, "by": by, "outcome": "refused", "reason": "too_many"}
+                await tx.event(EventKind.ACCESS, AccessBody.model_validate(slowed))
+
+    def _hash(self, text: str) -> str:
+        """By which two refusals of one code can be told to be so; useless without the store's key."""
+        digest = hmac.new(self._mac, _CODE_DOMAIN + text.encode(), hashlib.sha256)
+        return digest.hexdigest()[:16]
+
+    # ------------------------------------------------------------------------------------ opening
+
+    async def _open(self, entry: Entry) -> None:
+        door, lock = entry.door, entry.lock
+        outcome = await self._bridge.pulse(
+            lock.board, lock.channel, door.pulse_ms, PULSE_DEADLINE_S
+        )
+        self._pulsing.ended(door, outcome)
+        state, _ = settled(outcome)
+        log.info("entry", door=door.id, by=entry.by, outcome=state.value)
+        await self._finish(entry, outcome)
+        self._reconciler.wake()
+
+    async def _finish(self, entry: Entry, outcome: Outcome) -> None:
+        """Write how it ended and what follows from it, all in one."""
+        state, reason = settled(outcome)
+        grant = entry.stay.grant
+        async with self._reconciler.lock:
+            now = self._time.read()
+            # The document may have brought the stay meanwhile, under its own id.
+            known = next((s for s in self._state.stays.values() if s.grant == grant), None)
+            done = outcome.state is OutcomeState.DONE
+            entered = unlocked(known or entry.stay, now) if done else None
+            body = AccessBody(
+                door=entry.door.id,
+                by=entry.by,
+                grant=grant,
+                stay=(known or entry.stay).id,
+                outcome=state,
+                reason=reason,
+            )
+            async with self._journal.write(now) as tx:
+                await tx.drop(entry.key)
+                await tx.event(EventKind.ACCESS, body)
+                if outcome.state in (OutcomeState.FAILED, OutcomeState.EXPIRED):
+                    await tx.return_grant(grant)
+                if entered is not None and (entered.transitions or known is None):
+                    await tx.put_stay(entered.stay)
+                    for transition in entered.transitions:
+                        await tx.event(EventKind.STAY, transition)
+                    await tx.put("clock", self._time.mark().as_json())
+            if entered is not None:
+                self._state.stays[entered.stay.id] = entered.stay
+
+
+def _hears_codes(reader: Binding) -> bool:
+    return reader.capability == Capability.INPUT_CODE and reader.role in ("reader", "keypad")
