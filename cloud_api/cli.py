@@ -26,6 +26,8 @@ from cloud_api.merchants.models import Merchant
 from cloud_api.migrations import runner
 from cloud_api.settings import Settings
 from cloud_api.staff.service import add_staff
+from cloud_api.store_channel.broker_files import write_broker_files
+from cloud_api.store_plan import make_planned_store, read_plan
 from cloud_api.stores.models import Store
 
 app = typer.Typer(
@@ -170,6 +172,49 @@ def check() -> None:
         typer.echo(f"{name:15} {state}")
     if any(state != "ok" for state in found.values()):
         raise typer.Exit(1)
+
+
+@app.command("broker-files")
+def broker_files(
+    kind: Annotated[str, typer.Argument(help="mosquitto or nats.")],
+    out: Annotated[Path, typer.Option(help="The broker's folder, as the broker sees it.")],
+    name: Annotated[
+        list[str] | None, typer.Option(help="Another host that the broker is reached by.")
+    ] = None,
+    node: Annotated[
+        list[str] | None, typer.Option(help="NATS cluster: the host of each node, three or more.")
+    ] = None,
+) -> None:
+    """Write certificate, configuration and rules of the broker; safe to run again."""
+    if kind not in {"mosquitto", "nats"}:
+        raise typer.BadParameter("mosquitto or nats", param_hint="KIND")
+    try:
+        written = write_broker_files(
+            _settings(), "nats" if kind == "nats" else "mosquitto", out, name or [], node or []
+        )
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    for path in written:
+        typer.echo(f"Wrote {path}")
+
+
+@app.command("add-store")
+def add_store(
+    file: Annotated[Path, typer.Argument(help="The store's YAML; deploy/store.example.yaml.")],
+    merchant: Annotated[str, typer.Option(help="The merchant's exact name.")],
+) -> None:
+    """Make a store with rooms, doors, devices and prices, once; prints the addresses of its doors."""
+
+    async def act(cloud: Cloud) -> list[str]:
+        plan = read_plan(file)
+        async with cloud.db.write() as session:
+            return await make_planned_store(
+                session, plan, merchant, cloud.clocks.now, cloud.settings.public_url
+            )
+
+    for line in _run(act):
+        typer.echo(line)
 
 
 @app.command("settings-doc")

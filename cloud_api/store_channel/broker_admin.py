@@ -14,7 +14,7 @@ import os
 import re
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 MAX_PAYLOAD = (1 << 20) + (1 << 16)  # a desired document with its header, and room
 
 _USER = re.compile(r"[a-z0-9.-]{1,200}")
+_SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}", re.ASCII)
 _LINE = re.compile(r"^ *# store (?P<user>\S+) (?P<store>\S+)$", re.MULTILINE)
 
 
@@ -163,15 +164,21 @@ def _user(name: str, *, publish: tuple[str, ...], subscribe: tuple[str, ...]) ->
 class NatsCluster:
     """A node's place in a cluster. ``routes`` are ``host:port`` of the cluster ports of all nodes.
 
-    With ``tls`` nodes show each other the broker's certificates (it needs no name in common but the
-    authority); on one machine or a private network of its own it may be off.
+    Nodes show each other the ``secret``, and certificates where ``tls`` is on (issue them with
+    ``cluster=True``). The certificate alone is not enough: stores have one of the same authority,
+    and a node hears everything. On one machine ``tls`` may be off.
     """
 
     routes: Sequence[str]
     port: int
+    secret: str = field(repr=False)  # letters, digits, "-" and "_"; 32 or more
     host: str = "127.0.0.1"
     name: str = "kaimen"
     tls: bool = True
+
+    def __post_init__(self) -> None:
+        if _SECRET.fullmatch(self.secret) is None:
+            raise ValueError("a cluster's secret is 32 to 128 letters, digits, '-' and '_'")
 
 
 def nats_config(
@@ -190,6 +197,8 @@ def nats_config(
     exist (``NatsBrokerAdmin.sync`` writes it) and ``folder/nats.pid`` is where its pid will stand.
     NATS's own port listens on 127.0.0.1 alone and admits nobody (-1: a random one). Nothing that a
     store or the cloud needs is lost with the broker's files, so they are synced every 30 s only.
+    A client's subscriptions may have 65,535 messages on their way together, and each one reserves
+    ``max_ack_pending`` of them: 512 lets a worker hold all 64 shards one by one.
     In a ``cluster`` each node needs a ``server_name`` and a folder of its own; with three or more
     nodes everything is kept on three, so that any one of them may die.
     """
@@ -213,6 +222,7 @@ mqtt {{
   host: {json.dumps(mqtt_host)}
   port: {mqtt_port}
   stream_replicas: {replicas}
+  max_ack_pending: 512
   tls {{
 {tls}
     verify_and_map: true
@@ -226,11 +236,14 @@ mqtt {{
 def _cluster(cluster: NatsCluster | None, tls: str) -> str:
     if cluster is None:
         return ""
-    routes = ", ".join(json.dumps(f"nats-route://{one}") for one in cluster.routes)
+    routes = ", ".join(
+        json.dumps(f"nats-route://node:{cluster.secret}@{one}") for one in cluster.routes
+    )
     secured = f"  tls {{\n{tls}\n    verify: true\n    timeout: 5\n  }}\n" if cluster.tls else ""
     return (
         f"cluster {{\n  name: {json.dumps(cluster.name)}\n"
         f"  host: {json.dumps(cluster.host)}\n  port: {cluster.port}\n"
+        f'  authorization {{ user: "node", password: {json.dumps(cluster.secret)} }}\n'
         f"  routes: [{routes}]\n{secured}}}\n"
     )
 

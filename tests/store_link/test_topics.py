@@ -90,3 +90,5 @@ def test_builders_by_name_give_their_plane():
 def test_there_are_64_shards(shard):
     with pytest.raises(TopicError):
         topics.ingest_filters(shard)
+    with pytest.raises(TopicError):
+        topics.shard_filter(shard)
