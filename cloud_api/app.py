@@ -18,6 +18,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -116,7 +117,7 @@ def create_app(
     if app.state.pages is not None:
         app.include_router(app.state.pages.router)
     app.mount("/static", StaticForLong(directory=_PACKAGE / "web" / "static"), name="static")
-    for kind in (KaimenError, RequestValidationError, HTTPException):
+    for kind in (KaimenError, RequestValidationError, HTTPException, DBAPIError):
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.
     if app.state.pages is not None:

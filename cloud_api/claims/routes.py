@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from cloud_api.auth.deps import actor
 from cloud_api.claims.spans import Span, spans
 from cloud_api.kit.actor import Actor
+from cloud_api.kit.calendar import Day, Instant
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
 from cloud_api.stores.service import get_room, get_store, rooms_of
@@ -60,8 +61,8 @@ async def room_availability(
     room_id: str,
     request: Request,
     who: Who,
-    from_: Annotated[AwareDatetime, Query(alias="from")],
-    to: AwareDatetime,
+    from_: Annotated[Instant, Query(alias="from")],
+    to: Instant,
 ) -> RoomSpansOut:
     """When a room is free. At most 31 days."""
     if not timedelta(0) < to - from_ <= _LONGEST:
@@ -75,7 +76,7 @@ async def room_availability(
 
 @router.get("/stores/{store_id}/availability")
 async def store_availability(
-    store_id: str, request: Request, who: Who, day: date | None = None
+    store_id: str, request: Request, who: Who, day: Day | None = None
 ) -> StoreSpansOut:
     """All rooms of a store on a local day (today if not given)."""
     cloud = cloud_of(request)

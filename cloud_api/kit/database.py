@@ -37,7 +37,11 @@ class Database:
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
         else:
             self._write_engine = create_async_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
+                url,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                hide_parameters=True,  # an error's text goes into logs and tables
             )
             self._read_engine = self._write_engine
 
@@ -125,7 +129,9 @@ def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
 
 
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, hide_parameters=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, _entry: ConnectionPoolEntry) -> None:

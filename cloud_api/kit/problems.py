@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +19,7 @@ from cloud_api.kit.i18n import gettext as _
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_BAD_CHARACTER = frozenset({"22021", "22P05"})  # SQLSTATE: not in repertoire, untranslatable
 
 _BY_STATUS = {
     400: ("bad_request", "这个请求看不懂，请检查格式"),
@@ -103,6 +105,13 @@ def _sentence(kind: str, first: Any) -> str:
     return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), "填得不对")
 
 
+def from_database(error: DBAPIError) -> KaimenError | None:
+    """A character that PostgreSQL keeps in no text (NUL): the sender's fault. None: ours."""
+    if getattr(error.orig, "sqlstate", None) not in _BAD_CHARACTER:
+        return None
+    return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
+
+
 def crash(request: Request, error: Exception) -> KaimenError:
     """Log an error nobody expected; the person gets a sentence and the request's number."""
     number = getattr(request.state, "request_id", "")
@@ -128,6 +137,8 @@ def as_error(request: Request, error: Exception) -> KaimenError:
         return from_validation(error)
     if isinstance(error, HTTPException):
         return from_http(error)
+    if isinstance(error, DBAPIError) and (refusal := from_database(error)) is not None:
+        return refusal
     return crash(request, error)
 
 

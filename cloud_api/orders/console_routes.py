@@ -1,11 +1,11 @@
 """/console: orders and the day of a store, for staff."""
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.calendar import Day
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
 from cloud_api.orders import cancel, finish, service, views
@@ -87,7 +87,7 @@ async def finish_order(order_id: str, body: WhyIn, request: Request, who: Who) -
 
 @router.get("/stores/{store_id}/timeline")
 async def timeline(
-    store_id: str, request: Request, who: Who, day: date | None = None
+    store_id: str, request: Request, who: Who, day: Day | None = None
 ) -> TimelineOut:
     """A store's day (local; today if not given): rooms, spans, orders. Needs order.read."""
     cloud = cloud_of(request)

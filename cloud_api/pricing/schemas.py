@@ -2,6 +2,7 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cloud_api.kit.calendar import Instant
 from cloud_api.pricing.models import Quote
 
 
@@ -10,8 +11,8 @@ class QuoteIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     room_id: str = Field(min_length=1, max_length=64)
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    starts_at: Instant
+    ends_at: Instant
 
 
 class QuoteLine(BaseModel):
