@@ -110,23 +110,31 @@ class Authority:
                 write_whole(files.cert, issued.pem.encode(), 0o644)
         return files
 
-    def issue_broker(self, folder: Path, names: list[str], now: datetime) -> BrokerFiles:
+    def issue_broker(
+        self, folder: Path, names: list[str], now: datetime, *, cluster: bool = False
+    ) -> BrokerFiles:
         """The broker's server certificate for ``names`` (host names and addresses), in ``folder``.
 
-        Made anew where it is missing, ends within 60 days, or lacks a name.
+        A node of a ``cluster`` shows it to the other nodes as a client as well. Made anew where it
+        is missing, ends within 60 days, or lacks a name or a use.
         """
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH]
+        uses += [ExtendedKeyUsageOID.CLIENT_AUTH] if cluster else []
         files = BrokerFiles(folder / "ca.pem", folder / "broker.pem", folder / "broker.key")
         with locked(folder):
             write_whole(files.ca, self.ca_pem.encode(), 0o644)
             fits = (
-                _lasts(files.cert, now) and files.key.exists() and _names(files.cert) == set(names)
+                _lasts(files.cert, now)
+                and files.key.exists()
+                and _names(files.cert) == set(names)
+                and _uses(files.cert) == set(uses)
             )
             if not fits:
                 key = ec.generate_private_key(ec.SECP256R1())
                 builder = self._builder(key.public_key(), names[0], 825, now).add_extension(
                     x509.SubjectAlternativeName([_name(one) for one in names]), critical=False
                 )
-                certificate = self._sign(builder, ExtendedKeyUsageOID.SERVER_AUTH)
+                certificate = self._sign(builder, uses)
                 write_whole(files.key, _pem(key))
                 write_whole(files.cert, certificate.public_bytes(Encoding.PEM), 0o644)
         return files
@@ -187,7 +195,7 @@ class Authority:
         builder = self._builder(key, common_name, days, now).add_extension(
             x509.SubjectAlternativeName([x509.DNSName(user)]), critical=False
         )
-        certificate = self._sign(builder, ExtendedKeyUsageOID.CLIENT_AUTH)
+        certificate = self._sign(builder, [ExtendedKeyUsageOID.CLIENT_AUTH])
         return Issued(
             certificate.public_bytes(Encoding.PEM).decode(),
             f"{certificate.serial_number:x}",
@@ -211,11 +219,11 @@ class Authority:
         )
 
     def _sign(
-        self, builder: x509.CertificateBuilder, use: x509.ObjectIdentifier
+        self, builder: x509.CertificateBuilder, uses: list[x509.ObjectIdentifier]
     ) -> x509.Certificate:
         root = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
-            builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .add_extension(root, critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -302,3 +310,8 @@ def _names(path: Path) -> set[str]:
     except x509.ExtensionNotFound:
         return set()
     return {str(one.value) for one in found}
+
+
+def _uses(path: Path) -> set[x509.ObjectIdentifier]:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)

@@ -80,12 +80,13 @@ def broker_admin(cloud: Cloud, authority: Authority) -> BrokerAdmin:
 
 
 def issue_broker_certificate(
-    settings: Settings, folder: Path, names: list[str] | None = None
+    settings: Settings, folder: Path, names: list[str] | None = None, *, cluster: bool = False
 ) -> BrokerFiles:
     """The broker's certificate, key and the root, as files in ``folder`` (made or renewed).
 
     It is valid for ``mqtt_server_name``, localhost, 127.0.0.1, this machine's own addresses, the
-    hosts that settings name, and ``names``. Run it on the machine that holds ``data_dir``.
+    hosts that settings name, and ``names``. Nodes of a ``cluster`` show it to each other as well.
+    Run it on the machine that holds ``data_dir``.
     """
     wanted = [
         settings.mqtt_server_name,
@@ -98,7 +99,7 @@ def issue_broker_certificate(
     ]
     authority = load_authority(settings.data_dir, datetime.now(UTC))
     unique = [name for name in dict.fromkeys(wanted) if name]
-    return authority.issue_broker(folder, unique, datetime.now(UTC))
+    return authority.issue_broker(folder, unique, datetime.now(UTC), cluster=cluster)
 
 
 def local_addresses() -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,7 +146,10 @@ class _NatsNode(NatsBroker):
 
     def write_config(self) -> None:
         files = self._authority.issue_broker(
-            self.directory, ["kaimen-broker", HOST], datetime.now(UTC)
+            self.directory,
+            ["kaimen-broker", HOST],
+            datetime.now(UTC),
+            cluster=self._cluster is not None,
         )
         self.config_file.write_text(
             nats_config(
@@ -176,12 +181,14 @@ class NatsSite(Site):
         return [_NatsNode(self.folder / "broker", self.authority, "kaimen-broker")]
 
     def start(self) -> None:
-        for node in self.nodes:
-            node.start()
+        self._all(lambda node: node.start())
 
     def stop(self) -> None:
-        for node in self.nodes:
-            node.stop()
+        self._all(lambda node: node.stop())
+
+    def _all(self, act: Callable[[_NatsNode], object]) -> None:
+        with ThreadPoolExecutor(len(self.nodes)) as pool:  # nodes wait for each other
+            list(pool.map(act, self.nodes))
 
     def address(self, *, cloud: bool) -> tuple[str, int]:
         hosts = ",".join(f"{HOST}:{node.mqtt_port}" for node in self.nodes)
@@ -214,7 +221,7 @@ class ClusterSite(NatsSite):
                 self.folder / f"node{at}",
                 self.authority,
                 f"kaimen-broker-{at}",
-                NatsCluster(routes=routes, port=port),
+                NatsCluster(routes=routes, port=port, secret="s" * 32),
             )
             for at, port in enumerate(ports)
         ]

@@ -48,6 +48,7 @@ class Thief:
         )
         self.client.on_message = lambda c, u, m: self.heard.append((m.topic, bytes(m.payload)))
         self.client.on_connect = lambda c, u, f, reason, p: self._marks.put(not reason.is_failure)
+        self.client.on_disconnect = lambda c, u, flags, reason, p: self._marks.put(None)
         self.client.on_subscribe = lambda c, u, mid, reasons, p: self._marks.put(reasons)
         self.client.on_publish = lambda c, u, mid, reason, p: self._marks.put(mid)
         context = ssl.create_default_context(cafile=str(who.tls.ca))
