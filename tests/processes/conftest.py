@@ -11,6 +11,13 @@ from tests.processes.cluster import Cluster
 from tests.support.postgres import Server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for ten processes to start, on whatever else runs beside."""
+    for item in items:
+        if "processes" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture(scope="session")
 def running_cluster(
     pg_server: Server, tmp_path_factory: pytest.TempPathFactory
