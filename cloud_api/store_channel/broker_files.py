@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from cloud_api.kit.files import write_whole
+from cloud_api.kit.files import locked, write_whole
+from cloud_api.kit.ids import new_token
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, NatsCluster, nats_config
@@ -63,17 +64,26 @@ def _mosquitto(settings: Settings, folder: Path, names: Sequence[str]) -> Path:
     return write_mosquitto(folder, text)
 
 
+def _secret(folder: Path) -> str:
+    """What the nodes of a cluster show each other; made once, for all of them."""
+    path = folder / "cluster.secret"
+    with locked(folder):
+        if not path.exists():
+            write_whole(path, new_token().encode())
+        return path.read_text()
+
+
 def _nats(
     settings: Settings, folder: Path, node: str, names: Sequence[str], nodes: Sequence[str]
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    files = issue_broker_certificate(settings, folder, [*names, *nodes])
+    files = issue_broker_certificate(settings, folder, [*names, *nodes], cluster=bool(nodes))
     if not (folder / "users.conf").exists():
         asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
     cluster = None
     if nodes:
         routes = [f"{one}:{ROUTE_PORT}" for one in nodes]
-        cluster = NatsCluster(routes, ROUTE_PORT, host=EVERYWHERE)
+        cluster = NatsCluster(routes, ROUTE_PORT, _secret(folder.parent), host=EVERYWHERE)
     text = nats_config(
         folder,
         files=files,

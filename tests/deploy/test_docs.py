@@ -14,6 +14,8 @@ import pytest
 
 from tests.deploy.compose import ROOT, made_env, services
 
+pytestmark = pytest.mark.timeout(300)
+
 TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 COMMANDS = [

@@ -22,7 +22,7 @@ from tests.deploy.compose import ROOT, made_env, services
 from tests.support.nats import find_nats_server
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
 
 BIN = Path(sys.executable).parent
 

@@ -104,7 +104,10 @@ class Cluster:
         for shop in self.shops:
             self.children[shop.line].start()
         for shop in self.shops:
-            self.children[shop.line].wait_until(lambda s=shop: self.online(s), "it was online")
+            self._wait_online(shop)
+
+    def _wait_online(self, shop: Shop) -> None:
+        self.children[shop.line].wait_until(lambda: self.online(shop), "it was online")
 
     def down(self) -> None:
         """Stop everything, stores first."""

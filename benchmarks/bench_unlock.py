@@ -1,0 +1,132 @@
+"""An unlock over HTTP until its answer, with workers of their own on PostgreSQL, against its floor.
+
+    python -m benchmarks.bench_unlock [--times 1000]
+
+Ours: login, throttle, idempotency, rights, command and outbox row, relay in another process, signature,
+TLS, journal in the store, frame, answer, outcome. The floor (benchmarks/floor_unlock.py) commits one row
+and does the bare round trip and frame. They take turns, so whatever else the machine does hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from benchmarks.timing import line
+from demo.processes import Child, listens
+from tests.processes.cluster import APIS, STAFF, Cluster
+from tests.support.nats import NatsBroker
+from tests.support.ports import free_port
+from tests.support.postgres import make_directory
+from tests.support.shared_postgres import shared_server
+
+REST_S = 0.7  # a lock that is held refuses a second pulse
+
+
+@contextmanager
+def everything() -> Iterator[tuple[Cluster, int]]:
+    """The cluster, and the floor on the line of its last store; the floor's port."""
+    folder = make_directory("kaimen-bench-")
+    with shared_server() as server, NatsBroker(folder / "floor") as broker:
+        name = f"bench_{uuid.uuid4().hex[:12]}"
+        cluster = Cluster(folder / "cluster", server.create_database(name))
+        cluster.folder.mkdir()
+        children = []
+        try:
+            cluster.up()
+            last = cluster.shops.pop()
+            cluster.children[last.line].stop()
+            port = free_port()
+            floor = [sys.executable, "-m", "benchmarks.floor_unlock"]
+            mqtt = str(broker.mqtt_port)
+            device = str(cluster.folder / "ports" / last.line)
+            for what, words in {
+                "api": ["api", cluster.database_url, mqtt, str(port)],
+                "store": ["store", mqtt, device],
+            }.items():
+                child = Child(what, [*floor, *words], {}, folder / f"floor-{what}.log")
+                children.append(child)
+                child.start()
+            children[0].wait_until(lambda: listens(port), "it listened")
+            time.sleep(1.0)
+            yield cluster, port
+        finally:
+            for child in children:
+                child.stop()
+            cluster.down()
+            server.drop_database(name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(cluster: Cluster, floor_port: int, times: int) -> dict[str, list[float]]:
+    """Seconds of each, in turn."""
+    doors = itertools.cycle(
+        [door for row in zip(*(s.doors for s in cluster.shops), strict=True) for door in row]
+    )
+    people = itertools.cycle(cluster.tokens)
+    free_at: dict[str, float] = {}
+    http = httpx.Client(trust_env=False, timeout=15)
+    ours, floor, sent, store = [], [], [], []
+    since = time.monotonic()
+    for number in range(-20, times):
+        # Each member of the staff may tap 20 times a minute.
+        if number % (STAFF * 19) == STAFF * 19 - 1:
+            time.sleep(max(0.0, 61 - (time.monotonic() - since)))
+            since = time.monotonic()
+        door = next(doors)
+        time.sleep(max(0.0, free_at.get(door, 0.0) - time.monotonic()))
+        headers = {"authorization": f"Bearer {next(people)}", "idempotency-key": uuid.uuid4().hex}
+        url = f"{cluster.url(APIS[0])}/api/v1/console/doors/{door}/unlock"
+        began = time.perf_counter()
+        answer = http.post(url, headers=headers, json={"why": "测量"}).json()
+        took = time.perf_counter() - began
+        free_at[door] = time.monotonic() + REST_S
+        if answer.get("state") != "done":
+            raise AssertionError(answer)
+        began = time.perf_counter()
+        http.post(f"http://127.0.0.1:{floor_port}/unlock").raise_for_status()
+        least = time.perf_counter() - began
+        if number >= 0:
+            ours.append(took)
+            floor.append(least)
+            row = (
+                cluster.sql(
+                    "SELECT extract(epoch FROM sent_at - created_at) AS sent,"
+                    " extract(epoch FROM final_at - created_at) AS final"
+                    " FROM device_command WHERE id = $1",
+                    answer["command_id"],
+                )[0]
+                if number % 10 == 0
+                else None
+            )
+            if row is not None:
+                sent.append(float(row["sent"]))
+                store.append(float(row["final"]))
+    named = {"ours": ours, "floor": floor, "row to published and marked": sent}
+    named["row to outcome"] = store
+    return {name: sorted(samples) for name, samples in named.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=1000)
+    given = parser.parse_args()
+    with everything() as (cluster, port):
+        found = measure(cluster, port, given.times)
+    for name, samples in found.items():
+        print(line(f"unlock over HTTP, {name}", samples))
+    ours, floor = found["ours"], found["floor"]
+    print(f"ratio at p50: {ours[len(ours) // 2] / floor[len(floor) // 2]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
