@@ -9,9 +9,9 @@ What is signed are the exact bytes of the JSON (see signing.py), never a re-seri
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 WIRE_VERSION: Final = 1
 
@@ -44,6 +44,27 @@ class Board(Message):
     params: dict[str, int | float | str | bool] = {}  # install-time values, e.g. {"unit_id": 1}
 
 
+Role = Literal[
+    "lock",
+    "table",
+    "light",
+    "ac",
+    "fan",
+    "door_contact",
+    "presence",
+    "reader",  # of codes; nothing can be typed on it
+    "keypad",  # of codes as well, and PINs can be typed
+    "meter",
+    "speaker",
+    "other",
+]
+
+
+def _known_role(value: Any) -> Any:
+    """A role that a newer cloud has learnt is none that this store acts by; the rest still counts."""
+    return value if not isinstance(value, str) or value in get_args(Role) else "other"
+
+
 class Binding(Message):
     """One use of a board: a capability at a channel, with its meaning in the store."""
 
@@ -51,20 +72,7 @@ class Binding(Message):
     board: Id
     capability: Id  # closed set, firmware_bridge.contract.Capability
     channel: int | None = None
-    role: Literal[
-        "lock",
-        "table",
-        "light",
-        "ac",
-        "fan",
-        "door_contact",
-        "presence",
-        "reader",  # of codes; nothing can be typed on it
-        "keypad",  # of codes as well, and PINs can be typed
-        "meter",
-        "speaker",
-        "other",
-    ]
+    role: Annotated[Role, BeforeValidator(_known_role)]
     rooms: tuple[Id, ...]  # rooms it serves; several = shared, counted
 
 

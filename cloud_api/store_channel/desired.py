@@ -44,7 +44,12 @@ _ON: tuple[wire.SceneStep, ...] = tuple(
     wire.SceneStep(role=role, on=True) for role in ("table", "light", "ac", "fan")
 )
 SCENES = wire.Scenes(in_use=_ON, grace=_ON)
-_ROLES = frozenset({"lock", "table", "light", "ac", "fan", "door_contact", "presence"})
+_ROLES = frozenset(
+    {
+        *("lock", "table", "light", "ac", "fan", "door_contact", "presence"),
+        *("reader", "keypad", "meter", "speaker"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,7 @@ def _door(door: stores.Door) -> wire.Door:
         rooms=tuple(door.rooms),
         pulse_ms=door.pulse_ms,
         contact=door.contact_binding_id,
+        reader=door.reader_binding_id,
     )
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.access.models import Grant
 from cloud_api.kit import feed
+from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.orders import store_events
 from cloud_api.store_channel import outcomes
@@ -55,15 +58,31 @@ async def command(scene: Scene, event: Event) -> None:
 
 async def stay(scene: Scene, event: Event) -> None:
     """A stay went from one state to another: the order follows."""
+    body = _body(event, StayBody)
+    body = body.model_copy(update={"stay": await _begun_by_pass(scene, body.stay)})
     await store_events.apply_stay(
-        scene.session, scene.store, _body(event, StayBody), from_ms(event.at), scene.cloud.clocks
+        scene.session, scene.store, body, from_ms(event.at), scene.cloud.clocks
     )
+
+
+async def _begun_by_pass(scene: Scene, stay_id: str) -> str:
+    """The claim of a stay that a store began by a pass before its document knew of it.
+
+    Such a stay bears the id of the grant in the pass; any other id is given back as it is.
+    """
+    query = scoped(System(), Grant).where(
+        col(Grant.id) == stay_id, col(Grant.store_id) == scene.store.id
+    )
+    grant = (await scene.session.exec(query)).one_or_none()
+    return stay_id if grant is None else grant.claim_id
 
 
 async def usage(scene: Scene, event: Event) -> None:
     """A stay's measured use: the order keeps it."""
+    body = _body(event, UsageBody)
+    body = body.model_copy(update={"stay": await _begun_by_pass(scene, body.stay)})
     await store_events.apply_usage(
-        scene.session, scene.store, _body(event, UsageBody), from_ms(event.at), scene.cloud.clocks
+        scene.session, scene.store, body, from_ms(event.at), scene.cloud.clocks
     )
 
 

@@ -76,5 +76,6 @@ class Door(SQLModel, table=True):
     rooms: list[Any] = Field(sa_type=Json)  # room ids
     lock_binding_id: str | None = None  # devices.Binding with capability lock.pulse
     contact_binding_id: str | None = None
+    reader_binding_id: str | None = None  # devices.Binding with capability input.code
     pulse_ms: int = 1000
     created_at: datetime = Field(sa_type=UTCDateTime)
