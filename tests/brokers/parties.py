@@ -170,13 +170,17 @@ class Cloud:
         self.arrived: dict[str, list[int]] = {}  # first seq of each batch, by journal
         self.acks: dict[str, list[CommandAck]] = {}
         self.unsealed: list[ParsedTopic] = []  # what no store of ours said
-        self._answered = asyncio.Event()
+        self._expected: dict[str, asyncio.Future[CommandAck]] = {}
         self.side = CloudSide(endpoint=site.cloud_endpoint(), on_up=self._up, backoff=QUICK)
 
     async def up(self) -> Cloud:
         await self.side.start()
         await self.side.wait_up(DEADLINE_S)
         return self
+
+    def expect(self, command: str, answered: asyncio.Future[CommandAck]) -> None:
+        """Resolve ``answered`` with the first answer to ``command``."""
+        self._expected[command] = answered
 
     async def _up(self, topic: ParsedTopic, raw: bytes, retained: bool) -> None:
         if not raw:
@@ -194,6 +198,9 @@ class Cloud:
         elif topic.plane is Plane.ACK:
             ack = decode(open_mac(raw, Purpose.ACK, topic.store, [MAC]), CommandAck)
             self.acks.setdefault(ack.id, []).append(ack)
+            waiting = self._expected.pop(ack.id, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(ack)
         elif topic.plane is Plane.EVENT:
             batch = decode(open_mac(raw, Purpose.EVENT, topic.store, [MAC]), EventBatch)
             self.arrived.setdefault(batch.journal, []).append(batch.events[0].seq)
@@ -224,18 +231,15 @@ class Cloud:
         if nonce is None:
             return "", "not_sent"
         command = self.command(store, nonce)
+        answered: asyncio.Future[CommandAck] = asyncio.get_running_loop().create_future()
+        self.expect(command.id, answered)
         try:
             await self.side.send_command(command, COMMAND_KEY, timeout_s=patience_s)
+            return command.id, (await asyncio.wait_for(answered, patience_s)).state.value
         except NotConnected:
             return command.id, "not_sent"
-        except NotConfirmed:
+        except (NotConfirmed, TimeoutError):
             return command.id, "unknown"
-        deadline = time.monotonic() + patience_s
-        while command.id not in self.acks:
-            if time.monotonic() > deadline:
-                return command.id, "unknown"
-            await asyncio.sleep(0.002)
-        return command.id, self.acks[command.id][0].state.value
 
     async def say(self, store: str, rev: int) -> None:
         """Publish a document of this number."""

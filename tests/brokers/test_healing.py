@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -47,12 +47,12 @@ def db_url(sqlite_url: str) -> str:  # noqa: F811
 
 
 @pytest.fixture(params=["nats", "mosquitto"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> object:
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NatsSite | MosquittoSite]:
     """A broker whose authority is that of the cloud under test; started."""
     site = (NatsSite if request.param == "nats" else MosquittoSite)(tmp_path)
     site.start()
-    request.addfinalizer(site.stop)
-    return site
+    yield site
+    site.stop()
 
 
 @pytest.fixture
