@@ -17,6 +17,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import Binding, Board
+from cloud_api.devices.profiles import is_known
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_token
@@ -25,7 +26,6 @@ from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.pricing.models import Tariff
 from cloud_api.stores.models import Door, Room, Store
-from device_profiles import Catalog
 
 
 class _Plan(BaseModel):
@@ -99,9 +99,8 @@ def read_plan(file: Path) -> Plan:
     for wire in [*wires, *([plan.entrance] if plan.entrance else [])]:
         if wire.board not in boards:
             raise KaimenError("store_plan.invalid", f"{file}: there is no board {wire.board!r}")
-    known = Catalog.built_in().profiles
     for board in plan.boards:
-        if board.profile not in known:
+        if not is_known(board.profile):
             raise KaimenError(
                 "store_plan.invalid",
                 f"{file}: there is no profile {board.profile!r}; see kaimen-bridge profiles list",
