@@ -39,7 +39,7 @@ class BarePair:
 
     def __init__(self, near: Endpoint, far: Endpoint, store: str) -> None:
         self._down, self._up = topics.command(store), topics.ack(store, "bare")
-        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[bytes | bytearray] = queue.SimpleQueue()
         self._near = self._client(near, self._up)
         self._far = self._client(far, self._down)
         self._near.on_message = lambda client, data, message: self._answers.put(message.payload)

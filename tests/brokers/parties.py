@@ -209,8 +209,8 @@ class Cloud:
                 if event.seq == len(rows) + 1:
                     rows.append(event.seq)
             with contextlib.suppress(LinkError):  # it will be asked for again
-                ack = EventAck(store=topic.store, journal=batch.journal, upto=len(rows))
-                await self.side.send_event_ack(ack, COMMAND_KEY, timeout_s=2)
+                said_so = EventAck(store=topic.store, journal=batch.journal, upto=len(rows))
+                await self.side.send_event_ack(said_so, COMMAND_KEY, timeout_s=2)
 
     def command(self, store: str, nonce: str, valid_s: float = 10) -> Command:
         return Command(

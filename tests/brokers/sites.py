@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -196,7 +196,7 @@ class NatsSite(Site):
 
     def serving(self, link: MqttLink) -> Server:
         assert link._connection is not None
-        sock = link._connection._client.socket()
+        sock: Any = link._connection._client.socket()
         assert sock is not None
         port = sock.getpeername()[1]
         return next(node for node in self.nodes if node.mqtt_port == port)

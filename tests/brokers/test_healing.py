@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -106,8 +105,7 @@ async def deaf(
 ) -> StoreSide:
     port = settings.store_mqtt_port
     assert port is not None
-    side = await DeafStore.enrol(cloud, shop.store.id, tmp_path / "stores", port)
-    return cast("StoreSide", side)
+    return await DeafStore.enrol(cloud, shop.store.id, tmp_path / "stores", port)
 
 
 async def test_a_store_that_hears_nothing_retained_gets_its_document_by_its_report(
