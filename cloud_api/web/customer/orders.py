@@ -150,7 +150,7 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
         return _("{time} 起可以进门").format(time=words.moment(seen.local(opens), now))
     if order.state == "in_use":
         if order.finished_early:
-            return _("已经申请提前结束，门店正在断电")
+            return _("已经提前结束，收拾几分钟后断电")
         return _("玩到 {time}").format(time=words.moment(seen.local(order.ends_at), now))
     if order.state == "completed":
         ended = order.ended_at or order.ends_at

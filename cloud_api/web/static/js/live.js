@@ -62,6 +62,7 @@ function listen() {
   source.onmessage = take;
   for (const name of NAMES) source.addEventListener(name, take);
   source.onopen = () => {
+    everything(); // what happened between the drawing of the page and this moment was told to nobody
     if (mark) {
       mark.lastElementChild.textContent = said;
       mark.firstElementChild.classList.remove('dot-off');
