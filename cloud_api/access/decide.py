@@ -43,7 +43,7 @@ class RoomNow(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
+class OwnOrder:
     """One of the person's orders in this store. Instants are business time.
 
     ``opens_at`` is from when the door opens for it; ``ends_at`` its end, earlier if it was finished.
@@ -77,7 +77,7 @@ class Situation:
     now: datetime
     logged_in: bool
     rooms: dict[str, RoomNow]
-    bookings: tuple[Booking, ...] = ()
+    bookings: tuple[OwnOrder, ...] = ()
     store_online: bool = True
     lock_dead: bool = False
 
@@ -90,7 +90,7 @@ class Decision:
     """
 
     case: Case
-    booking: Booking | None = None
+    booking: OwnOrder | None = None
 
     @property
     def can_unlock(self) -> bool:
@@ -177,7 +177,7 @@ def _nobodys(at: Situation) -> Decision:
     return Decision(Case.NONE_TAKEN)
 
 
-def _soonest(bookings: list[Booking], now: datetime) -> Booking | None:
+def _soonest(bookings: list[OwnOrder], now: datetime) -> OwnOrder | None:
     """Of several whose time is now, the one that began, else the one that begins first."""
     return min(
         bookings,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.access.decide import LATELY, NEAR, Booking, RoomNow, Situation
+from cloud_api.access.decide import LATELY, NEAR, OwnOrder, RoomNow, Situation
 from cloud_api.access.window import opens_at, previous_until
 from cloud_api.claims.models import RoomClaim
 from cloud_api.devices.commands import last_command
@@ -49,7 +49,7 @@ async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) 
     status = await get_status(session, System(), store.id, clocks.real)
     scene = Scene(store, door, rooms, Situation(now, False, {}), status)
     await _rooms_now(session, scene, now)
-    bookings: list[Booking] = []
+    bookings: list[OwnOrder] = []
     if isinstance(actor, Customer):
         bookings = await _bookings(session, actor, scene, now)
     dead = await _lock_dead(session, scene, clocks.real)
@@ -66,7 +66,7 @@ async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) 
 
 async def _bookings(
     session: AsyncSession, actor: Customer, scene: Scene, now: datetime
-) -> list[Booking]:
+) -> list[OwnOrder]:
     query = (
         scoped(actor, Order)
         .where(
@@ -85,7 +85,7 @@ async def _bookings(
         if order.status == "completed" and order.ended_at is not None:
             ends = min(ends, order.ended_at)
         found.append(
-            Booking(
+            OwnOrder(
                 order_id=order.id,
                 room_id=order.room_id,
                 status=order.status,

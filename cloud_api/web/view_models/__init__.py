@@ -22,23 +22,6 @@ from cloud_api.web.view_models.booking import (
     TimelinePage,
     TimelineRow,
 )
-from cloud_api.web.view_models.common import (
-    Device,
-    DeviceState,
-    ErrorPage,
-    FeeLine,
-    Fees,
-    LoginPage,
-    RoomState,
-    Segment,
-    Shell,
-    Span,
-    SpanState,
-    StayPhase,
-    StepState,
-    Strip,
-    Way,
-)
 from cloud_api.web.view_models.console import (
     Alarm,
     AnswerStep,
@@ -55,6 +38,23 @@ from cloud_api.web.view_models.console import (
     StoreAnswer,
     StoreBlock,
     Tile,
+)
+from cloud_api.web.view_models.parts import (
+    Device,
+    DeviceState,
+    ErrorPage,
+    FeeLine,
+    Fees,
+    LoginPage,
+    RoomState,
+    Segment,
+    Shell,
+    Span,
+    SpanState,
+    StayPhase,
+    StepState,
+    Strip,
+    Way,
 )
 from cloud_api.web.view_models.visit import (
     DoorCase,

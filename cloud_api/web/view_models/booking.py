@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cloud_api.web.view_models.common import Fees, RoomState, Span, Strip
+from cloud_api.web.view_models.parts import Fees, RoomState, Span, Strip
 
 
 @dataclass(frozen=True)

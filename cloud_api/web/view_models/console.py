@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloud_api.web.view_models.common import Device, RoomState, StayPhase, StepState
+from cloud_api.web.view_models.parts import Device, RoomState, StayPhase, StepState
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloud_api.access.decide import Booking, Case, RoomNow, Situation, decide
+from cloud_api.access.decide import Case, OwnOrder, RoomNow, Situation, decide
 from cloud_api.access.window import opens_at
 from cloud_api.stores.models import Store
 
@@ -17,7 +17,7 @@ from cloud_api.stores.models import Store
 MIDNIGHT = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
-MINE = Booking(
+MINE = OwnOrder(
     order_id="o1",
     room_id="r1",
     status="ready",
@@ -30,12 +30,12 @@ OPENS = MINE.opens_at
 ENDS = MINE.ends_at
 
 
-def at(now: datetime, *bookings: Booking, **changes: Any) -> Situation:
+def at(now: datetime, *bookings: OwnOrder, **changes: Any) -> Situation:
     base = Situation(now=now, logged_in=True, rooms={"r1": RoomNow.FREE}, bookings=bookings)
     return replace(base, **changes)
 
 
-def other(**changes: Any) -> Booking:
+def other(**changes: Any) -> OwnOrder:
     return replace(MINE, order_id="o2", room_id="r2", **changes)
 
 
