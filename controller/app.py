@@ -24,6 +24,7 @@ from controller.report import Reporter
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper, boot_id, kernel_synced
 from controller.uplink import Cloud, Uplink
+from controller.voice import Voice
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.contract import Bridge
 from store_link.clock import BusinessClock, Clock, WireClock
@@ -68,6 +69,7 @@ class Controller:
         self.timekeeper: Timekeeper
         self.reconciler: Reconciler
         self.hazard: HazardWatch
+        self.voice: Voice
         self.commands: Commands
         self.readers: Readers
         self.uplink: Uplink
@@ -94,7 +96,8 @@ class Controller:
             self.state, self.journal, self.bridge, self.reconciler, self.timekeeper
         )
         self.hazard = HazardWatch(self.state, self.journal, self.bridge, self.timekeeper)
-        self.reconciler.on_tick = self.hazard.look
+        self.voice = Voice(self.state, self.bridge, self.timekeeper)
+        self.reconciler.on_tick = self._look
         pulsing = Pulsing(self.wire)
         self.readers = Readers(
             state=self.state,
@@ -160,9 +163,14 @@ class Controller:
                 await self._run
         await self.reconciler.stop()
         await self.hazard.stop()
+        await self.voice.stop()
         await self.bridge.stop()
         await self.journal.close()
         log.info("stopped")
+
+    def _look(self) -> None:
+        self.hazard.look()
+        self.voice.look()
 
     def _changed(self) -> None:
         self.uplink.changed()

@@ -356,7 +356,7 @@ class ProfileDoc(Section):
     schema_: Literal[1] = Field(alias="schema")
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*$")
     revision: int = Field(ge=1)
-    kind: Literal["relay_board", "io_board", "meter"]
+    kind: Literal["relay_board", "io_board", "meter", "climate_gateway"]
     vendor: str
     model: str
     aliases: list[Alias] = []

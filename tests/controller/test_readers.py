@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import qrcode
+import zxingcpp
 
 from store_link.messages import AckState, EventKind
 from store_link.signing import SigningKey
@@ -331,4 +333,19 @@ async def test_a_crash_between_the_use_and_the_outcome_is_unknown_and_not_repeat
     assert outcome(await doors.access(1)) == ("pass", "unknown", "restarted")
     doors.show(doors.make_pass(grant, uses=1, expires=now + 59 * MINUTE))
     assert outcome(await doors.access(2)) == ("pass", "refused", "used_up")
+    assert doors.pulses(LOCK_1) == 1
+
+
+async def test_the_picture_on_the_phone_opens_the_door(doors: DoorWorld) -> None:
+    """A pass drawn as a QR code, read by an independent decoder, as bytes on the reader's line."""
+    await doors.run()
+    grant, now = new_grant(), doors.now()
+    await doors.want(stay("s1", "r1", now - MINUTE, now + 60 * MINUTE, grant=grant))
+    await doors.boards_up()
+    text = doors.make_pass(grant)
+    picture = qrcode.make(text, error_correction=qrcode.constants.ERROR_CORRECT_M)
+    found = zxingcpp.read_barcodes(picture.get_image().convert("L"))
+    assert [code.text for code in found] == [text]
+    doors.raw(found[0].bytes + b"\r")
+    assert outcome(await doors.access(1)) == ("pass", "done", None)
     assert doors.pulses(LOCK_1) == 1

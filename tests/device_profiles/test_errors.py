@@ -32,7 +32,7 @@ CASES = [
     # shape
     ("vendor: Example", "vender: Example", "1: vendor: is missing"),
     ("vendor: Example", "vendor: Example\nmaker: x", "6: maker: is not a key that is known here"),
-    ("kind: relay_board", "kind: toaster", "4: kind: should be 'relay_board', 'io_board' or 'meter', not 'toaster'"),
+    ("kind: relay_board", "kind: toaster", "4: kind: should be 'relay_board', 'io_board', 'meter' or 'climate_gateway', not 'toaster'"),
     ("verified: doc", "verified: sure", "9: verified: should be 'doc', 'bench' or 'field', not 'sure'"),
     ("egress: hardware}", "egress: software}", "37: safety.egress: should be 'hardware', not 'software'"),
     (", egress: hardware}", "}", "37: safety.egress: is missing"),
