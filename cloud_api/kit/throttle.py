@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import case, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.models import Throttle
@@ -48,7 +49,10 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
             index_elements=["key"],
             set_={
                 "count": case((over, 1), else_=col(Throttle.count) + 1),
-                "window_start": case((over, now), else_=col(Throttle.window_start)),
+                # A bare value would be written as another text than the column's, which no longer sorts.
+                "window_start": case(
+                    (over, literal(now, UTCDateTime())), else_=col(Throttle.window_start)
+                ),
             },
         )
         .returning(Throttle.count, Throttle.window_start)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import select, update
@@ -88,7 +89,7 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     if not await _move(session, batch.journal, before, fresh[-1].seq, now):
         raise _Raced
     failing = await _failures(session, fresh)
-    for event in fresh:
+    for event in map(_storable_event, fresh):
         retry_at = await _apply(scene, batch.journal, event, effects, failing.get(event.id))
         if retry_at is not None:  # this one and those after it stay with the store
             await _move(session, batch.journal, fresh[-1].seq, event.seq - 1, now)
@@ -261,6 +262,19 @@ async def _refuse_fork(session: AsyncSession, batch: EventBatch) -> None:
     known = (await session.execute(query)).scalar()
     if known is not None and known != last.id:
         raise ForkedJournal(f"journal {batch.journal} has other events from {last.seq} or before")
+
+
+def _storable_event(event: Event) -> Event:
+    return event.model_copy(update={"body": _storable(event.body)})
+
+
+def _storable(told: Any) -> Any:
+    """What a store said, without NUL: PostgreSQL keeps that in no text."""
+    if isinstance(told, str):
+        return told.replace("\0", "\ufffd")
+    if isinstance(told, dict):
+        return {_storable(key): _storable(value) for key, value in told.items()}
+    return [_storable(one) for one in told] if isinstance(told, list) else told
 
 
 def _contiguous(events: Sequence[Event], upto: int) -> list[Event]:

@@ -33,6 +33,28 @@ async def test_the_limit_holds_until_the_window_is_over(db: Database, clocks: Cl
     await one()
 
 
+async def test_the_second_window_has_a_limit_too(db: Database, clocks: Clocks, wire):
+    """Bug: on SQLite each limit held for one window and never again.
+
+    The start of the second window was written in another form ("2026-11-23 04:…" for "2026-11-23T04:…Z"),
+    which sorts before every instant of its day, so each further try began a window of its own. After
+    the first quarter of an hour login codes could be tried without end, and doors tapped likewise.
+    """
+
+    async def one() -> None:
+        async with db.write() as session:
+            await hit(session, "login-phone:13800000000", 3, 60, clocks.real)
+
+    for _ in range(3):  # windows
+        for _ in range(3):
+            await one()
+        wire.pass_time(1)
+        with pytest.raises(TooOften) as caught:
+            await one()
+        assert caught.value.extra == {"retry_after": 59}
+        wire.pass_time(60)
+
+
 async def test_nobody_counts_past_another(db: Database, clocks: Clocks):
     """Forty at once, limit ten: exactly ten pass, on both engines."""
 

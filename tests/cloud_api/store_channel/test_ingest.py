@@ -83,6 +83,22 @@ async def test_a_batch_that_overlaps_counts_its_new_part(cloud: Cloud, shop: Sho
     assert await count(cloud, FeedEntry) == 6
 
 
+async def test_a_nul_in_an_event_does_not_stop_the_journal(cloud: Cloud, shop: Shop) -> None:
+    """Bug: one event with a NUL in its body held up a store's journal for ever on PostgreSQL.
+
+    JSONB refuses it; after five tries the event was to be kept without its effect, and keeping it
+    failed as well, so nothing that the store recorded afterwards ever reached the cloud (I6).
+    """
+    events = journal_of(2, board="b1", state="offline", detail="a\0b", deep=[{"c\0": "\\u0000"}])
+    taken = await ingest.take(cloud, shop.store.id, batch(shop, events))
+    assert (taken.upto, taken.retry_at) == (2, None)
+    assert await count(cloud, EventFailure) == 0
+    async with cloud.db.read() as session:
+        kept = (await session.execute(select(col(StoreEvent.body)))).scalars().first()
+    assert kept["detail"] == "a\ufffdb"
+    assert kept["deep"] == [{"c\ufffd": "\\u0000"}]
+
+
 async def test_what_comes_after_a_gap_waits(cloud: Cloud, shop: Shop) -> None:
     events = journal_of(6)
     early = await ingest.take(cloud, shop.store.id, batch(shop, events[3:]))
