@@ -114,7 +114,7 @@ class MqttLink:
         on_state: Callable[[LinkState], None] | None = None,
         backoff: Backoff | None = None,
         client_id: str | None = None,
-        setup_timeout_s: float = 15.0,
+        setup_timeout_s: float = 30.0,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._endpoint = endpoint
@@ -187,9 +187,12 @@ class MqttLink:
         await self._present().publish(topic, payload, qos, retain, timeout_s)
 
     async def subscribe(
-        self, filters: Iterable[str], *, qos: int = 1, timeout_s: float = 5.0
+        self, filters: Iterable[str], *, qos: int = 1, timeout_s: float = 20.0
     ) -> None:
         """Subscribe on this connection; do it again from ``on_connected`` on the next.
+
+        Patient: a cluster that has just lost a node takes seconds for each filter, and giving up
+        would make it begin anew.
 
         Raises NotConnected, NotConfirmed or SubscriptionRefused (some brokers accept what they
         then filter: silence is not permission).

@@ -199,6 +199,7 @@ def nats_config(
     store or the cloud needs is lost with the broker's files, so they are synced every 30 s only.
     A client's subscriptions may have 65,535 messages on their way together, and each one reserves
     ``max_ack_pending`` of them: 512 lets a worker hold all 64 shards one by one.
+    Subscriptions end with their connection, so what the server notes of them stays in memory.
     In a ``cluster`` each node needs a ``server_name`` and a folder of its own; with three or more
     nodes everything is kept on three, so that any one of them may die.
     """
@@ -222,6 +223,7 @@ mqtt {{
   host: {json.dumps(mqtt_host)}
   port: {mqtt_port}
   stream_replicas: {replicas}
+  consumer_memory_storage: true
   max_ack_pending: 512
   tls {{
 {tls}

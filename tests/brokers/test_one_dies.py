@@ -49,13 +49,17 @@ async def test_a_server_dies_during_unlocks(site: Site, store: Controller, cloud
 
     await until(lambda: cloud.presence.online(store.store), "presence")
     crowd = [asyncio.create_task(guests()) for _ in range(3)]
-    await until(lambda: len(done_at) >= RECOVERED, "the first unlocks")
-    async with killed(site, site.serving(store.side.link)) as when:
-        await until(lambda: store.side.nonce is None, "the cut")
-        await until(lambda: sum(at > when + 0.5 for at in done_at) >= RECOVERED, "unlocks again")
-    for guest in crowd:
-        guest.cancel()
-    finished = await asyncio.gather(*crowd, return_exceptions=True)
+    try:
+        await until(lambda: len(done_at) >= RECOVERED, "the first unlocks")
+        async with killed(site, site.serving(store.side.link)) as when:
+            await until(lambda: store.side.nonce is None, "the cut")
+            await until(
+                lambda: sum(at > when + 0.5 for at in done_at) >= RECOVERED, "unlocks again"
+            )
+    finally:
+        for guest in crowd:
+            guest.cancel()
+        finished = await asyncio.gather(*crowd, return_exceptions=True)
     assert all(isinstance(one, asyncio.CancelledError) for one in finished), finished
     gap = max(later - at for at, later in itertools.pairwise(done_at))
     unsure = [one for one, outcome in outcomes.items() if outcome == "unknown"]
