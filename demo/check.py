@@ -15,7 +15,7 @@ import httpx
 
 from demo.people import Refused, until
 from demo.processes import Failed, answers
-from demo.seed import ROOMS
+from demo.seed import READERS, ROOMS
 from demo.sight import Sight, quarter
 from demo.stage import Stage
 
@@ -87,6 +87,7 @@ class Walk(Sight):
             self.next_guest,
             self.dead_board,
             self.store_offline,
+            self.pass_without_cloud,
             self.nothing_lost,
         ]
 
@@ -336,6 +337,29 @@ class Walk(Sight):
         self.online(90)
         time.sleep(1.0)
         assert self.pulses("竹间") == before, "a command of before was delivered late"
+
+    def pass_without_cloud(self) -> None:
+        """The cloud unreachable: the phone's pass, scanned at the door, opens it; told of later."""
+        held = self.other.get(f"/orders/{self.order['id']}/pass")
+        cloud = self.stage.children["cloud"]
+        cloud.kill()
+        before = self.pulses("竹间")
+        reader = next(port for port, door in READERS.items() if door == "竹间门")
+        self.scan(reader, f"K1:{held['pass'][4:]}A")  # one that is not whole opens nothing
+        self.scan(reader, held["pass"])
+        until(lambda: self.pulses("竹间"), lambda seen: seen > before, "the lock", 5)
+        time.sleep(1.5)
+        assert self.pulses("竹间") == before + 1
+        cloud.start()
+        ready = f"{self.stage.url('web', local=True)}/readyz"
+        until(lambda: answers(ready), bool, "the cloud", 120)
+        self.online(60)
+        until(
+            lambda: self.entries("pass"),
+            lambda seen: seen == ["refused", "done"],
+            "the entries to be told",
+            60,
+        )
 
     def nothing_lost(self) -> None:
         """All events of the store are in the database, in order, once; every command has an end."""

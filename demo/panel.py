@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 import cloud_api.web
 from cloud_api.web.qr import svg
-from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, OWNER_PHONE, ROLES, ROOMS, STORE
+from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, OWNER_PHONE, READERS, ROLES, ROOMS, STORE
 from demo.stage import NAMES, ORDER, Stage
 from store_link.clock import BusinessClock
 
@@ -43,6 +43,7 @@ def create_app(stage: Stage) -> Starlette:
             Route("/programs/{name}/{act}", panel.program, methods=["POST"]),
             Route("/boards/{board}/fault", panel.meddle, methods=["POST"]),
             Route("/boards/{board}/inputs/{number:int}", panel.meddle, methods=["POST"]),
+            Route("/boards/{board}/scan", panel.meddle, methods=["POST"]),
             Mount("/static", StaticFiles(directory=static)),
         ]
     )
@@ -163,10 +164,12 @@ class Panel:
         room = next((plan.name for plan in ROOMS if plan.unit == unit), None)
         doors = [f"{room}门", "大门"] if unit == 1 else [f"{room}门"]
         is_inputs = unit == INPUT_UNIT
+        reader = READERS.get(board["id"])
         return {
             "id": board["id"],
             "unit": unit,
-            "name": room or "人体感应",
+            "name": f"{reader}扫码器" if reader else room or "人体感应",
+            "reader": reader is not None,
             "model": board["model"],
             "dead": board["fault"]["dead"],
             "coils": []

@@ -28,6 +28,9 @@ OWNER_PHONE = "+8613800000001"
 PORT = "rs485-1"
 RELAYS = "waveshare.modbus-rtu-relay-8ch"
 INPUTS = "waveshare.modbus-rtu-io-8ch"
+SCANNER = "hzgrow.gm65"
+# Code readers, each alone on its port: port → the door's name.
+READERS = {"scanner-1": "大门", "scanner-2": "竹间门"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
         "store_id": store.id,
         "created_at": now,
     }
+    readers = await _readers(session, own)
     inputs = Board(name="输入板", profile=INPUTS, port=PORT, params={"unit_id": INPUT_UNIT}, **own)
     session.add(inputs)
     await session.flush()
@@ -175,15 +179,47 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
                 token=new_token(128),
                 rooms=[room.id],
                 lock_binding_id=bindings["lock"].id,
+                reader_binding_id=_reader(readers, f"{plan.name}门", [room.id]),
                 **own,
             )
         )
         session.add_all(_tariffs(own, room, plan.hourly_fen))
-    await _entrance(session, own, made)
+    await _entrance(session, own, made, readers)
+
+
+async def _readers(session: AsyncSession, own: dict[str, Any]) -> dict[str, Binding]:
+    """A code reader for each door of READERS, by the door's name; rooms come with the door."""
+    readers: dict[str, Binding] = {}
+    for port, door in READERS.items():
+        board = Board(name=f"{door}扫码器", profile=SCANNER, port=port, params={}, **own)
+        session.add(board)
+        await session.flush()
+        readers[door] = Binding(
+            board_id=board.id,
+            name="扫码器",
+            capability="input.code",
+            role="reader",
+            rooms=[],
+            **own,
+        )
+        session.add(readers[door])
+    await session.flush()
+    return readers
+
+
+def _reader(readers: dict[str, Binding], door: str, rooms: list[str]) -> str | None:
+    reader = readers.get(door)
+    if reader is None:
+        return None
+    reader.rooms = rooms
+    return reader.id
 
 
 async def _entrance(
-    session: AsyncSession, own: dict[str, Any], made: list[tuple[Room, Board]]
+    session: AsyncSession,
+    own: dict[str, Any],
+    made: list[tuple[Room, Board]],
+    readers: dict[str, Binding],
 ) -> None:
     rooms = [room.id for room, _ in made]
     lock = Binding(
@@ -204,6 +240,7 @@ async def _entrance(
             token=new_token(128),
             rooms=rooms,
             lock_binding_id=lock.id,
+            reader_binding_id=_reader(readers, "大门", rooms),
             **own,
         )
     )

@@ -135,7 +135,11 @@ class Sight:
         """Make the board of a room silent, or heal it."""
         self._meddle(f"/boards/{self.board(room)['id']}/fault", {"dead": dead})
 
-    def _meddle(self, path: str, body: dict[str, bool]) -> None:
+    def scan(self, reader: str, text: str) -> None:
+        """Hold a code before a reader."""
+        self._meddle(f"/boards/{reader}/scan", {"text": text})
+
+    def _meddle(self, path: str, body: dict[str, bool] | dict[str, str]) -> None:
         httpx.post(
             f"{self.stage.url('boards', local=True)}{path}", json=body, timeout=5.0, trust_env=False
         ).raise_for_status()
@@ -176,6 +180,20 @@ class Sight:
     def journal(self) -> tuple[int, int, int]:
         """How far the cursor is, how many events there are, and the highest number among them."""
         found: tuple[int, int, int] = self.read(_journal)
+        return found
+
+    def entries(self, by: str) -> list[str]:
+        """How entries by pass or PIN ended, as the cloud was told, oldest first."""
+
+        async def query(session: Any) -> list[str]:
+            rows = await session.exec(
+                select(StoreEvent)
+                .where(col(StoreEvent.kind) == "access")
+                .order_by(col(StoreEvent.seq))
+            )
+            return [str(row.body["outcome"]) for row in rows if row.body["by"] == by]
+
+        found: list[str] = self.read(query)
         return found
 
     def open_commands(self) -> int:

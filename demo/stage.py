@@ -26,7 +26,18 @@ from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from cloud_api.stores.models import Door
 from demo.processes import Child, Failed, answers, lan_address, listens, pick_port
-from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, INPUTS, PORT, RELAYS, ROLES, ROOMS, seed
+from demo.seed import (
+    ENTRANCE_CHANNEL,
+    INPUT_UNIT,
+    INPUTS,
+    PORT,
+    READERS,
+    RELAYS,
+    ROLES,
+    ROOMS,
+    SCANNER,
+    seed,
+)
 
 WANTED = {"web": 8000, "panel": 8010, "cashier": 8020, "sms": 8030, "boards": 8040, "mqtt": 8883}
 PUBLIC = {"web", "panel", "cashier", "sms"}  # a phone on the local network reaches these
@@ -143,7 +154,7 @@ class Stage:
             "controller": [
                 edge, "run",
                 "--state", str(self.state),
-                "--port", f"{PORT}={links / PORT}",
+                *(word for port in (PORT, *READERS) for word in ("--port", f"{port}={links / port}")),
             ],
         }  # fmt: skip
         self.children = {
@@ -238,7 +249,9 @@ class Stage:
             for plan in ROOMS
         ]
         boards.append({"id": "inputs", "profile": INPUTS, "unit_id": INPUT_UNIT})
-        text = yaml.safe_dump({"lines": {PORT: {"boards": boards}}}, allow_unicode=True)
+        lines = {PORT: {"boards": boards}}
+        lines |= {port: {"boards": [{"id": port, "profile": SCANNER}]} for port in READERS}
+        text = yaml.safe_dump({"lines": lines}, allow_unicode=True)
         (self.folder / "boards.yaml").write_text(text, encoding="utf-8")
 
     def _write_broker(self) -> None:

@@ -83,12 +83,32 @@ function doorLine(door) {
 }
 const shown = new Set();
 
+// What is being typed must outlive the cards, which are drawn anew several times a second.
+const scanForms = new Map();
+function scanForm(board) {
+  if (!scanForms.has(board.id)) {
+    const text = node("input", { name: "text", maxLength: 512, autocomplete: "off", required: true });
+    text.setAttribute("aria-label", "把码放到扫描器前");
+    text.placeholder = "把码放到扫描器前";
+    const form = node("form", { className: "scan" }, text, node("button", { textContent: "扫" }));
+    form.dataset.scan = board.id;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      send(`/boards/${board.id}/scan`, { text: text.value.trim() });
+      text.value = "";
+    });
+    scanForms.set(board.id, form);
+  }
+  return scanForms.get(board.id);
+}
+
 function boardCard(board) {
   const card = node("article", { className: "board" + (board.dead ? " dead" : "") });
   card.dataset.board = board.id;
   const dead = node("button", { textContent: board.dead ? "接回去" : "拔掉" });
   Object.assign(dead.dataset, { board: board.id, fault: board.dead ? "none" : "dead" });
-  const state = board.dead ? "拔掉了，不回话" : `地址 ${board.unit} · ${board.model}`;
+  const where = board.reader ? board.model : `地址 ${board.unit} · ${board.model}`;
+  const state = board.dead ? "拔掉了，不回话" : where;
   card.append(
     node("header", {}, node("div", {}, node("h3", { textContent: board.name }), node("small", { textContent: state })), dead),
   );
@@ -106,6 +126,7 @@ function boardCard(board) {
     card.append(row, node("p", { className: "hint", textContent: "点一下换：房里有人，还是人都走了。超时按它算。" }));
   }
   card.append(...board.doors.map((door) => doorLine(door)));
+  if (board.reader) card.append(scanForm(board));
   return card;
 }
 
