@@ -177,6 +177,7 @@ def test_tests_mirror_packages():
     allowed = {
         *PACKAGES,
         "brokers",
+        "deploy",
         "processes",
         "concurrency",
         "e2e",
