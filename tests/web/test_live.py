@@ -73,7 +73,8 @@ def test_a_change_is_shown_and_the_focus_stays(page: Page, site: str) -> None:
 
 
 def test_other_topics_refresh_nothing(page: Page, site: str) -> None:
-    page.goto(f"{site}/live-store")
+    with page.expect_response("**/live-rooms"):  # once, when the feed opens
+        page.goto(f"{site}/live-store")
     Feed.taken = True
     Feed.told.put({"topics": ["store:another"]})
     page.wait_for_timeout(900)

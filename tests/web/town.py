@@ -84,6 +84,15 @@ class Visitor:
             )
         return self.people[who]
 
+    def queries(self, who: str, path: str) -> int:
+        """How many statements a page takes; the least of three looks, since jobs read as well."""
+        counts = []
+        for _ in range(3):
+            with self.counted() as told:
+                assert self.get(who, path).status_code == 200, path
+            counts.append(len(told))
+        return min(counts)
+
     @contextmanager
     def counted(self) -> Iterator[list[str]]:
         """The statements that reading pages sends meanwhile."""

@@ -166,6 +166,8 @@ def _boards(house: House) -> Kpi:
     note, tone = _("都在线"), "good"
     if away:
         note, tone = _("{store}断网").format(store=away[0]), "warn"
+    elif any(house.status[store].stale for store, _board in boards if store in house.status):
+        note, tone = _("等门店新的汇报"), "warn"
     elif live < len(boards):
         note, tone = _("{n} 块没有回应").format(n=len(boards) - live), "bad"
     elif not boards:
