@@ -118,6 +118,17 @@ def test_killed_it_leaves_no_process_and_starts_again(folder: Path):
         assert seeded(again.eyes())[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("told", "while_starting"), [(signal.SIGINT, "数据库"), (signal.SIGTERM, "云端")]
+)
+def test_it_can_be_ended_while_it_starts(tmp_path: Path, told: signal.Signals, while_starting: str):
+    """Somebody who changed their mind waits for nothing and leaves nothing behind."""
+    run = RunningStage(tmp_path / "stage")
+    run.start(only_until=while_starting)
+    assert run.stop(told) == 0
+    nobody_left(run)
+
+
 def test_a_free_port_is_taken_as_wished():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
