@@ -108,7 +108,7 @@ async def measure(site: Site, count: int) -> tuple[list[float], list[float]]:
             floor.clear()
             ours.clear()
     await asyncio.to_thread(bare.close)
-    await store.side.stop()
+    await store.down()
     await cloud.side.stop()
     return floor, ours
 

@@ -34,8 +34,9 @@ async def enter(site: Site) -> AsyncIterator[Callable[..., Awaitable[Controller]
 
         async def connect(who: Credential, **options: str) -> Controller:
             made = Controller(site, who, **options)
-            stack.push_async_callback(made.side.stop)
-            return await made.up()
+            await made.up()
+            stack.push_async_callback(made.down)
+            return made
 
         yield connect
 

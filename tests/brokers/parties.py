@@ -29,8 +29,10 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
+    OutboxReport,
     Presence,
     Reason,
+    Reported,
 )
 from store_link.presence import PresenceTracker
 from store_link.signing import (
@@ -48,6 +50,7 @@ from tests.brokers.sites import Credential, Site
 
 QUICK = Backoff(base_s=0.05, cap_s=0.3)
 DEADLINE_S = 60.0  # a cluster elects leaders on a busy machine
+REPORT_EVERY_S = 1.0
 DESIRED_KEY = SigningKey.generate("d1", "desired")
 COMMAND_KEY = SigningKey.generate("c1", "command")
 RING = PublicKeyRing([DESIRED_KEY.public(), COMMAND_KEY.public()])
@@ -96,7 +99,37 @@ class Controller:
     async def up(self) -> Controller:
         await self.side.start()
         await self.side.wait_up(DEADLINE_S)
+        self._reporting = asyncio.create_task(self._report())
         return self
+
+    async def down(self) -> None:
+        self._reporting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reporting
+        await self.side.stop()
+
+    async def _report(self) -> None:
+        """As a real one does every 30 s, only more often."""
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            nonce = self.side.nonce
+            if nonce is not None:
+                with contextlib.suppress(LinkError):
+                    await self.side.publish_reported(self._now(nonce))
+
+    def _now(self, nonce: str) -> Reported:
+        return Reported(
+            store=self.store,
+            boot=self.side.boot,
+            nonce=nonce,
+            sent_at=now_ms(),
+            epoch=0,
+            rev=0,
+            journal=self.journal,
+            version="test",
+            clock=ClockQuality.SYNCED,
+            outbox=OutboxReport(depth=0, oldest_at=None),
+        )
 
     async def _down(self, plane: Plane, raw: bytes, retained: bool) -> None:
         self.heard.append((plane, raw, retained))
@@ -191,7 +224,10 @@ class Cloud:
             self.unsealed.append(topic)
 
     async def _take(self, topic: ParsedTopic, raw: bytes, retained: bool) -> None:
-        if topic.plane is Plane.PRESENCE:
+        if topic.plane is Plane.REPORTED:  # presence that a broker forgot is put right by it
+            report = decode(open_mac(raw, Purpose.REPORTED, topic.store, [MAC]), Reported)
+            self.presence.observe_reported(report, retained=retained)
+        elif topic.plane is Plane.PRESENCE:
             said = decode(open_mac(raw, Purpose.PRESENCE, topic.store, [MAC]), Presence)
             self.said.append(said)
             self.presence.observe_presence(said, retained=retained)

@@ -184,15 +184,15 @@ async def test_the_probes_find_leaks_where_there_are_no_rules(kind: str, tmp_pat
             site.open_to_all()  # the users that are known by now
             site.stop()
             site.start()
-        made.append(Controller(site, who))
-        return await made[-1].up()
+        made.append(await Controller(site, who).up())
+        return made[-1]
 
     try:
         await cloud.up()
         found = await leaks(site, cloud, enter)
     finally:
         for controller in made:
-            await controller.side.stop()
+            await controller.down()
         await cloud.side.stop()
         site.stop()
     assert any(one.startswith("read ") for one in found), found
