@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -43,6 +43,7 @@ REPORT_EVERY_S = 30.0
 REPORT_PAUSE_S = 0.2
 FETCH_AFTER_S = 5.0
 FETCH_EVERY_S = 60.0
+AGAIN_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Uplink:
         self._journal.on_event(self._have_events.set)
         self._have_events.set()
         jobs = (self._send_events, self._send_reports, self._fetch)
-        self._tasks = [asyncio.create_task(job(), name=job.__name__) for job in jobs]
+        self._tasks = [asyncio.create_task(_keep(job), name=job.__name__) for job in jobs]
         await self.side.start()
 
     async def stop(self) -> None:
@@ -267,3 +268,13 @@ class Uplink:
                 log.warning("desired_not_fetched", error=str(error))
             except JournalError:
                 log.exception("journal_refused")
+
+
+async def _keep(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job for ever: one that falls over is begun again, or a store would fall silent."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("uplink_job_failed", job=getattr(job, "__name__", "job"))
+        await asyncio.sleep(AGAIN_AFTER_S)

@@ -9,6 +9,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.auth.models import Account
 from cloud_api.claims import service as claims
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -99,6 +100,9 @@ async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> 
 
 
 async def _check_unpaid(session: AsyncSession, customer: Customer) -> None:
+    # Orders of one person at the same time queue here, or each would count before the others insert.
+    mine = select(col(Account.id)).where(col(Account.id) == customer.account_id)
+    await session.exec(mine.with_for_update())
     unpaid = await session.exec(
         select(func.count())
         .select_from(Order)

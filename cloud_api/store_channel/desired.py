@@ -205,6 +205,8 @@ async def _stays(
     before: RoomClaim | None = None
     for claim in claims:
         previous = before if before is not None and before.room_id == claim.room_id else None
+        if claim.state == "held":
+            continue  # nobody paid for it: it keeps no guest out, and its end rebuilds nothing
         before = claim
         grant = grants.get(claim.id)
         if claim.state not in ("confirmed", "in_use") or grant is None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from store_link.messages import AckState, EventKind, Reason
+import pytest
+
+from controller.journal.store import JournalError
+from store_link.messages import AckState, Event, EventKind, Reason
 from tests.controller.cloud import until
 from tests.controller.world import LOCK_1, MINUTE, TABLE_1, World, stay
 from tests.support.nats import NatsBroker
@@ -189,3 +192,29 @@ async def test_an_unknown_profile_is_reported_and_the_other_board_works(world: W
     assert reports["io"].state == "refused"
     refused = await world.cloud.unlock("d9", None)
     assert (refused.state, refused.reason) == (AckState.REFUSED, Reason.UNKNOWN_TARGET)
+
+
+async def test_events_go_on_after_the_journal_could_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: one unreadable moment of the journal ended the sender, and nobody began it again.
+
+    The store went on recording and reported itself online, but no event reached the cloud until
+    somebody restarted the program (I6).
+    """
+    controller = await world.run()
+    journal, tries = controller.uplink._journal, 0
+    real = journal.events
+
+    async def events(after: int, most: int) -> list[Event]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise JournalError("the disk had a moment")
+        return await real(after, most)
+
+    monkeypatch.setattr(journal, "events", events)
+    await entered(world)
+    await until(lambda: any(b["now"] == "in_use" for b in world.cloud.of(EventKind.STAY)), 20)
+    assert tries > 1
+    assert contiguous(world)

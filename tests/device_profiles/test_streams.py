@@ -126,7 +126,11 @@ def test_templates_count_their_sum_and_hold_their_width() -> None:
         ('"02 00 00 01 ?? ?? ??"', '"4B 00"', "commands.mode.rx: could be the beginning of a code"),
         ("alive: {command: mode", "alive: {command: x", "alive.command: there is no command 'x'"),
         ("alive: {command: mode", "alive: {command: trigger", "good"),
-        ("{event: code}", "{event: card}", "capabilities.input.code.event: there is no event 'card'"),
+        (
+            "{event: code}",
+            "{event: card}",
+            "capabilities.input.code.event: there is no event 'card'",
+        ),
         ("input.code: {event", "power.w: {event", "this capability needs a read number"),
         ("at: 4", "at: 7", "identify[0].at: lies behind the end of the answer"),
         ('"7E 00 07', '"7E 0 07', "commands.mode.tx: '0' is neither a hex byte"),

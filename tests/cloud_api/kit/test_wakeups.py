@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy import text
 
@@ -50,6 +51,10 @@ async def processes(url: str, count: int) -> AsyncIterator[list[Process]]:
             await one.db.close()
 
 
+def heard(process: Process, key: str) -> bool:
+    return key in process.told()
+
+
 async def commit(process: Process, key: str) -> float:
     """Announce ``key`` with a commit; when that was."""
     async with process.db.write() as session:
@@ -65,7 +70,7 @@ async def test_a_commit_here_wakes_listeners_there(pg_url: str):
         for number in range(30):
             at = await commit(here, f"k{number}")
             for one in others:
-                await one.until(lambda one=one, n=number: f"k{n}" in one.told())
+                await one.until(partial(heard, one, f"k{number}"))
                 waits.append(one.heard[-1][1] - at)
         waits.sort()
         print(f"\nwoken after p50 {waits[30] * 1000:.1f} ms, slowest {waits[-1] * 1000:.1f} ms")

@@ -95,6 +95,7 @@ async def test_a_nul_in_an_event_does_not_stop_the_journal(cloud: Cloud, shop: S
     assert await count(cloud, EventFailure) == 0
     async with cloud.db.read() as session:
         kept = (await session.execute(select(col(StoreEvent.body)))).scalars().first()
+    assert kept is not None
     assert kept["detail"] == "a\ufffdb"
     assert kept["deep"] == [{"c\ufffd": "\\u0000"}]
 
