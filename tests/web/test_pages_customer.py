@@ -11,7 +11,7 @@ import structlog
 from sqlmodel import col, update
 
 from cloud_api.devices.models import Binding, StoreStatus
-from cloud_api.stores.models import Room
+from cloud_api.stores.models import Door, Room
 from tests.cloud_api.factories import make_customer, make_login, make_order, make_store
 from tests.web.scenes import report
 from tests.web.town import Visitor, read, running_town
@@ -236,23 +236,27 @@ def test_an_offline_store_promises_only_what_hangs_there(visitor: Visitor):
         assert "现在点不开门" in look(visitor, "guest", f"/orders/{order}/stay")
 
         async def hang(session) -> None:
-            session.add(
-                Binding(
-                    merchant_id=shop.merchant.id,
-                    store_id=shop.store.id,
-                    board_id=shop.boards[0].id,
-                    name="扫码器",
-                    capability="input.code",
-                    role="reader",
-                    rooms=[shop.room.id],
-                    created_at=visitor.site.now,
-                )
+            made = Binding(
+                merchant_id=shop.merchant.id,
+                store_id=shop.store.id,
+                board_id=shop.boards[0].id,
+                name="扫码器",
+                capability="input.code",
+                role="reader",
+                rooms=[shop.room.id],
+                created_at=visitor.site.now,
             )
+            session.add(made)
+            await session.flush()
+            door = await session.get_one(Door, shop.door.id)
+            door.reader_binding_id = made.id
+            session.add(door)
 
         visitor.site.write(hang)
         text = look(visitor, "guest", f"/d/{token}")
         assert "照样能进" in text
         assert f"/orders/{order}/pass.svg" in text
+        assert "按这 6 位" not in text  # a scanner has no keys
         drawing = visitor.get("guest", f"/orders/{order}/pass.svg")
         assert drawing.headers["content-type"] == "image/svg+xml"
         assert "style=" not in drawing.text

@@ -8,8 +8,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service as access
 from cloud_api.kit.actor import Staff
+from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door, Store
-from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.customer.readers import readers_at
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import Sticker, StickersPage
 
@@ -20,7 +21,8 @@ async def stickers_page(
     """The stickers of these stores, entrances first."""
     made = []
     for store in found:
-        keypad = await reads_codes(session, store.id)
+        doors = await stores.doors_of(session, who, store.id)
+        readers = await readers_at(session, doors)
         _store, items = await access.stickers(
             session, who, store.id, seen.cloud.settings.public_url
         )
@@ -30,7 +32,7 @@ async def stickers_page(
                 door_name=item.name,
                 url=item.url,
                 qr_svg_url=f"/console/doors/{item.door_id}/sticker.svg",
-                keypad=keypad,
+                keypad=readers[item.door_id].pins,
             )
             for item in items
         ]

@@ -22,7 +22,7 @@ from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
 from cloud_api.web.customer.checkout import fee_lines
 from cloud_api.web.customer.find import book_href
-from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.customer.readers import reader_at
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import (
     Fees,
@@ -98,8 +98,8 @@ async def order_page(
     if action == "wait" and seen.now >= opens:
         action, label = "open", _("去开门")
     held = await grants.grant_of(session, seen.customer, order.id)
-    reader = await reads_codes(session, store.id)
-    with_pass = reader and held is not None and seen.now < held.expires_at
+    reader = await reader_at(session, door)
+    with_pass = reader.passes and held is not None and seen.now < held.expires_at
     cancel = told.cancel
     return OrderPage(
         id=order.id,
@@ -117,7 +117,7 @@ async def order_page(
         next_text=label if hrefs.get(action) else "",
         next_href=hrefs.get(action, ""),
         pass_href=f"/orders/{order.id}/pass" if with_pass else "",
-        pin=held.pin if with_pass and held is not None else "",
+        pin=held.pin if with_pass and reader.pins and held is not None else "",
         door_word=_("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
         phone=store.phone,
         can_finish=order.status == "in_use" and not order.finished_early,

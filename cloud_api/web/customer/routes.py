@@ -23,7 +23,7 @@ from cloud_api.web import qr
 from cloud_api.web.customer import checkout, choose, find
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
-from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.customer.readers import Reader, reader_of_room
 from cloud_api.web.pages import (
     CUSTOMER_EVENTS,
     LANG_COOKIE,
@@ -193,8 +193,8 @@ async def stay(seen: Seen, order_id: str) -> Response:
 
 @router.get("/orders/{order_id}/pass")
 async def my_pass(seen: Seen, order_id: str) -> Response:
-    """The pass for the reader at the door; only stores that have one have this page."""
-    await _need_reader(seen, order_id)
+    """The pass for the reader at the door; only rooms that have one have this page."""
+    reader = await _need_reader(seen, order_id)
     async with seen.cloud.db.write() as session:
         made = await access.order_pass(
             session, seen.customer, order_id, seen.cloud.clocks, seen.cloud.settings.data_dir
@@ -202,7 +202,7 @@ async def my_pass(seen: Seen, order_id: str) -> Response:
         order = await orders.get_order(session, seen.customer, order_id)
         its_store = await stores.get_store(session, System(), order.store_id)
     here = seen.at(its_store.tz)
-    model = visits.pass_page(here, made, its_store)
+    model = visits.pass_page(here, made, its_store, reader)
     return page(here, "customer/door.html", model, shell=here.shell())
 
 
@@ -217,11 +217,13 @@ async def pass_code(seen: Seen, order_id: str) -> Response:
     return svg(qr.svg(made.pass_))
 
 
-async def _need_reader(seen: Visit, order_id: str) -> None:
+async def _need_reader(seen: Visit, order_id: str) -> Reader:
     async with seen.cloud.db.read() as session:
         order = await orders.get_order(session, seen.customer, order_id)
-        if not await reads_codes(session, order.store_id):
-            raise NotFound("pass", "这家店的门不用通行码，扫门上的码开门")
+        reader = await reader_of_room(session, order.store_id, order.room_id)
+    if not reader.passes:
+        raise NotFound("pass", "这间的门不用通行码，扫门上的码开门")
+    return reader
 
 
 # -------------------------------------------------------------------------------------------- door

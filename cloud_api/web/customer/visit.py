@@ -17,9 +17,9 @@ from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order
-from cloud_api.stores.models import Room, Store
+from cloud_api.stores.models import Door, Room, Store
 from cloud_api.web import words
-from cloud_api.web.customer.readers import reads_codes
+from cloud_api.web.customer.readers import Reader, reader_at
 from cloud_api.web.device_words import room_devices
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import hm
@@ -224,11 +224,11 @@ def _lock_dead(view: DoorView, call: Way, order: Way, token: str, *, again: bool
 
 async def _offline(session: AsyncSession, view: DoorView, call: Way, order: Way) -> dict[str, Any]:
     """Without network only a reader at the door opens; where there is none, say so."""
-    reader = await reads_codes(session, view.store.id)
-    if reader and view.order_id and view.pass_:
+    reader = await reader_at(session, await session.get(Door, view.door.id))
+    if reader.passes and view.order_id and view.pass_:
         return {
             "qr_svg_url": f"/orders/{view.order_id}/pass.svg",
-            "pin": view.pin or "",
+            "pin": (view.pin or "") if reader.pins else "",
             "ways": (order, call),
         }
     return {
@@ -243,7 +243,7 @@ def _dial(phone: str) -> str:
     return "".join(c for c in phone if c.isdigit() or c == "+")
 
 
-def pass_page(here: Visit, made: PassOut, store: Store) -> DoorPage:
+def pass_page(here: Visit, made: PassOut, store: Store, reader: Reader) -> DoorPage:
     """The pass while the network is there: the same card as at a door without it."""
     return DoorPage(
         case=DoorCase.STORE_OFFLINE,
@@ -251,9 +251,11 @@ def pass_page(here: Visit, made: PassOut, store: Store) -> DoorPage:
         door_name=_("通行码"),
         store_name=store.name,
         headline=_("手机没网也能进"),
-        line=_("存一张截图不行，码会过期；没网时输 6 位数字"),
+        line=_("存一张截图不行，码会过期；没网时输 6 位数字")
+        if reader.pins
+        else _("存一张截图不行，码会过期；到店前打开这一页"),
         qr_svg_url=f"/orders/{made.order_id}/pass.svg",
-        pin=made.pin,
+        pin=made.pin if reader.pins else "",
         valid_from=here.local(made.opens_at),
         valid_until=here.local(made.expires),
         ways=(

@@ -89,7 +89,7 @@ function rowsOf(answer, last, took) {
   const obeyed = { text: texts.obeyed, kind: 'ok', seconds: seconds(answer.accepted_ms) };
   const said = answer.message;
   switch (answer.state) {
-    case 'done': return [sent, obeyed, { text: said || last, kind: 'ok', seconds: seconds(answer.took_ms) ?? took }];
+    case 'done': return [sent, obeyed, { text: last || said, kind: 'ok', seconds: seconds(answer.took_ms) ?? took }];
     case 'refused': return [sent, { text: said || texts.failed, kind: 'failed', seconds: took }];
     case 'expired': return [{ text: said || texts.expired, kind: 'failed', seconds: took }];
     case 'unknown': return [sent, { text: said || texts.unknown, kind: 'unknown', seconds: took }];
@@ -160,7 +160,7 @@ dialog?.querySelector('[data-ask-form]').addEventListener('submit', (event) => {
   const form = event.target;
   const why = form.elements.why.value.trim();
   const error = form.querySelector('[data-form-error]');
-  if (!why) {
+  if ([...why].length < 2) {
     error.textContent = error.dataset.tEmpty;
     form.elements.why.focus();
     return;
