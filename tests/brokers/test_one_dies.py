@@ -36,10 +36,11 @@ async def killed(site: Site, server: Server) -> AsyncIterator[float]:
 async def test_a_server_dies_during_unlocks(site: Site, store: Controller, cloud: Cloud) -> None:
     """I4 on every broker: a pulse for each success, none for a refusal, never two."""
     outcomes: dict[str, str] = {}
+    closing = asyncio.Event()
     done_at: list[float] = []
 
     async def guests() -> None:
-        while True:
+        while not closing.is_set():
             command, outcome = await cloud.unlock(store.store)
             if command:
                 outcomes[command] = outcome
@@ -51,16 +52,15 @@ async def test_a_server_dies_during_unlocks(site: Site, store: Controller, cloud
     crowd = [asyncio.create_task(guests()) for _ in range(3)]
     try:
         await until(lambda: len(done_at) >= RECOVERED, "the first unlocks")
+        old = store.side.nonce
         async with killed(site, site.serving(store.side.link)) as when:
-            await until(lambda: store.side.nonce is None, "the cut")
+            await until(lambda: store.side.nonce not in {None, old}, "another connection")
             await until(
                 lambda: sum(at > when + 0.5 for at in done_at) >= RECOVERED, "unlocks again"
             )
     finally:
-        for guest in crowd:
-            guest.cancel()
-        finished = await asyncio.gather(*crowd, return_exceptions=True)
-    assert all(isinstance(one, asyncio.CancelledError) for one in finished), finished
+        closing.set()  # each comes to the end of its try: no outcome is cut off
+        await asyncio.gather(*crowd)
     gap = max(later - at for at, later in itertools.pairwise(done_at))
     unsure = [one for one, outcome in outcomes.items() if outcome == "unknown"]
     print(f"{site.kind}: no door opened for {gap:.2f} s, {len(unsure)} of {len(outcomes)} unsure")
@@ -70,8 +70,7 @@ async def test_a_server_dies_during_unlocks(site: Site, store: Controller, cloud
             assert store.pulses[command] == 1
         elif outcome != "unknown":  # said to have failed: then the door stayed shut
             assert store.pulses[command] == 0, outcome
-    told = set(outcomes)
-    assert all(c in told or c in {x.id for x in store.commands[-3:]} for c in store.pulses)
+    assert set(store.pulses) <= set(outcomes)
 
 
 async def test_a_server_dies_during_a_backlog_of_events(
@@ -82,8 +81,9 @@ async def test_a_server_dies_during_a_backlog_of_events(
     rows = cloud.committed.setdefault(store.journal, [])
     sending = asyncio.create_task(store.send_journal(count))
     await until(lambda: len(rows) >= 200, "the first events")
+    old = cloud.side.link.nonce
     async with killed(site, site.serving(cloud.side.link)) as when:
-        await until(lambda: not cloud.side.up, "the cut")
+        await until(lambda: cloud.side.link.nonce != old, "the cut")
         before = len(rows)
         await until(lambda: len(rows) > before, "events again")
         print(f"{site.kind}: no event came in for {time.monotonic() - when:.2f} s")
