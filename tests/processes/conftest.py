@@ -11,11 +11,18 @@ from tests.processes.cluster import Cluster
 from tests.support.postgres import Server
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test waits for ten processes to start, on whatever else runs beside."""
+    """The first test waits for ten processes to start, on whatever else runs beside.
+
+    Ten processes on two cores take minutes: what needs them all belongs to the long runs.
+    """
     for item in items:
-        if "processes" in item.path.parts:
-            item.add_marker(pytest.mark.timeout(300))
+        if "processes" not in item.path.parts:
+            continue
+        item.add_marker(pytest.mark.timeout(300))
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.soak)
 
 
 @pytest.fixture(scope="session")
