@@ -31,13 +31,13 @@ async def test_three_share_and_the_dead_ones_go_to_the_living(
     held: dict[str, frozenset[int]] = {}
     for _ in range(3):
         held = {name: await shards.renew(cloud, name) for name in "abc"}
-        wire.pass_time(5)
+        wire.pass_time(shards.RENEW_EVERY_S)
     assert sorted(map(len, held.values())) == [20, 22, 22]
     assert frozenset().union(*held.values()) == frozenset(range(SHARDS))
     assert sum(map(len, held.values())) == SHARDS
-    for _ in range(5):  # "a" has died
+    for _ in range(8):  # "a" has died: its lease runs out, then two looks share what it had
         held = {name: await shards.renew(cloud, name) for name in "bc"}
-        wire.pass_time(5)
+        wire.pass_time(shards.RENEW_EVERY_S)
     assert [len(held["b"]), len(held["c"])] == [32, 32]
 
 
