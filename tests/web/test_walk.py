@@ -12,6 +12,8 @@ from tests.web.real import Site, running_site
 
 PHONE = "13911112222"
 
+pytestmark = pytest.mark.xdist_group("walk")  # they share a running site
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -64,6 +66,7 @@ def test_from_the_list_of_stores_to_a_paid_order(page: Page, whole: Site):
 
 def test_who_walks_away_from_the_cashier_can_go_on_and_pays_once(page: Page, whole: Site):
     """Back without paying: the page waits, asks, and leads back to the same payment."""
+    before = len(whole.till.payments())
     page.goto(f"{whole.url}/login")
     log_in(page, whole, "13911113333")
     page.wait_for_url(f"{whole.url}/")
@@ -89,17 +92,27 @@ def test_who_walks_away_from_the_cashier_can_go_on_and_pays_once(page: Page, who
     page.get_by_role("button", name=re.compile("支付")).first.click()
     page.wait_for_url(re.compile(r"/orders/[^/]+(\?paid=1)?$"), timeout=15000)
     expect(page.get_by_role("heading", name="订好了")).to_be_visible()
-    assert len([p for p in whole.till.payments().values() if p["amount_fen"] == 7600]) == 2
+    assert len(whole.till.payments()) == before + 1
 
 
 def test_an_order_can_be_given_back_and_the_money_too(page: Page, whole: Site):
     """Cancelling says what it costs before the last tap."""
-    page.goto(f"{whole.url}/login?next=/orders")
-    log_in(page, whole)
+    page.goto(f"{whole.url}/login")
+    log_in(page, whole, "13911114444")
+    page.wait_for_url(f"{whole.url}/")
+    choose(page, whole, "听雨")
+    page.get_by_role("button", name="下一步，核对订单").click()
+    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    page.wait_for_url(re.compile(r"/orders/[^/]+/pay"))
+    page.get_by_role("button", name=re.compile("^付 ¥")).click()
+    page.wait_for_url(re.compile(re.escape(whole.till.url)))
+    page.get_by_role("button", name=re.compile("支付")).first.click()
+    expect(page.get_by_role("heading", name="订好了")).to_be_visible(timeout=15000)
+    page.goto(f"{whole.url}/orders")
     page.get_by_text("待使用").click()
     page.get_by_role("button", name="取消订单").click()
-    expect(page.get_by_role("heading", name="现在取消收 ¥0，退 ¥76")).to_be_visible()
-    page.get_by_role("button", name="取消，退 ¥76").click()
+    expect(page.get_by_role("heading", name=re.compile("现在取消收 ¥0，退 ¥"))).to_be_visible()
+    page.get_by_role("button", name=re.compile("^取消，退 ¥")).click()
     expect(page.get_by_text("你取消了订单")).to_be_visible()
     expect(page.get_by_text("退款到账")).to_be_visible(timeout=15000)
 
