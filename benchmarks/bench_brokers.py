@@ -1,6 +1,6 @@
 """A signed command down and its answer up over each broker, as a ratio to bare paho on the same one.
 
-    python -m benchmarks.bench_brokers [--count 1000] [--brokers nats,mosquitto,cluster]
+    python -m benchmarks brokers [--count 1000]
 
 Both sides of a ratio use the same broker process, TLS with client certificates, QoS 1 and
 TCP_NODELAY; their round trips alternate, so that a noisy neighbour hits both. The floor is two paho
@@ -10,15 +10,14 @@ checked by models, expiry, nonce, journal of seen ids, asyncio on both ends.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import queue
 import socket
 import ssl
-import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import paho.mqtt.client as mqtt
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.results import Measured
 from store_link import topics
 from store_link.link import Endpoint, random_client_id
 from tests.brokers.parties import COMMAND_KEY, Cloud, Controller, sealed_command, until
@@ -83,7 +83,7 @@ class BarePair:
 
 
 async def measure(site: Site, count: int) -> tuple[list[float], list[float]]:
-    """Seconds of each round trip: (floor, ours)."""
+    """Milliseconds of each round trip: (floor, ours)."""
     store = Controller(site, await site.enrol())
     cloud = Cloud(site)
     await store.up()
@@ -96,14 +96,14 @@ async def measure(site: Site, count: int) -> tuple[list[float], list[float]]:
     floor: list[float] = []
     ours: list[float] = []
     for at in range(count + 50):
-        floor.append(await asyncio.to_thread(bare.round_trip_s, b"x" * size))
+        floor.append(1e3 * await asyncio.to_thread(bare.round_trip_s, b"x" * size))
         command = cloud.command(store.store, store.side.nonce or "")
         answered = asyncio.get_running_loop().create_future()
         cloud.expect(command.id, answered)
         began = time.perf_counter()
         await cloud.side.send_command(command, COMMAND_KEY, timeout_s=ANSWER_S)
         await asyncio.wait_for(answered, ANSWER_S)
-        ours.append(time.perf_counter() - began)
+        ours.append((time.perf_counter() - began) * 1e3)
         if at == 49:  # warm now
             floor.clear()
             ours.clear()
@@ -113,34 +113,21 @@ async def measure(site: Site, count: int) -> tuple[list[float], list[float]]:
     return floor, ours
 
 
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--brokers", default=",".join(SITES))
-    given = parser.parse_args()
+def measured(count: int | None) -> Iterator[Measured]:
+    """Over each broker."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    print(f"command → ack, QoS 1, TLS, n = {given.count} each, alternating; ms")
-    print(f"{'broker':<12}{'floor p50':>10}{'p99':>8}{'ours p50':>10}{'p99':>8}{'ratio p50':>11}")
-    for kind in given.brokers.split(","):
+    for kind, make in SITES.items():
         with tempfile.TemporaryDirectory() as folder:
-            site = SITES[kind](Path(folder) / kind)
+            site = make(Path(folder) / kind)
             site.start()
             try:
-                floor, ours = asyncio.run(measure(site, given.count))
+                floor, ours = asyncio.run(measure(site, count or 1000))
             finally:
                 site.stop()
-        low, high = ([cuts[49] * 1e3, cuts[98] * 1e3] for cuts in _cuts(floor, ours))
-        print(
-            f"{kind:<12}{low[0]:>10.2f}{low[1]:>8.2f}{high[0]:>10.2f}{high[1]:>8.2f}"
-            f"{high[0] / low[0]:>11.2f}",
-            flush=True,
+        yield Measured.of(
+            f"signed command and answer, {kind}",
+            "ms",
+            ours,
+            floor,
+            against="bare paho pair over the same TLS broker",
         )
-
-
-def _cuts(*samples: list[float]) -> list[list[float]]:
-    return [statistics.quantiles(one, n=100) for one in samples]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """An unlock over HTTP until its answer, with workers of their own on PostgreSQL, against its floor.
 
-    python -m benchmarks.bench_unlock [--times 1000]
+    python -m benchmarks unlock [--count 1000]
 
 Ours: login, throttle, idempotency, rights, command and outbox row, relay in another process, signature,
 TLS, journal in the store, frame, answer, outcome. The floor (benchmarks/floor_unlock.py) commits one row
@@ -9,7 +9,6 @@ and does the bare round trip and frame. They take turns, so whatever else the ma
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
 import sys
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from benchmarks.timing import line
+from benchmarks.results import Measured
 from demo.processes import Child, listens
 from tests.processes.cluster import APIS, STAFF, Cluster
 from tests.support.nats import NatsBroker
@@ -67,7 +66,7 @@ def everything() -> Iterator[tuple[Cluster, int]]:
 
 
 def measure(cluster: Cluster, floor_port: int, times: int) -> dict[str, list[float]]:
-    """Seconds of each, in turn."""
+    """Milliseconds of each, in turn."""
     doors = itertools.cycle(
         [door for row in zip(*(s.doors for s in cluster.shops), strict=True) for door in row]
     )
@@ -112,21 +111,20 @@ def measure(cluster: Cluster, floor_port: int, times: int) -> dict[str, list[flo
                 store.append(float(row["final"]))
     named = {"ours": ours, "floor": floor, "row to published and marked": sent}
     named["row to outcome"] = store
-    return {name: sorted(samples) for name, samples in named.items()}
+    return {name: [one * 1e3 for one in samples] for name, samples in named.items()}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--times", type=int, default=1000)
-    given = parser.parse_args()
+def measured(count: int | None) -> Iterator[Measured]:
+    """Ours beside the floor, and how far in it the parts came."""
     with everything() as (cluster, port):
-        found = measure(cluster, port, given.times)
-    for name, samples in found.items():
-        print(line(f"unlock over HTTP, {name}", samples))
-    ours, floor = found["ours"], found["floor"]
-    print(f"ratio at p50: {ours[len(ours) // 2] / floor[len(floor) // 2]:.2f}")
-
-
-if __name__ == "__main__":
-    main()
+        found = measure(cluster, port, count or 1000)
+    yield Measured.of(
+        "unlock over HTTP until its answer",
+        "ms",
+        found["ours"],
+        found["floor"],
+        aim=2.0,
+        against="bare FastAPI: one row, one MQTT round trip, one frame",
+    )
+    for name in ("row to published and marked", "row to outcome"):
+        yield Measured.of(f"unlock over HTTP, {name}", "ms", found[name])

@@ -9,13 +9,15 @@ import queue
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.timing import line, measure
+from benchmarks.results import Measured
+from benchmarks.timing import measure
 from tests.support.nats import NatsBroker
 
 _ANSWER_S = 10
@@ -66,12 +68,11 @@ def _round_trips(broker: NatsBroker, times: int, *, nodelay: bool) -> list[float
             client.loop_stop()
 
 
-def lines() -> list[str]:
-    """The report, one measurement a line."""
+def measured(count: int | None) -> Iterator[Measured]:
+    """With Nagle's algorithm and without."""
     with tempfile.TemporaryDirectory() as folder, NatsBroker(Path(folder)) as broker:
-        return [
-            line(
-                "command and answer, sockets as they come", _round_trips(broker, 50, nodelay=False)
-            ),
-            line("command and answer, TCP_NODELAY", _round_trips(broker, 500, nodelay=True)),
-        ]
+        for name, times, nodelay in (
+            ("command and answer, sockets as they come", 50, False),
+            ("command and answer, TCP_NODELAY", count or 500, True),
+        ):
+            yield Measured.of(name, "ms", _round_trips(broker, times, nodelay=nodelay))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.timing import line, measure
+from benchmarks.results import Measured
+from benchmarks.timing import measure
 from store_link import passes
 from store_link.messages import ClockQuality
 from store_link.signing import (
@@ -22,8 +24,8 @@ GRANT = "01J0000000000000000000000B"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def lines() -> list[str]:
-    """The report, one measurement a line."""
+def measured(count: int | None) -> Iterator[Measured]:
+    """Each operation by itself."""
     command = SigningKey.generate("c1", "command")
     door = SigningKey.generate("p1", "pass")
     mac = MacKey.generate("m1")
@@ -53,18 +55,11 @@ def lines() -> list[str]:
             uses_of_grant=lambda _: 0,
         )
 
-    return [
-        line(
-            "sign a command of 300 bytes",
-            measure(lambda: seal(small, Purpose.COMMAND, STORE, command), 2000),
-        ),
-        line(
-            "verify a command of 300 bytes",
-            measure(lambda: open_signed(signed, Purpose.COMMAND, STORE, ring), 2000),
-        ),
-        line(
-            "verify a batch of events of 20 kB",
-            measure(lambda: open_mac(sealed, Purpose.EVENT, STORE, [mac]), 2000),
-        ),
-        line("verify a pass, every check", measure(enter, 2000)),
-    ]
+    times = count or 2000
+    for name, act in {
+        "sign a command of 300 bytes": lambda: seal(small, Purpose.COMMAND, STORE, command),
+        "verify a command of 300 bytes": lambda: open_signed(signed, Purpose.COMMAND, STORE, ring),
+        "verify a batch of events of 20 kB": lambda: open_mac(sealed, Purpose.EVENT, STORE, [mac]),
+        "verify a pass, every check": enter,
+    }.items():
+        yield Measured.of(name, "ms", measure(act, times))
