@@ -1,4 +1,4 @@
-"""Tables that belong to no business noun: outbox, due jobs, idempotency, live feed, throttles."""
+"""Tables of no business noun: outbox, due jobs, idempotency, live feed, throttles, signals."""
 
 from datetime import datetime
 from typing import Any
@@ -93,3 +93,19 @@ class Throttle(SQLModel, table=True):
     key: str = Field(primary_key=True)
     window_start: datetime = Field(sa_type=UTCDateTime)
     count: int = 0
+
+
+class AlarmSignal(SQLModel, table=True):
+    """What is wrong now, or was: a level per (merchant, kind, subject); see kit/alarm_signals.py."""
+
+    __tablename__ = "alarm_signal"
+    __table_args__ = (UniqueConstraint("merchant_id", "kind", "subject"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(index=True)
+    store_id: str | None = Field(default=None, index=True)
+    kind: str
+    subject: str  # "kind:id"
+    active: bool
+    since: datetime = Field(sa_type=UTCDateTime)  # wire time of the last change
+    data: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    version: int = 0  # rises with every change

@@ -1,0 +1,90 @@
+"""Telling people what happened: a due job in the caller's transaction, which notifications carries out.
+
+Whoever changes something calls ``notify`` beside the change; that package above decides by which
+channels, in which words and when (templates, quiet hours, limits), and never holds the change up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Final
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.due_jobs import schedule
+
+NOTICE: Final = "notice"
+
+FOR_CUSTOMERS: Final = frozenset(
+    {
+        "order.paid",
+        "order.ready",
+        "order.starting_soon",
+        "order.ending_soon",
+        "order.extended",
+        "order.ended",
+        "order.cancelled",
+        "refund.asked",
+        "refund.succeeded",
+        "refund.failed",
+        "refund.declined",  # staff said no to a request
+        "overtime.due",
+    }
+)
+FOR_STAFF: Final = frozenset(
+    {
+        "order.new",
+        "refund.requested",  # a guest asks; somebody has to decide
+        "refund.refused",  # the provider will not give the money back; somebody has to act
+        "alarm.raised",
+        "alarm.escalated",
+        "alarm.resolved",
+        "login.new_device",
+        "staff.invited",
+    }
+)
+EVENTS: Final = FOR_CUSTOMERS | FOR_STAFF
+
+
+async def notify(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    store_id: str | None,
+    event: str,
+    to: str,
+    subject: str,
+    data: dict[str, Any],
+    key: str,
+    at: datetime,
+) -> None:
+    """Tell ``to`` of ``event`` at ``at`` (business time; due at once if that is past).
+
+    ``to`` is ``account:ID``, or ``staff:permission`` for everybody of the store who has it (without
+    ``store_id``: of the merchant). ``subject`` is ``kind:id``. ``data`` fills the template's variables:
+    plain JSON, instants as ISO 8601 with offset, money as ``…_fen``; names of rooms and stores are
+    looked up from ``room_id`` and ``store_id``. No phone number and no secret in it. The same ``event``,
+    ``to`` and ``key`` tells once, however often it is called. Raises ValueError for an event that is
+    in no list here and for a ``to`` of another form.
+    """
+    kind, _, who = to.partition(":")
+    if event not in EVENTS:
+        raise ValueError(f"no such event: {event!r}")
+    if kind not in {"account", "staff"} or not who:
+        raise ValueError(f"to must be account:ID or staff:permission, not {to!r}")
+    once = hashlib.sha256(f"{merchant_id}|{event}|{to}|{key}".encode()).hexdigest()[:32]
+    await schedule(
+        session,
+        merchant_id=merchant_id,
+        kind=NOTICE,
+        ref=once,
+        run_at=at,
+        body={
+            "store_id": store_id,
+            "event": event,
+            "to": to,
+            "subject": subject,
+            "data": data,
+        },
+    )
