@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 from sqlmodel import SQLModel, col, false, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from cloud_api.kit.errors import Forbidden
+from cloud_api.kit.errors import Forbidden, KaimenError
+from cloud_api.kit.money import yuan
+
+BIG_REFUND_FEN = 50_000  # from here on even who has no limit proves to be themselves first
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,20 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a merchant's money somebody may give away at once, in fen; None: no limit."""
+
+    refund_fen: int | None = None
+    waiver_fen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Staff:
-    """A member of a merchant's staff. ``store_ids`` None means every store of the merchant."""
+    """A member of a merchant's staff. ``store_ids`` None means every store of the merchant.
+
+    ``fresh`` is false where a second factor is set up and was not proved in the last ten minutes.
+    ``platform_admin`` is the id of the platform's administrator who acts as this member.
+    """
 
     staff_id: str
     account_id: str
@@ -45,16 +60,79 @@ class Staff:
     login_id: str = ""
     ip: str = ""
     name: str = ""
+    limits: Limits = Limits()
+    fresh: bool = True
+    platform_admin: str = ""
 
     @property
     def ref(self) -> str:
         """How events and commands name this actor."""
+        if self.platform_admin:
+            return f"platform:{self.platform_admin}"
         return f"staff:{self.staff_id}"
 
     def need(self, permission: str) -> None:
         """Raise Forbidden without ``permission``."""
         if permission not in self.permissions:
             raise Forbidden(permission)
+
+    def need_fresh(self) -> None:
+        """Raise FactorNeeded unless the second factor, where there is one, was proved just now."""
+        if not self.fresh:
+            raise FactorNeeded
+
+    def need_refund(self, amount_fen: int) -> None:
+        """Raise ``staff.limit`` for more than the role may refund, FactorNeeded for much money."""
+        _within(amount_fen, self.limits.refund_fen, "退")
+        if amount_fen >= BIG_REFUND_FEN:
+            self.need_fresh()
+
+    def need_waiver(self, amount_fen: int) -> None:
+        """Raise ``staff.limit`` for more than the role may waive of what a guest owes."""
+        _within(amount_fen, self.limits.waiver_fen, "免")
+
+
+class FactorNeeded(KaimenError):
+    """403: the act is worth another look at the second factor (``POST /auth/second-factor``)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "second_factor.fresh_needed",
+            "这一步要再输一次动态码，输完 10 分钟内有效",
+            status=403,
+        )
+
+
+def _within(amount_fen: int, limit_fen: int | None, verb: str) -> None:
+    if limit_fen is not None and amount_fen > limit_fen:
+        raise KaimenError(
+            "staff.limit",
+            f"你的岗位最多{verb} {yuan(limit_fen)}，超过的交给店长",
+            status=403,
+            extra={"limit_fen": limit_fen},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """An administrator of the installation: makes and suspends merchants, sees nothing of theirs."""
+
+    admin_id: str
+    account_id: str
+    login_id: str = ""
+    ip: str = ""
+    name: str = ""
+    fresh: bool = True
+
+    @property
+    def ref(self) -> str:
+        """How events and commands name this actor."""
+        return f"platform:{self.admin_id}"
+
+    def need_fresh(self) -> None:
+        """As ``Staff.need_fresh``."""
+        if not self.fresh:
+            raise FactorNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +142,7 @@ class System:
     ref: str = field(default="system")
 
 
-Actor = Anyone | Customer | Staff | System
+Actor = Anyone | Customer | Staff | Platform | System
 
 Row = TypeVar("Row", bound=SQLModel)
 

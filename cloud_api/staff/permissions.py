@@ -4,61 +4,157 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloud_api.kit.actor import Limits
+
 STORE_READ: Final = "store.read"
 STORE_EDIT: Final = "store.edit"
+PRICE_EDIT: Final = "price.edit"
 ORDER_READ: Final = "order.read"
 ORDER_CREATE: Final = "order.create"
 ORDER_CANCEL: Final = "order.cancel"
 ORDER_REFUND: Final = "order.refund"
-PRICE_EDIT: Final = "price.edit"
+ORDER_WAIVE: Final = "order.waive"
+CUSTOMER_READ: Final = "customer.read"
+CUSTOMER_EXPORT: Final = "customer.export"
+CUSTOMER_DELETE: Final = "customer.delete"
 DOOR_OPEN_REMOTE: Final = "door.open.remote"
 DEVICE_READ: Final = "device.read"
 DEVICE_CONTROL: Final = "device.control"
 DEVICE_ENROL: Final = "device.enrol"
+ROOM_MODE: Final = "room.mode"
+ALARM_READ: Final = "alarm.read"
+ALARM_HANDLE: Final = "alarm.handle"
+NOTICE_READ: Final = "notice.read"
+NOTICE_EDIT: Final = "notice.edit"
+REPORT_READ: Final = "report.read"
 STAFF_READ: Final = "staff.read"
 STAFF_EDIT: Final = "staff.edit"
-REPORT_READ: Final = "report.read"
+AUDIT_READ: Final = "audit.read"
+AUDIT_EXPORT: Final = "audit.export"
+BACKUP_READ: Final = "backup.read"
+BACKUP_RUN: Final = "backup.run"
 
-ALL: Final = frozenset(
-    {
-        STORE_READ,
-        STORE_EDIT,
-        ORDER_READ,
-        ORDER_CREATE,
-        ORDER_CANCEL,
-        ORDER_REFUND,
-        PRICE_EDIT,
-        DOOR_OPEN_REMOTE,
-        DEVICE_READ,
-        DEVICE_CONTROL,
-        DEVICE_ENROL,
-        STAFF_READ,
-        STAFF_EDIT,
-        REPORT_READ,
-    }
+GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
+    (
+        "门店",
+        (
+            (STORE_READ, "看门店和包间"),
+            (STORE_EDIT, "改门店、包间和门"),
+            (PRICE_EDIT, "改价目"),
+            (ROOM_MODE, "切换包间状态：常开、保洁、维护"),
+        ),
+    ),
+    (
+        "订单和钱",
+        (
+            (ORDER_READ, "看订单"),
+            (ORDER_CREATE, "代客下单"),
+            (ORDER_CANCEL, "取消订单"),
+            (ORDER_REFUND, "退款"),
+            (ORDER_WAIVE, "免收超时费"),
+            (REPORT_READ, "看收入和统计"),
+        ),
+    ),
+    (
+        "顾客",
+        (
+            (CUSTOMER_READ, "看顾客资料"),
+            (CUSTOMER_EXPORT, "导出顾客资料"),
+            (CUSTOMER_DELETE, "删除顾客资料"),
+        ),
+    ),
+    (
+        "门和设备",
+        (
+            (DOOR_OPEN_REMOTE, "远程开门"),
+            (DEVICE_READ, "看设备状态"),
+            (DEVICE_CONTROL, "开关设备、喊话"),
+            (DEVICE_ENROL, "接入门店控制器"),
+        ),
+    ),
+    (
+        "告警和通知",
+        (
+            (ALARM_READ, "看告警"),
+            (ALARM_HANDLE, "处理告警"),
+            (NOTICE_READ, "看通知记录"),
+            (NOTICE_EDIT, "改通知模板和渠道"),
+        ),
+    ),
+    (
+        "管理",
+        (
+            (STAFF_READ, "看员工"),
+            (STAFF_EDIT, "管员工和岗位"),
+            (AUDIT_READ, "看操作记录"),
+            (AUDIT_EXPORT, "导出操作记录"),
+            (BACKUP_READ, "看备份"),
+            (BACKUP_RUN, "备份和恢复"),
+        ),
+    ),
 )
+"""Every permission in words, in the order people read them."""
+
+NAMES: Final[dict[str, str]] = {one: name for _, group in GROUPS for one, name in group}
+ALL: Final = frozenset(NAMES)
 
 ROLES: Final[dict[str, frozenset[str]]] = {
     "owner": ALL,
-    "manager": ALL - {STAFF_EDIT},
-    "cashier": frozenset({STORE_READ, ORDER_READ, ORDER_CREATE, ORDER_CANCEL, DEVICE_READ}),
+    "manager": ALL
+    - {STAFF_EDIT, CUSTOMER_EXPORT, CUSTOMER_DELETE, AUDIT_EXPORT, BACKUP_READ, BACKUP_RUN},
+    "cashier": frozenset(
+        {
+            STORE_READ,
+            ORDER_READ,
+            ORDER_CREATE,
+            ORDER_CANCEL,
+            ORDER_WAIVE,
+            CUSTOMER_READ,
+            DEVICE_READ,
+            ALARM_READ,
+        }
+    ),
     "customer_service": frozenset(
-        {STORE_READ, ORDER_READ, ORDER_CANCEL, DEVICE_READ, DEVICE_CONTROL, DOOR_OPEN_REMOTE}
+        {
+            STORE_READ,
+            ORDER_READ,
+            ORDER_CANCEL,
+            ORDER_WAIVE,
+            CUSTOMER_READ,
+            DEVICE_READ,
+            DEVICE_CONTROL,
+            DOOR_OPEN_REMOTE,
+            ALARM_READ,
+            ALARM_HANDLE,
+            NOTICE_READ,
+        }
     ),
     "cleaner": frozenset({STORE_READ, DEVICE_READ}),
-    "finance": frozenset({STORE_READ, ORDER_READ, ORDER_REFUND, REPORT_READ}),
+    "finance": frozenset({STORE_READ, ORDER_READ, ORDER_REFUND, REPORT_READ, AUDIT_READ}),
 }
 
 ROLE_NAMES: Final[dict[str, str]] = {
     "owner": "店主",
     "manager": "店长",
-    "cashier": "收银",
+    "cashier": "收银员",
     "customer_service": "客服",
     "cleaner": "保洁",
     "finance": "财务",
 }
 
+ROLE_LIMITS: Final[dict[str, Limits]] = {
+    "owner": Limits(),
+    "manager": Limits(),
+    "cashier": Limits(refund_fen=10_000, waiver_fen=5_000),
+    "customer_service": Limits(refund_fen=10_000, waiver_fen=5_000),
+    "cleaner": Limits(refund_fen=0, waiver_fen=0),
+    "finance": Limits(waiver_fen=0),
+}
+"""What a preset role may give away, until the owner says otherwise (fen)."""
+
+NOTHING: Final = Limits(refund_fen=0, waiver_fen=0)
+
 
 def of_role(role: str) -> frozenset[str]:
-    """The permissions of a role; none for one that is not known."""
+    """The permissions of a preset role; none for one that is not known."""
     return ROLES.get(role, frozenset())
