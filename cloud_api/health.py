@@ -17,13 +17,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 
-from cloud_api.claims import guard
 from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.models import DueJob, OutboxRow
-from cloud_api.migrations import runner
+from cloud_api.migrations import guards, runner
 from cloud_api.orders.models import Order
 from cloud_api.store_channel.worker import state_of
 
@@ -67,7 +66,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """200 only while the database is reachable and migrated, I1's guard stands and the link is up."""
+    """200 only while the database is reachable and migrated, its guards stand and the link is up."""
     checks = await check(cloud_of(request))
     ready = all(value == "ok" for value in checks.values())
     return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
@@ -75,15 +74,15 @@ async def readyz(request: Request) -> Response:
 
 async def check(cloud: Cloud) -> dict[str, str]:
     """Each part's state: ``ok`` or what is wrong with it."""
-    checks = {"database": "ok", "migrations": "ok", "overlap_guard": "ok"}
+    checks = {"database": "ok", "migrations": "ok", "overlap_guard": "ok", "audit_guard": "ok"}
     try:
         async with cloud.db.read() as session:
             await (await session.connection()).execute(text("SELECT 1"))
             connection = await session.connection()
             if not await runner.is_current(connection):
                 checks["migrations"] = "behind: run kaimen-cloud migrate"
-            if not await guard.present(connection):
-                checks["overlap_guard"] = "missing: run kaimen-cloud migrate"
+            for name in await guards.missing(connection):
+                checks[name] = "missing: run kaimen-cloud migrate"
     except (SQLAlchemyError, OSError) as error:
         checks = {"database": f"unreachable ({type(error).__name__})"}
     state = state_of(cloud)

@@ -9,16 +9,18 @@ awaited: no provider, no broker. Services never commit; whoever opened ``write()
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _AFTER_COMMIT = "kaimen.after_commit"
+_BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
 
 
@@ -54,7 +56,8 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that commits on leaving and rolls back on an exception.
 
-        Functions given to ``after_commit`` run after the commit, in order.
+        What was given to ``before_commit`` runs last inside it, what was given to ``after_commit``
+        after the commit; both in order.
         """
         if self.is_sqlite:
             async with self._writer, self._transaction() as session:
@@ -71,6 +74,9 @@ class Database:
             session.info[_DATABASE] = self
             async with session.begin():
                 yield session
+                while acts := session.info.pop(_BEFORE_COMMIT, []):
+                    for _, act in acts:
+                        await act()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -114,6 +120,27 @@ class Database:
         await self._write_engine.dispose()
         if self._read_engine is not self._write_engine:
             await self._read_engine.dispose()
+
+
+def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Run ``act`` as the last thing of the transaction of ``session``, in the transaction.
+
+    For what takes a lock that many want: it is held for the commit alone, and always taken last. Not
+    run if the transaction, or the savepoint in which this was called, rolls back.
+    """
+    inside: list[SessionTransaction] = []
+    nested = session.sync_session.get_nested_transaction()
+    while nested is not None:
+        inside.append(nested)
+        nested = nested.parent if nested.parent is not None and nested.parent.nested else None
+    session.info.setdefault(_BEFORE_COMMIT, []).append((inside, act))
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _savepoint_rolled_back(session: Session, rolled_back: SessionTransaction) -> None:
+    waiting = session.info.get(_BEFORE_COMMIT)
+    if waiting:
+        waiting[:] = [(inside, act) for inside, act in waiting if rolled_back not in inside]
 
 
 def after_commit(session: AsyncSession, act: Callable[[], None]) -> None:

@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud_api.claims import guard
 from cloud_api.kit.database import Database
+from cloud_api.migrations import guards
 from cloud_api.migrations.tables import is_ours, metadata
 
 FOLDER = Path(__file__).parent
@@ -37,7 +37,7 @@ def head() -> str:
 
 
 async def upgrade(db: Database, revision: str = "head") -> None:
-    """Bring the database to ``revision`` and put up the overlap guard, in one transaction.
+    """Bring the database to ``revision`` and put up the guards, in one transaction.
 
     Two processes that start together queue: on PostgreSQL by an advisory lock, on SQLite by its
     one writer.
@@ -48,7 +48,7 @@ async def upgrade(db: Database, revision: str = "head") -> None:
         if not db.is_sqlite:
             await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7265426)")
         await connection.run_sync(_upgrade, revision)
-        await guard.install(connection)
+        await guards.install(connection)
 
 
 async def is_current(connection: AsyncConnection) -> bool:

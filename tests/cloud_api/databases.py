@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from cloud_api.claims import guard
 from cloud_api.kit.database import Database
+from cloud_api.migrations import guards
 from cloud_api.migrations.tables import metadata
 from tests.support.postgres import Server
 
 
 def make_schema(url: str) -> None:
-    """All tables and the overlap guard in the empty database at ``url``, whatever loop is running."""
+    """All tables and the guards in the empty database at ``url``, whatever loop is running."""
 
     async def make() -> None:
         database = Database(url)
         async with database.engine.begin() as connection:
             await connection.run_sync(metadata().create_all)
-            await guard.install(connection)
+            await guards.install(connection)
         await database.close()
 
     with concurrent.futures.ThreadPoolExecutor(1) as thread:

@@ -113,7 +113,7 @@ async def test_readyz_refuses_without_migrations(client: httpx.AsyncClient):
     assert answer.status_code == 503
     checks = answer.json()["checks"]
     assert checks["database"] == "ok"
-    assert checks["overlap_guard"] == "ok"
+    assert checks["overlap_guard"] == checks["audit_guard"] == "ok"
     assert checks["migrations"].startswith("behind")
 
 
