@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select, text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import chain, guard
 from cloud_api.audit.models import AuditEntry, AuditHead
@@ -114,19 +116,19 @@ async def test_the_lock_is_taken_last(db: Database, clocks: Clocks):
 
 
 async def test_what_rolls_back_leaves_no_entry(db: Database, clocks: Clocks):
-    with pytest.raises(ZeroDivisionError):
+    async def fail(session: AsyncSession, subject: str) -> None:
+        await record(session, OWNER, "a.b", merchant_id="m1", subject=subject, clocks=clocks)
+        raise ZeroDivisionError
+
+    with contextlib.suppress(ZeroDivisionError):
         async with db.write() as session:
-            await record(session, OWNER, "a.b", merchant_id="m1", subject="x:1", clocks=clocks)
-            raise ZeroDivisionError
+            await fail(session, "x:1")
     async with db.write() as session:
         await record(session, OWNER, "a.b", merchant_id="m1", subject="x:2", clocks=clocks)
-        with pytest.raises(ZeroDivisionError):
+        with contextlib.suppress(ZeroDivisionError):
             async with session.begin_nested():
                 async with session.begin_nested():
-                    await record(
-                        session, OWNER, "a.b", merchant_id="m1", subject="x:3", clocks=clocks
-                    )
-                raise ZeroDivisionError
+                    await fail(session, "x:3")
         async with session.begin_nested():
             await record(session, OWNER, "a.b", merchant_id="m1", subject="x:4", clocks=clocks)
     assert [one.subject for one in await entries(db)] == ["x:2", "x:4"]
@@ -200,7 +202,7 @@ async def test_an_entry_reads_as_it_was_written_on_both_databases(db: Database, 
 
 async def test_an_action_has_a_noun_and_a_verb(db: Database, clocks: Clocks):
     async with db.write() as session:
-        with pytest.raises(ValueError, match="noun.verb"):
+        with pytest.raises(ValueError, match=r"noun\.verb"):
             await record(session, OWNER, "unlock", merchant_id="m", subject="d:1", clocks=clocks)
 
 
