@@ -58,11 +58,13 @@ async def notify(
     data: dict[str, Any],
     key: str,
     at: datetime,
+    channels: list[str] | None = None,
 ) -> None:
     """Tell ``to`` of ``event`` at ``at`` (business time; due at once if that is past).
 
-    ``to`` is ``account:ID``, or ``staff:permission`` for everybody of the store who has it (without
-    ``store_id``: of the merchant). ``subject`` is ``kind:id``. ``data`` fills the template's variables:
+    ``to`` is ``account:ID``, or ``staff:permission`` for everybody of the store who has it, or
+    ``role:name`` (without ``store_id``: of the merchant). ``channels`` are kinds of channels to use
+    instead of those of the event's rule. ``subject`` is ``kind:id``. ``data`` fills the template's variables:
     plain JSON, instants as ISO 8601 with offset, money as ``…_fen``; names of rooms and stores are
     looked up from ``room_id`` and ``store_id``. No phone number and no secret in it. The same ``event``,
     ``to`` and ``key`` tells once, however often it is called. Raises ValueError for an event that is
@@ -71,8 +73,8 @@ async def notify(
     kind, _, who = to.partition(":")
     if event not in EVENTS:
         raise ValueError(f"no such event: {event!r}")
-    if kind not in {"account", "staff"} or not who:
-        raise ValueError(f"to must be account:ID or staff:permission, not {to!r}")
+    if kind not in {"account", "staff", "role"} or not who:
+        raise ValueError(f"to must be account:ID, staff:permission or role:name, not {to!r}")
     once = hashlib.sha256(f"{merchant_id}|{event}|{to}|{key}".encode()).hexdigest()[:32]
     await schedule(
         session,
@@ -86,5 +88,7 @@ async def notify(
             "to": to,
             "subject": subject,
             "data": data,
+            "key": key,
+            "channels": channels,
         },
     )
