@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tortoise.exceptions import IntegrityError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 from ulid import ULID
 
+from controller.journal.file import config, set_aside
 from controller.journal.models import (
     CommandEntry,
     DesiredEntry,
@@ -30,6 +31,7 @@ from controller.journal.models import (
     OverrideEntry,
     StayEntry,
 )
+from controller.journal.reserve import Reserve
 from controller.plan import OverrideRecord
 from controller.stay import StayRecord
 from controller.timekeeper import Mark, Now
@@ -47,9 +49,14 @@ log = structlog.get_logger(__name__)
 
 ENTRY = "entry."  # + ULID: an entry by pass or PIN that is under way
 KEEP_MS = 7 * 86_400_000
-DISK_MARGIN = 64 * 1024 * 1024  # bytes free below which ``reported`` says that the outbox is full
+TIGHT_KEEP_MS = 86_400_000  # of acknowledged events, while the disk is full
+TELL_AGAIN_S = 60.0
+OWED_MAX = 5000
+# What may be left out while the disk is full: no door, no stay and no money hangs on it.
+LESSER = frozenset({EventKind.DEVICE, EventKind.POWER, EventKind.CLOCK_STEP, EventKind.BOOT})
 
 JournalError = OperationalError  # the disk is full or gone; nothing was written
+Write = Callable[["Tx"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +84,32 @@ class DesiredRecord:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """Something that happened and could not be written yet, with the time it happened at."""
+
+    now: Now
+    historical: bool
+    write: Write
+
+
 class Tx:
     """What can be written in one transaction. Nothing outside is awaited inside one."""
 
-    def __init__(self, db: BaseDBAsyncClient, now: Now, historical: bool) -> None:
+    def __init__(
+        self, db: BaseDBAsyncClient, now: Now, historical: bool, *, tight: bool = False
+    ) -> None:
         self._db = db
         self._now = now
         self._historical = historical
+        self._tight = tight
+        self.left_out = 0
 
     async def event(self, kind: EventKind, body: BaseModel | dict[str, Any]) -> None:
-        """Put an event behind all others."""
+        """Put an event behind all others; one of the lesser kinds is left out of a full disk."""
+        if self._tight and kind in LESSER:
+            self.left_out += 1
+            return
         plain = body if isinstance(body, dict) else body.model_dump(mode="json")
         _ = await OutboxEntry.create(
             using_db=self._db,
@@ -104,12 +127,24 @@ class Tx:
         key = values.pop("id")
         await StayEntry.update_or_create(defaults=values, using_db=self._db, id=key)
 
+    async def drop_events(self, upto: int) -> None:
+        """Forget events that were acknowledged long ago."""
+        await OutboxEntry.filter(seq__lte=upto).using_db(self._db).delete()
+
+    async def drop_old(self, before: int, listed: Iterable[str]) -> None:
+        """Forget commands received, and stays ended, before ``before`` (ms); not stays ``listed``."""
+        await CommandEntry.filter(received_at__lt=before).using_db(self._db).delete()
+        old = StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
+        await old.exclude(id__in=list(listed)).using_db(self._db).delete()
+
     async def drop_stays(self, ids: Iterable[str]) -> None:
         """Forget ended stays."""
         await StayEntry.filter(id__in=list(ids)).using_db(self._db).delete()
 
-    async def take_command(self, command: Command, grant: str | None, at_ms: int) -> bool:
-        """Write a command down as received; False if its id was seen before."""
+    async def take_command(
+        self, command: Command, grant: str | None, at_ms: int, state: str = "received"
+    ) -> bool:
+        """Write a command down as ``received`` or ``executing``; False if its id was seen before."""
         try:
             _ = await CommandEntry.create(
                 using_db=self._db,
@@ -118,7 +153,7 @@ class Tx:
                 target=command.target,
                 grant=grant,
                 by=command.by,
-                state="received",
+                state=state,
                 reply_to=command.reply_to,
                 received_at=at_ms,
             )
@@ -190,6 +225,10 @@ class Journal:
         self.path = path
         self.id = journal_id
         self.link_down: Callable[[], bool] = lambda: True  # events written then are historical
+        self.left_out = 0  # lesser events that found no room since the start
+        self.reserve = Reserve(path.with_name("journal.reserve"))
+        self._owed: list[Debt] = []
+        self._told_at = 0.0
         self._context = context
         self._db = db  # named in every query: Tortoise's own lookup depends on the task
         self._listeners: list[Callable[[], None]] = []
@@ -198,15 +237,18 @@ class Journal:
     async def open(cls, path: Path) -> Journal:
         """Open or create the file. A corrupt one is kept aside and a new journal begun."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        reserve = Reserve(path.with_name("journal.reserve"))
+        if reserve.path.exists():
+            reserve.look()  # a disk that is full at the start needs the room for opening
         set_aside(path)
         if get_current_context() is not None:
             raise RuntimeError("this process has a journal open already: close it first")
         context = TortoiseContext()
         set_global_context(context)
         try:
-            await context.init(config=_config(path))
+            await context.init(config=config(path))
             db = context.connections.get("default")
-            await MigrationExecutor(db, _config(path)["apps"]).migrate()
+            await MigrationExecutor(db, config(path)["apps"]).migrate()
             row, _ = await KeyValue.get_or_create(
                 key="journal", defaults={"value": json.dumps(f"j{ULID()}".lower())}, using_db=db
             )
@@ -214,10 +256,16 @@ class Journal:
             await context.close_connections()
             raise
         path.chmod(0o600)
-        return cls(path, context, db, str(json.loads(row.value)))
+        opened = cls(path, context, db, str(json.loads(row.value)))
+        opened.reserve.open()
+        return opened
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file; what is owed is written if there is room by now."""
+        if self._owed:
+            with contextlib.suppress(JournalError):
+                async with self.write(self._owed[-1].now):
+                    pass
         await self._db.close()
         await self._context.close_connections()
 
@@ -227,11 +275,77 @@ class Journal:
 
     @asynccontextmanager
     async def write(self, now: Now) -> AsyncIterator[Tx]:
-        """One transaction; all of it or nothing. Raises JournalError when the disk refuses."""
-        async with self._db._in_transaction() as db:
-            yield Tx(db, now, self.link_down())
+        """One transaction; all of it or nothing. Raises JournalError when the disk refuses.
+
+        What is owed from before is written first, so that the journal stays in the order in which
+        things happened.
+        """
+        tight = self.reserve.look()
+        owed: list[Debt] = []
+        committing = False
+        try:
+            async with self._db._in_transaction() as db:
+                owed, self._owed = self._owed, []
+                for debt in owed:
+                    await self._pay(debt, db)
+                tx = Tx(db, now, self.link_down(), tight=tight)
+                yield tx
+                committing = True
+                await _commit(db)
+        except BaseException as error:
+            # A commit that was only not waited for is carried out.
+            if not (committing and isinstance(error, asyncio.CancelledError)):
+                self._owed = owed + self._owed
+            if isinstance(error, sqlite3.OperationalError):
+                error = JournalError(error)
+            if isinstance(error, JournalError):
+                self._complain(error)
+                raise error from None
+            raise
+        self.left_out += tx.left_out
         for listener in self._listeners:
             listener()
+
+    async def keep(self, now: Now, write: Write) -> bool:
+        """Write what has happened already, whether or not there is room: now, or owed until there is.
+
+        Returns whether it is on the disk. For what must never be lost nor stop anybody; an act that
+        must not be done uncounted is written with ``write``, before it.
+        """
+        try:
+            async with self.write(now) as tx:
+                await write(tx)
+        except JournalError:
+            self.owe(now, write)
+            return False
+        return True
+
+    def owe(self, now: Now, write: Write) -> None:
+        """Write with the next transaction that succeeds."""
+        if len(self._owed) >= OWED_MAX:
+            log.error("journal_debt_dropped", owed=len(self._owed))
+            return
+        self._owed.append(Debt(now, self.link_down(), write))
+
+    @property
+    def in_debt(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._owed)
+
+    async def _pay(self, debt: Debt, db: BaseDBAsyncClient) -> None:
+        try:
+            await debt.write(Tx(db, debt.now, debt.historical))
+        except (JournalError, sqlite3.OperationalError):
+            raise
+        except Exception:  # one that can never be written must not hold up all others
+            log.exception("journal_debt_lost")
+
+    def _complain(self, error: JournalError) -> None:
+        """Once a minute at most: a log that fills a full disk helps nobody."""
+        if self._told_at and time.monotonic() - self._told_at < TELL_AGAIN_S:
+            return
+        self._told_at = time.monotonic()
+        log.error("journal_refused", why=str(error), owed=len(self._owed))
 
     async def get(self, key: str, default: Any = None) -> Any:
         """A small fact kept by ``Tx.put``."""
@@ -300,74 +414,44 @@ class Journal:
             return 0, None, last.seq if last else acked
         return last.seq - first.seq + 1, first.at, last.seq
 
+    async def oldest(self) -> int | None:
+        """The lowest seq that is still here; None before the first event."""
+        first = await OutboxEntry.all(using_db=self._db).order_by("seq").first()
+        return None if first is None else first.seq
+
     async def prune(self, acked: int, now: Now, listed: Iterable[str] = ()) -> None:
         """Let go of what nobody can ask for any more: 7 days after it was acknowledged or final.
 
-        Stays that the cloud still lists (``listed``) are kept: they must not begin anew.
+        While the disk is full a day must do. Stays that the cloud still lists (``listed``) are kept:
+        they must not begin anew. While the clock cannot be trusted nothing goes.
         """
+        if now.quality is ClockQuality.UNTRUSTED:
+            return
         before = now.ms - KEEP_MS
+        marks = [mark for mark in await self.get("acked_marks", []) if mark[1] <= acked]
+        if not marks or marks[-1][1] < acked:
+            marks.append([now.ms, acked])
+        kept_since = now.ms - TIGHT_KEEP_MS if self.reserve.given_up else before
+        due = [mark for mark in marks if mark[0] <= kept_since]
         last = await OutboxEntry.all(using_db=self._db).order_by("-seq").first()
-        if last is not None:  # the last row stays: the next seq is counted from it
-            await (
-                OutboxEntry.filter(seq__lte=min(acked, last.seq - 1), at__lt=before)
-                .using_db(self._db)
-                .delete()
-            )
-        await CommandEntry.filter(received_at__lt=before).using_db(self._db).delete()
-        old = StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
-        await old.exclude(id__in=list(listed)).using_db(self._db).delete()
+        async with self.write(now) as tx:
+            await tx.put("acked_marks", marks[max(0, len(due) - 1) :])
+            if due and last is not None:  # the last row stays: the next seq is counted from it
+                await tx.drop_events(min(due[-1][1], last.seq - 1))
+            await tx.drop_old(before, listed)
 
     def full(self) -> bool:
-        """Whether the disk is nearly full."""
-        return shutil.disk_usage(self.path.parent).free < DISK_MARGIN
+        """Whether the disk is full, so that the reserve is in use or the journal in debt."""
+        return self.reserve.look() or self.in_debt
 
 
-def set_aside(path: Path) -> Path | None:
-    """Move a journal that SQLite cannot vouch for out of the way; returns where it went."""
-    if not path.exists() or _sound(path):
-        return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    aside = path.with_name(f"{path.name}.bad-{stamp}")
-    log.error("journal_corrupt", kept_as=str(aside))
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def _sound(path: Path) -> bool:
+async def _commit(db: Any) -> None:
+    """A commit that the disk refuses is rolled back: left open, the next one would carry it out."""
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=5)) as db:
-            return bool(db.execute("PRAGMA quick_check").fetchone()[0] == "ok")
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _config(path: Path) -> dict[str, Any]:
-    return {
-        "connections": {
-            "default": {
-                "engine": "tortoise.backends.sqlite",
-                "credentials": {
-                    "file_path": str(path),
-                    "journal_mode": "WAL",
-                    "synchronous": "FULL",
-                    "busy_timeout": 5000,
-                },
-            }
-        },
-        "apps": {
-            "journal": {
-                "models": ["controller.journal.models"],
-                "default_connection": "default",
-                "migrations": "controller.journal.migrations",
-            }
-        },
-    }
-
-
-# For Tortoise's own command line: tortoise -c controller.journal.store.MAKE_MIGRATIONS …
-MAKE_MIGRATIONS = _config(Path(":memory:"))
+        await db.commit()
+    except sqlite3.OperationalError:
+        await db.rollback()
+        raise
 
 
 def mark_from(value: dict[str, Any] | None) -> Mark | None:

@@ -64,6 +64,7 @@ async def test_seq_never_restarts_when_all_was_pruned(journal: Journal) -> None:
         async with journal.write(NOW) as tx:
             await tx.event(EventKind.BOOT, {})
     later = Now(1.0, NOW.ms + 8 * 86_400_000, ClockQuality.SYNCED)
+    await journal.prune(3, NOW)
     await journal.prune(3, later)
     async with journal.write(NOW) as tx:
         await tx.event(EventKind.BOOT, {})
@@ -75,6 +76,7 @@ async def test_what_is_not_acknowledged_is_never_pruned(journal: Journal) -> Non
         async with journal.write(NOW) as tx:
             await tx.event(EventKind.BOOT, {})
     later = Now(1.0, NOW.ms + 365 * 86_400_000, ClockQuality.SYNCED)
+    await journal.prune(1, NOW)
     await journal.prune(1, later)
     assert [event.seq for event in await journal.events(0, 10)] == [2, 3]
 
