@@ -18,7 +18,7 @@ from cloud_api.orders.models import Order
 from cloud_api.orders.views import phone_tails
 from cloud_api.orders.words import word, words
 from cloud_api.staff.permissions import ORDER_READ
-from cloud_api.stores.models import Room, Store
+from cloud_api.stores.models import Room
 from cloud_api.stores.service import get_store, rooms_of
 
 PAGE = 20
@@ -65,9 +65,9 @@ async def live_orders(session: AsyncSession, actor: Actor, store_id: str) -> lis
     return list((await session.exec(query.order_by(col(Order.starts_at)))).all())
 
 
-def local_day(store: Store, day: date) -> tuple[datetime, datetime]:
+def local_day(tz: str, day: date) -> tuple[datetime, datetime]:
     """Local midnight to midnight as instants (23 or 25 hours where clocks change)."""
-    zone = ZoneInfo(store.tz)
+    zone = ZoneInfo(tz)
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     following = day + timedelta(days=1)
     end = datetime(following.year, following.month, following.day, tzinfo=zone)
@@ -82,7 +82,7 @@ async def timeline(
     store = await get_store(session, actor, store_id)
     rooms = await rooms_of(session, actor, store_id)
     day = day or clocks.now.astimezone(ZoneInfo(store.tz)).date()
-    start, end = local_day(store, day)
+    start, end = local_day(store.tz, day)
     by_room = await spans(session, store, rooms, start, end)
     ids = {
         span.claim.order_id

@@ -6,13 +6,30 @@ from dataclasses import replace
 from datetime import datetime
 
 from cloud_api.web import view_models as vm
+from cloud_api.web.view_models.orders import (
+    ConsoleOrder,
+    ConsoleOrderRow,
+    ConsoleOrdersPage,
+    Happened,
+)
 from tests.web.samples import ERROR, SHELL, STORE, at
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
 NAV = vm.ConsoleShell(
-    nav=(
-        vm.NavItem("live", "layout-grid", "实时", "/console"),
-        vm.NavItem("stickers", "qr-code", "门贴", "/console/stickers"),
+    sections=(
+        vm.NavSection("live", "layout-grid", "实时", (vm.NavItem("live", "实时", "/console"),)),
+        vm.NavSection(
+            "orders", "calendar-days", "订单", (vm.NavItem("orders", "订单", "/console/orders", 3),)
+        ),
+        vm.NavSection(
+            "devices",
+            "cpu",
+            "设备",
+            (
+                vm.NavItem("alarms", "告警", "/console/alarms", 120),
+                vm.NavItem("stickers", "门贴", "/console/stickers"),
+            ),
+        ),
     ),
     here="live",
     alarms=1,
@@ -137,6 +154,55 @@ STICKERS = vm.StickersPage(
     )
 )
 
+ORDERS: vm.Listing[ConsoleOrderRow] = vm.Listing(
+    path="/console/orders",
+    columns=(vm.Column("订单"), vm.Column("下单", sort="created"), vm.Column("金额", "total", True)),
+    rows=(
+        ConsoleOrderRow(
+            "o1", "/console/orders/o1?sort=-created", "KM-7F3Q", vm.OrderWord.IN_USE, "尾号 4821",
+            "竹间", STORE, at(16, 50), at(20, 50), 15200, at(16, 30),
+        ),
+        ConsoleOrderRow(
+            "o2", "/console/orders/o2", "KM-7F3R", vm.OrderWord.REFUNDING, "尾号 0937",
+            "梅间", STORE, at(18), at(20), 7600, at(17, 2), "¥76 退款中",
+        ),
+    ),
+    filters=(
+        vm.Filter("state", "chips", "状态", "", (vm.Choice("", "全部"), vm.Choice("unpaid", "待支付"))),
+        vm.Filter("store", "select", "门店", "s1", (vm.Choice("s1", STORE),)),
+        vm.Filter("day", "date", "使用的日子"),
+        vm.Filter("q", "search", "订单号或手机尾号"),
+    ),
+    query={"sort": "-created"},
+    sort="-created",
+    cursor="abc",
+    next_cursor="def",
+    empty=vm.Empty("顾客下单以后，订单会出现在这里", "去打印门贴", "/console/stickers"),
+    caption="订单",
+)  # fmt: skip
+ORDER = ConsoleOrder(
+    id="o1",
+    number="KM-7F3Q",
+    word=vm.OrderWord.IN_USE,
+    who="尾号 4821",
+    room_name="竹间",
+    room_href="/console/rooms/竹间",
+    store_id="s1",
+    store_name=STORE,
+    art="room-moon-bamboo",
+    starts_at=at(16, 50),
+    ends_at=at(20, 50),
+    fees=vm.Fees((vm.FeeLine("平日", 15200, 240),), 15200),
+    happened=(Happened(at(16, 30), "支付成功"), Happened(at(16, 51), "手机开门", "开了，请推门")),
+    close_href="/console/orders",
+    href="/console/orders/o1",
+    moves=(vm.MoneyMove(at(16, 30), "付款成功", 15200, vm.StepState.DONE),),
+    facts=(("进门", "16:51"),),
+    cancel_back_fen=15200,
+    can_finish=True,
+)
+ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER)
+
 CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "console-live": ("console/live.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
     "console-board": ("console/_board.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
@@ -144,6 +210,16 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "console-plain": (
         "console/live.html",
         {"page": replace(LIVE, inspector=None), "nav": NAV, "shell": STAFF},
+    ),
+    "console-orders": ("console/orders.html", {"page": ORDERS_PAGE, "nav": NAV, "shell": STAFF}),
+    "console-order": ("console/_order.html", {"page": ORDERS_PAGE, "nav": NAV, "shell": STAFF}),
+    "console-no-orders": (
+        "console/orders.html",
+        {
+            "page": ConsoleOrdersPage(replace(ORDERS, rows=(), filters=(), cursor="")),
+            "nav": replace(NAV, here="orders"),
+            "shell": STAFF,
+        },
     ),
     "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
     "console-stickers": ("console/stickers.html", {"page": STICKERS}),

@@ -98,7 +98,7 @@ def _stay(seen: Visit, house: House, day: RoomDay, now: tiles.Present) -> Consol
         )
     return ConsoleStay(
         order_number=order.number,
-        order_href="",
+        order_href=f"/console/orders/{order.id}",
         who=house.who(claim),
         starts_at=seen.local(claim.starts_at),
         ends_at=seen.local(claim.ends_at),

@@ -9,22 +9,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession as Session
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.merchants.models import Merchant
 from cloud_api.staff import service as staff_service
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_READ
 from cloud_api.stores import service as stores
-from cloud_api.stores.models import Room, Store
+from cloud_api.stores.models import Room
 from cloud_api.web import qr
 from cloud_api.web.console import live, stickers
+from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.customer.routes import log_out
 from cloud_api.web.pages import Visit, go, local_path, page, svg, visit
-from cloud_api.web.view_models import ConsoleShell, LoginPage, NavItem
+from cloud_api.web.view_models import LoginPage
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Who = Annotated[Staff, Depends(staff_actor)]
-EVENTS = "/api/v1/console/events"
 
 
 @router.get("")
@@ -53,14 +52,11 @@ async def _live(
 ) -> Response:
     who.need(STORE_READ)
     async with seen.cloud.db.read() as session:
-        merchant = await session.get_one(Merchant, who.merchant_id)
-        found = await stores.list_stores(session, who)
+        frame = await frame_of(session, who)
         room = await _room(session, who, under_glass) if under_glass else None
-        here = seen.at(_zone(found, room))
-        model = await live.live_page(session, here, who, found, room, current)
-    nav = _nav(found, merchant, "live")
-    shell = here.shell(person=who.name, events=EVENTS)
-    return page(here, template, model, shell=shell, nav=nav)
+        here = seen.at(frame.tz_of(room.store_id) if room is not None else frame.tz)
+        model = await live.live_page(session, here, who, frame.stores, room, current)
+    return console_page(here, who, frame, template, model, here="live")
 
 
 async def _room(session: Session, who: Staff, room_id: str) -> Room:
@@ -123,23 +119,3 @@ async def login(
 async def logout(request: Request, seen: Seen) -> Response:
     """End this login at once."""
     return await log_out(request, seen, "/console/login")
-
-
-def _zone(found: list[Store], room: Room | None) -> str:
-    """The zone of the room's store, else of the first one."""
-    mine = next((s for s in found if room is not None and s.id == room.store_id), None)
-    first = mine or (found[0] if found else None)
-    return first.tz if first is not None else "Asia/Shanghai"
-
-
-def _nav(found: list[Store], merchant: Merchant, here: str) -> ConsoleShell:
-    prints = f"/console/stores/{found[0].id}/stickers" if len(found) == 1 else "/console/stickers"
-    return ConsoleShell(
-        nav=(
-            NavItem("live", "layout-grid", _("实时"), "/console"),
-            NavItem("stickers", "qr-code", _("门贴"), prints),
-        ),
-        here=here,
-        store_word=found[0].name if len(found) == 1 else _("全部门店 {n}").format(n=len(found)),
-        merchant=merchant.name,
-    )

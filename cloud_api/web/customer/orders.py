@@ -113,7 +113,7 @@ async def order_page(
         starts_at=seen.local(order.starts_at),
         ends_at=seen.local(order.ends_at),
         fees=Fees(fee_lines(told.lines), told.total_fen),
-        moves=_moves(seen, told),
+        moves=money_moves(seen, told),
         next_text=label if hrefs.get(action) else "",
         next_href=hrefs.get(action, ""),
         pass_href=f"/orders/{order.id}/pass" if with_pass else "",
@@ -173,7 +173,8 @@ def _cancelled(order: OrderOut) -> str:
     return why.get(order.cancel_why or "", _("订单已取消")) + money
 
 
-def _moves(seen: Visit, order: OrderOut) -> tuple[MoneyMove, ...]:
+def money_moves(seen: Visit, order: OrderOut) -> tuple[MoneyMove, ...]:
+    """Payments and refunds of an order in the order they happened."""
     names = {way.provider: way.name for way in order.pay_with}
     paid = [
         MoneyMove(

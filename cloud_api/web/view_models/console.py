@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from cloud_api.web.view_models.parts import Device, RoomState, StayPhase, StepState
 
@@ -132,22 +133,65 @@ class Inspector:
 
 @dataclass(frozen=True)
 class NavItem:
+    """A page one may go to; ``badge`` counts what waits there."""
+
     key: str
-    icon: str
     text: str
     href: str
     badge: int = 0
 
 
 @dataclass(frozen=True)
+class NavSection:
+    """A place on the rail with its pages; it leads to the first of them."""
+
+    key: str
+    icon: str
+    text: str
+    items: tuple[NavItem, ...]
+
+    @property
+    def href(self) -> str:
+        """Where the rail leads."""
+        return self.items[0].href
+
+    @property
+    def badge(self) -> int:
+        """What waits in all of its pages."""
+        return sum(item.badge for item in self.items)
+
+    def holds(self, key: str) -> bool:
+        """Whether the page ``key`` is one of its own."""
+        return any(item.key == key for item in self.items)
+
+
+@dataclass(frozen=True)
 class ConsoleShell:
     """The console's frame: what this member of staff may reach, and where they are."""
 
-    nav: tuple[NavItem, ...]
+    sections: tuple[NavSection, ...]
     here: str
     alarms: int = 0
     store_word: str = ""
     merchant: str = ""
+
+    TABS: ClassVar[int] = 4
+
+    @property
+    def tabs(self) -> tuple[NavSection, ...]:
+        """What a phone's tab bar holds; the rest is in the sheet behind 更多."""
+        return self.sections[: self.TABS]
+
+    @property
+    def behind_more(self) -> bool:
+        """Whether where one is stands in that sheet alone."""
+        return not any(section.holds(self.here) for section in self.tabs)
+
+    @property
+    def siblings(self) -> tuple[NavItem, ...]:
+        """The pages of the section one is in; nothing when it has one page."""
+        mine = next((s.items for s in self.sections if s.holds(self.here)), ())
+        return mine if len(mine) > 1 else ()
 
 
 @dataclass(frozen=True)

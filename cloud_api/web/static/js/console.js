@@ -4,44 +4,13 @@
 import { api, busy, clearProblems, fill, intent, word } from './api.js';
 import { hm, now, offsetOf } from './clock.js';
 import './countdown.js';
+import './forms.js';
+import './lists.js';
 import { touch } from './live.js';
+import './regions.js';
 import './sheet.js';
 
-const frame = document.querySelector('.frame');
 const offset = offsetOf(document.querySelector('meta[name="km-now"]')?.content ?? '');
-
-// --- the inspector -------------------------------------------------------------------------------
-function mark(room) {
-  for (const tile of document.querySelectorAll('[data-tile]')) {
-    if (tile.dataset.tile === room) tile.setAttribute('aria-current', 'true');
-    else tile.removeAttribute('aria-current');
-  }
-}
-
-async function inspect(href, push = true) {
-  const response = await fetch(href, { headers: { Accept: 'text/html' }, credentials: 'same-origin' });
-  if (!response.ok || response.redirected) return void location.assign(href);
-  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
-  const fresh = page.getElementById('inspector');
-  document.getElementById('inspector')?.remove();
-  frame.classList.toggle('has-insp', Boolean(fresh));
-  if (fresh) frame.append(document.adoptNode(fresh));
-  mark(fresh?.dataset.inspector ?? '');
-  if (push) history.pushState({ inspector: true }, '', href);
-  return undefined;
-}
-
-document.addEventListener('click', (event) => {
-  const link = event.target.closest('a[data-tile], a[data-insp-close]');
-  if (!link || !frame || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
-  event.preventDefault();
-  inspect(link.getAttribute('href')).catch(() => location.assign(link.href));
-});
-addEventListener('popstate', () => inspect(location.pathname + location.search, false).catch(() => location.reload()));
-document.addEventListener('keydown', (event) => {
-  if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
-  document.querySelector('[data-insp-close]')?.click();
-});
 
 // --- the store's answer --------------------------------------------------------------------------
 const sprite = document.querySelector('use')?.getAttribute('href').split('#')[0];

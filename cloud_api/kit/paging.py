@@ -1,0 +1,93 @@
+"""Pages of a list by cursor: where the last one ended, not how many rows to skip.
+
+Rows that come or go meanwhile shift nothing, and the hundredth page costs what the first does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger
+from sqlmodel import SQLModel, col, or_
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from cloud_api.kit.errors import KaimenError
+
+Row = TypeVar("Row", bound=SQLModel)
+PAGE = 20
+MOST = 100
+
+
+async def page_of(
+    session: AsyncSession,
+    query: SelectOfScalar[Row],
+    *,
+    by: Any,
+    key: Any,
+    downwards: bool = True,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Row], str | None]:
+    """Rows of ``query`` ordered by column ``by``, then by ``key``, and the cursor of the next page.
+
+    ``by`` is not null; ``key`` is unique. Raises KaimenError ``cursor.bad`` (422).
+    """
+    order: Any = col(by)
+    last: Any = col(key)
+    if cursor:
+        told, marked = _open(cursor)
+        value, unique = _value(order, told), _value(last, marked)
+        if downwards:
+            query = query.where(or_(order < value, (order == value) & (last < unique)))
+        else:
+            query = query.where(or_(order > value, (order == value) & (last > unique)))
+    ordered = (order.desc(), last.desc()) if downwards else (order.asc(), last.asc())
+    found = list((await session.exec(query.order_by(*ordered).limit(min(limit, MOST) + 1))).all())
+    page = found[: min(limit, MOST)]
+    if len(found) <= len(page):
+        return page, None
+    end = page[-1]
+    return page, _close(getattr(end, order.key), getattr(end, last.key))
+
+
+def _close(value: Any, unique: Any) -> str:
+    told = value.isoformat() if isinstance(value, datetime) else value
+    raw = json.dumps([told, unique], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
+
+
+def _open(cursor: str) -> tuple[Any, Any]:
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        value, unique = json.loads(raw)
+    except (ValueError, binascii.Error, TypeError) as error:
+        raise _bad() from error
+    return value, unique
+
+
+def _value(column: Any, told: Any) -> Any:
+    """What a cursor says of a column, if a row could hold it."""
+    if isinstance(told, str) and "\0" in told:
+        raise _bad()
+    wanted = column.type.python_type
+    if issubclass(wanted, datetime):
+        try:
+            instant = datetime.fromisoformat(told)
+        except (TypeError, ValueError) as error:
+            raise _bad() from error
+        if instant.tzinfo is None or not 2000 <= instant.year < 2100:
+            raise _bad()
+        return instant
+    most = 2**63 if isinstance(column.type, BigInteger) else 2**31
+    if type(told) is not wanted or (wanted is int and abs(told) >= most):
+        raise _bad()
+    return told
+
+
+def _bad() -> KaimenError:
+    return KaimenError("cursor.bad", "这一页的地址不对，从第一页重新看", status=422, field="cursor")

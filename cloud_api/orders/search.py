@@ -1,0 +1,114 @@
+"""Finding orders for staff: by state, store, day, number, or what one remembers of a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from cloud_api.auth import phones
+from cloud_api.auth.models import Account
+from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.crypto import vault
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.paging import PAGE, page_of
+from cloud_api.orders.models import Order
+from cloud_api.orders.service import local_day
+from cloud_api.staff.permissions import ORDER_READ
+from cloud_api.stores.service import get_store
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "unpaid": ("pending_payment",),
+    "ready": ("paid", "ready"),
+    "in_use": ("in_use",),
+    "done": ("completed",),
+    "cancelled": ("cancelled",),
+}
+REFUNDING: Final = "refunding"  # crosses the states: money is on its way back
+SORTS: Final[Mapping[str, Any]] = {
+    "created": Order.created_at,
+    "starts": Order.starts_at,
+    "total": Order.total_fen,
+}
+_TAIL = re.compile(r"[0-9]{4}", re.ASCII)
+_MANY_DIGITS = re.compile(r"\+?[0-9][0-9 \-]{6,20}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``group`` is a key of GROUPS or ``refunding``; ``day`` is local to the store, else to ``tz``."""
+
+    group: str = ""
+    status: tuple[str, ...] = ()
+    store_id: str = ""
+    day: date | None = None
+    text: str = ""
+    sort: str = "created"
+    downwards: bool = True
+    tz: str = "Asia/Shanghai"
+
+
+async def find(
+    session: AsyncSession,
+    actor: Staff,
+    wanted: Wanted,
+    *,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Order], str | None]:
+    """The orders that fit, and the cursor of the next page. Needs order.read.
+
+    Raises KaimenError ``order.bad_filter`` (422), ``cursor.bad`` (422), NotFound for a foreign store.
+    """
+    actor.need(ORDER_READ)
+    query = scoped(actor, Order)
+    tz = wanted.tz
+    if wanted.store_id:
+        store = await get_store(session, actor, wanted.store_id)
+        query, tz = query.where(col(Order.store_id) == store.id), store.tz
+    if wanted.group == REFUNDING:
+        query = query.where(col(Order.refunding_fen) > 0)
+    elif wanted.group:
+        if wanted.group not in GROUPS:
+            raise KaimenError("order.bad_filter", "没有这种状态", status=422, field="state")
+        query = query.where(col(Order.status).in_(GROUPS[wanted.group]))
+    if wanted.status:
+        query = query.where(col(Order.status).in_(wanted.status))
+    if wanted.day is not None:
+        start, end = local_day(tz, wanted.day)
+        query = query.where(col(Order.starts_at) >= start, col(Order.starts_at) < end)
+    if wanted.text:
+        query = _matching(query, wanted.text)
+    if wanted.sort not in SORTS:
+        raise KaimenError("order.bad_filter", "不能按这一项排", status=422, field="sort")
+    return await page_of(
+        session,
+        query,
+        by=SORTS[wanted.sort],
+        key=Order.id,
+        downwards=wanted.downwards,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+def _matching(query: SelectOfScalar[Order], text: str) -> SelectOfScalar[Order]:
+    """A whole number finds its orders by the blind index, four digits by the tail, the rest by number."""
+    number = col(Order.number).icontains(text.strip(), autoescape=True)
+    if _TAIL.fullmatch(text):
+        tails = select(col(Account.id)).where(col(Account.phone_tail) == text)
+        return query.where(or_(number, col(Order.account_id).in_(tails)))
+    if _MANY_DIGITS.fullmatch(text):
+        try:
+            index = vault().index(phones.normal(text))
+        except KaimenError:
+            return query.where(number)
+        whose = select(col(Account.id)).where(col(Account.phone_index) == index)
+        return query.where(or_(number, col(Order.account_id).in_(whose)))
+    return query.where(number)

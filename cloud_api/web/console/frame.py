@@ -1,0 +1,63 @@
+"""What every console page carries: whose console it is, its stores, the ways to the other pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Response
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import Staff
+from cloud_api.merchants.models import Merchant
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Store
+from cloud_api.web.console import nav
+from cloud_api.web.pages import HOME_ZONE, Visit, page
+
+EVENTS = "/api/v1/console/events"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The merchant and the stores that ``who`` works in; ``alarms`` is the number at the bell."""
+
+    merchant: Merchant
+    stores: list[Store]
+    alarms: int = 0
+
+    @property
+    def tz(self) -> str:
+        """The zone of pages that belong to no one store: the first store's."""
+        return self.stores[0].tz if self.stores else HOME_ZONE
+
+    def tz_of(self, store_id: str) -> str:
+        """The zone of one of the stores."""
+        return next((store.tz for store in self.stores if store.id == store_id), self.tz)
+
+
+async def frame_of(session: AsyncSession, who: Staff) -> Frame:
+    """Read the frame, in the page's own transaction. Two queries."""
+    merchant = await session.get_one(Merchant, who.merchant_id)
+    return Frame(merchant, await stores.list_stores(session, who))
+
+
+def console_page(
+    seen: Visit,
+    who: Staff,
+    frame: Frame,
+    template: str,
+    model: object,
+    *,
+    here: str,
+    status: int = 200,
+    **more: object,
+) -> Response:
+    """A page inside the console's frame; ``here`` is its key in ``nav.PAGES``.
+
+    Give ``seen.at(tz)``: instants on the page and its clock are in that zone.
+    """
+    shell = seen.shell(person=who.name, events=EVENTS)
+    around = nav.shell(
+        who.permissions, here, merchant=frame.merchant, stores=frame.stores, alarms=frame.alarms
+    )
+    return page(seen, template, model, shell=shell, nav=around, status=status, **more)

@@ -1,0 +1,98 @@
+"""The console's pages in one table: what the rail, the tabs and the sheet of all pages are built from.
+
+A page of a package is one row here. Whoever lacks the permission of a row never sees it, and a section
+with nothing left in it is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.merchants.models import Merchant
+from cloud_api.staff.permissions import ORDER_READ, STORE_READ
+from cloud_api.stores.models import Store
+from cloud_api.web.view_models import ConsoleShell, NavItem, NavSection
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A place on the rail. The first ``TABS`` that are left are a phone's tabs."""
+
+    key: str
+    icon: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: ``key`` is what its route calls itself, ``needs`` the permission of its first read.
+
+    ``any_of`` opens it to whoever has one of several.
+    """
+
+    section: str
+    key: str
+    text: str
+    href: str
+    needs: str = ""
+    any_of: tuple[str, ...] = ()
+
+    def open_to(self, permissions: frozenset[str]) -> bool:
+        """Whether somebody with ``permissions`` sees it."""
+        if self.any_of:
+            return bool(permissions.intersection(self.any_of))
+        return not self.needs or self.needs in permissions
+
+
+SECTIONS: Final = (
+    Section("live", "layout-grid", "实时"),
+    Section("orders", "calendar-days", "订单"),
+    Section("redeem", "scan-line", "核销"),
+    Section("cleaning", "brush-cleaning", "保洁"),
+    Section("groupbuy", "ticket", "团购"),
+    Section("members", "users", "会员"),
+    Section("reports", "chart-column", "统计"),
+    Section("devices", "cpu", "设备"),
+    Section("settings", "settings", "设置"),
+)
+
+PAGES: Final = (
+    Page("live", "live", "实时", "/console", STORE_READ),
+    Page("orders", "orders", "订单", "/console/orders", ORDER_READ),
+    Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
+)
+
+
+def shell(
+    permissions: frozenset[str],
+    here: str,
+    *,
+    merchant: Merchant,
+    stores: Sequence[Store],
+    badges: Mapping[str, int] | None = None,
+    alarms: int = 0,
+) -> ConsoleShell:
+    """The frame for somebody with ``permissions`` who is on page ``here``.
+
+    ``badges`` counts what waits, by page; ``alarms`` is the bell's number.
+    """
+    counts = badges or {}
+    shown = []
+    for section in SECTIONS:
+        items = tuple(
+            NavItem(page.key, _(page.text), page.href, counts.get(page.key, 0))
+            for page in PAGES
+            if page.section == section.key and page.open_to(permissions)
+        )
+        if items:
+            shown.append(NavSection(section.key, section.icon, _(section.text), items))
+    return ConsoleShell(
+        sections=tuple(shown),
+        here=here,
+        alarms=alarms,
+        store_word=stores[0].name if len(stores) == 1 else _("全部门店 {n}").format(n=len(stores)),
+        merchant=merchant.name,
+    )

@@ -1,0 +1,238 @@
+"""Orders for staff: the list that finds any of them, and one with its money and everything that happened."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.devices.commands import words as command_words
+from cloud_api.devices.models import DeviceCommand
+from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
+from cloud_api.orders import cancel_rules, search, service, views
+from cloud_api.orders.models import Order
+from cloud_api.orders.schemas import ConsoleOrderOut
+from cloud_api.staff.deps import staff_actor
+from cloud_api.staff.permissions import DEVICE_CONTROL, DEVICE_READ, ORDER_CANCEL, ORDER_REFUND
+from cloud_api.web import words
+from cloud_api.web.console.frame import Frame, console_page, frame_of
+from cloud_api.web.console.listing import Asked, asked
+from cloud_api.web.customer.checkout import fee_lines
+from cloud_api.web.customer.orders import money_moves
+from cloud_api.web.pages import Visit, visit
+from cloud_api.web.view_models import Choice, Column, Empty, Fees, Filter, Listing, OrderWord
+from cloud_api.web.view_models.orders import (
+    ConsoleOrder,
+    ConsoleOrderRow,
+    ConsoleOrdersPage,
+    Happened,
+)
+
+router = APIRouter(prefix="/console/orders", include_in_schema=False)
+Seen = Annotated[Visit, Depends(visit)]
+Who = Annotated[Staff, Depends(staff_actor)]
+HERE = "orders"
+PATH = "/console/orders"
+
+
+@router.get("")
+async def all_orders(request: Request, seen: Seen, who: Who) -> Response:
+    """The list; its filters, order and page are in the URL. Needs order.read."""
+    return await _orders(request, seen, who)
+
+
+@router.get("/{order_id}")
+async def one_order(request: Request, seen: Seen, who: Who, order_id: str) -> Response:
+    """The list with an order open beside it. Needs order.read."""
+    return await _orders(request, seen, who, order_id)
+
+
+async def _orders(request: Request, seen: Visit, who: Staff, order_id: str = "") -> Response:
+    wish = asked(
+        request,
+        names=("state", "store", "day", "q"),
+        sorts=("created", "starts", "total"),
+        path=PATH,
+    )
+    async with seen.cloud.db.read() as session:
+        frame = await frame_of(session, who)
+        here = seen.at(frame.tz)
+        listing = await _list(session, here, who, frame, wish)
+        opened = None
+        if order_id:
+            order = await service.get_order(session, who, order_id)
+            zone = here.at(frame.tz_of(order.store_id))
+            opened = await _order(session, zone, who, order, listing)
+    model = ConsoleOrdersPage(listing, opened)
+    return console_page(here, who, frame, "console/orders.html", model, here=HERE)
+
+
+async def _list(
+    session: AsyncSession, seen: Visit, who: Staff, frame: Frame, wish: Asked
+) -> Listing[ConsoleOrderRow]:
+    group = wish.get("state")
+    wanted = search.Wanted(
+        group=group if group in search.GROUPS or group == search.REFUNDING else "",
+        store_id=wish.get("store") if wish.get("store") in {s.id for s in frame.stores} else "",
+        day=wish.day("day"),
+        text=wish.get("q"),
+        sort=wish.key,
+        downwards=wish.downwards,
+        tz=frame.tz,
+    )
+    found, following = await search.find(session, who, wanted, cursor=wish.cursor or None)
+    shown = await views.for_staff(session, found, seen.cloud.clocks)
+    made: Listing[ConsoleOrderRow] = Listing(
+        path=PATH,
+        caption=_("订单"),
+        columns=(
+            Column(_("订单")),
+            Column(_("状态")),
+            Column(_("包间")),
+            Column(_("使用时间"), sort="starts"),
+            Column(_("下单"), sort="created"),
+            Column(_("金额"), sort="total", number=True),
+        ),
+        rows=(),
+        filters=_filters(frame, wanted, wish),
+        query=wish.query,
+        sort=wish.sort,
+        cursor=wish.cursor,
+        next_cursor=following or "",
+        empty=Empty(
+            _("顾客下单以后，订单会出现在这里。先把门贴打印出来贴上，客人扫码就能订"),
+            _("去打印门贴"),
+            "/console/stickers",
+        ),
+    )
+    rows = tuple(_row(seen.at(order.store.tz), order, made.suffix) for order in shown)
+    return replace(made, rows=rows)
+
+
+def _filters(frame: Frame, wanted: search.Wanted, wish: Asked) -> tuple[Filter, ...]:
+    states = (
+        ("", _("全部")),
+        ("unpaid", _("待支付")),
+        ("ready", _("待使用")),
+        ("in_use", _("使用中")),
+        ("done", _("已完成")),
+        ("cancelled", _("已取消")),
+        (search.REFUNDING, _("退款中")),
+    )
+    made = [
+        Filter("state", "chips", _("状态"), wanted.group, tuple(Choice(*one) for one in states))
+    ]
+    if len(frame.stores) > 1:
+        every = (Choice("", _("全部门店")), *(Choice(s.id, s.name) for s in frame.stores))
+        made.append(Filter("store", "select", _("门店"), wanted.store_id, every))
+    day = wanted.day.isoformat() if wanted.day else ""
+    made.append(Filter("day", "date", _("使用的日子"), day))
+    made.append(Filter("q", "search", _("订单号或手机尾号"), wish.get("q")))
+    return tuple(made)
+
+
+def _row(seen: Visit, order: ConsoleOrderOut, suffix: str) -> ConsoleOrderRow:
+    return ConsoleOrderRow(
+        id=order.id,
+        href=f"{PATH}/{order.id}{suffix}",
+        number=order.number,
+        word=OrderWord(order.word.value),
+        who=_("尾号 {tail}").format(tail=order.phone_tail),
+        room_name=order.room.name,
+        store_name=order.store.name,
+        starts_at=seen.local(order.starts_at),
+        ends_at=seen.local(order.ends_at),
+        total_fen=order.total_fen,
+        created_at=seen.local(order.created_at),
+        refund=order.refund_words or "",
+    )
+
+
+async def _order(
+    session: AsyncSession,
+    seen: Visit,
+    who: Staff,
+    order: Order,
+    listing: Listing[ConsoleOrderRow],
+) -> ConsoleOrder:
+    """``seen`` is in the zone of the order's store."""
+    (told,) = await views.for_staff(session, [order], seen.cloud.clocks)
+    decision = cancel_rules.decide_staff(order)
+    may = ORDER_CANCEL in who.permissions
+    may_refund = not decision.refund_fen or ORDER_REFUND in who.permissions
+    why_not = ""
+    if decision.allowed and not (may and may_refund):
+        why_not = _("取消要退 {money}，你的岗位不能退款，请找店长").format(
+            money=yuan(decision.refund_fen)
+        )
+    return ConsoleOrder(
+        id=order.id,
+        number=order.number,
+        word=OrderWord(told.word.value),
+        who=_("尾号 {tail}").format(tail=told.phone_tail),
+        room_name=told.room.name,
+        room_href=f"/console/rooms/{order.room_id}",
+        store_id=order.store_id,
+        store_name=told.store.name,
+        art=told.room.art if told.room.art in words.ARTS else words.art(None),
+        starts_at=seen.local(order.starts_at),
+        ends_at=seen.local(order.ends_at),
+        fees=Fees(fee_lines(told.lines), told.total_fen),
+        moves=money_moves(seen, told),
+        facts=_facts(seen, told),
+        happened=await _happened(session, seen, who, told),
+        refund=told.refund_words or "",
+        cancel_back_fen=decision.refund_fen if decision.allowed and may and may_refund else None,
+        cancel_why_not=why_not,
+        can_finish=order.status == "in_use"
+        and not order.finished_early
+        and DEVICE_CONTROL in who.permissions,
+        close_href=PATH + listing.suffix,
+        href=f"{PATH}/{order.id}{listing.suffix}",
+    )
+
+
+def _facts(seen: Visit, order: ConsoleOrderOut) -> tuple[tuple[str, str], ...]:
+    """What the store measured: entry, end, length, overtime."""
+    told = []
+    if order.entered_at is not None:
+        entered = words.moment(seen.local(order.entered_at), seen.now)
+        told.append((_("进门"), entered))
+    if order.ended_at is not None:
+        ended = words.moment(seen.local(order.ended_at), seen.now)
+        told.append((_("结束"), ended))
+    if order.used_s is not None:
+        told.append((_("用了"), words.hours(order.used_s // 60)))
+    if order.overtime_s:
+        told.append((_("超时"), words.hours(-(-order.overtime_s // 60))))
+    return tuple(told)
+
+
+async def _happened(
+    session: AsyncSession, seen: Visit, who: Staff, order: ConsoleOrderOut
+) -> tuple[Happened, ...]:
+    """The order's own history and what was asked of its devices, on one axis."""
+    lines = [Happened(seen.local(event.at), event.text) for event in order.events]
+    if DEVICE_READ in who.permissions:
+        query = (
+            scoped(who, DeviceCommand)
+            .where(col(DeviceCommand.order_id) == order.id)
+            .order_by(col(DeviceCommand.created_at))
+            .limit(50)
+        )
+        ahead = seen.cloud.clocks.now - seen.cloud.clocks.real
+        lines += [
+            Happened(
+                seen.local(command.created_at + ahead),
+                _(_ASKED.get(command.action, command.action)),
+                _(command_words(command.state, command.reason, command.action)),
+            )
+            for command in (await session.exec(query)).all()
+        ]
+    return tuple(sorted(lines, key=lambda line: line.at))
+
+
+_ASKED = {"unlock": "手机开门", "set": "调设备", "clear": "结束手动", "finish": "提前结束"}

@@ -1,0 +1,159 @@
+// Forms that speak to the JSON API. The body is what the fields hold; one idempotency key belongs to one
+// content, so that a second try after a lost answer is the same act; a refusal stands at its field.
+//   data-api           on the form; action and data-method say where, data-next what follows
+//   name="a.b"         makes {"a": {"b": …}}
+//   data-type          int, fen (typed in yuan), bool, list, or text; an empty text is left out,
+//                      data-empty="null" sends null for it, data-empty="keep" the empty text
+//   km:done            is told on the form, with the answer
+
+import { api, busy, fill, intent } from './api.js';
+import { picked } from './lists.js';
+import { again } from './regions.js';
+import { toast } from './sheet.js';
+
+const LATER = 'km-toast'; // said on the next page
+const keys = new WeakMap();
+
+function valueOf(field) {
+  const text = field.value.trim();
+  const kind = field.dataset.type;
+  if (field.type === 'checkbox') return field.checked;
+  if (text === '') return field.dataset.empty === 'null' ? null : field.dataset.empty === 'keep' ? '' : undefined;
+  if (kind === 'int') return Number.isFinite(Number(text)) ? Math.round(Number(text)) : text;
+  if (kind === 'fen') return Number.isFinite(Number(text)) ? Math.round(Number(text) * 100) : text;
+  if (kind === 'bool') return text === 'true' || text === '1';
+  return text;
+}
+
+/** The form's content as the API takes it. */
+export function bodyOf(form) {
+  const body = form.dataset.body ? JSON.parse(form.dataset.body) : {};
+  const put = (name, value) => {
+    const path = name.split('.');
+    let place = body;
+    for (const part of path.slice(0, -1)) place = place[part] ??= {};
+    place[path.at(-1)] = value;
+  };
+  for (const field of form.elements) {
+    if (!field.name || field.disabled || field.closest('[hidden]')) continue;
+    if (field.type === 'radio' && !field.checked) continue;
+    if (field.dataset.type === 'list') {
+      const all = [...form.elements].filter((other) => other.name === field.name);
+      put(field.name, all.filter((other) => other.checked).map((other) => other.value));
+      continue;
+    }
+    const value = valueOf(field);
+    if (value !== undefined) put(field.name, value);
+  }
+  return body;
+}
+
+function clear(form) {
+  for (const place of form.querySelectorAll('[data-error-for]')) place.textContent = '';
+  for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
+  const summary = form.querySelector('[data-form-error]');
+  if (summary) summary.hidden = true;
+}
+
+/** Says what is wrong: at the field where there is one, else above the form. */
+function show(form, message, name = '') {
+  const field = name && [...form.elements].find((one) => one.name === name);
+  const place = name && form.querySelector(`[data-error-for="${CSS.escape(name)}"]`);
+  if (place) place.textContent = message;
+  if (field) {
+    field.setAttribute('aria-invalid', 'true');
+    field.focus();
+  }
+  const summary = form.querySelector('[data-form-error]');
+  if (summary && !place) {
+    summary.textContent = message;
+    summary.hidden = false;
+    summary.scrollIntoView({ block: 'nearest' });
+  }
+}
+
+function check(form) {
+  for (const field of form.elements) {
+    if (field.closest('[hidden]') || !field.willValidate || field.checkValidity()) continue;
+    const missing = field.validity.valueMissing || field.validity.tooShort;
+    show(form, missing ? field.dataset.tRequired ?? form.dataset.tRequired : field.validationMessage, field.name);
+    return false;
+  }
+  const blank = [...form.elements].find((field) => field.required && field.minLength > 0 && [...field.value.trim()].length < field.minLength);
+  if (blank) show(form, blank.dataset.tRequired ?? form.dataset.tRequired, blank.name);
+  return !blank;
+}
+
+function keyOf(form, body) {
+  const told = form.getAttribute('action') + JSON.stringify(body);
+  const known = keys.get(form);
+  if (known?.told === told) return known.key;
+  const made = { told, key: intent() };
+  keys.set(form, made);
+  return made.key;
+}
+
+async function send(form, button) {
+  clear(form);
+  if (!check(form)) return;
+  const body = bodyOf(form);
+  await busy(button, async () => {
+    let answer;
+    try {
+      answer = await api(form.getAttribute('action'), { method: form.dataset.method, body, key: keyOf(form, body), timeout: 30000 });
+    } catch (problem) {
+      if (problem.status && problem.status < 500) keys.delete(form); // refused for good: the next try is a new act
+      show(form, problem.message, problem.field);
+      return;
+    }
+    keys.delete(form);
+    const quiet = !form.dispatchEvent(new CustomEvent('km:done', { detail: answer, bubbles: true, cancelable: true }));
+    form.closest('dialog')?.close();
+    if (!quiet) await follow(form, answer);
+  });
+}
+
+async function follow(form, answer) {
+  const { next, done } = form.dataset;
+  if (next && next !== '.') {
+    if (done) sessionStorage.setItem(LATER, fill(done, answer));
+    location.assign(fill(next, answer));
+    return;
+  }
+  if (done) toast(fill(done, answer));
+  if (next === '.') await again();
+}
+
+document.addEventListener('submit', (event) => {
+  if (!event.target.matches('form[data-api]')) return;
+  event.preventDefault();
+  const button = event.submitter ?? event.target.querySelector('[type="submit"]');
+  send(event.target, button);
+});
+
+document.addEventListener('click', (event) => {
+  const opener = event.target.closest('[data-open-sheet]');
+  const form = opener && document.querySelector(`#sheet-${CSS.escape(opener.dataset.openSheet)} form[data-api]`);
+  if (form) {
+    form.reset();
+    clear(form);
+    if (opener.dataset.url) form.setAttribute('action', opener.dataset.url);
+    const fixed = opener.dataset.body ? JSON.parse(opener.dataset.body) : {};
+    if (opener.dataset.withPicks) fixed[opener.dataset.withPicks] = picked();
+    form.dataset.body = JSON.stringify(fixed);
+    for (const part of form.querySelectorAll('[data-t]')) part.textContent = fill(part.dataset.t, { name: opener.dataset.name ?? '', n: picked().length });
+  }
+  const filler = event.target.closest('[data-fill]');
+  if (filler) {
+    const field = filler.closest('form').elements[filler.dataset.fill];
+    field.value = filler.textContent.trim();
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    field.focus();
+  }
+});
+
+const said = sessionStorage.getItem(LATER);
+if (said) {
+  sessionStorage.removeItem(LATER);
+  toast(said);
+}

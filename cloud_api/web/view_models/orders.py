@@ -1,0 +1,72 @@
+"""The console's orders: the list's rows, and one order with everything that happened to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud_api.web.view_models.listing import Listing
+from cloud_api.web.view_models.parts import Fees
+from cloud_api.web.view_models.visit import MoneyMove, OrderWord
+
+
+@dataclass(frozen=True)
+class ConsoleOrderRow:
+    """A row; ``refund`` says what of money goes back, if any."""
+
+    id: str
+    href: str
+    number: str
+    word: OrderWord
+    who: str
+    room_name: str
+    store_name: str
+    starts_at: datetime
+    ends_at: datetime
+    total_fen: int
+    created_at: datetime
+    refund: str = ""
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One line of what happened; ``kind`` is ``order``, ``door`` or ``money``."""
+
+    at: datetime
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ConsoleOrder:
+    """One order in the drawer. ``cancel_back_fen`` None: this member of staff cannot cancel it."""
+
+    id: str
+    number: str
+    word: OrderWord
+    who: str
+    room_name: str
+    room_href: str
+    store_id: str
+    store_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    fees: Fees
+    happened: tuple[Happened, ...]
+    close_href: str
+    href: str
+    moves: tuple[MoneyMove, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    refund: str = ""
+    cancel_back_fen: int | None = None
+    cancel_why_not: str = ""
+    can_finish: bool = False
+
+
+@dataclass(frozen=True)
+class ConsoleOrdersPage:
+    """The list, and the order that is open beside it."""
+
+    list: Listing[ConsoleOrderRow]
+    order: ConsoleOrder | None = None
