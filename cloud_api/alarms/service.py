@@ -132,7 +132,7 @@ async def _clear(session: AsyncSession, found: AlarmSignal, clocks: Clocks) -> N
         kind="resolved",
         by=BY_SIGNAL,
         now=clocks.real,
-        resolved_at=clocks.real,
+        resolved_at=found.since,
         resolved_by=BY_SIGNAL,
     ):
         await _tell(session, last, rule, "alarm.resolved", Step(after_min=0, to=READERS), clocks)

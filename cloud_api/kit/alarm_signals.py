@@ -6,6 +6,7 @@ again writes nothing, so it may be called at every report. Each change leaves a 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import AlarmSignal
 from cloud_api.kit.upsert import insert_or_ignore
+
+Level = tuple[bool, dict[str, Any]]
 
 LOOK: Final = "alarm.look"  # ref: "<signal id>.<version>"
 
@@ -100,3 +103,48 @@ async def signal(
         run_at=at,
         clock="wire",
     )
+
+
+async def active_of(
+    session: AsyncSession, merchant_id: str, store_id: str | None, kinds: Collection[str]
+) -> set[tuple[str, str]]:
+    """The (kind, subject) of a store's signals that are active now."""
+    query = select(col(AlarmSignal.kind), col(AlarmSignal.subject)).where(
+        col(AlarmSignal.merchant_id) == merchant_id,
+        col(AlarmSignal.store_id).is_(None)
+        if store_id is None
+        else col(AlarmSignal.store_id) == store_id,
+        col(AlarmSignal.kind).in_(sorted(kinds)),
+        col(AlarmSignal.active).is_(True),
+    )
+    return {(kind, subject) for kind, subject in (await session.exec(query)).all()}
+
+
+async def assert_levels(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    store_id: str | None,
+    kinds: Collection[str],
+    levels: Mapping[tuple[str, str], Level],
+    at: datetime,
+) -> None:
+    """Make a store's signals of ``kinds`` what ``levels`` say; one that is in no level ends.
+
+    ``levels``: (kind, subject) → (active, data). For whoever sees all of a store at once: a single
+    query where nothing changed.
+    """
+    was = await active_of(session, merchant_id, store_id, kinds)
+    now = {key for key, (active, _) in levels.items() if active}
+    for kind, subject in sorted(was ^ now):
+        active, data = levels.get((kind, subject), (False, {}))
+        await signal(
+            session,
+            merchant_id=merchant_id,
+            store_id=store_id,
+            kind=kind,
+            subject=subject,
+            active=active,
+            data=data,
+            at=at,
+        )

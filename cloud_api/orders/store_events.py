@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import service as claims
 from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, move, note, system_lock
@@ -44,6 +45,7 @@ async def apply_stay(
         await note(
             session, order, f"stay_{body.now.value}", by=_by(store), why=body.why, clocks=clocks
         )
+        await _overstay(session, order, body.now is StayState.OVERTIME, clocks)
 
 
 async def apply_usage(
@@ -103,6 +105,7 @@ async def _complete(
 ) -> None:
     if order.status not in {"ready", "in_use"}:
         return
+    await _overstay(session, order, False, clocks)
     claim = await claims.get(session, order.claim_id)
     await move(
         session,
@@ -114,6 +117,19 @@ async def _complete(
         ended_at=order.ended_at or at,
     )
     await claims.end_at(session, claim, at, clocks)
+
+
+async def _overstay(session: AsyncSession, order: Order, active: bool, clocks: Clocks) -> None:
+    await signal(
+        session,
+        merchant_id=order.merchant_id,
+        store_id=order.store_id,
+        kind="stay.overstay",
+        subject=f"order:{order.id}",
+        active=active,
+        data={"order_id": order.id, "room_id": order.room_id, "number": order.number},
+        at=clocks.real,
+    )
 
 
 async def _order_of(session: AsyncSession, store: Store, stay: str) -> Order | None:

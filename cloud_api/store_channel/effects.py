@@ -89,6 +89,17 @@ async def usage(scene: Scene, event: Event) -> None:
 async def access(scene: Scene, event: Event) -> None:
     """A door was opened for, or refused to, somebody: shown live."""
     body = _body(event, AccessBody)
+    store = scene.store
+    if not event.historical:
+        await outcomes.door_answered(
+            scene.session,
+            store.merchant_id,
+            store.id,
+            body.door,
+            body.outcome.value,
+            None if body.reason is None else body.reason.value,
+            scene.cloud.clocks.real,
+        )
     await _tell(scene, event, "access", body)
 
 

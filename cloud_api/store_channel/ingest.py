@@ -25,6 +25,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.store_channel.effects import EFFECTS, Effect, Scene
@@ -141,6 +142,7 @@ async def _failed(
     if dead:
         failure.dead_at = now
         await _keep(scene, journal, event)
+        await _poison(scene, failure, active=True)
     session.add(failure)
     await session.flush()
     (log.error if dead else log.warning)(
@@ -184,7 +186,21 @@ async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS
             await effects[event.kind](Scene(cloud, session, store), event)
         failure.settled_at = cloud.clocks.real
         session.add(failure)
+        await _poison(Scene(cloud, session, store), failure, active=False)
     return True
+
+
+async def _poison(scene: Scene, failure: EventFailure, *, active: bool) -> None:
+    await signal(
+        scene.session,
+        merchant_id=failure.merchant_id,
+        store_id=failure.store_id,
+        kind="event.poison",
+        subject=f"event:{failure.event_id}",
+        active=active,
+        data={"detail": failure.kind},
+        at=scene.cloud.clocks.real,
+    )
 
 
 # ------------------------------------------------------------------------------------- the tables

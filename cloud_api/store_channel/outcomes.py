@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit import feed
+from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import after_commit
 from store_link.messages import AckState
@@ -105,6 +106,10 @@ async def settle(
     if row is None:
         return False
     after_commit(session, lambda: cloud.waiters.resolve(command_id, answer))
+    if row.action == "unlock" and outcome.reason != NO_ANSWER:
+        await door_answered(
+            session, row.merchant_id, store_id, row.target, outcome.state, outcome.reason, now
+        )
     await feed.tell(
         session,
         merchant_id=row.merchant_id,
@@ -121,6 +126,29 @@ async def settle(
         now=now,
     )
     return True
+
+
+async def door_answered(
+    session: AsyncSession,
+    merchant_id: str,
+    store_id: str,
+    door: str,
+    state: str,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """A lock did what it was told, or did not: an alarm begins or ends. Refusals are no fault of it."""
+    if state in ("done", "failed"):
+        await signal(
+            session,
+            merchant_id=merchant_id,
+            store_id=store_id,
+            kind="door.unlock_failed",
+            subject=f"door:{door}",
+            active=state == "failed",
+            data={"door_id": door, "reason": reason},
+            at=now,
+        )
 
 
 async def give_up(cloud: Cloud) -> int:

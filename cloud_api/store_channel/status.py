@@ -15,6 +15,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.store_channel import judge
 from store_link.clock import from_ms
 from store_link.messages import Presence, Reported
 
@@ -72,6 +73,7 @@ async def take_reported(
         if row.online != was:
             await _tell_online(session, row, now)
         if before is None or _essence(before) != _essence(row.reported):
+            await judge.report(session, cloud, row, before)
             await feed.tell(
                 session,
                 merchant_id=merchant_id,
@@ -121,6 +123,7 @@ async def _row(session: AsyncSession, store_id: str, merchant_id: str) -> StoreS
 
 
 async def _tell_online(session: AsyncSession, row: StoreStatus, now: datetime) -> None:
+    await judge.store_online(session, row, now)
     await feed.tell(
         session,
         merchant_id=row.merchant_id,
