@@ -20,6 +20,7 @@ from tests.faults.site import Site, eventually
 
 PATIENCE_S = 100.0  # with a part that was killed and is on its way back, on a busy machine
 OFF_WITHIN_S = 10.0
+ROLES = ("table", "light", "ac")
 _BUSY = {"idempotency.in_progress", "order.moved", "payment.pending_elsewhere"}
 _NOT_NOW = {"store.offline", "door.store_offline", "door.lock_dead", "door.early", "door.unpaid"}
 
@@ -50,7 +51,7 @@ class Job(threading.Thread):
             for step in (self.book, self.pay, self.get_pass, self.enter, self.end, self.over):
                 self.before({"get_pass": "pass"}.get(step.__name__, step.__name__))
                 step()
-        except BaseException as failed:
+        except BaseException as failed:  # noqa: BLE001  raised by finish()
             self.failed = failed
 
     def finish(self) -> None:
@@ -105,7 +106,7 @@ class Job(threading.Thread):
 
     def enter(self) -> None:
         """In the window: tap until the door has opened."""
-        self.site.advance_to(self._starts - timedelta(minutes=5))
+        self.site.advance_to(self.starts - timedelta(minutes=5))
         (door,) = self.site.sql("SELECT token FROM door WHERE name = $1", f"{self.room}门")
 
         def entered() -> bool:
@@ -125,25 +126,33 @@ class Job(threading.Thread):
             return True
 
         eventually(entered, PATIENCE_S, "the door to open")
-        for role in ("table", "light", "ac"):
+        for role in ROLES:
             self._power(role, True, PATIENCE_S)
         self._order_is("in_use")
 
     def end(self) -> None:
         """The hour is over: the power stays through the grace."""
-        self.site.advance_to(self._ends + timedelta(seconds=30))
+        self.site.advance_to(self.ends + timedelta(seconds=30))
         stay = "SELECT state FROM stay WHERE id = ?"
-        claim = self._claim()
+        claim = self.claim()
         eventually(lambda: self.site.journal(stay, claim) == [("grace",)], PATIENCE_S, "the grace")
-        for role in ("table", "light", "ac"):
+        for role in ROLES:
             assert self.site.coil(self.room, role)["on"], f"{role} was cut in the grace"
             assert self.switched(role) == [True]
 
     def over(self) -> None:
         """After the grace it goes off, and the order is completed."""
-        self.site.advance_to(self._ends + timedelta(seconds=600))
-        for role in ("table", "light", "ac"):
-            self._power(role, False, self.off_within_s)
+        self.site.advance_to(self.ends + timedelta(seconds=600))
+        self.power_is_off(self.off_within_s)
+        self.completed()
+
+    def power_is_off(self, within_s: float) -> None:
+        """Table, light and air conditioner."""
+        for role in ROLES:
+            self._power(role, False, within_s)
+
+    def completed(self) -> None:
+        """The guest's page says so, with how long the room was used."""
         self._order_is("completed")
         eventually(
             lambda: self._get(f"/orders/{self.order['id']}")["used_s"] is not None,
@@ -163,16 +172,19 @@ class Job(threading.Thread):
             if event["board"] == board and event["coil"] == now and event["cause"] == "write"
         ]
 
-    def _claim(self) -> str:
+    def claim(self) -> str:
+        """The claim, which is the stay's name at the store."""
         (row,) = self.site.sql("SELECT claim_id FROM orders WHERE id = $1", self.order["id"])
         return str(row["claim_id"])
 
     @property
-    def _starts(self) -> datetime:
+    def starts(self) -> datetime:
+        """When the room is the guest's."""
         return datetime.fromisoformat(self.order["starts_at"])
 
     @property
-    def _ends(self) -> datetime:
+    def ends(self) -> datetime:
+        """Until when it is paid."""
         return datetime.fromisoformat(self.order["ends_at"])
 
     def _power(self, role: str, on: bool, seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import sys
 import time
@@ -277,6 +278,11 @@ class Site(Stage):
         """Advance business time to an instant; fine if it is past already."""
         self.clock.advance(max(0.0, (when - self.clock.now()).total_seconds()))
 
+    def said(self, name: str, word: str) -> int:
+        """How often a part has said something in its log."""
+        log = self.children[name].log
+        return log.read_text(errors="replace").count(word) if log.exists() else 0
+
     def logs(self) -> str:
         """The ends of all logs, for a failure's report."""
         return "\n".join(f"--- {name}\n{child.tail(12)}" for name, child in self.children.items())
@@ -306,6 +312,4 @@ def eventually(look: Callable[[], _Found], seconds: float, what: str) -> _Found:
 
 
 def _json(value: Any) -> Any:
-    import json
-
     return json.loads(value) if isinstance(value, str) else value
