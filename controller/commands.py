@@ -3,14 +3,15 @@
 The order of the checks is part of the contract: size, retained, signature, store, expiry, nonce,
 seen before, then the rules of the action. A command is written down before it is answered, and a
 pulse is written down as executing before its frame leaves: a crash in between is reported as
-unknown and never run again.
+unknown and never run again. What cannot be written down is not done. What was done is answered at
+once, also where there is no room left to write how it ended: that is owed to the journal.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
@@ -24,7 +25,7 @@ from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
 from controller.state import StoreState
 from controller.stay import StayRecord, unlocked
-from controller.timekeeper import Timekeeper
+from controller.timekeeper import Now, Timekeeper
 from firmware_bridge.contract import Bridge, Outcome, OutcomeState
 from store_link.clock import Clock, ms
 from store_link.codec import CodecError, decode
@@ -46,6 +47,9 @@ log = structlog.get_logger(__name__)
 
 MAX_LIFE_MS = 120_000  # a command that wants to live longer is none
 SWITCH_SETTLED = {OutcomeState.DONE: AckState.DONE, OutcomeState.UNKNOWN: AckState.UNKNOWN}
+UNCOUNTED = {
+    "detail": "nothing was done: the store's disk is full, so it could not be written down"
+}
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
 
 
@@ -69,7 +73,6 @@ class Refused(Exception):
         super().__init__(reason.value)
         self.reason = reason
         self.state = state
-        self.evidence: dict[str, Any] = {}
 
 
 class Commands:
@@ -105,11 +108,7 @@ class Commands:
 
     def receive(self, envelope: bytes, retained: bool) -> None:
         """Take an envelope from the link; returns at once."""
-        task = asyncio.create_task(
-            self._handle(envelope, retained, self._wire.monotonic()), name="command"
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._handle(envelope, retained, self._wire.monotonic()), "command")
 
     async def drain(self, timeout_s: float) -> None:
         """Let commands that are under way end, within ``timeout_s``."""
@@ -119,10 +118,14 @@ class Commands:
     async def _handle(self, envelope: bytes, retained: bool, arrived: float) -> None:
         try:
             command = await self._open(envelope, retained)
-            if command is not None:
+            if command is None:
+                return
+            try:
                 await self._run(command, arrived)
-        except JournalError:
-            log.exception("journal_refused")
+            except JournalError:  # before the act: nothing was done
+                await self._ack(
+                    command, AckState.FAILED, Reason.DEVICE_ERROR, dict(UNCOUNTED), arrived
+                )
         except Exception:
             log.exception("command_failed")
 
@@ -155,34 +158,47 @@ class Commands:
             await self._ack(command, AckState.REFUSED, reason, {}, now)
 
     async def _run(self, command: Command, arrived: float) -> None:
-        evidence: dict[str, Any] = {}
-        grant = command.args.get("grant")
         try:
             self._check_envelope(command, arrived)
         except Refused as refusal:
-            if await self._take(command, grant):
-                await self._finish(command, refusal.state, refusal.reason, {}, arrived)
-            else:
-                await self._duplicate(command, arrived)
+            await self._refuse(command, refusal, arrived)
             return
         self._time.hint(command.iat + self._ahead_ms())
-        if not await self._take(command, grant):
+        try:
+            if command.action is Action.UNLOCK:
+                await self._unlock(command, arrived)
+            else:
+                await self._other(command, arrived)
+        except (ValidationError, CodecError):
+            await self._refuse(command, Refused(Reason.BAD_MESSAGE), arrived)
+        except Refused as refusal:
+            await self._refuse(command, refusal, arrived)
+
+    async def _other(self, command: Command, arrived: float) -> None:
+        """What is not a pulse is written down first and looked at then."""
+        if not await self._take(command, "received"):
             await self._duplicate(command, arrived)
             return
-        await self._ack(command, AckState.ACCEPTED, None, {}, arrived)
-        act = {
-            Action.UNLOCK: self._unlock,
-            Action.SET: self._set,
-            Action.CLEAR: self._clear,
-            Action.FINISH: self._finish_stay,
-        }[command.action]
+        self._say(command, AckState.ACCEPTED, {}, arrived)
+        act = {Action.SET: self._set, Action.CLEAR: self._clear, Action.FINISH: self._finish_stay}
         try:
-            await act(command, arrived)
+            await act[command.action](command, arrived)
         except Refused as refusal:
-            evidence = refusal.evidence
-            await self._finish(command, refusal.state, refusal.reason, evidence, arrived)
+            await self._finish(command, refusal.state, refusal.reason, {}, arrived)
         except (ValidationError, CodecError):
-            await self._finish(command, AckState.REFUSED, Reason.BAD_MESSAGE, evidence, arrived)
+            await self._finish(command, AckState.REFUSED, Reason.BAD_MESSAGE, {}, arrived)
+
+    async def _refuse(self, command: Command, refusal: Refused, arrived: float) -> None:
+        """Write down at once that it came and that it was refused, unless it was seen before."""
+        now = self._time.read()
+        async with self._journal.write(now) as tx:
+            new = await tx.take_command(command, _grant(command), ms(self._wire.now()))
+            if new:
+                await write_outcome(tx, command, refusal.state, refusal.reason, {})
+        if new:
+            await self._ack(command, refusal.state, refusal.reason, {}, arrived)
+        else:
+            await self._duplicate(command, arrived)
 
     def _check_envelope(self, command: Command, arrived: float) -> None:
         if command.store != self._state.store:
@@ -210,12 +226,10 @@ class Commands:
             left = min(left, command.exp - (now.ms - self._ahead_ms()))
         return left
 
-    async def _take(self, command: Command, grant: Any) -> bool:
+    async def _take(self, command: Command, state: str) -> bool:
         now = self._time.read()
         async with self._journal.write(now) as tx:
-            return await tx.take_command(
-                command, grant if isinstance(grant, str) else None, ms(self._wire.now())
-            )
+            return await tx.take_command(command, _grant(command), ms(self._wire.now()), state)
 
     async def _duplicate(self, command: Command, arrived: float) -> None:
         """Its id was seen: say how it ended, do nothing."""
@@ -233,8 +247,42 @@ class Commands:
     # -------------------------------------------------------------------------------- the actions
 
     async def _unlock(self, command: Command, arrived: float) -> None:
+        """One transaction before the pulse, the answer when the board answered, one afterwards."""
+        door, lock, stay = await self._may_unlock(command)
+        try:
+            new = await self._take(command, "executing")
+        except BaseException:
+            self._pulsing.give_back(door)
+            raise
+        if not new:
+            self._pulsing.give_back(door)
+            await self._duplicate(command, arrived)
+            return
+        told: list[Outcome] = []
+
+        def answered(outcome: Outcome) -> None:
+            told.append(outcome)
+            self._say(command, AckState.DONE, _evidence(outcome), arrived)
+
+        self._say(command, AckState.ACCEPTED, {}, arrived)
+        deadline_s = min(self._left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
+        if deadline_s > 0:
+            outcome = await self._bridge.pulse(
+                lock.board, lock.channel, door.pulse_ms, deadline_s, answered
+            )
+        else:
+            outcome = Outcome(OutcomeState.EXPIRED, "deadline", "expired before it was sent")
+        self._pulsing.ended(door, outcome)
+        state, reason = settled(outcome)
+        evidence = _evidence(outcome)
+        await self._finish(command, state, reason, evidence, arrived, stay=stay, told=bool(told))
+        if state is AckState.DONE:
+            self._reconciler.wake()
+
+    async def _may_unlock(self, command: Command) -> tuple[Door, Binding, StayRecord | None]:
+        """The door and its lock, which is ours from then on, and the stay that enters."""
         args = UnlockArgs.model_validate(command.args)
-        now = await self._reconciler.tick()
+        now = await self._present()
         door = self._state.doors.get(command.target)
         lock = None if door is None else self._state.lock_of(door)
         if door is None or lock is None:
@@ -248,24 +296,14 @@ class Commands:
             raise Refused(Reason.NO_GRANT)
         if not self._pulsing.take(door):
             raise Refused(Reason.PULSE_RUNNING, AckState.DUPLICATE)
-        outcome = await self._pulse(command, door, lock, arrived)
-        self._pulsing.ended(door, outcome)
-        state, reason = settled(outcome)
-        await self._finish(command, state, reason, _evidence(outcome), arrived, stay=stay)
-        if state is AckState.DONE:
-            self._reconciler.wake()
+        return door, lock, stay
 
-    async def _pulse(self, command: Command, door: Door, lock: Binding, arrived: float) -> Outcome:
+    async def _present(self) -> Now:
+        """Bring the stays to this instant. A full disk does not keep them from being judged."""
         try:
-            async with self._journal.write(self._time.read()) as tx:
-                await tx.command_executing(command.id)
+            return await self._reconciler.tick()
         except JournalError:
-            self._pulsing.give_back(door)
-            raise
-        deadline_s = min(self._left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
-        if deadline_s <= 0:
-            return Outcome(OutcomeState.EXPIRED, "deadline", "expired before it was sent")
-        return await self._bridge.pulse(lock.board, lock.channel, door.pulse_ms, deadline_s)
+            return self._time.read()
 
     async def _set(self, command: Command, arrived: float) -> None:
         args = SetArgs.model_validate(command.args)
@@ -344,39 +382,58 @@ class Commands:
         *,
         stay: StayRecord | None = None,
         undo: tuple[OverrideRecord, OverrideRecord | None] | None = None,
+        told: bool = False,
     ) -> None:
-        """Write the outcome, what follows from it and the events, all in one; then answer."""
+        """Write the outcome, what follows from it and the events, all in one; then answer.
+
+        It has happened: where the disk has no room it is in force all the same, and written later.
+        """
         async with self._reconciler.lock:
             now = self._time.read()
             entered = None
             if stay is not None and state is AckState.DONE:
                 entered = unlocked(self._state.stays[stay.id], now)
-            async with self._journal.write(now) as tx:
+            mark = self._time.mark().as_json()
+
+            async def write(tx: Tx) -> None:
                 await write_outcome(
                     tx, command, state, reason, evidence, None if stay is None else stay.id
                 )
                 if entered is not None:
-                    assert stay is not None
-                    await tx.use_grant(stay.grant)
+                    await tx.use_grant(entered.stay.grant)
                     for transition in entered.transitions:
                         await tx.put_stay(entered.stay)
                         await tx.event(EventKind.STAY, transition)
-                    await tx.put("clock", self._time.mark().as_json())
+                    await tx.put("clock", mark)
                 if undo is not None:
                     await _undo(tx, *undo)
+
+            await self._journal.keep(now, write)
             if entered is not None:
                 self._state.stays[entered.stay.id] = entered.stay
             if undo is not None:
                 self._restore(*undo)
         if entered is not None and entered.transitions:
             self._reconciler.wake()
-        await self._ack(command, state, reason, evidence, arrived)
+        if not told:
+            await self._ack(command, state, reason, evidence, arrived)
 
     def _restore(self, failed: OverrideRecord, before: OverrideRecord | None) -> None:
         if before is None:
             self._state.overrides.pop(failed.binding, None)
         else:
             self._state.overrides[failed.binding] = before
+
+    def _say(
+        self, command: Command, state: AckState, evidence: dict[str, Any], arrived: float
+    ) -> None:
+        """Answer without waiting for the broker; what is said first leaves first."""
+        self._spawn(self._ack(command, state, None, evidence, arrived), "ack")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _ack(
         self,
@@ -405,6 +462,11 @@ async def _undo(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -
         await tx.drop_override(failed.binding)
     else:
         await tx.put_override(before)
+
+
+def _grant(command: Command) -> str | None:
+    grant = command.args.get("grant")
+    return grant if isinstance(grant, str) else None
 
 
 def _evidence(outcome: Outcome) -> dict[str, Any]:

@@ -159,7 +159,12 @@ class FirmwareBridge:
     # -- acting -----------------------------------------------------------------------------------
 
     async def pulse(
-        self, board: str, channel: int | None, duration_ms: int, deadline_s: float
+        self,
+        board: str,
+        channel: int | None,
+        duration_ms: int,
+        deadline_s: float,
+        answered: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
         """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now.
 
@@ -180,6 +185,8 @@ class FirmwareBridge:
         exchange = await watch.ask(request, Priority.UNLOCK, deadline, once=True)
         confirmed: dict[str, Any] = {}
         if exchange.result == "answered":
+            if answered is not None:
+                answered(after_pulse(exchange, confirmed))
             action = watch.board.profile.actions[action_name]
             confirmed = await self._confirm_pulse(watch, action)
         else:

@@ -116,9 +116,18 @@ class Bridge(Protocol):
         ...
 
     async def pulse(
-        self, board: str, channel: int | None, duration_ms: int, deadline_s: float
+        self,
+        board: str,
+        channel: int | None,
+        duration_ms: int,
+        deadline_s: float,
+        answered: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
-        """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now."""
+        """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now.
+
+        ``answered`` hears the outcome as soon as the board said that it is done, before it is read
+        back; what is read back is evidence in the outcome returned, and changes nothing of it.
+        """
         ...
 
     async def switch(self, board: str, channel: int | None, on: bool, deadline_s: float) -> Outcome:

@@ -163,7 +163,7 @@ async def test_control_a_store_that_forgets_ids_pulses_twice(
     await world.cloud.outcome(command)
     await asyncio.sleep(0.8)
 
-    async def forget(self: Tx, command: Command, grant: str | None, at_ms: int) -> bool:
+    async def forget(self: Tx, *_: Any) -> bool:
         return True
 
     monkeypatch.setattr(Tx, "take_command", forget)
