@@ -4,24 +4,33 @@ PostgreSQL takes transactions as they come. SQLite has one writer, so writes of 
 on a lock and begin with BEGIN IMMEDIATE (a deferred BEGIN that turns into a write ignores the busy
 timeout); reads use their own connections. Inside ``write()`` nothing outside the database is
 awaited: no provider, no broker. Services never commit; whoever opened ``write()`` does, by leaving it.
+
+On PostgreSQL a person at a door waits for each round trip, so none is wasted: a ``read()`` has no BEGIN
+and no ROLLBACK around its statements (each sees what was committed before it, as it would anyway at READ
+COMMITTED), and a pooled connection is not asked whether it still stands unless it rested for long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _AFTER_COMMIT = "kaimen.after_commit"
 _BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
+_RESTED = "kaimen.rested"
+PROBE_AFTER_S = 30.0  # a connection that rested so long is asked whether it still stands
 
 
 class Database:
@@ -38,14 +47,8 @@ class Database:
             self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
         else:
-            self._write_engine = create_async_engine(
-                url,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                pool_pre_ping=True,
-                hide_parameters=True,  # an error's text goes into logs and tables
-            )
-            self._read_engine = self._write_engine
+            self._write_engine = _postgres(url, pool_size)
+            self._read_engine = self._write_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def engine(self) -> AsyncEngine:
@@ -80,8 +83,10 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading; whatever it changed is thrown away."""
-        async with AsyncSession(self._read_engine, expire_on_commit=False) as session:
+        """A session for reading: changed objects are never written, a statement that writes raises."""
+        async with AsyncSession(
+            self._read_engine, sync_session_class=_Reading, expire_on_commit=False, autoflush=False
+        ) as session:
             yield session
 
     def listen(self, topic: str, listener: Callable[[str], None]) -> None:
@@ -118,8 +123,7 @@ class Database:
     async def close(self) -> None:
         """Give all connections back."""
         await self._write_engine.dispose()
-        if self._read_engine is not self._write_engine:
-            await self._read_engine.dispose()
+        await self._read_engine.dispose()  # PostgreSQL's are one pool
 
 
 def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
@@ -153,6 +157,49 @@ def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
     database: Database | None = session.info.get(_DATABASE)
     if database is not None:
         after_commit(session, lambda: database.announce(topic, key))
+
+
+class _Reading(SQLModelSession):
+    """What ``read()`` gives."""
+
+
+@event.listens_for(_Reading, "do_orm_execute")
+def _only_read(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise RuntimeError("read() is for reading: write in write()")
+
+
+@event.listens_for(_Reading, "before_flush")
+def _never_flush(*_: Any) -> None:
+    raise RuntimeError("read() is for reading: write in write()")
+
+
+def _postgres(url: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        hide_parameters=True,  # an error's text goes into logs and tables
+    )
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _rest(_connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info[_RESTED] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _still_there(connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        """A server that went has said so, and costs nothing to notice; a silent end has to be asked."""
+        gone = connection.driver_connection.is_closed()
+        now = time.monotonic()
+        if not gone and now - entry.info.get(_RESTED, now) > PROBE_AFTER_S:
+            try:
+                engine.sync_engine.dialect.do_ping(connection)
+            except engine.sync_engine.dialect.loaded_dbapi.Error:
+                gone = True
+        if gone:
+            raise DisconnectionError("the server closed it")  # the pool takes another
+
+    return engine
 
 
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
