@@ -64,10 +64,13 @@ class Shop:
 
 @dataclass
 class Cluster:
-    """All of it in one folder."""
+    """All of it in one folder; as many processes and stores as are named."""
 
     folder: Path
     database_url: str
+    apis: tuple[str, ...] = APIS
+    workers: tuple[str, ...] = WORKERS
+    halves: tuple[range, ...] = _HALVES  # of the shards: a store in each
     ports: dict[str, int] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
     shops: list[Shop] = field(default_factory=list)
@@ -78,7 +81,7 @@ class Cluster:
 
     def up(self) -> None:
         """Start everything; about 15 s on two busy cores."""
-        for name in (*APIS, *WORKERS, "boards", "mqtt"):
+        for name in (*self.apis, *self.workers, "boards", "mqtt"):
             self.ports[name] = free_port()
         self.env = self._environment()
         self.tool("kaimen-cloud", "migrate")
@@ -88,14 +91,14 @@ class Cluster:
         self._write_broker()
         self.start("boards", lambda: answers(f"http://127.0.0.1:{self.ports['boards']}/state"))
         self.start("broker", lambda: listens(self.ports["mqtt"]))
-        for name in (*APIS, *WORKERS):
+        for name in (*self.apis, *self.workers):
             self.children[name].start()
-        for name in (*APIS, *WORKERS):
+        for name in (*self.apis, *self.workers):
             self.wait_ready(name)
         with ThreadPoolExecutor() as pool:
             for done in [
                 pool.submit(
-                    self.tool, "kaimen-edge", "enroll", "--cloud", self.url(APIS[0]),
+                    self.tool, "kaimen-edge", "enroll", "--cloud", self.url(self.apis[0]),
                     "--code", code, "--state", str(self.state_of(shop)),
                 )
                 for shop, code in zip(self.shops, codes, strict=True)
@@ -111,7 +114,7 @@ class Cluster:
 
     def down(self) -> None:
         """Stop everything, stores first."""
-        names = [*(shop.line for shop in self.shops), *APIS, *WORKERS, "broker", "boards"]
+        names = [*(shop.line for shop in self.shops), *self.apis, *self.workers, "broker", "boards"]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda name: self.children[name].stop(), names))
 
@@ -141,9 +144,9 @@ class Cluster:
 
     def mend(self) -> None:
         """Whatever a test killed is started again."""
-        for name in (*APIS, *WORKERS):
+        for name in (*self.apis, *self.workers):
             self.children[name].start()
-        for name in (*APIS, *WORKERS):
+        for name in (*self.apis, *self.workers):
             self.wait_ready(name)
 
     def tool(self, program: str, *words: str) -> None:
@@ -231,9 +234,9 @@ class Cluster:
                 "--http", f"127.0.0.1:{self.ports['boards']}",
             ],
             "broker": [str(find_nats_server()), "-c", str(self.folder / "broker" / "nats.conf")],
-            **{name: [cloud, "serve", "--port", str(self.ports[name])] for name in APIS},
+            **{name: [cloud, "serve", "--port", str(self.ports[name])] for name in self.apis},
             **{
-                name: [cloud, "worker", "--health-port", str(self.ports[name])] for name in WORKERS
+                name: [cloud, "worker", "--health-port", str(self.ports[name])] for name in self.workers
             },
             **{
                 shop.line: [
@@ -281,7 +284,7 @@ class Cluster:
                     await self._employ(session, merchant, f"+861390000{number:04d}", clocks)
                 self.shops = [
                     await self._shop(session, merchant, number, clocks)
-                    for number in range(len(_HALVES))
+                    for number in range(len(self.halves))
                 ]
                 return [
                     await make_enrolment_code(session, System(), store_id=shop.id, clocks=clocks)
@@ -310,7 +313,7 @@ class Cluster:
     ) -> Shop:
         line = f"store-{number + 1}"
         store_id = new_id()
-        while shard_of(store_id) not in _HALVES[number]:
+        while shard_of(store_id) not in self.halves[number]:
             store_id = new_id()
         own: dict[str, Any] = {"merchant_id": merchant.id, "created_at": clocks.now}
         session.add(
