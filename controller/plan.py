@@ -112,6 +112,8 @@ def _need(stay: StayRecord, stays: Iterable[StayRecord], desired: Desired, now: 
         case StayState.GRACE:
             if successor(stay, stays, now) is not None:
                 return Need(stay.id, desired.scenes.in_use, paid=True)
+            if stay.grace_end is not None and now.line >= stay.grace_end:
+                return None  # the stay waits for a meter's word, the power does not
             return Need(stay.id, desired.scenes.grace, paid=False)
         case StayState.OPEN if now.ms >= stay.starts or stay.held:
             return Need(stay.id, None, paid=True)

@@ -381,8 +381,18 @@ class Reconciler:
 
 def _worth_writing(before: StayRecord, after: StayRecord) -> bool:
     """A sign of presence every second is not: flash wears. One a minute is."""
-    if replace(after, taken_last=before.taken_last) != before:
+    same = replace(
+        after,
+        taken_last=before.taken_last,
+        opened_last=before.opened_last,
+        door_blind=before.door_blind,
+        energy_last=before.energy_last,
+        energy_wh=before.energy_wh,
+    )
+    if same != before:
         return True
+    if before.energy_wh is None and after.energy_wh is not None:
+        return True  # from here it is counted, whatever happens to this process
     if after.taken_last is None:
         return False
     return before.taken_last is None or after.taken_last - before.taken_last >= MARK_EVERY_S

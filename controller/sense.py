@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from controller.occupancy import RESTING_W
+from controller.plan import SWITCHED
 from controller.state import StoreState
 from controller.stay import NOTHING, Evidence, StayRecord
 from firmware_bridge.contract import Bridge, Capability, Reading
 from store_link.messages import Binding
 
-DRAWN_W = 5.0  # less is a standby supply
 UNREADABLE = Reading(None, "never", None)
 
 
@@ -41,26 +42,48 @@ class Sense:
         """What the room of a running stay shows."""
         if not stay.running:
             return NOTHING
-        presence, doors, drawn = [], [], []
+        presence, doors, drawn, counted = [], [], [], []
         for binding in self._state.of_room(stay.room):
             value = self._believed(binding)
+            own = len(binding.rooms) == 1  # what serves several rooms says nothing of one of them
             match binding.capability:
-                case Capability.PRESENCE:
+                case Capability.PRESENCE if own:
                     presence.append(value)
-                case Capability.DOOR_CONTACT:
+                case Capability.DOOR_CONTACT if own:
                     doors.append(value)
-                case Capability.POWER_W:
-                    drawn.append(None if value is None else float(value) > DRAWN_W)
-        on = self.table_on(stay.room)
+                case Capability.POWER_W if own:
+                    drawn.append(value)
+                case Capability.ENERGY_WH if own:
+                    counted.append(value)
+        on, watts = self.table_on(stay.room), _sum(drawn)
+        resting = self._resting_w(stay.room)
         return Evidence(
-            taken=_taken(presence, doors),
+            presence=_any(presence),
             power_on=on,
+            switched=self._switched(stay.room),
+            drawn_w=watts,
+            resting_w=resting,
+            door_open=_any(doors),
+            energy_wh=_sum(counted),
             values={
                 "presence": _any(presence),
                 "door": _any(doors),
-                "power": _any(drawn) if drawn else on,
+                "power": (None if watts is None else watts > resting) if drawn else on,
             },
         )
+
+    def _switched(self, room: str) -> bool | None:
+        """Whether any device that stays switch in ``room`` has power."""
+        values = [
+            self._believed(binding)
+            for binding in self._state.of_room(room)
+            if binding.role in SWITCHED and binding.capability == Capability.SWITCH_SET
+        ]
+        return _any(values) if values else False
+
+    def _resting_w(self, room: str) -> float:
+        rooms = () if self._state.desired is None else self._state.desired.rooms
+        return next((float(one.resting_w) for one in rooms if one.id == room), RESTING_W)
 
     def _believed(self, binding: Binding) -> bool | float | None:
         reading = self.reading(binding)
@@ -69,11 +92,10 @@ class Sense:
         return reading.value
 
 
-def _taken(presence: list[bool | float | None], doors: list[bool | float | None]) -> bool | None:
-    """Presence decides where there is any; else a door that stands open says somebody is about."""
-    if presence:
-        return _any(presence)
-    return True if any(doors) else None
+def _sum(values: list[bool | float | None]) -> float | None:
+    """All together; None without any, or while one of them is not known."""
+    known = [float(value) for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _any(values: list[bool | float | None] | list[bool | None]) -> bool | None:

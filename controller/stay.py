@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controller.occupancy import RESTING_W, Signs, Verdict, judge
 from controller.timekeeper import Jump, Now
 from store_link.messages import ClockQuality, Stay, StayBody, StayState, UsageBody
 
@@ -20,6 +21,8 @@ VACANT_AFTER_S = (
     60.0  # a presence sensor flickers: the room is vacated after so long without a sign
 )
 EVIDENCE_KEPT = 60  # changes per kind kept for the report
+ARRIVAL_S = 300.0  # openings of the door so soon after the first unlock are the guests coming in
+SETTLE_S = 20.0  # after grace, until a meter shows the room without the devices that were cut
 RUNNING = frozenset({StayState.IN_USE, StayState.GRACE, StayState.OVERTIME})
 
 
@@ -57,6 +60,11 @@ class StayRecord:
     off_seen: bool = False
     evidence: dict[str, Any] = field(default_factory=dict)
     ended_at: int | None = None
+    door_was: bool | None = None  # open, as last seen
+    opened_last: float | None = None  # last line at which the door stood open
+    door_blind: float | None = None  # last line at which the contact could not be read
+    energy_last: float | None = None  # the meter's counter, Wh
+    energy_wh: float | None = None  # counted since the first unlock
 
     @property
     def running(self) -> bool:
@@ -78,11 +86,20 @@ class StayRecord:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the room's devices show now; None where nothing tells (no device, or not believable)."""
+    """What the room's devices show now; None where nothing tells (no device, or not believable).
 
-    taken: bool | None = None
-    power_on: bool | None = None  # the table's
-    values: dict[str, bool | float | None] = field(default_factory=dict)  # by kind, for the report
+    ``power_on`` is the table's; ``switched`` of any device that the store switches; ``drawn_w`` and
+    ``energy_wh`` (a counter) are of the room's own meters; ``values`` by kind, for the report.
+    """
+
+    presence: bool | None = None
+    power_on: bool | None = None
+    switched: bool | None = None
+    drawn_w: float | None = None
+    resting_w: float = RESTING_W
+    door_open: bool | None = None
+    energy_wh: float | None = None
+    values: dict[str, bool | float | None] = field(default_factory=dict)
 
 
 NOTHING = Evidence()
@@ -161,8 +178,9 @@ def advance(
     stay = _measure(stay, now, seen)
     steps: list[StayBody] = []
     usage: UsageBody | None = None
+    found = verdict(stay, seen)
     while True:
-        step = _next(stay, paid, now, seen, successor, extended=extended, revoked=revoked)
+        step = _next(stay, paid, now, found, successor, extended=extended, revoked=revoked)
         if step is None:
             return Advance(stay, tuple(steps), usage)
         moved = _to(stay, step[0], step[1], now)
@@ -176,7 +194,10 @@ def moved(stay: StayRecord, jumps: Iterable[Jump]) -> StayRecord:
     for jump in jumps:
         marks = {
             name: value + jump.by_s
-            for name in ("since", "entered", "taken_last", "over_since", "power_since")
+            for name in (
+                *("since", "entered", "taken_last", "over_since", "power_since"),
+                *("opened_last", "door_blind"),
+            )
             if (value := getattr(stay, name)) is not None and value >= jump.after
         }
         if "entered" in marks and stay.due is not None:
@@ -234,15 +255,63 @@ def _measure(stay: StayRecord, now: Now, seen: Evidence) -> StayRecord:
             stay = replace(
                 stay, power_s=stay.power_s + now.line - stay.power_since, power_since=None
             )
-        if seen.taken:
+        stay = _count_energy(_watch_door(stay, now, seen), seen)
+        found = verdict(stay, seen)
+        if found.taken:
             stay = replace(stay, taken_last=now.line)
-        stay = _note(stay, now, seen)
+        values: dict[str, bool | float | str | None] = dict(seen.values)
+        if stay.state is not StayState.IN_USE:
+            values["signs"] = "+".join(found.reasons) or None
+        stay = _note(stay, now, values)
     return stay
 
 
-def _note(stay: StayRecord, now: Now, seen: Evidence) -> StayRecord:
+def verdict(stay: StayRecord, seen: Evidence) -> Verdict:
+    """Whether the room of a running stay is taken, by what its devices show and have shown."""
+    opened_in = opened_end = None
+    if stay.entered is not None and stay.door_was is not None:
+        opened_in = _opened_since(stay, stay.entered + ARRIVAL_S)
+        end = stay.use_end
+        opened_end = None if end is None else _opened_since(stay, end)
+    signs = Signs(
+        presence=seen.presence,
+        drawn_w=seen.drawn_w,
+        switched=seen.switched,
+        door_open=seen.door_open,
+        opened_in=opened_in,
+        opened_end=opened_end,
+    )
+    return judge(signs, seen.resting_w)
+
+
+def _opened_since(stay: StayRecord, line: float) -> bool | None:
+    if stay.opened_last is not None and stay.opened_last >= line:
+        return True
+    return None if stay.door_blind is not None and stay.door_blind >= line else False
+
+
+def _watch_door(stay: StayRecord, now: Now, seen: Evidence) -> StayRecord:
+    if seen.door_open is None:
+        return replace(stay, door_blind=now.line)
+    if seen.door_open and stay.entered is not None:
+        stay = replace(stay, opened_last=now.line)
+    return replace(stay, door_was=seen.door_open)
+
+
+def _count_energy(stay: StayRecord, seen: Evidence) -> StayRecord:
+    """Add what the counter went on by; one that fell was exchanged or reset, and began at zero."""
+    if seen.energy_wh is None or stay.entered is None:
+        return stay
+    if stay.energy_last is None or stay.energy_wh is None:
+        return replace(stay, energy_last=seen.energy_wh, energy_wh=0.0)
+    fell = seen.energy_wh < stay.energy_last
+    more = seen.energy_wh - (0.0 if fell else stay.energy_last)
+    return replace(stay, energy_last=seen.energy_wh, energy_wh=stay.energy_wh + more)
+
+
+def _note(stay: StayRecord, now: Now, values: dict[str, bool | float | str | None]) -> StayRecord:
     evidence = None
-    for kind, value in seen.values.items():
+    for kind, value in values.items():
         noted = stay.evidence.get(kind, [])
         if value is None or (noted and noted[-1][1] == value) or len(noted) >= EVIDENCE_KEPT:
             continue
@@ -255,7 +324,7 @@ def _next(
     stay: StayRecord,
     paid: Stay | None,
     now: Now,
-    seen: Evidence,
+    found: Verdict,
     successor: StayRecord | None,
     *,
     extended: bool,
@@ -278,8 +347,8 @@ def _next(
             if successor is not None and now.ms >= successor.starts:
                 return StayState.ENDED, "next_stay"
             if stay.state is StayState.GRACE:
-                return _after_grace(stay, now)
-            return _in_overtime(stay, now, seen)
+                return _after_grace(stay, now, found)
+            return _in_overtime(stay, now, found)
         case StayState.ENDED:
             if extended and stay.due is not None and now.line < stay.due and not revoked:
                 return StayState.IN_USE, "extended"
@@ -300,23 +369,25 @@ def _before_entry(
     return None
 
 
-def _after_grace(stay: StayRecord, now: Now) -> tuple[StayState, str] | None:
+def _after_grace(stay: StayRecord, now: Now, found: Verdict) -> tuple[StayState, str] | None:
     assert stay.grace_end is not None
     if now.line < stay.grace_end:
         return None
     if now.line >= stay.grace_end + stay.cap_s:
         return StayState.ENDED, "grace_over"  # found too late: nobody watched, nothing to charge
     lately = stay.taken_last is not None and now.line - stay.taken_last < VACANT_AFTER_S
+    if not lately and found.pending and now.line < stay.grace_end + SETTLE_S:
+        return None  # power is off; the meter will tell in a moment whether anything still draws
     return (StayState.OVERTIME if lately else StayState.ENDED), "grace_over"
 
 
-def _in_overtime(stay: StayRecord, now: Now, seen: Evidence) -> tuple[StayState, str] | None:
+def _in_overtime(stay: StayRecord, now: Now, found: Verdict) -> tuple[StayState, str] | None:
     assert stay.grace_end is not None
     if now.line >= stay.grace_end + stay.cap_s:
         return StayState.ENDED, "cap"
     last = stay.taken_last if stay.taken_last is not None else stay.since
-    if not seen.taken and now.line - last >= VACANT_AFTER_S:
-        return StayState.ENDED, "vacated" if seen.taken is False else "no_evidence"
+    if not found.taken and now.line - last >= VACANT_AFTER_S:
+        return StayState.ENDED, "vacated" if found.taken is False else "no_evidence"
     return None
 
 
@@ -357,6 +428,10 @@ def _usage(before: StayRecord, after: StayRecord, now: Now) -> UsageBody:
     if before.state is StayState.OVERTIME and before.over_since is not None:
         until = before.taken_last if before.taken_last is not None else before.over_since
         over = min(max(0.0, until - before.over_since), float(before.cap_s))
+    evidence = before.evidence
+    if before.over_since is not None and over >= 1:
+        began = now.ms - round((now.line - before.over_since) * 1000)
+        evidence = {**evidence, "overtime": {"from": began, "until": began + round(over * 1000)}}
     return UsageBody(
         stay=before.id,
         room=before.room,
@@ -366,5 +441,6 @@ def _usage(before: StayRecord, after: StayRecord, now: Now) -> UsageBody:
         power_on_s=round(after.power_s),
         overtime_s=round(over),
         grace_used_s=round(grace),
-        evidence=before.evidence,
+        evidence=evidence,
+        energy_wh=None if before.energy_wh is None else round(before.energy_wh),
     )

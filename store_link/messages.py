@@ -84,6 +84,7 @@ class Room(Message):
     lead_s: Annotated[int, Field(ge=0, le=7200)]  # door opens so long before a stay starts
     grace_s: Annotated[int, Field(ge=0, le=7200)]  # power stays so long after its end
     overtime_cap_s: Annotated[int, Field(ge=0, le=86400)] = 7200  # measured no longer than this
+    resting_w: Annotated[int, Field(ge=0, le=100_000)] = 30  # drawn while empty and switched off
 
 
 class Door(Message):
@@ -347,6 +348,13 @@ class StayBody(Message):
     why: str  # "window", "unlock", "end", "grace_over", "finished", "vacated", "cap", "revoked"
 
 
+OVERTIME_EVIDENCE: Final = ("presence", "power", "door", "signs", "overtime")
+"""Keys of ``UsageBody.evidence``. The first three: [[ms, bool], …], each change as it was seen.
+``signs``: [[ms, "presence" | "power+door_shut" | …], …] from the end of paid time on, what the verdict
+rested on (words of controller.occupancy.Sign). ``overtime``: {"from": ms, "until": ms}, where there was
+some: from the end of grace until the last sign of somebody. A reader ignores keys it does not know."""
+
+
 class UsageBody(Message):
     """Body of EventKind.USAGE. Seconds are monotonic time, so a clock step changes none."""
 
@@ -358,8 +366,8 @@ class UsageBody(Message):
     power_on_s: int  # table power
     overtime_s: int  # after the paid end and grace, while evidence showed the room taken
     grace_used_s: int
-    evidence: dict[str, Any]  # {"presence": [...], "power": [...], "door": [...]}
-    energy_wh: int | None = None
+    evidence: dict[str, Any]  # OVERTIME_EVIDENCE tells its keys
+    energy_wh: int | None = None  # by the room's own meters, from the first unlock to the end
 
 
 class DeviceBody(Message):

@@ -51,6 +51,11 @@ class StayEntry(Model):
     off_seen = fields.BooleanField(default=False)
     evidence: fields.Field[dict[str, Any]] = fields.JSONField(default=dict)
     ended_at = fields.BigIntField(null=True)  # ms
+    door_was = fields.BooleanField(null=True)  # open, as the contact last said
+    opened_last = fields.FloatField(null=True)  # line: when the door last stood open
+    door_blind = fields.FloatField(null=True)  # line: when the contact last could not be read
+    energy_last = fields.FloatField(null=True)  # Wh on the meter
+    energy_wh = fields.FloatField(null=True)  # Wh since the first unlock
 
     class Meta:
         """Name of the table."""

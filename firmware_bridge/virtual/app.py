@@ -5,6 +5,7 @@ GET  /history?since=SEQ             coil events after SEQ, oldest first
 GET  /events                        server-sent events: ``coil`` and ``board``; resumes by Last-Event-ID
 POST /boards/{id}/fault             {"dead": true, "bad_crc": false, "slow_ms": 0, "wrong_unit": false}
 POST /boards/{id}/inputs/{n}        {"on": true}
+POST /boards/{id}/points/{name}     {"value": 120.5}: what a meter measures, in the profile's unit
 POST /boards/{id}/power-cycle
 POST /boards/{id}/scan              {"text": "K1:…"}: hold a code before a scanner
 
@@ -32,7 +33,7 @@ _LOOK_S = 0.5  # how soon an idle stream sees that the server is closing
 _QUEUED_MAX = 1000
 
 
-def create_app(
+def create_app(  # noqa: C901  one small function for each route
     rig: Rig,
     pages: Path | None = None,
     routes: Sequence[BaseRoute] = (),
@@ -71,6 +72,14 @@ def create_app(
         params = request.path_params
         return JSONResponse(rig.set_input(params["board"], params["number"], on))
 
+    async def measure(request: Request) -> Response:
+        body = await _body(request)
+        value = body.get("value")
+        if set(body) != {"value"} or not isinstance(value, int | float) or isinstance(value, bool):
+            raise RigError('the body must be {"value": 120.5}')
+        params = request.path_params
+        return JSONResponse(rig.measure(params["board"], params["point"], value))
+
     async def power_cycle(request: Request) -> Response:
         return JSONResponse(rig.power_cycle(request.path_params["board"]))
 
@@ -91,6 +100,7 @@ def create_app(
         Route("/events", events),
         Route("/boards/{board}/fault", fault, methods=["POST"]),
         Route("/boards/{board}/inputs/{number:int}", set_input, methods=["POST"]),
+        Route("/boards/{board}/points/{point}", measure, methods=["POST"]),
         Route("/boards/{board}/power-cycle", power_cycle, methods=["POST"]),
         Route("/boards/{board}/scan", scan, methods=["POST"]),
         *routes,

@@ -123,6 +123,14 @@ class VirtualBoard:
         """Make a register hold ``word``, as a measurement would."""
         self._registers[table][address] = word
 
+    def measure(self, point: str, value: float) -> None:
+        """Make ``point`` read as ``value``, in its unit. Raises KeyError or ValueError if it is none."""
+        read = self.profile.points[point].read
+        if read is None or read.table not in self._registers or read.format == "bool":
+            raise ValueError(point)
+        words = numbers.encode(value / read.scale, read.format, read.word_order)
+        self._registers[read.table].update(enumerate(words, read.address))
+
     def power_cycle(self) -> None:
         """Take power away and give it back: coils as after power-up, pulses forgotten."""
         self._flashing.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -213,6 +214,21 @@ class Rig:
         except ValueError as error:
             raise RigError(str(error)) from error
         return self._on(board_id, _describe)
+
+    def measure(self, board_id: str, point: str, value: float) -> dict[str, Any]:
+        """Make a point of a board measure ``value``, in the profile's unit; the board's new state.
+
+        Raises RigError where the board has no such number.
+        """
+
+        def change(board: VirtualBoard) -> dict[str, Any]:
+            try:
+                board.measure(point, value)
+            except (KeyError, ValueError, OverflowError, struct.error) as error:
+                raise RigError(f"{board_id} cannot measure {point} = {value}") from error
+            return _describe(board)
+
+        return self._on(board_id, change)
 
     def power_cycle(self, board_id: str) -> dict[str, Any]:
         """Take a board's power away and give it back; its new state."""

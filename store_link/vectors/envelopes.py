@@ -27,6 +27,7 @@ from store_link.messages import (
     Room,
     Stay,
     Telemetry,
+    UsageBody,
 )
 from store_link.signing import MacKey, Purpose, SigningKey, seal
 from store_link.vectors.keys import (
@@ -72,6 +73,26 @@ def _messages() -> list[tuple[str, Purpose, BaseModel, SigningKey | MacKey]]:
     later = event.model_copy(
         update={"seq": 42, "id": "01KAY51C0A2C4E6G8J0M2P4R6T", "kind": EventKind.DEVICE}
         | {"body": {"board": "relay-1", "state": "offline", "detail": "串口没有应答 ⚡"}}
+    )
+    used = UsageBody(
+        stay=STAY,
+        room="r1",
+        entered_at=AT_MS + 5_000,
+        ended_at=AT_MS + 9_000_000,
+        used_s=7_195,
+        power_on_s=7_495,
+        overtime_s=1_120,
+        grace_used_s=300,
+        evidence={
+            "presence": [[AT_MS + 9_000, True], [AT_MS + 8_620_000, False]],
+            "signs": [[AT_MS + 7_200_000, "presence"], [AT_MS + 8_620_000, "nobody"]],
+            "overtime": {"from": AT_MS + 7_500_000, "until": AT_MS + 8_620_000},
+        },
+        energy_wh=412,
+    )
+    last = event.model_copy(
+        update={"seq": 43, "id": "01KAY51D4E6G8J0M2P4R6T8V0W", "kind": EventKind.USAGE}
+        | {"body": used.model_dump(mode="json")}
     )
     return [
         (
@@ -138,7 +159,7 @@ def _messages() -> list[tuple[str, Purpose, BaseModel, SigningKey | MacKey]]:
         (
             "event: a batch of two",
             Purpose.EVENT,
-            EventBatch(store=STORE, journal=JOURNAL, events=(event, later)),
+            EventBatch(store=STORE, journal=JOURNAL, events=(event, later, last)),
             MAC_KEY,
         ),
         (

@@ -178,7 +178,9 @@ class Simulation:
                 self.levels[key] = want.on
 
     def _seen(self, stay: StayRecord) -> Evidence:
-        return Evidence(taken=self.taken.get(stay.room), power_on=self.levels["t" + stay.room[1]])
+        return Evidence(
+            presence=self.taken.get(stay.room), power_on=self.levels["t" + stay.room[1]]
+        )
 
     # -- the promises
 
