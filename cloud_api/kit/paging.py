@@ -11,11 +11,12 @@ import json
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Integer
 from sqlmodel import SQLModel, col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.errors import KaimenError
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -35,7 +36,7 @@ async def page_of(
 ) -> tuple[list[Row], str | None]:
     """Rows of ``query`` ordered by column ``by``, then by ``key``, and the cursor of the next page.
 
-    ``by`` is not null; ``key`` is unique. Raises KaimenError ``cursor.bad`` (422).
+    ``by`` is an instant, a text or an integer and not null; ``key`` is unique. Raises KaimenError ``cursor.bad`` (422).
     """
     order: Any = col(by)
     last: Any = col(key)
@@ -74,8 +75,8 @@ def _value(column: Any, told: Any) -> Any:
     """What a cursor says of a column, if a row could hold it."""
     if isinstance(told, str) and "\0" in told:
         raise _bad()
-    wanted = column.type.python_type
-    if issubclass(wanted, datetime):
+    kind = column.type
+    if isinstance(kind, UTCDateTime):
         try:
             instant = datetime.fromisoformat(told)
         except (TypeError, ValueError) as error:
@@ -83,8 +84,11 @@ def _value(column: Any, told: Any) -> Any:
         if instant.tzinfo is None or not 2000 <= instant.year < 2100:
             raise _bad()
         return instant
-    most = 2**63 if isinstance(column.type, BigInteger) else 2**31
-    if type(told) is not wanted or (wanted is int and abs(told) >= most):
+    if isinstance(kind, Integer):
+        most = 2**63 if isinstance(kind, BigInteger) else 2**31
+        if type(told) is not int or abs(told) >= most:
+            raise _bad()
+    elif not isinstance(told, str):
         raise _bad()
     return told
 

@@ -17,6 +17,9 @@ PAGES = {
     "glass": ("/console/rooms/{room}?part=inspector", "门和设备"),
     "over": ("/console/rooms/{over}", "超时"),
     "far": ("/console/rooms/{far}", "门店断网"),
+    "orders": ("/console/orders", "使用时间"),
+    "found": ("/console/orders?state=in_use&day=nonsense&sort=-total&q=5678", "尾号 5678"),
+    "order": ("/console/orders/{order}?state=in_use", "结束使用"),
     "stickers": ("/console/stickers", "扫码，点一下开门"),
     "store-stickers": ("/console/stores/{store}/stickers", "扫码，点一下开门"),
 }
@@ -35,6 +38,7 @@ def fill(visitor: Visitor, path: str) -> str:
         over=shop.rooms[1].id,
         far=visitor.town.far.room.id,
         store=shop.store.id,
+        order=visitor.town.order("in_use"),
     )
 
 
@@ -99,6 +103,21 @@ def test_a_cleaner_sees_rooms_of_ones_own_store_without_guests_and_money(visitor
     assert 'role="switch"' not in glass
     assert "你的岗位不能远程开门" in glass
     assert "没有这个包间" in look(visitor, "cleaner", fill(visitor, "/console/rooms/{far}"), 404)
+
+
+def test_the_ways_show_only_what_a_role_may_see(visitor: Visitor):
+    """A cleaner reads no orders: no link to them on any page, and no page at their address."""
+    assert 'href="/console/orders"' in look(visitor, "owner", "/console")
+    assert "/console/orders" not in look(visitor, "cleaner", "/console")
+    assert "这一页不给你看" in look(visitor, "cleaner", "/console/orders", 403)
+    assert "没有这个订单" in look(visitor, "owner", "/console/orders/nobodys", 404)
+
+
+def test_orders_that_nothing_fits_say_so_and_lead_back(visitor: Visitor):
+    text = look(visitor, "owner", "/console/orders?q=0000000")
+    assert "没有符合这些条件的" in text
+    assert "看全部" in text
+    assert "<table" not in text
 
 
 def test_an_offline_store_has_no_live_button(visitor: Visitor):
