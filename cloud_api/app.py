@@ -29,7 +29,7 @@ from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.claims import routes as claims
 from cloud_api.devices import routes as devices
-from cloud_api.kit import due_jobs, feed, idempotency, problems, throttle
+from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -40,6 +40,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.orders import console_routes as orders_console
+from cloud_api.orders import place, refund_routes
 from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
@@ -62,6 +63,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     payments.router,
     orders.router,
     orders_console.router,
+    refund_routes.router,
     access.router,
     events.router,
 )
@@ -169,8 +171,9 @@ async def _keep(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Eve
 
 
 async def _forget(cloud: Cloud, stop: asyncio.Event) -> None:
-    """Every hour: delete what has served its time. Several processes may do it at once."""
+    """Every hour: delete what has served its time, plan what recurs. Several processes may do it."""
     while not stop.is_set():
+        await recurring.plan(cloud)
         await forget_old(cloud)
         try:
             await asyncio.wait_for(stop.wait(), _FORGET_EVERY_S)
@@ -188,6 +191,8 @@ async def forget_old(cloud: Cloud) -> None:
     ):
         async with cloud.db.write() as session:
             await forget(session, cloud.clocks.real)
+    async with cloud.db.write() as session:
+        await place.forget_quotes(session, cloud.clocks.now)
 
 
 def _lifespan(own: bool) -> Callable[[FastAPI], Any]:

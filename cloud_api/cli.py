@@ -17,6 +17,7 @@ from sqlmodel import col
 
 from cloud_api import health
 from cloud_api.app import create_app, make_cloud, register_jobs, work
+from cloud_api.audit.cli import app as audit_commands
 from cloud_api.devices.service import make_enrolment_code
 from cloud_api.kit import logs
 from cloud_api.kit.actor import System, scoped
@@ -267,6 +268,8 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
         typer.echo("Is KAIMEN_DATABASE_URL right, and was kaimen-cloud migrate run?", err=True)
         raise typer.Exit(1) from error
 
+
+app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 
 if __name__ == "__main__":
     sys.exit(app())

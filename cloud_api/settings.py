@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -39,10 +41,54 @@ class Settings(BaseSettings):
         "them decrypt; the last one makes indexes and token hashes and must stay. Make one with "
         "`openssl rand -hex 32`."
     )
+    index_secret: str | None = Field(
+        None,
+        description="A hex secret of 32 bytes or more that makes indexes and token hashes in place of "
+        "the last of KAIMEN_SECRETS, so that one can be taken out there. See docs/backup.md, keys.",
+    )
     data_dir: Path = Field(
         Path("data"),
         description="Folder for the certificate authority and the signing keys. Back it up with the "
         "database: without it no store can be commanded.",
+    )
+    media_dir: Path = Field(
+        Path("data/media"), description="Folder for pictures and files that people upload."
+    )
+    timezone: str = Field(
+        "Asia/Shanghai", description="Whose night it is when nightly work runs (IANA name)."
+    )
+    # ------------------------------------------------------------------------------- backups
+    backup_to: str | None = Field(
+        None,
+        description="Where backups go: a folder, or `s3://bucket/prefix`. Without it none are made. "
+        "Best another machine.",
+    )
+    backup_at: str | None = Field(
+        "03:30", description="When, each day, local `HH:MM`; empty: only by hand."
+    )
+    backup_key_file: Path | None = Field(
+        None,
+        description="A file with the key that backups are encrypted with; make one with "
+        "`kaimen-cloud backup-key FILE`. Keep a copy elsewhere: without it no backup can be read.",
+    )
+    backup_passphrase: str | None = Field(
+        None,
+        description="In place of the key file: a passphrase, which you can keep on paper. At least 12 "
+        "characters.",
+    )
+    backup_keep_daily: int = Field(7, ge=1, description="The newest backup of so many days stays.")
+    backup_keep_weekly: int = Field(4, ge=0, description="And the newest of so many weeks.")
+    backup_keep_monthly: int = Field(6, ge=0, description="And the newest of so many months.")
+    backup_s3_endpoint: str | None = Field(
+        None, description="For `s3://`: the storage's address, as `https://host:port`."
+    )
+    backup_s3_region: str | None = Field(None, description="Its region, where it has some.")
+    backup_s3_access_key: str | None = Field(None, description="Its access key.")
+    backup_s3_secret_key: str | None = Field(None, description="Its secret key.")
+    postgres_bin: Path | None = Field(
+        None,
+        description="Folder of pg_dump and pg_restore, where they are not on PATH or Debian's place. "
+        "Not older than the server.",
     )
     # ----------------------------------------------------------------------------------- web
     public_url: str = Field(
@@ -135,7 +181,35 @@ class Settings(BaseSettings):
                 raise ValueError("each secret needs at least 32 bytes (64 hex digits)")
         return value
 
+    @field_validator("index_secret")
+    @classmethod
+    def _index_secret_is_long(cls, value: str | None) -> str | None:
+        if value is not None and len(bytes.fromhex(value.strip())) < 32:
+            raise ValueError("the secret needs at least 32 bytes (64 hex digits)")
+        return value
+
+    @field_validator("backup_at")
+    @classmethod
+    def _backup_at_is_a_time(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        time.fromisoformat(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no time zone is called {value!r}") from error
+        return value
+
     @cached_property
     def vault(self) -> Vault:
-        """The vault made from ``secrets``."""
-        return Vault([bytes.fromhex(part.strip()) for part in self.secrets.split(",")])
+        """The vault made from ``secrets`` and ``index_secret``."""
+        index = self.index_secret
+        return Vault(
+            [bytes.fromhex(part.strip()) for part in self.secrets.split(",")],
+            index_secret=None if index is None else bytes.fromhex(index.strip()),
+        )

@@ -33,8 +33,8 @@ class AuditEntry(SQLModel, table=True):
     store_id: str | None = Field(default=None, index=True)
     at: datetime = Field(sa_type=UTCDateTime)
     wire_at: datetime = Field(sa_type=UTCDateTime)
-    by: str  # actor.ref: staff:ID, customer:ID, system
-    via: str = ""  # on whose behalf: the platform administrator behind a borrowed role
+    by: str  # actor.ref: staff:ID, customer:ID, platform:ID, system
+    via: str = ""  # staff:ID, as whom a platform administrator acted
     ip: str = ""  # in full for staff, its network for customers
     login_id: str = ""
     action: str  # noun.verb

@@ -18,7 +18,7 @@ from cloud_api.audit import chain
 from cloud_api.audit.canonical import plain
 from cloud_api.audit.mask import masked, network
 from cloud_api.audit.models import AuditEntry, AuditHead
-from cloud_api.kit.actor import Actor, Customer, Staff
+from cloud_api.kit.actor import Actor, Customer, Platform, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import before_commit
 from cloud_api.kit.upsert import insert_or_ignore
@@ -56,7 +56,7 @@ async def record(
         at=clocks.now,
         wire_at=clocks.real,
         by=actor.ref,
-        via=str(getattr(actor, "via", "") or ""),
+        via=f"staff:{actor.staff_id}" if isinstance(actor, Staff) and actor.platform_admin else "",
         ip=_where(actor),
         login_id=str(getattr(actor, "login_id", "") or ""),
         action=action,
@@ -120,6 +120,6 @@ async def lock_head(session: AsyncSession, merchant_id: str) -> AuditHead:
 
 def _where(actor: Actor) -> str:
     """Where the act came from: staff act for the merchant, so in full; of a customer the network."""
-    if isinstance(actor, Staff):
+    if isinstance(actor, Staff | Platform):
         return actor.ip
     return network(actor.ip) if isinstance(actor, Customer) and actor.ip else ""

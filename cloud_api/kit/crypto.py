@@ -19,14 +19,21 @@ _NONCE = 12
 
 
 class Vault:
-    """Encrypts small texts with AES-256-GCM under the first secret; decrypts under any of them."""
+    """Encrypts small texts with AES-256-GCM under the first secret; decrypts under any of them.
 
-    def __init__(self, secrets: list[bytes]) -> None:
-        if not secrets or any(len(s) < 32 for s in secrets):
+    Indexes and token hashes are made with ``index_secret``, or with the last of ``secrets``: they
+    must not change when a new secret is put in front.
+    """
+
+    def __init__(self, secrets: list[bytes], index_secret: bytes | None = None) -> None:
+        index = secrets[-1] if index_secret is None and secrets else index_secret
+        if index is None or not secrets or any(len(s) < 32 for s in (*secrets, index)):
             raise ValueError("the installation needs at least one secret of 32 bytes or more")
         self._boxes = [(_kid(s), AESGCM(_derive(s, b"box"))) for s in secrets]
-        self._index_key = _derive(secrets[-1], b"index")  # the oldest: an index must not change
-        self._hash_key = _derive(secrets[-1], b"token")
+        self.kids = tuple(kid for kid, _ in self._boxes)  # the first encrypts
+        self.index_kid = _kid(index)
+        self._index_key = _derive(index, b"index")
+        self._hash_key = _derive(index, b"token")
 
     def seal(self, plain: str, context: str) -> str:
         """Ciphertext (base64, with key id and nonce); ``context`` (``table.column``) is bound in."""
