@@ -1,0 +1,78 @@
+"""The speaker in a room: a clip of the profile's closed list, said by a command to the store.
+
+A command is worth ten seconds and never repeated, so a guest is not told twice; a store that is offline
+says nothing, and nothing is said later.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlmodel import col
+
+from cloud_api.devices import service as devices
+from cloud_api.devices.models import Binding
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
+from cloud_api.notifications.channels import base
+from cloud_api.notifications.channels.base import Letter, Outcome
+from cloud_api.stores.models import Store
+
+CLIPS: Final[dict[str, str]] = {
+    "order.starting_soon": "welcome",
+    "order.ending_soon": "ends_in_15",
+    "order.extended": "extended",
+    "overtime.due": "overtime",
+}
+"""What is said at an event. The texts behind the names lie in the device's profile."""
+
+
+class SpeakerCredentials(base.Credentials):
+    """None: the speaker hangs in the store."""
+
+
+class Speaker:
+    """Addressed to a room; ``letter.template`` names the clip."""
+
+    kind = "speaker"
+    name = "包间语音"
+    addressed: base.Addressed = "room"
+    needs_template = False
+    idempotent = False
+    credentials = SpeakerCredentials
+
+    async def send(self, cloud: Cloud, credentials: SpeakerCredentials, letter: Letter) -> Outcome:
+        """Command the room's speaker; what the store answers is in the command's own log."""
+        del credentials
+        clip = CLIPS.get(letter.event)
+        if clip is None or letter.store_id is None:
+            return base.failed("no_clip")
+        async with cloud.db.write() as session:
+            query = scoped(System(), Binding).where(
+                col(Binding.store_id) == letter.store_id, col(Binding.capability) == "speaker.say"
+            )
+            speakers = [
+                one
+                for one in (await session.exec(query)).all()
+                if letter.room_id in map(str, one.rooms)
+            ]
+            if not speakers:
+                return base.failed("no_speaker")
+            store = await session.get_one(Store, letter.store_id)
+            try:
+                command = await devices.create_command(
+                    session,
+                    System(),
+                    store=store,
+                    target=speakers[0].id,
+                    action="say",
+                    args={"clip": clip},
+                    why=f"notice {letter.event}",
+                    order_id=None,
+                    clocks=cloud.clocks,
+                    instance=cloud.waiters.instance,
+                )
+            except KaimenError as error:
+                return base.failed(error.code)
+            return base.sent(command.id)

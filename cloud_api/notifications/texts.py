@@ -1,0 +1,265 @@
+"""Every event: who hears of it, how urgent it is, by which channels, and in which words (zh_Hans).
+
+Other languages come from the catalogues (kit/i18n.py). A merchant's own templates stand before these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import translations
+from cloud_api.kit.notices import EVENTS, FOR_CUSTOMERS
+
+Audience = Literal["customer", "staff"]
+
+_VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
+_ORDER: Final = ("store", "room", "starts_at", "ends_at", "number", "phone", "link")
+_ALARM: Final = ("store", "room", "alarm", "severity", "minutes", "detail", "device", "link")
+
+VARIABLES: Final[dict[str, str]] = {
+    "store": "门店名",
+    "room": "包间名",
+    "starts_at": "开始时间",
+    "ends_at": "结束时间",
+    "number": "订单号",
+    "phone": "门店电话",
+    "link": "打开的页面",
+    "amount": "金额",
+    "minutes": "分钟数",
+    "reason": "原因",
+    "alarm": "告警名称",
+    "severity": "紧急程度",
+    "detail": "细节",
+    "device": "设备",
+    "name": "姓名",
+    "merchant": "商家名",
+    "place": "登录的设备和地点",
+    "at": "时间",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventText:
+    """One event. ``urgent`` passes quiet hours and is repeated where nobody knows if it arrived."""
+
+    event: str
+    name: str
+    title: str
+    body: str
+    variables: tuple[str, ...]
+    urgent: bool = False
+    channels: tuple[str, ...] = ()
+
+    @property
+    def audience(self) -> Audience:
+        """Whom it is for."""
+        return "customer" if self.event in FOR_CUSTOMERS else "staff"
+
+
+_SMS: Final = ("sms", "wechat")
+_GROUP: Final = ("wecom", "dingtalk", "feishu", "email", "apprise")
+_ALL: Final = ("sms", *_GROUP)
+
+TEXTS: Final[dict[str, EventText]] = {
+    text.event: text
+    for text in (
+        EventText(
+            "order.paid",
+            "支付成功",
+            "支付成功",
+            "{store} {room}，{starts_at} 到 {ends_at}，已付 {amount}。",
+            (*_ORDER, "amount"),
+        ),
+        EventText(
+            "order.ready",
+            "预订确认",
+            "预订好了",
+            "{store} {room}，{starts_at} 到 {ends_at}。到店扫门口的码开门。",
+            _ORDER,
+            channels=_SMS,
+        ),
+        EventText(
+            "order.starting_soon",
+            "快开始了",
+            "{minutes} 分钟后开始",
+            "{store} {room} {starts_at} 开始，到店扫码开门，电话 {phone}。",
+            (*_ORDER, "minutes"),
+            urgent=True,
+            channels=("wechat",),
+        ),
+        EventText(
+            "order.ending_soon",
+            "快结束了",
+            "还有 {minutes} 分钟",
+            "{room} {ends_at} 结束，想多玩一会儿可以在订单里续时。",
+            (*_ORDER, "minutes"),
+            urgent=True,
+            channels=("wechat", "speaker"),
+        ),
+        EventText(
+            "order.extended",
+            "续时成功",
+            "续时好了",
+            "{room} 延长到 {ends_at}。",
+            (*_ORDER, "amount"),
+            urgent=True,
+        ),
+        EventText(
+            "order.ended",
+            "使用结束",
+            "感谢光临",
+            "{store} {room} 已结束，带好随身物品。",
+            _ORDER,
+        ),
+        EventText(
+            "order.cancelled",
+            "订单取消",
+            "订单已取消",
+            "{store} {room} {starts_at} 的订单已取消：{reason}。",
+            (*_ORDER, "reason"),
+            channels=("wechat",),
+        ),
+        EventText(
+            "refund.asked",
+            "退款中",
+            "退款已提交",
+            "订单 {number} 的 {amount} 正在原路退回。",
+            (*_ORDER, "amount", "reason"),
+        ),
+        EventText(
+            "refund.succeeded",
+            "退款到账",
+            "退款好了",
+            "订单 {number} 的 {amount} 已原路退回，到账时间看银行。",
+            (*_ORDER, "amount"),
+            channels=("wechat",),
+        ),
+        EventText(
+            "refund.failed",
+            "退款受阻",
+            "退款没有成功",
+            "订单 {number} 的 {amount} 没能退回，门店会联系你，电话 {phone}。",
+            (*_ORDER, "amount", "reason"),
+            channels=_SMS,
+        ),
+        EventText(
+            "refund.declined",
+            "退款没有通过",
+            "退款申请没有通过",
+            "订单 {number}：{reason}。有疑问请打 {phone}。",
+            (*_ORDER, "amount", "reason"),
+        ),
+        EventText(
+            "overtime.due",
+            "超时费",
+            "有一笔超时费",
+            "{room} 超时 {minutes} 分钟，超时费 {amount}，请在订单里支付。",
+            (*_ORDER, "amount", "minutes"),
+            channels=_SMS,
+        ),
+        EventText(
+            "order.new",
+            "新订单",
+            "新订单",
+            "{store} {room}，{starts_at} 到 {ends_at}，{amount}。",
+            (*_ORDER, "amount"),
+            channels=_GROUP,
+        ),
+        EventText(
+            "refund.requested",
+            "退款申请",
+            "有客人申请退款",
+            "{store} 订单 {number}，{amount}：{reason}。",
+            (*_ORDER, "amount", "reason"),
+            channels=_GROUP,
+        ),
+        EventText(
+            "refund.refused",
+            "退款被拒",
+            "退款没有成功，需要人工处理",
+            "{store} 订单 {number} 的 {amount} 没能退回。",
+            (*_ORDER, "amount", "reason"),
+            channels=_GROUP,
+        ),
+        EventText(
+            "alarm.raised",
+            "告警",
+            "{alarm}",
+            "{store} {room}{device} {alarm} {detail}",
+            _ALARM,
+            urgent=True,
+            channels=_GROUP,
+        ),
+        EventText(
+            "alarm.escalated",
+            "告警没人处理",
+            "{alarm}，还没有人处理",
+            "{store} {room}{device} {alarm}，已经 {minutes} 分钟。",
+            _ALARM,
+            urgent=True,
+            channels=_ALL,
+        ),
+        EventText(
+            "alarm.resolved",
+            "告警解除",
+            "{alarm}，好了",
+            "{store} {room}{device} {alarm}，持续 {minutes} 分钟，现在恢复了。",
+            _ALARM,
+            channels=_GROUP,
+        ),
+        EventText(
+            "login.new_device",
+            "新设备登录",
+            "账号在新设备登录",
+            "{at} 在 {place} 登录。不是你？马上改密码，并在登录列表里把它退出。",
+            ("place", "at", "name", "link"),
+            urgent=True,
+            channels=("sms",),
+        ),
+        EventText(
+            "staff.invited",
+            "员工邀请",
+            "{merchant} 邀请你加入",
+            "{merchant} 邀请你做 {name}，用这个手机号登录后台就能开始。",
+            ("merchant", "name", "link"),
+            channels=("sms",),
+        ),
+    )
+}
+assert frozenset(TEXTS) == EVENTS
+
+
+def variables_in(text: str) -> list[str]:
+    """The variables a template names, in order."""
+    return _VARIABLE.findall(text)
+
+
+def check(event: str, text: str, field: str) -> None:
+    """Refuse a template with a variable that the event has not: KaimenError ``template.variable``."""
+    allowed = TEXTS[event].variables
+    for name in variables_in(text):
+        if name not in allowed:
+            known = " ".join(f"{{{one}}}" for one in allowed)
+            raise KaimenError(
+                "template.variable",
+                f"这里没有变量 {{{name}}}，能用的有：{known}",
+                status=422,
+                field=field,
+                extra={"variable": name, "allowed": list(allowed)},
+            )
+
+
+def fill(text: str, values: dict[str, Any]) -> str:
+    """A template with its variables filled in; what is not known is left out, never shown raw.
+
+    No format specifications, no attributes: a template is a merchant's text, not a program.
+    """
+    return " ".join(_VARIABLE.sub(lambda m: str(values.get(m[1]) or ""), text).split())
+
+
+def in_language(text: str, language: str) -> str:
+    """A default text in a language; zh_Hans where there is no translation."""
+    return translations(language).gettext(text)
