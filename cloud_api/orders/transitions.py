@@ -17,6 +17,7 @@ from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.outbox import desired_changed
+from cloud_api.orders import tell
 from cloud_api.orders.models import Order, OrderEvent
 
 TABLE: Final[dict[str, frozenset[str]]] = {
@@ -78,6 +79,7 @@ async def move(
         )
     )
     await _tell(session, order, clocks)
+    await tell.changed(session, order, to, why, clocks)
     if was in STORE_KNOWS or to in STORE_KNOWS:
         await desired_changed(
             session, merchant_id=order.merchant_id, store_id=order.store_id, now=clocks.real
@@ -108,6 +110,7 @@ async def note(
         )
     )
     await _tell(session, order, clocks)
+    await tell.noted(session, order, kind, why, body or {}, clocks)
 
 
 async def change(session: AsyncSession, order: Order, **values: Any) -> None:

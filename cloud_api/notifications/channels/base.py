@@ -65,7 +65,11 @@ class Channel(Protocol):
     addressed: Addressed
     needs_template: bool
     idempotent: bool
-    credentials: type[Credentials]
+
+    @property
+    def credentials(self) -> type[Credentials]:
+        """What a merchant enters for it."""
+        ...
 
     async def send(self, cloud: Cloud, credentials: Any, letter: Letter) -> Outcome:
         """Try once. Called outside any transaction; raises nothing that an outcome can say."""

@@ -55,7 +55,7 @@ class Speaker:
             speakers = [
                 one
                 for one in (await session.exec(query)).all()
-                if letter.room_id in map(str, one.rooms)
+                if letter.room_id in [str(room) for room in one.rooms]
             ]
             if not speakers:
                 return base.failed("no_speaker")

@@ -1,0 +1,13 @@
+"""What runs later around notices: an event that is told, a delivery that is tried.
+
+Importing this module registers the handlers.
+"""
+
+from __future__ import annotations
+
+from cloud_api.kit.due_jobs import register
+from cloud_api.kit.notices import NOTICE
+from cloud_api.notifications import fanout, sending
+
+register(NOTICE, fanout.tell)
+register(fanout.SEND, sending.send)
