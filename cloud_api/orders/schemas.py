@@ -31,6 +31,12 @@ class WhyIn(BaseModel):
     why: Annotated[str, Field(max_length=200)] = ""
 
 
+class ByHandIn(WhyIn):
+    """A refund that was paid by other means."""
+
+    proof: Annotated[str, Field(max_length=200)] = ""
+
+
 class PayOut(BaseModel):
     """Where a payment stands. ``pending``: go to ``redirect_url``; ``unknown``: being asked for."""
 
