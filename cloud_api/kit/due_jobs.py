@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ from cloud_api.kit.models import DueJob
 from cloud_api.kit.upsert import insert_or_ignore
 
 JOBS: Final = "jobs"  # what is announced in this process when a job was scheduled
-LEASE_S: Final = 60.0  # a lease outlives its handler: that is cut off a little earlier
+LEASE_S: Final = 12.0  # what a job waits whose worker was killed; renewed while it is worked on
+RENEW_S: Final = 4.0
 HANDLER_S: Final = 50.0
 LANES: Final = 8  # jobs of one process at the same time; each may wait for a provider
 LOOK_EVERY_S: Final = 1.0  # other processes' jobs and jumps of the business clock are seen so late
@@ -185,7 +187,7 @@ async def _lease(cloud: Cloud, limit: int) -> list[DueJob]:
 async def _run(cloud: Cloud, job: DueJob) -> None:
     log = _log.bind(kind=job.kind, ref=job.ref, attempts=job.attempts)
     try:
-        async with asyncio.timeout(HANDLER_S):
+        async with _kept(cloud, job), asyncio.timeout(HANDLER_S):
             await _handlers[job.kind](cloud, job)
     except Again as again:
         log.debug("due_job.again", after_s=again.after_s, why=str(again))
@@ -210,6 +212,24 @@ async def _run(cloud: Cloud, job: DueJob) -> None:
         await _finish(cloud, job, done_at=cloud.clocks.real, last_error=None)
 
 
+@asynccontextmanager
+async def _kept(cloud: Cloud, job: DueJob) -> AsyncIterator[None]:
+    """The lease is renewed while the handler works, which is mostly over before the first time."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            until = cloud.clocks.real + timedelta(seconds=LEASE_S)
+            await _finish(cloud, job, locked_by=job.locked_by, locked_until=until)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
 async def _put_back(cloud: Cloud, job: DueJob, *, after_s: float, **values: Any) -> None:
     not_before = cloud.clocks.real + timedelta(seconds=after_s)
     await _finish(cloud, job, not_before=not_before, **values)
@@ -222,7 +242,7 @@ async def _finish(cloud: Cloud, job: DueJob, **values: Any) -> None:
             await session.exec(
                 update(DueJob)
                 .where(col(DueJob.id) == job.id, col(DueJob.locked_by) == job.locked_by)
-                .values(locked_by=None, locked_until=None, **values)
+                .values({"locked_by": None, "locked_until": None} | values)
                 .execution_options(synchronize_session=False)
             )
     except (SQLAlchemyError, OSError):  # the lease runs out, and somebody takes the job again

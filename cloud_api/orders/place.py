@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func
+from sqlalchemy import delete, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,7 @@ from cloud_api.kit.ids import new_id, new_number
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.orders.money import settle_free
 from cloud_api.orders.transitions import note
+from cloud_api.pricing.models import Quote
 from cloud_api.pricing.service import take_quote
 from cloud_api.stores.models import Room, Store
 
@@ -88,6 +89,14 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
             run_at=order.hold_expires_at,
         )
     return order
+
+
+async def forget_quotes(session: AsyncSession, now: datetime) -> None:
+    """Delete quotes that ran out a day ago and were never ordered from. ``now`` is business time."""
+    ordered = select(col(Order.id)).where(col(Order.quote_id) == col(Quote.id)).exists()
+    await session.exec(
+        delete(Quote).where(col(Quote.expires_at) < now - timedelta(days=1), ~ordered)
+    )
 
 
 async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> Order | None:

@@ -109,6 +109,8 @@ _KIND_TEXT: Final = {
     "refund_asked": "退款 %s 已提交",
     "refund_succeeded": "退款 %s 已到账",
     "refund_failed": "退款 %s 没有成功，店家会处理",
+    "refund_retry": "退款 %s 已换新单号重新提交",
+    "refund_by_hand": "退款 %s 已由店家线下退还",
     "refund_abnormal": "退款 %s 遇到问题，店家正在处理",
     "money_back_late": "付款到账时房间已被订走，%s 原路退回",
     "money_back_dup": "重复支付的 %s 原路退回",

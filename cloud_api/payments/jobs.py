@@ -36,7 +36,7 @@ async def _close(cloud: Cloud, job: DueJob) -> None:
 
 async def _refund(cloud: Cloud, job: DueJob) -> None:
     refund = await service.push_refund(cloud, job.ref)
-    if refund.state not in {"succeeded", "failed"}:
+    if refund.state not in service.REFUND_ENDS:
         raise Again(_after(_REFUND_S, job), refund.state)
 
 

@@ -67,7 +67,11 @@ class PaymentAttempt(SQLModel, table=True):
 
 
 class RefundAttempt(SQLModel, table=True):
-    """One try to give money back: created → submitted → succeeded | failed | abnormal | unknown."""
+    """One try to give money back: created → submitted → succeeded | failed | abnormal | unknown.
+
+    What a provider will not give back is asked again under another number (``replaced_by``) or given
+    back by other means (``by_hand``, with ``proof``).
+    """
 
     __tablename__ = "refund_attempt"
     __table_args__ = (CheckConstraint("amount_fen > 0"),)
@@ -84,6 +88,8 @@ class RefundAttempt(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     last_error: str | None = None
+    replaced_by: str | None = None  # the number of the refund that was asked for instead
+    proof: str | None = None  # of by_hand: where the money went, as staff wrote it
     version: int = 0
 
 

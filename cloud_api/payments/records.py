@@ -9,6 +9,7 @@ import structlog
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -17,6 +18,8 @@ from cloud_api.payments.transitions import move_payment, move_refund, note
 
 SETTLED = "payment.settled"  # ref: payment id. Money is there: whoever sold the thing applies it
 REFUND_CHANGED = "refund.changed"  # ref: "<refund id>.<version>"
+REFUSED = "refund.refused"
+WRONG_AMOUNT = "payment.wrong_amount"
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +47,7 @@ async def record_payment(
     payment = await lock_payment(session, payment_id)
     if view.state is Money.SUCCEEDED:
         if view.amount_fen != payment.amount_fen:
-            await _wrong_amount(session, payment, view)
+            await _wrong_amount(session, payment, view, clocks)
         elif await move_payment(
             session,
             payment,
@@ -53,6 +56,7 @@ async def record_payment(
             succeeded_at=clocks.now,
             last_error=None,
         ):
+            await _amount_is_right(session, payment, clocks)
             await schedule(
                 session,
                 merchant_id=payment.merchant_id,
@@ -99,6 +103,16 @@ async def record_refund(
     else:
         moved = False
     if moved:
+        await signal(
+            session,
+            merchant_id=refund.merchant_id,
+            store_id=refund.store_id,
+            kind=REFUSED,
+            subject=f"refund:{refund.id}",
+            active=refund.state == "failed",
+            data={"number": refund.number, "amount_fen": refund.amount_fen},
+            at=clocks.real,
+        )
         await schedule(
             session,
             merchant_id=refund.merchant_id,
@@ -110,7 +124,22 @@ async def record_refund(
     return refund
 
 
-async def _wrong_amount(session: AsyncSession, payment: PaymentAttempt, view: PaymentView) -> None:
+async def _amount_is_right(session: AsyncSession, payment: PaymentAttempt, clocks: Clocks) -> None:
+    await signal(
+        session,
+        merchant_id=payment.merchant_id,
+        store_id=payment.store_id,
+        kind=WRONG_AMOUNT,
+        subject=f"payment:{payment.id}",
+        active=False,
+        data={},
+        at=clocks.real,
+    )
+
+
+async def _wrong_amount(
+    session: AsyncSession, payment: PaymentAttempt, view: PaymentView, clocks: Clocks
+) -> None:
     _log.error(
         "payment.wrong_amount",
         number=payment.number,
@@ -120,3 +149,17 @@ async def _wrong_amount(session: AsyncSession, payment: PaymentAttempt, view: Pa
     error = f"amount differs: asked {payment.amount_fen}, told {view.amount_fen}"
     if not await move_payment(session, payment, "unknown", last_error=error):
         await note(session, payment, last_error=error)
+    await signal(
+        session,
+        merchant_id=payment.merchant_id,
+        store_id=payment.store_id,
+        kind=WRONG_AMOUNT,
+        subject=f"payment:{payment.id}",
+        active=True,
+        data={
+            "number": payment.number,
+            "asked_fen": payment.amount_fen,
+            "told_fen": view.amount_fen,
+        },
+        at=clocks.real,
+    )

@@ -23,13 +23,14 @@ from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAtt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import Ask, Back, Money, PaymentProvider, PaymentView
 from cloud_api.payments.records import lock_payment, record_payment, record_refund
-from cloud_api.payments.transitions import OPEN_PAYMENT, move_payment
+from cloud_api.payments.transitions import GIVEN_BACK, OPEN_PAYMENT, move_payment
 from cloud_api.stores.models import Store
 
 WATCH: Final = "payment.watch"
 CLOSE: Final = "payment.close"
 REFUND: Final = "refund.submit"
 _IN_FLIGHT: Final = timedelta(seconds=15)  # so long a create may still be on its way
+REFUND_ENDS: Final = GIVEN_BACK | {"failed"}
 _SYSTEM: Final = System()
 
 
@@ -157,11 +158,11 @@ async def sums(session: AsyncSession, pays: str) -> Paid:
     """Paid (and applied), refunded, and on its way back, counted from the attempts themselves."""
     payments = await payments_of(session, pays)
     refunds = await refunds_of(session, pays)
-    refunded = sum(r.amount_fen for r in refunds if r.state == "succeeded")
+    owed = [r for r in refunds if r.replaced_by is None and r.state not in GIVEN_BACK]
     return Paid(
         paid=sum(p.amount_fen for p in payments if p.applied is not None),
-        refunded=refunded,
-        refunding=sum(r.amount_fen for r in refunds) - refunded,
+        refunded=sum(r.amount_fen for r in refunds if r.state in GIVEN_BACK),
+        refunding=sum(r.amount_fen for r in owed),
     )
 
 
@@ -289,7 +290,7 @@ async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
     """Submit a refund, or ask where it stands; under its one number either way."""
     async with cloud.db.read() as session:
         refund = await session.get_one(RefundAttempt, refund_id)
-    if refund.state in {"succeeded", "failed"}:
+    if refund.state in REFUND_ENDS:
         return refund
     payment, provider, _ = await _load(cloud, refund.payment_id)
     view = None
@@ -320,6 +321,11 @@ def notify_url(cloud: Cloud, provider: str, account_ref: str) -> str:
 def provider_of(cloud: Cloud, account: ProviderAccount) -> PaymentProvider:
     """The provider behind an account."""
     return PROVIDERS[account.provider](account.credentials, cloud.http, cloud.clocks.wire)
+
+
+async def provider_for(cloud: Cloud, payment_id: str) -> PaymentProvider:
+    """The provider that a payment went through."""
+    return (await _load(cloud, payment_id))[1]
 
 
 async def _load(cloud: Cloud, payment_id: str) -> tuple[PaymentAttempt, PaymentProvider, str]:

@@ -27,9 +27,11 @@ REFUND: Final[dict[str, frozenset[str]]] = {
     "submitted": frozenset({"succeeded", "failed", "abnormal"}),
     "unknown": frozenset({"submitted", "succeeded", "failed", "abnormal"}),
     "abnormal": frozenset({"submitted", "succeeded", "failed"}),
-    "failed": frozenset({"succeeded"}),
+    "failed": frozenset({"succeeded", "by_hand"}),
     "succeeded": frozenset(),
+    "by_hand": frozenset(),
 }
+GIVEN_BACK: Final = frozenset({"succeeded", "by_hand"})
 OPEN_PAYMENT: Final = ("created", "pending", "unknown")
 
 

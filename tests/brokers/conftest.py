@@ -15,10 +15,10 @@ from tests.brokers.sites import SITES, Credential, Site
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A cluster that lost a node mostly serves doors again within 25 s, but not always within 60.
 
-    Until that is understood the one test that waits for it belongs to the long runs.
+    Until that is understood the tests that wait for it belong to the long runs.
     """
     for item in items:
-        if item.name == "test_a_server_dies_during_unlocks[cluster]":
+        if "[cluster]" in item.name and item.name.startswith("test_a_server_dies"):
             item.add_marker(pytest.mark.soak)
 
 

@@ -25,7 +25,7 @@ from tests.support.guard import GuardedProcess
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-JOBS = 200
+JOBS = 100
 
 
 async def _scheduled_and_run(url: str) -> tuple[Counter[str], set[str], float]:

@@ -193,3 +193,36 @@ async def test_the_worker_notices_a_jump_of_the_business_clock(
     stop.set()
     await worker
     assert done == ["later"]
+
+
+@pytest.mark.parametrize(("renew_s", "taken_by_others"), [(0.0, 0), (1000.0, 1)])
+async def test_a_lease_is_renewed_while_its_handler_works(
+    cloud: Cloud,
+    wire: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    renew_s: float,
+    taken_by_others: int,
+) -> None:
+    """The second row is the control: without renewal somebody else takes a long job."""
+    monkeypatch.setattr(due_jobs, "RENEW_S", renew_s)
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    async def long(_cloud: Cloud, _job: DueJob) -> None:
+        started.set()
+        await finish.wait()
+
+    due_jobs.register("k", long)
+    await _schedule(cloud, "long")
+    working = asyncio.create_task(due_jobs.run_due(cloud))
+    await started.wait()
+    until = (await _job(cloud)).locked_until
+    wire.pass_time(due_jobs.LEASE_S - 1)
+    if renew_s == 0:
+        async with asyncio.timeout(10):
+            while (await _job(cloud)).locked_until == until:
+                await asyncio.sleep(0.01)
+    wire.pass_time(2)
+    assert len(await due_jobs._lease(cloud, limit=10)) == taken_by_others
+    finish.set()
+    await working
+    assert (await _job(cloud)).done_at is not None or taken_by_others

@@ -5,18 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
+from sqlmodel import select
 
 from cloud_api.kit.actor import Anyone
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
+from cloud_api.orders import place
+from cloud_api.pricing import routes
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.rules import is_open
 from cloud_api.pricing.service import quote, take_quote
 from cloud_api.stores.models import Store
 from store_link.clock import ManualClock
-from tests.cloud_api.factories import Shop, make_store
+from tests.cloud_api.factories import Shop, customer, make_customer, make_store
 
 HOUR = timedelta(hours=1)
 
@@ -141,3 +145,33 @@ def test_open_without_a_break(
     )
     start = datetime(2026, 5, 4, start_h, tzinfo=ZoneInfo("Asia/Shanghai"))
     assert is_open(store, start, start + timedelta(hours=hours)) is expected
+
+
+async def test_a_stranger_cannot_fill_the_table(
+    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_MOST", (2, 600))
+    ask = {
+        "room_id": shop.room.id,
+        "starts_at": "2026-11-23T18:00:00+08:00",
+        "ends_at": "2026-11-23T20:00:00+08:00",
+    }
+    answers = [(await client.post("/api/v1/quotes", json=ask)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[-1].json()["code"] == "too_often"
+
+
+async def test_only_quotes_nobody_ordered_from_are_forgotten(
+    db: Database, shop: Shop, clocks: Clocks, business: ManualClock
+) -> None:
+    async with db.write() as session:
+        guest = customer(await make_customer(session, clocks.now))
+        starts = clocks.now + timedelta(hours=3)
+        ends = starts + timedelta(hours=2)
+        kept = await quote(session, guest, shop.room.id, starts, ends, clocks)
+        await place.place(session, guest, kept.id, clocks)
+        await quote(session, guest, shop.room.id, ends, ends + timedelta(hours=2), clocks)
+    business.pass_time(2 * 86400)
+    async with db.write() as session:
+        await place.forget_quotes(session, clocks.now)
+        assert [quote.id for quote in await session.exec(select(Quote))] == [kept.id]
