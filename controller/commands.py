@@ -18,15 +18,17 @@ import structlog
 from pydantic import ValidationError
 
 from controller.access import may_enter
+from controller.comfort import Comfort
 from controller.journal.store import Journal, JournalError, Tx
-from controller.outcomes import settled, write_outcome
+from controller.modes import open_to_all
+from controller.outcomes import evidence_of, grant_of, settled, write_outcome
 from controller.plan import SWITCH_CAPABILITY, OverrideRecord, paid_under, room_needs
 from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
 from controller.state import StoreState
 from controller.stay import StayRecord, unlocked
 from controller.timekeeper import Now, Timekeeper
-from firmware_bridge.contract import Bridge, Outcome, OutcomeState
+from firmware_bridge.contract import Bridge, Capability, Outcome, OutcomeState
 from store_link.clock import Clock, ms
 from store_link.codec import CodecError, decode
 from store_link.messages import (
@@ -50,6 +52,7 @@ SWITCH_SETTLED = {OutcomeState.DONE: AckState.DONE, OutcomeState.UNKNOWN: AckSta
 UNCOUNTED = {
     "detail": "nothing was done: the store's disk is full, so it could not be written down"
 }
+SLOW_S = 0.1  # a board that takes longer: who waits hears that the command has arrived
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
 
 
@@ -90,6 +93,7 @@ class Commands:
         business_ahead_ms: Callable[[], int],
         uplink: Callable[[], Uplink],
         pulsing: Pulsing,
+        comfort: Comfort,
     ) -> None:
         self._state = state
         self._journal = journal
@@ -100,6 +104,7 @@ class Commands:
         self._ahead_ms = business_ahead_ms
         self._uplink = uplink
         self._pulsing = pulsing
+        self._comfort = comfort
         self._cloud: tuple[int, float] | None = None  # the cloud's time at least, and when heard
         self._spare = (0.0, 0)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,7 +185,13 @@ class Commands:
             await self._duplicate(command, arrived)
             return
         self._say(command, AckState.ACCEPTED, {}, arrived)
-        act = {Action.SET: self._set, Action.CLEAR: self._clear, Action.FINISH: self._finish_stay}
+        act = {
+            Action.SET: self._set,
+            Action.CLEAR: self._clear,
+            Action.FINISH: self._finish_stay,
+            Action.CLIMATE: self._direct,
+            Action.SAY: self._direct,
+        }
         try:
             await act[command.action](command, arrived)
         except Refused as refusal:
@@ -192,7 +203,7 @@ class Commands:
         """Write down at once that it came and that it was refused, unless it was seen before."""
         now = self._time.read()
         async with self._journal.write(now) as tx:
-            new = await tx.take_command(command, _grant(command), ms(self._wire.now()))
+            new = await tx.take_command(command, grant_of(command), ms(self._wire.now()))
             if new:
                 await write_outcome(tx, command, refusal.state, refusal.reason, {})
         if new:
@@ -229,7 +240,7 @@ class Commands:
     async def _take(self, command: Command, state: str) -> bool:
         now = self._time.read()
         async with self._journal.write(now) as tx:
-            return await tx.take_command(command, _grant(command), ms(self._wire.now()), state)
+            return await tx.take_command(command, grant_of(command), ms(self._wire.now()), state)
 
     async def _duplicate(self, command: Command, arrived: float) -> None:
         """Its id was seen: say how it ended, do nothing."""
@@ -261,10 +272,13 @@ class Commands:
         told: list[Outcome] = []
 
         def answered(outcome: Outcome) -> None:
+            patience.cancel()
             told.append(outcome)
-            self._say(command, AckState.DONE, _evidence(outcome), arrived)
+            self._say(command, AckState.DONE, evidence_of(outcome), arrived)
 
-        self._say(command, AckState.ACCEPTED, {}, arrived)
+        patience = asyncio.get_running_loop().call_later(
+            SLOW_S, self._say, command, AckState.ACCEPTED, {}, arrived
+        )
         deadline_s = min(self._left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
         if deadline_s > 0:
             outcome = await self._bridge.pulse(
@@ -272,9 +286,10 @@ class Commands:
             )
         else:
             outcome = Outcome(OutcomeState.EXPIRED, "deadline", "expired before it was sent")
+        patience.cancel()
         self._pulsing.ended(door, outcome)
         state, reason = settled(outcome)
-        evidence = _evidence(outcome)
+        evidence = evidence_of(outcome)
         await self._finish(command, state, reason, evidence, arrived, stay=stay, told=bool(told))
         if state is AckState.DONE:
             self._reconciler.wake()
@@ -288,11 +303,12 @@ class Commands:
         if door is None or lock is None:
             raise Refused(Reason.UNKNOWN_TARGET)
         stay: StayRecord | None = None
+        anybody = open_to_all(self._state.modes, door, now)
         if args.grant is not None:
             stay, reason = may_enter(self._state, door, args.grant, now)
-            if reason is not None:
+            if reason is not None and not anybody:
                 raise Refused(reason)
-        elif command.by.startswith("customer:"):
+        elif command.by.startswith("customer:") and not anybody:
             raise Refused(Reason.NO_GRANT)
         if not self._pulsing.take(door):
             raise Refused(Reason.PULSE_RUNNING, AckState.DUPLICATE)
@@ -338,13 +354,32 @@ class Commands:
             command,
             state,
             reason,
-            _evidence(outcome),
+            evidence_of(outcome),
             arrived,
             undo=None if state is AckState.DONE else (override, before),
         )
         self._reconciler.wake()
 
+    async def _direct(self, command: Command, arrived: float) -> None:
+        """What is no switch: a temperature, the end of one, words."""
+        binding = self._state.bindings.get(command.target)
+        act = None if binding is None else self._comfort.act(command, binding)
+        if act is None:
+            raise Refused(Reason.UNKNOWN_TARGET)
+        async with self._journal.write(self._time.read()) as tx:
+            await tx.command_executing(command.id)
+        if self._left_ms(command, arrived) <= 0:
+            raise Refused(Reason.EXPIRED, AckState.EXPIRED)
+        outcome = await act()
+        state, reason = settled(outcome)
+        await self._finish(command, state, reason, evidence_of(outcome), arrived)
+        self._reconciler.wake()
+
     async def _clear(self, command: Command, arrived: float) -> None:
+        known = self._state.bindings.get(command.target)
+        if known is not None and known.capability == Capability.CLIMATE_SET:
+            await self._direct(command, arrived)
+            return
         binding = self._switchable(command)
         async with self._reconciler.lock:
             now = self._time.read()
@@ -452,8 +487,8 @@ class Commands:
             took_ms=round((self._wire.monotonic() - arrived) * 1000),
             evidence=evidence,
         )
-        log.info("command", id=command.id, state=state.value, reason=reason and reason.value)
         await self._uplink().send_ack(command.reply_to, ack)
+        log.info("command", id=command.id, state=state.value, reason=reason and reason.value)
 
 
 async def _undo(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -> None:
@@ -462,15 +497,3 @@ async def _undo(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -
         await tx.drop_override(failed.binding)
     else:
         await tx.put_override(before)
-
-
-def _grant(command: Command) -> str | None:
-    grant = command.args.get("grant")
-    return grant if isinstance(grant, str) else None
-
-
-def _evidence(outcome: Outcome) -> dict[str, Any]:
-    evidence = dict(outcome.evidence)
-    if outcome.detail:
-        evidence["detail"] = outcome.detail
-    return evidence

@@ -16,9 +16,11 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 from tortoise.context import TortoiseContext, get_current_context, set_global_context
 from tortoise.exceptions import IntegrityError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor
+from tortoise.models import Model
 from ulid import ULID
 
 from controller.journal.file import config, set_aside
@@ -123,9 +125,7 @@ class Tx:
 
     async def put_stay(self, stay: StayRecord) -> None:
         """Write a stay as it is now."""
-        values = asdict(stay)
-        key = values.pop("id")
-        await StayEntry.update_or_create(defaults=values, using_db=self._db, id=key)
+        await self._replace(StayEntry, asdict(stay))
 
     async def drop_events(self, upto: int) -> None:
         """Forget events that were acknowledged long ago."""
@@ -191,9 +191,7 @@ class Tx:
 
     async def put_override(self, override: OverrideRecord) -> None:
         """Write an override, in the place of one of the same binding."""
-        values = asdict(override)
-        key = values.pop("binding")
-        await OverrideEntry.update_or_create(defaults=values, using_db=self._db, binding=key)
+        await self._replace(OverrideEntry, asdict(override))
 
     async def drop_override(self, binding: str) -> None:
         """End an override."""
@@ -201,26 +199,35 @@ class Tx:
 
     async def put_desired(self, epoch: int, rev: int, payload: bytes) -> None:
         """Keep the document that is applied from now on."""
-        await DesiredEntry.update_or_create(
-            defaults={"epoch": epoch, "rev": rev, "payload": payload}, using_db=self._db, id=1
-        )
+        row = {"id": 1, "epoch": epoch, "rev": rev, "payload": payload}
+        await self._replace(DesiredEntry, row)
 
     async def put(self, key: str, value: Any) -> None:
         """Keep a small fact."""
-        await KeyValue.update_or_create(
-            defaults={"value": json.dumps(value)}, using_db=self._db, key=key
-        )
+        await self._replace(KeyValue, {"key": key, "value": json.dumps(value)})
 
     async def drop(self, key: str) -> None:
         """Forget a small fact."""
         await KeyValue.filter(key=key).using_db(self._db).delete()
+
+    async def _replace(self, model: type[Model], row: dict[str, Any]) -> None:
+        """Insert or overwrite a whole row, in one statement (Tortoise takes four)."""
+        fields_map, key = model._meta.fields_map, model._meta.pk_attr
+        values = [fields_map[name].to_db_value(value, model) for name, value in row.items()]
+        names = ", ".join(f'"{name}"' for name in row)
+        fresh = ", ".join(f'"{name}" = excluded."{name}"' for name in row if name != key)
+        await self._db.execute_query(
+            f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({", ".join("?" * len(row))})'  # noqa: S608  (our own names)
+            f' ON CONFLICT ("{key}") DO UPDATE SET {fresh}',
+            values,
+        )
 
 
 class Journal:
     """The open journal. Make it with ``Journal.open``; ``close`` it."""
 
     def __init__(
-        self, path: Path, context: TortoiseContext, db: BaseDBAsyncClient, journal_id: str
+        self, path: Path, context: TortoiseContext, db: SqliteClient, journal_id: str
     ) -> None:
         self.path = path
         self.id = journal_id
@@ -248,6 +255,7 @@ class Journal:
         try:
             await context.init(config=config(path))
             db = context.connections.get("default")
+            assert isinstance(db, SqliteClient)
             await MigrationExecutor(db, config(path)["apps"]).migrate()
             row, _ = await KeyValue.get_or_create(
                 key="journal", defaults={"value": json.dumps(f"j{ULID()}".lower())}, using_db=db
@@ -284,14 +292,13 @@ class Journal:
         owed: list[Debt] = []
         committing = False
         try:
-            async with self._db._in_transaction() as db:
+            async with self._transaction() as db:
                 owed, self._owed = self._owed, []
                 for debt in owed:
                     await self._pay(debt, db)
                 tx = Tx(db, now, self.link_down(), tight=tight)
                 yield tx
                 committing = True
-                await _commit(db)
         except BaseException as error:
             # A commit that was only not waited for is carried out.
             if not (committing and isinstance(error, asyncio.CancelledError)):
@@ -305,6 +312,22 @@ class Journal:
         self.left_out += tx.left_out
         for listener in self._listeners:
             listener()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[BaseDBAsyncClient]:
+        """A transaction that is over when it is left, however it ended.
+
+        Tortoise's own leaves one open whose commit the disk refused, and the next one carries it out.
+        """
+        async with self._db._lock:  # every other query takes it as well
+            assert self._db._connection is not None
+            await self._db._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTransactionWrapper(self._db)
+                await self._db._connection.commit()
+            except BaseException:
+                await self._db._connection.rollback()
+                raise
 
     async def keep(self, now: Now, write: Write) -> bool:
         """Write what has happened already, whether or not there is room: now, or owed until there is.
@@ -443,15 +466,6 @@ class Journal:
     def full(self) -> bool:
         """Whether the disk is full, so that the reserve is in use or the journal in debt."""
         return self.reserve.look() or self.in_debt
-
-
-async def _commit(db: Any) -> None:
-    """A commit that the disk refuses is rolled back: left open, the next one would carry it out."""
-    try:
-        await db.commit()
-    except sqlite3.OperationalError:
-        await db.rollback()
-        raise
 
 
 def mark_from(value: dict[str, Any] | None) -> Mark | None:
