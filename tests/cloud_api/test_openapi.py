@@ -1,4 +1,4 @@
-"""Whatever is sent to the published API, it never answers with a 5xx, and always in one form."""
+"""Whatever is sent to the published API by whomever: no 5xx, one form of refusal, nothing foreign."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -31,7 +31,8 @@ from tests.cloud_api.factories import (
     make_store,
 )
 
-EXAMPLES = 5
+EXAMPLES = {"owner": 5, "cashier": 2, "customer": 2, "rival": 2, "stranger": 2}
+FOREIGN = ("customer", "rival", "stranger")  # to whom the shop's inside is not to be seen
 LEFT_OUT = ("/events",)  # streams
 
 
@@ -47,7 +48,8 @@ class Place:
         self.cloud = make_cloud(config, Clocks(ManualClock(NOON), ManualClock(NOON)))
         self.app: FastAPI = create_app(config, cloud=self.cloud, pages=False)
         self.ids: dict[str, str] = {}
-        self.headers: dict[str, str] = {}
+        self.accounts: dict[str, str] = {}
+        self.secrets: list[str] = []  # what nobody foreign may read
         self.runner.run(self._fill())
         transport = httpx.ASGITransport(app=self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://kaimen.test")
@@ -58,11 +60,21 @@ class Place:
             # Offline: what gets through as far as a command is refused at once and waits for nobody.
             shop = await make_store(session, now, online=False)
             member = await make_staff(session, shop, now)
+            member.name = "守口如瓶"
+            cashier = await make_staff(session, shop, now, role="cashier")
             account = await make_customer(session, now)
             order = await make_order(session, shop, account, now + timedelta(hours=1), now=now)
             order.account_id = member.account_id  # owner and customer in one person
-            session.add(order)
-            self.headers = bearer(await make_login(session, member.account_id, now))
+            rival = await make_staff(session, await make_store(session, now, name="对门"), now)
+            passer_by = await make_customer(session, now)
+            session.add_all([order, member])
+        self.accounts = {
+            "owner": member.account_id,
+            "cashier": cashier.account_id,
+            "customer": passer_by.id,
+            "rival": rival.account_id,
+        }
+        self.secrets = [member.name, order.number, account.phone, order.id]
         self.ids = {
             "store_id": shop.store.id,
             "room_id": shop.room.id,
@@ -72,6 +84,17 @@ class Place:
             "order_id": order.id,
             "staff_id": member.id,
         }
+
+    def headers(self, who: str) -> dict[str, str]:
+        """A login of its own each time: what was sent before may have ended the last one."""
+        if who not in self.accounts:
+            return {}
+
+        async def log_in() -> str:
+            async with self.cloud.db.write() as session:
+                return await make_login(session, self.accounts[who], self.cloud.clocks.real)
+
+        return bearer(self.runner.run(log_in()))
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         return self.runner.run(self.client.request(method, path, **kwargs))
@@ -93,13 +116,14 @@ def place(sqlite_url: str, tmp_path: Any) -> Iterator[Place]:
     made.close()
 
 
-def attack(place: Place, operation: Any) -> int:
+def attack(place: Place, operation: Any, who: str) -> int:
     """Send generated input, each time also with real ids in the path; how often it was sent."""
-    name = f"{operation.method.upper()} {operation.path}"
+    name = f"{who}: {operation.method.upper()} {operation.path}"
+    login = place.headers(who)
     sent_times = 0
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES[who],
         derandomize=True,
         database=None,
         deadline=None,
@@ -122,24 +146,37 @@ def attack(place: Place, operation: Any) -> int:
             path = operation.path
             for key, value in (case.path_parameters | own).items():
                 path = path.replace(f"{{{key}}}", quote(str(value), safe="") or "x")
-            answer = place.send(case.method, path, headers=headers | place.headers, **kwargs)
+            answer = place.send(case.method, path, headers=headers | login, **kwargs)
             # 503 names a part outside that is away, in words; 500 is a bug.
             assert answer.status_code != 500, (name, answer.text, kwargs)
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == MEDIA_TYPE, (name, answer.text)
                 assert answer.json()["code"]
+            if who in FOREIGN:
+                told = answer.text.replace(path, "").replace(unquote(path), "")
+                assert not [one for one in place.secrets if one in told], (name, answer.text)
             sent_times += 1
 
     check()
     return sent_times
 
 
-def test_no_5xx_whatever_is_sent(place: Place):
+@pytest.mark.parametrize("who", EXAMPLES)
+def test_no_5xx_and_nothing_foreign_whatever_is_sent(place: Place, who: str):
     schema = schemathesis.openapi.from_dict(place.app.openapi())
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    asked = [attack(place, one) for one in operations if not one.path.endswith(LEFT_OUT)]
+    asked = [attack(place, one, who) for one in operations if not one.path.endswith(LEFT_OUT)]
     assert len(asked) >= 35
     assert min(asked) >= 2
+
+
+def test_what_is_kept_from_others_is_there_to_be_seen(place: Place):
+    """The control: the owner reads each of the secrets that nobody else may."""
+    told = "".join(
+        place.send("GET", f"/api/v1{path}", headers=place.headers("owner")).text
+        for path in ("/console/orders", "/console/me", f"/orders/{place.ids['order_id']}")
+    )
+    assert [one for one in place.secrets if one not in told] == [place.secrets[2]]  # masked for all
 
 
 def test_the_core_routes_of_the_contract_are_published(place: Place):
