@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud_api import events, health
 from cloud_api.access import routes as access
 from cloud_api.auth import routes as auth
+from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.claims import routes as claims
@@ -45,6 +46,9 @@ from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
 from cloud_api.settings import Settings
+from cloud_api.staff import invitation_routes as invitations
+from cloud_api.staff import platform_routes as platform
+from cloud_api.staff import role_routes as roles
 from cloud_api.staff import routes as staff
 from cloud_api.store_channel import routes as edge
 from cloud_api.store_channel import worker as channel
@@ -55,7 +59,11 @@ log = structlog.get_logger(__name__)
 API = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    security.router,
+    invitations.router,  # before staff: its paths are longer
     staff.router,
+    roles.router,
+    platform.router,
     stores.router,
     devices.router,
     pricing.router,

@@ -4,7 +4,8 @@ Every event carries ``topics`` (``store:ID``, ``room:ID``, ``order:ID``): what o
 for again. ``clock`` events carry ``now``, business time, at every heartbeat and at once when somebody
 moved it (``jump``). Who follows a store hears *that* its rooms changed, never what or whose.
 
-No database connection is held while nothing happens. Whoever comes back with ``Last-Event-ID`` gets
+A stream ends at once when its login does, or when what it may see changes: the browser comes back
+and gets what it may see now. No database connection is held while nothing happens. Whoever comes back with ``Last-Event-ID`` gets
 what was missed, from whichever process. On PostgreSQL ids may become visible out of order, so the
 reader waits a second at a gap before it passes it (a rolled-back transaction leaves one for ever).
 """
@@ -24,6 +25,7 @@ from sqlmodel import col, func, select
 from starlette.responses import StreamingResponse
 
 from cloud_api.auth.deps import LoginNeeded, actor
+from cloud_api.auth.service import RIGHTS, is_good
 from cloud_api.kit.actor import Actor, Anyone, Customer, Staff, System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
@@ -40,7 +42,8 @@ router = APIRouter(tags=["events"])
 LOOK_EVERY_S = 1.0
 GAP_S = 1.0
 KEEP_ALIVE_S = 15.0
-LIFE_S = 300.0  # then the browser comes back, and its login is looked at again
+LIFE_S = 300.0  # then the browser comes back, and all its rights are looked at again
+LOOK_AGAIN_S = 60.0  # a wake-up may be lost: so often a login is looked at anyhow
 CATCH_UP = 500
 JUMP = timedelta(seconds=0.5)  # business time moved against real time by more than jitter
 _PART = "events.tail"
@@ -219,7 +222,10 @@ async def _lines(
     # Only a demonstration moves its clock: elsewhere nobody wakes up to look.
     look_s = LOOK_EVERY_S if cloud.settings.clock_file else KEEP_ALIVE_S
     ahead, told_at = _ahead(cloud), loop.time()
+    rights = _Rights(cloud, who, queue)
     try:
+        if not await rights.still():
+            return
         yield f"retry: 2000\nid: {sent}\n\n"
         if followed and known is not None and known < tail.cursor:
             yield _event("change", {"topics": followed})  # hints that were missed, as one
@@ -234,6 +240,8 @@ async def _lines(
                     return
             except TimeoutError:
                 pass
+            if rights.look_again(loop.time()) and not await rights.still():
+                return
             moved = abs(_ahead(cloud) - ahead) > JUMP
             if moved or loop.time() - told_at >= KEEP_ALIVE_S - LOOK_EVERY_S:
                 ahead, told_at = _ahead(cloud), loop.time()
@@ -245,7 +253,48 @@ async def _lines(
             elif topics := hint(told):
                 yield _event("change", {"topics": topics}, told.id)
     finally:
+        rights.forget()
         tail.leave(queue)
+
+
+class _Rights:
+    """Ends a stream when its login does, or when what the login may see changes."""
+
+    def __init__(self, cloud: Cloud, who: Actor, queue: asyncio.Queue[FeedEntry | None]) -> None:
+        self._cloud = cloud
+        self._queue = queue
+        self._login = str(getattr(who, "login_id", ""))
+        self._keys = {self._login}
+        if isinstance(who, Staff):
+            self._keys |= {who.account_id, who.merchant_id}
+        self._looked_at = asyncio.get_running_loop().time()
+        if self._login:
+            cloud.db.listen(RIGHTS, self._heard)
+
+    def _heard(self, key: str) -> None:
+        if not key:  # something may have been missed
+            self._looked_at = float("-inf")
+        elif key in self._keys:
+            if self._queue.full():
+                self._queue.get_nowait()
+            self._queue.put_nowait(None)
+
+    def look_again(self, now: float) -> bool:
+        """Whether the login is to be looked at; ``now`` is the loop's time."""
+        due = bool(self._login) and now - self._looked_at >= LOOK_AGAIN_S
+        self._looked_at = now if due else self._looked_at
+        return due
+
+    async def still(self) -> bool:
+        """Whether the login is good now; a stranger's stream has none to end."""
+        if not self._login:
+            return True
+        async with self._cloud.db.read() as session:
+            return await is_good(session, self._login, self._cloud.clocks.real)
+
+    def forget(self) -> None:
+        """Listen no more."""
+        self._cloud.db.forget(RIGHTS, self._heard)
 
 
 def _ahead(cloud: Cloud) -> timedelta:

@@ -23,6 +23,7 @@ from cloud_api.kit.problems import problem
 
 LOGIN_COOKIE = "kaimen_login"
 DEVICE_COOKIE = "kaimen_device"
+ACTING_COOKIE = "kaimen_acting"  # beside the login of an administrator who acts for a merchant
 HEADER = "X-CSRF-Token"
 FIELD = "csrf_token"
 _FORM = "application/x-www-form-urlencoded"
@@ -43,7 +44,8 @@ def token_of(request: Request) -> str:
 
 
 def _cookie_token(request: Request) -> str | None:
-    return request.cookies.get(LOGIN_COOKIE) or request.cookies.get(DEVICE_COOKIE)
+    names = (LOGIN_COOKIE, DEVICE_COOKIE, ACTING_COOKIE)
+    return next((held for name in names if (held := request.cookies.get(name))), None)
 
 
 class CsrfGuard:

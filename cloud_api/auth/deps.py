@@ -1,14 +1,19 @@
 """Who makes a request: the FastAPI dependencies that turn a cookie or a Bearer token into an actor."""
 
+from datetime import timedelta
+
 from fastapi import Request
 
-from cloud_api.auth import service
+from cloud_api.auth import factors, service
 from cloud_api.auth.csrf import LOGIN_COOKIE
-from cloud_api.auth.models import Account
-from cloud_api.kit.actor import Actor, Anyone, Customer
+from cloud_api.auth.models import Account, Login
+from cloud_api.kit.actor import Actor, Anyone, Customer, FactorNeeded
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import negotiate, use_language
+
+BORROWED = "platform"  # the kind of a login with which the installation acts for an account
+_NOTE_EVERY = timedelta(minutes=10)
 
 
 class LoginNeeded(KaimenError):
@@ -18,26 +23,76 @@ class LoginNeeded(KaimenError):
         super().__init__(code, message, status=401)
 
 
+async def login_of(request: Request) -> tuple[Login, Account] | None:
+    """The login and its account. A stale cookie counts as none; raises LoginNeeded for a bad Bearer."""
+    if hasattr(request.state, "login"):
+        known: tuple[Login, Account] | None = request.state.login
+        return known
+    bearer = bearer_of(request)
+    token = bearer if bearer is not None else request.cookies.get(LOGIN_COOKIE)
+    found = await good_login(request, token) if token else None
+    if found is None and bearer:
+        raise LoginNeeded("auth.token_invalid", "登录已失效，请重新登录")
+    request.state.login = found
+    return found
+
+
+async def good_login(request: Request, token: str) -> tuple[Login, Account] | None:
+    """The login of a token that is good now; notes every ten minutes that it is in use."""
+    cloud = cloud_of(request)
+    now = cloud.clocks.real
+    async with cloud.db.read() as session:
+        found = await service.find_login(session, token, now)
+    if found is not None:
+        login, _ = found
+        if now - (login.last_seen_at or login.created_at) >= _NOTE_EVERY:
+            async with cloud.db.write() as session:
+                await service.seen(session, login.id, now)
+    return found
+
+
+def bearer_of(request: Request) -> str | None:
+    """The Bearer token of a request; None where it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 async def account_of(request: Request) -> Account | None:
-    """The logged-in account. A stale cookie counts as none; raises LoginNeeded for a bad Bearer."""
+    """The account that is logged in itself: nobody's, where the installation acts for it."""
     if hasattr(request.state, "account"):
         known: Account | None = request.state.account
         return known
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    token = bearer.strip() if scheme.lower() == "bearer" else request.cookies.get(LOGIN_COOKIE)
+    found = await login_of(request)
     account: Account | None = None
-    if token:
-        cloud = cloud_of(request)
-        async with cloud.db.read() as session:
-            found = await service.find_login(session, token, cloud.clocks.real)
-        if found is not None:
-            login, account = found
-            request.state.login_id = login.id
-            use_language(negotiate("", account.locale))
-        elif bearer:
-            raise LoginNeeded("auth.token_invalid", "登录已失效，请重新登录")
+    if found is not None and found[0].kind != BORROWED:
+        login, account = found
+        request.state.login_id = login.id
+        use_language(negotiate("", account.locale))
     request.state.account = account
     return account
+
+
+async def own_login(request: Request) -> tuple[Login, Account]:
+    """The login and account of a person in their own right; raises LoginNeeded."""
+    found = await login_of(request)
+    if found is None or await account_of(request) is None:
+        raise LoginNeeded
+    return found
+
+
+async def fresh_login(request: Request) -> tuple[Login, Account]:
+    """``own_login`` that proved the second factor, where there is one, in the last ten minutes.
+
+    Without a second factor the login itself must be that young. Raises FactorNeeded (403), or
+    KaimenError ``auth.login_again`` (403).
+    """
+    login, account = await own_login(request)
+    now = cloud_of(request).clocks.real
+    if not factors.fresh(account, login, now):
+        raise FactorNeeded
+    if account.second_factor_at is None and now - login.created_at >= factors.FRESH:
+        raise KaimenError("auth.login_again", "为了安全，请先重新登录一次", status=403)
+    return login, account
 
 
 async def actor(request: Request) -> Actor:

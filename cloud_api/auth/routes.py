@@ -4,11 +4,21 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_api.auth import phones, service, sms
+from cloud_api.auth import agents, passwords, phones, service, sms
 from cloud_api.auth.csrf import DEVICE_COOKIE, LOGIN_COOKIE, set_cookie, token_for, token_of
-from cloud_api.auth.deps import LoginNeeded, account_of
+from cloud_api.auth.deps import LoginNeeded, account_of, login_of
 from cloud_api.auth.models import Account
-from cloud_api.auth.schemas import AccountOut, CodeIn, CodeOut, LoginIn, LoginOut, MeOut
+from cloud_api.auth.schemas import (
+    AccountOut,
+    CodeIn,
+    CodeOut,
+    LoginIn,
+    LoginOut,
+    MeOut,
+    PasswordLoginIn,
+    SetupIn,
+)
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import language
@@ -42,25 +52,70 @@ async def log_in(request: Request, response: Response, body: LoginIn) -> LoginOu
     made: service.NewLogin | None = None
     async with cloud.db.write() as session:
         if await service.use_code(session, phone, body.code, cloud.clocks):
-            made = await service.log_in(session, phone, ip, body.device, language(), cloud.clocks)
+            name = _device(request, body.device)
+            made = await service.log_in(session, phone, ip, name, language(), cloud.clocks)
     if made is None:
         raise service.BadCode
-    _set_login_cookie(request, response, made.token, service.LOGIN_LIFE)
-    return LoginOut(
-        token=made.token,
-        csrf=token_for(made.token),
-        expires_at=made.login.expires_at,
-        account=_account(made.account),
-    )
+    return _logged_in(request, response, made)
+
+
+@router.post("/auth/password-login")
+async def password_login(request: Request, response: Response, body: PasswordLoginIn) -> LoginOut:
+    """Phone and password → a token, as /auth/login. A number nobody has is answered the same."""
+    cloud = cloud_of(request)
+    phone, ip = phones.normal(body.phone), client_ip(request)
+    async with cloud.db.write() as session:
+        await service.throttle_password(session, phone, ip, cloud.clocks.real)
+    async with cloud.db.read() as session:
+        account, stored = await passwords.known(session, phone)
+    right = await passwords.verify(body.password, stored)
+    if not right or account is None:
+        raise passwords.BadPassword
+    async with cloud.db.write() as session:
+        made = await service.make_login(
+            session,
+            account,
+            kind="password",
+            ip=ip,
+            device=_device(request, body.device),
+            now=cloud.clocks.real,
+        )
+    return _logged_in(request, response, made)
+
+
+@router.post("/auth/setup")
+async def set_up(request: Request, response: Response, body: SetupIn) -> LoginOut:
+    """The first owner's way in: the code that ``kaimen-cloud init`` printed, good once, for a day."""
+    cloud = cloud_of(request)
+    now, ip = cloud.clocks.real, client_ip(request)
+    async with cloud.db.write() as session:
+        await service.throttle_setup(session, ip, now)
+    made: service.NewLogin | None = None
+    async with cloud.db.write() as session:
+        account = await service.use_setup_code(session, body.code, now)
+        if account is not None:
+            device = _device(request, "")
+            made = await service.make_login(
+                session, account, kind="link", ip=ip, device=device, now=now
+            )
+    if made is None:
+        raise KaimenError(
+            "auth.bad_setup_code",
+            "设置码不对、用过或过期了。在服务器上重新运行 kaimen-cloud init 会给一个新的",
+            status=401,
+            field="code",
+        )
+    return _logged_in(request, response, made)
 
 
 @router.post("/auth/logout", status_code=204)
 async def log_out(request: Request, response: Response) -> None:
     """End this login at once; fine without one."""
     cloud = cloud_of(request)
-    if await account_of(request) is not None:
+    found = await login_of(request)
+    if found is not None:
         async with cloud.db.write() as session:
-            await service.revoke(session, request.state.login_id, cloud.clocks.real)
+            await service.revoke(session, found[0].id, cloud.clocks.real)
     _set_login_cookie(request, response, "", timedelta())
 
 
@@ -71,6 +126,22 @@ async def me(request: Request) -> MeOut:
     if account is None:
         raise LoginNeeded
     return MeOut(account=_account(account), csrf=token_of(request))
+
+
+def _logged_in(request: Request, response: Response, made: service.NewLogin) -> LoginOut:
+    _set_login_cookie(request, response, made.token, service.LOGIN_LIFE)
+    return LoginOut(
+        token=made.token,
+        csrf=token_for(made.token),
+        expires_at=made.login.expires_at,
+        account=_account(made.account),
+        second_factor=made.account.second_factor_at is not None,
+    )
+
+
+def _device(request: Request, given: str) -> str:
+    """What the person called the device, else what its browser says."""
+    return given.strip() or agents.words(request.headers.get("user-agent", ""))
 
 
 def _set_login_cookie(request: Request, response: Response, token: str, life: timedelta) -> None:

@@ -1,0 +1,217 @@
+"""The role matrix: every route of the cloud and who may use it, in one table.
+
+``staff_actor`` and ``platform_actor`` enforce it: a console route that is in no row is refused. The
+services ask again for what depends on the request. A test walks every route × every role and fails
+for a route without a row.
+
+A new route? Add its line below, ``"METHOD /path/{as_declared}"`` with the prefix:
+
+- ``ANYONE``: no login; shows nothing that is somebody's.
+- ``PROVES``: no login; the request itself proves who sends it (a provider's signature, a store's
+  certificate, a token of its own).
+- ``PERSON``: whoever is logged in, about their own things.
+- ``STAFF``: every member of staff. ``needs(PERMISSION, …)``: those with all of these permissions;
+  ``fresh=True`` for dangerous acts: the second factor, where there is one, within ten minutes.
+- ``PLATFORM``: administrators of the installation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from cloud_api.staff.permissions import (
+    DEVICE_CONTROL,
+    DEVICE_ENROL,
+    DEVICE_READ,
+    DOOR_OPEN_REMOTE,
+    ORDER_CANCEL,
+    ORDER_READ,
+    ORDER_REFUND,
+    STAFF_EDIT,
+    STAFF_READ,
+    STORE_EDIT,
+    STORE_READ,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Who may use a route. ``needs`` and ``fresh`` are of staff."""
+
+    who: Literal["anyone", "proves", "person", "staff", "platform"]
+    needs: frozenset[str] = frozenset()
+    fresh: bool = False
+
+
+def needs(*permissions: str, fresh: bool = False) -> Row:
+    """Staff with all of these permissions."""
+    return Row("staff", frozenset(permissions), fresh)
+
+
+ANYONE: Final = Row("anyone")
+PROVES: Final = Row("proves")
+PERSON: Final = Row("person")
+STAFF: Final = Row("staff")
+PLATFORM: Final = Row("platform")
+
+_PUBLIC: Final[dict[str, Row]] = {
+    "GET /healthz": ANYONE,
+    "GET /readyz": ANYONE,
+    "GET /metrics": PROVES,
+    "GET /api/v1/openapi.json": ANYONE,
+    # stores, rooms, prices
+    "GET /api/v1/stores": ANYONE,
+    "GET /api/v1/stores/{store_id}": ANYONE,
+    "GET /api/v1/stores/{store_id}/rooms": ANYONE,
+    "GET /api/v1/stores/{store_id}/availability": ANYONE,
+    "GET /api/v1/rooms/{room_id}": ANYONE,
+    "GET /api/v1/rooms/{room_id}/availability": ANYONE,
+    "POST /api/v1/quotes": ANYONE,
+    "GET /api/v1/doors/{token}": ANYONE,
+    "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
+    # who proves it otherwise
+    "POST /api/v1/payments/{provider}/{account}/notify": PROVES,
+    "POST /edge/v1/enroll": PROVES,
+    "GET /edge/v1/desired": PROVES,
+    # logging in
+    "POST /api/v1/auth/code": ANYONE,
+    "POST /api/v1/auth/login": ANYONE,
+    "POST /api/v1/auth/password-login": ANYONE,
+    "POST /api/v1/auth/setup": PROVES,
+    "POST /api/v1/auth/logout": ANYONE,
+    "POST /api/v1/invitations/look": PROVES,
+    # pages
+    "GET /": ANYONE,
+    "GET /s/{store_id}": ANYONE,
+    "GET /s/{store_id}/rooms": ANYONE,
+    "GET /rooms/{room_id}": ANYONE,
+    "GET /rooms/{room_id}/book": ANYONE,
+    "GET /quotes/{quote_id}": ANYONE,
+    "GET /d/{token}": ANYONE,
+    "GET /scan": ANYONE,
+    "GET /login": ANYONE,
+    "GET /me": ANYONE,
+    "POST /me/settings": ANYONE,
+    "POST /logout": ANYONE,
+    "GET /invite": ANYONE,
+    "GET /console/login": ANYONE,
+    "POST /console/logout": ANYONE,
+    "GET /console/setup": ANYONE,
+}
+
+_PEOPLE: Final[dict[str, Row]] = {
+    "GET /api/v1/auth/me": PERSON,
+    "GET /api/v1/auth/security": PERSON,
+    "POST /api/v1/auth/password": PERSON,
+    "POST /api/v1/auth/second-factor": PERSON,
+    "POST /api/v1/auth/totp": PERSON,
+    "POST /api/v1/auth/totp/confirm": PERSON,
+    "POST /api/v1/auth/totp/disable": PERSON,
+    "POST /api/v1/auth/recovery-codes": PERSON,
+    "GET /api/v1/auth/logins": PERSON,
+    "POST /api/v1/auth/logins/revoke-others": PERSON,
+    "POST /api/v1/auth/logins/{login_id}/revoke": PERSON,
+    "POST /api/v1/invitations/accept": PERSON,
+    # orders
+    "POST /api/v1/orders": PERSON,
+    "GET /api/v1/orders": PERSON,
+    "GET /api/v1/orders/{order_id}": PERSON,
+    "POST /api/v1/orders/{order_id}/pay": PERSON,
+    "POST /api/v1/orders/{order_id}/check-payment": PERSON,
+    "POST /api/v1/orders/{order_id}/cancel": PERSON,
+    "POST /api/v1/orders/{order_id}/finish": PERSON,
+    "GET /api/v1/orders/{order_id}/pass": PERSON,
+    "POST /api/v1/doors/{token}/unlock": PERSON,
+    # pages
+    "GET /orders": PERSON,
+    "GET /orders/{order_id}": PERSON,
+    "GET /orders/{order_id}/pay": PERSON,
+    "GET /orders/{order_id}/stay": PERSON,
+    "GET /orders/{order_id}/pass": PERSON,
+    "GET /orders/{order_id}/pass.svg": PERSON,
+    "GET /console/security": PERSON,
+    "GET /console/second-factor": PERSON,
+}
+
+_CONSOLE: Final[dict[str, Row]] = {
+    "GET /api/v1/console/me": STAFF,
+    "GET /api/v1/console/events": STAFF,
+    # stores and rooms
+    "GET /api/v1/console/stores": needs(STORE_READ),
+    "GET /api/v1/console/stores/{store_id}/doors": needs(STORE_READ),
+    "GET /api/v1/console/stores/{store_id}/stickers": needs(STORE_READ),
+    "GET /api/v1/console/stores/{store_id}/timeline": needs(ORDER_READ),
+    "PATCH /api/v1/console/stores/{store_id}": needs(STORE_EDIT),
+    "POST /api/v1/console/rooms/{room_id}/mode": needs(STORE_EDIT),
+    # doors and devices
+    "POST /api/v1/console/doors/{door_id}/unlock": needs(DOOR_OPEN_REMOTE),
+    "GET /api/v1/console/stores/{store_id}/devices": needs(DEVICE_READ),
+    "GET /api/v1/console/commands/{command_id}": needs(DEVICE_READ),
+    "POST /api/v1/console/bindings/{binding_id}/set": needs(DEVICE_CONTROL),
+    "POST /api/v1/console/bindings/{binding_id}/clear": needs(DEVICE_CONTROL),
+    "POST /api/v1/console/stores/{store_id}/enrolment-codes": needs(DEVICE_ENROL, fresh=True),
+    # orders
+    "GET /api/v1/console/orders": needs(ORDER_READ),
+    "GET /api/v1/console/orders/{order_id}": needs(ORDER_READ),
+    "POST /api/v1/console/orders/{order_id}/cancel": needs(ORDER_CANCEL),
+    "POST /api/v1/console/orders/{order_id}/finish": needs(DEVICE_CONTROL),
+    "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": needs(ORDER_REFUND),
+    "POST /api/v1/console/orders/{order_id}/refunds/{number}/retry": needs(ORDER_REFUND),
+    # people
+    "GET /api/v1/console/staff": needs(STAFF_READ),
+    "POST /api/v1/console/staff": needs(STAFF_EDIT, fresh=True),
+    "PATCH /api/v1/console/staff/{staff_id}": needs(STAFF_EDIT, fresh=True),
+    "POST /api/v1/console/staff/{staff_id}/deactivate": needs(STAFF_EDIT, fresh=True),
+    "GET /api/v1/console/staff/invitations": needs(STAFF_READ),
+    "POST /api/v1/console/staff/invitations": needs(STAFF_EDIT, fresh=True),
+    "POST /api/v1/console/staff/invitations/{invitation_id}/revoke": needs(STAFF_EDIT),
+    "GET /api/v1/console/roles": needs(STAFF_READ),
+    "POST /api/v1/console/roles": needs(STAFF_EDIT, fresh=True),
+    "PATCH /api/v1/console/roles/{key}": needs(STAFF_EDIT, fresh=True),
+    "DELETE /api/v1/console/roles/{key}": needs(STAFF_EDIT, fresh=True),
+    "GET /api/v1/console/logins": needs(STAFF_EDIT),
+    "POST /api/v1/console/logins/{login_id}/revoke": needs(STAFF_EDIT),
+    "PUT /api/v1/console/second-factor": needs(STAFF_EDIT, fresh=True),
+    # pages
+    "GET /console": needs(STORE_READ),
+    "GET /console/board": needs(STORE_READ),
+    "GET /console/rooms/{room_id}": needs(STORE_READ),
+    "GET /console/stickers": needs(STORE_READ),
+    "GET /console/stores/{store_id}/stickers": needs(STORE_READ),
+    "GET /console/doors/{door_id}/sticker.svg": needs(STORE_READ),
+    "GET /console/orders": needs(ORDER_READ),
+    "GET /console/orders/{order_id}": needs(ORDER_READ),
+    "GET /console/staff": needs(STAFF_READ),
+    "GET /console/staff/new": needs(STAFF_EDIT),
+    "GET /console/staff/{staff_id}": needs(STAFF_READ),
+    "GET /console/roles": needs(STAFF_READ),
+    "GET /console/roles/new": needs(STAFF_EDIT),
+    "GET /console/roles/{key}": needs(STAFF_READ),
+}
+
+_PLATFORM: Final[dict[str, Row]] = {
+    "GET /api/v1/platform/me": PLATFORM,
+    "GET /api/v1/platform/merchants": PLATFORM,
+    "POST /api/v1/platform/merchants": PLATFORM,
+    "POST /api/v1/platform/merchants/{merchant_id}/suspend": PLATFORM,
+    "POST /api/v1/platform/merchants/{merchant_id}/resume": PLATFORM,
+    "POST /api/v1/platform/merchants/{merchant_id}/impersonate": PLATFORM,
+    "POST /api/v1/platform/impersonations/{impersonation_id}/end": PLATFORM,
+    "GET /platform": PLATFORM,
+}
+
+MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **_PEOPLE, **_CONSOLE, **_PLATFORM}
+
+
+def row_of(method: str, path: str) -> Row | None:
+    """The row of a route, by its declared path; None where it has none."""
+    return MATRIX.get(f"{'GET' if method == 'HEAD' else method} {path}")
+
+
+def missing(method: str, path: str) -> str:
+    """What to do about a route without a row."""
+    return (
+        f'{method} {path} is in no row of the role matrix: add "{method} {path}": … '
+        "to cloud_api/staff/matrix.py (its first lines tell how)"
+    )
