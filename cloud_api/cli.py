@@ -23,10 +23,10 @@ from cloud_api.kit import logs
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
-from cloud_api.merchants.models import Merchant
 from cloud_api.migrations import runner
 from cloud_api.settings import Settings
-from cloud_api.staff.service import add_staff
+from cloud_api.staff.cli import app as platform_commands
+from cloud_api.staff.cli import first_owner
 from cloud_api.store_channel.broker_files import write_broker_files
 from cloud_api.store_plan import make_planned_store, read_plan
 from cloud_api.stores.models import Store
@@ -102,31 +102,18 @@ def init(
     phone: Annotated[str, typer.Option(help="The owner's phone number.")],
     owner: Annotated[str, typer.Option(help="The owner's name.")] = "店主",
 ) -> None:
-    """Make the first merchant and its owner. The owner logs in with a code by SMS."""
+    """Make the first merchant and its owner; print a link that logs the owner in once.
 
-    async def act(cloud: Cloud) -> str:
-        now = cloud.clocks.real
+    Run again for the same merchant it changes nothing but prints a new link, as long as the owner
+    has not set a password.
+    """
+
+    async def act(cloud: Cloud) -> list[str]:
         async with cloud.db.write() as session:
-            known = scoped(System(), Merchant).where(col(Merchant.name) == merchant)
-            found = (await session.exec(known)).first()
-            if found is not None:
-                return f"{merchant} is there already ({found.id}); nothing was changed."
-            made = Merchant(name=merchant, created_at=now)
-            session.add(made)
-            await session.flush()
-            await add_staff(
-                session,
-                System(),
-                merchant_id=made.id,
-                phone=phone,
-                name=owner,
-                role="owner",
-                store_ids=None,
-                now=now,
-            )
-        return f"Made {merchant} ({made.id}) with its owner {owner}."
+            return await first_owner(session, cloud, merchant=merchant, phone=phone, owner=owner)
 
-    typer.echo(_run(act))
+    for line in _run(act):
+        typer.echo(line)
 
 
 @app.command("enrol-code")
@@ -269,6 +256,7 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
         raise typer.Exit(1) from error
 
 
+app.add_typer(platform_commands, name="platform-admin", context_settings={"obj": _run})
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 
 if __name__ == "__main__":
