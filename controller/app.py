@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from controller import __version__
+from controller import __version__, comfort, modes
 from controller.commands import Commands
 from controller.desired import DesiredKeeper
 from controller.hazard import HazardWatch
@@ -70,6 +70,7 @@ class Controller:
         self.reconciler: Reconciler
         self.hazard: HazardWatch
         self.voice: Voice
+        self.comfort: comfort.Comfort
         self.commands: Commands
         self.readers: Readers
         self.uplink: Uplink
@@ -82,6 +83,8 @@ class Controller:
         now = self.timekeeper.read()
         self.state.stays = {stay.id: stay for stay in await self.journal.stays()}
         self.state.overrides = {o.binding: o for o in await self.journal.overrides()}
+        self.state.modes = modes.from_json(await self.journal.get(modes.KEPT_AS, {}))
+        self.state.climates = comfort.from_json(await self.journal.get(comfort.KEPT_AS, {}))
         self.state.carried = dict(await self.journal.get("carried", {}))
         left_over = await settle_left_over(self.journal, self.state, self.timekeeper, self.wire)
         boots = int(await self.journal.get("boots", 0)) + 1
@@ -97,6 +100,7 @@ class Controller:
         )
         self.hazard = HazardWatch(self.state, self.journal, self.bridge, self.timekeeper)
         self.voice = Voice(self.state, self.bridge, self.timekeeper)
+        self.comfort = comfort.Comfort(self.state, self.journal, self.bridge, self.timekeeper)
         self.reconciler.on_tick = self._look
         pulsing = Pulsing(self.wire)
         self.readers = Readers(
@@ -120,6 +124,7 @@ class Controller:
             business_ahead_ms=lambda: round(self.business.offset_s * 1000),
             uplink=lambda: self.uplink,
             pulsing=pulsing,
+            comfort=self.comfort,
         )
         self.uplink = Uplink(
             Cloud(
@@ -164,6 +169,7 @@ class Controller:
         await self.reconciler.stop()
         await self.hazard.stop()
         await self.voice.stop()
+        await self.comfort.stop()
         await self.bridge.stop()
         await self.journal.close()
         log.info("stopped")
@@ -171,6 +177,7 @@ class Controller:
     def _look(self) -> None:
         self.hazard.look()
         self.voice.look()
+        self.comfort.look()
 
     def _changed(self) -> None:
         self.uplink.changed()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
-from controller.journal.store import Journal
+from controller.journal.store import Journal, JournalError, Tx
 from controller.reconcile import Reconciler
 from controller.state import StoreState, parse_envelope
 from controller.timekeeper import Timekeeper
@@ -59,14 +61,19 @@ class DesiredKeeper:
         async with self._reconciler.lock:
             if (desired.epoch, desired.rev) <= self._state.version:
                 return False
-            async with self._journal.write(self._time.read()) as tx:
+
+            async def write(tx: Tx) -> None:
                 await tx.put_desired(desired.epoch, desired.rev, envelope)
                 await tx.put("carried", {})
+
+            # In force also where the disk has no room: after a restart the cloud sends it again.
+            await self._journal.keep(self._time.read(), write)
             self._state.carried.clear()  # what passes brought is in the newer document, or undone
             self._state.adopt(desired)
             await self._configure(desired)
         log.info("desired_applied", epoch=desired.epoch, rev=desired.rev, stays=len(desired.stays))
-        await self._reconciler.tick()
+        with contextlib.suppress(JournalError):
+            await self._reconciler.tick()
         return True
 
     async def _configure(self, desired: Desired) -> None:

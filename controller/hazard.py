@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from controller.journal.store import Journal, JournalError
+from controller.journal.store import Journal
 from controller.sense import Sense
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
@@ -82,11 +82,9 @@ class HazardWatch:
             log.warning("hazard_unlock", door=door.id, outcome=state.value)
             reason = None if state is AckState.DONE else Reason.DEVICE_ERROR
             body = AccessBody(door=door.id, by="hazard", outcome=state, reason=reason)
-            try:
-                async with self._journal.write(self._time.read()) as tx:
-                    await tx.event(EventKind.ACCESS, body)
-            except JournalError:
-                log.exception("journal_refused")
+            await self._journal.keep(
+                self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body)
+            )
         await asyncio.sleep(door.pulse_ms / 1000 + AGAIN_AFTER_S)
 
 

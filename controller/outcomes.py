@@ -45,7 +45,7 @@ async def write_outcome(
         access = AccessBody(
             door=command.target,
             by="staff" if command.by.startswith("staff:") else "command",
-            grant=_grant(command),
+            grant=grant_of(command),
             stay=stay,
             command=command.id,
             outcome=state,
@@ -104,6 +104,15 @@ def settled(outcome: Outcome) -> tuple[AckState, Reason | None]:
     return AckState.FAILED, Reason.DEVICE_OFFLINE if offline else Reason.DEVICE_ERROR
 
 
-def _grant(command: Command | CommandRecord) -> str | None:
+def evidence_of(outcome: Outcome) -> dict[str, Any]:
+    """What the device said, for the journal and the answer."""
+    evidence = dict(outcome.evidence)
+    if outcome.detail:
+        evidence["detail"] = outcome.detail
+    return evidence
+
+
+def grant_of(command: Command | CommandRecord) -> str | None:
+    """The grant that a command carries."""
     grant = command.grant if isinstance(command, CommandRecord) else command.args.get("grant")
     return grant if isinstance(grant, str) and grant else None

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
+from controller.modes import scene_of
 from controller.stay import StayRecord, follows
 from controller.timekeeper import Now
-from store_link.messages import Binding, Desired, SceneStep, StayState
+from store_link.messages import Binding, Desired, RoomMode, SceneStep, StayState
 
 SWITCHED = frozenset({"table", "light", "ac", "fan", "other"})
 SWITCH_CAPABILITY = "switch.set"
+NO_MODES: Mapping[str, RoomMode] = MappingProxyType({})
 
 
 class Mode(StrEnum):
@@ -33,6 +36,18 @@ class OverrideRecord:
     binding: str
     on: bool
     force: bool
+    until: int
+    until_line: float
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClimateRecord:
+    """A temperature that staff set, to a time; ``before`` (°C) is what comes back then, if known."""
+
+    binding: str
+    setpoint: int
+    before: int | None
     until: int
     until_line: float
     command: str
@@ -56,6 +71,12 @@ class Need:
     stay: str
     scene: tuple[SceneStep, ...] | None
     paid: bool  # paid time runs: staff must force a cut
+    mode: RoomMode = "normal"  # another one: it is the room's mode that needs it, no stay
+
+    @property
+    def why(self) -> str:
+        """What is reported with a switch."""
+        return f"stay:{self.stay}" if self.mode == "normal" else f"mode:{self.mode}"
 
 
 def plan(
@@ -64,11 +85,12 @@ def plan(
     overrides: Mapping[str, OverrideRecord],
     mode: Mode,
     now: Now,
+    modes: Mapping[str, RoomMode] = NO_MODES,
 ) -> dict[str, Want]:
     """The wanted level of every switched binding of ``desired``, by binding id."""
     if desired is None or mode is Mode.HOLD:
         return {}
-    needs = room_needs(desired, stays, now)
+    needs = room_needs(desired, stays, now, modes)
     return {
         binding.id: _want(binding, needs, overrides.get(binding.id), desired, now)
         for binding in desired.bindings
@@ -76,14 +98,23 @@ def plan(
     }
 
 
-def room_needs(desired: Desired, stays: Iterable[StayRecord], now: Now) -> dict[str, list[Need]]:
-    """By room id, what its stays need now."""
+def room_needs(
+    desired: Desired,
+    stays: Iterable[StayRecord],
+    now: Now,
+    modes: Mapping[str, RoomMode] = NO_MODES,
+) -> dict[str, list[Need]]:
+    """By room id, what its stays need now, and what its mode does."""
     known = list(stays)
     needs: dict[str, list[Need]] = {}
     for stay in known:
         need = _need(stay, known, desired, now)
         if need is not None:
             needs.setdefault(stay.room, []).append(need)
+    for room, mode in modes.items():
+        scene = scene_of(mode, desired.scenes)
+        if scene is not None:
+            needs.setdefault(room, []).append(Need("", scene, paid=False, mode=mode))
     return needs
 
 
@@ -143,7 +174,7 @@ def _want(
             if need.scene is None:
                 leave = True
             elif any(step.on and step.role == binding.role for step in need.scene):
-                return Want(True, f"stay:{need.stay}")
+                return Want(True, need.why)
     return LEAVE if leave else Want(False, "no_stay")
 
 

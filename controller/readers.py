@@ -20,7 +20,8 @@ import structlog
 from ulid import ULID
 
 from controller.access import by_pin, extends, may_enter, needs_pin, rooms_of
-from controller.journal.store import ENTRY, Journal, JournalError
+from controller.journal.store import ENTRY, Journal, JournalError, Tx
+from controller.modes import open_to_all
 from controller.outcomes import settled
 from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
@@ -87,13 +88,13 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Somebody is let in: the lock is ours, the use is written."""
+    """Somebody is let in: the lock is ours, the use is written. Without a stay: the door is open to all."""
 
     key: str
     door: Door
     lock: Binding
     by: By
-    stay: StayRecord
+    stay: StayRecord | None
 
 
 class Readers:
@@ -150,18 +151,27 @@ class Readers:
             if entry is not None:
                 await self._open(entry)
         except JournalError:
-            log.exception("journal_refused")
+            # A use that cannot be counted opens nothing; that somebody stood here is told later.
+            by: By = "pin" if _PIN.fullmatch(text) else "pass"
+            body = AccessBody(
+                door=door.id, by=by, outcome=AckState.FAILED, reason=Reason.DEVICE_ERROR
+            )
+            self._journal.owe(self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body))
         except Exception:
             log.exception("code_failed")  # the code is in no local of a logged frame
 
     # ------------------------------------------------------------------------------------ judging
 
     async def _judge(self, door: Door, reader: Binding, text: str) -> Entry | None:
-        now = await self._reconciler.tick()
+        try:
+            now = await self._reconciler.tick()
+        except JournalError:
+            now = self._time.read()
         attempts = self._attempts.setdefault(door.id, Attempts())
         typed = _PIN.fullmatch(text) is not None
         by: By = "pin" if typed else "pass"
-        if typed and attempts.paused(now):
+        anybody = open_to_all(self._state.modes, door, now)
+        if typed and attempts.paused(now) and not anybody:
             return None
         try:
             if typed:
@@ -173,8 +183,24 @@ class Readers:
                 stay = await self._by_pass(door, reader, text, now)
             return await self._admit(door, by, stay, now)
         except Refused as refusal:
+            if anybody and refusal.reason is not Reason.PULSE_RUNNING:
+                return await self._let_in(door, by, now)
             await self._refuse(door, by, refusal, text, now, attempts)
             return None
+
+    async def _let_in(self, door: Door, by: By, now: Now) -> Entry | None:
+        """The door is open to all: whatever was held before the reader asks for it."""
+        lock = self._state.lock_of(door)
+        if lock is None or not self._pulsing.take(door):
+            return None
+        key = f"{ENTRY}{ULID()}"
+        try:
+            async with self._journal.write(now) as tx:
+                await tx.put(key, {"door": door.id, "by": by})
+        except BaseException:
+            self._pulsing.give_back(door)
+            raise
+        return Entry(key, door, lock, by, None)
 
     async def _by_pass(self, door: Door, reader: Binding, text: str, now: Now) -> StayRecord:
         try:
@@ -248,12 +274,16 @@ class Readers:
             reason=refusal.reason,
             code=self._hash(text),
         )
-        async with self._journal.write(now) as tx:
+        if too_many:
+            log.warning("codes_slowed", door=door.id, for_s=PAUSE_S)
+
+        async def write(tx: Tx) -> None:
             await tx.event(EventKind.ACCESS, body)
             if too_many:
-                log.warning("codes_slowed", door=door.id, for_s=PAUSE_S)
                 slowed = {"door": door.id, "by": by, "outcome": "refused", "reason": "too_many"}
                 await tx.event(EventKind.ACCESS, AccessBody.model_validate(slowed))
+
+        await self._journal.keep(now, write)
 
     def _hash(self, text: str) -> str:
         """By which two refusals of one code can be told to be so; useless without the store's key."""
@@ -276,6 +306,16 @@ class Readers:
     async def _finish(self, entry: Entry, outcome: Outcome) -> None:
         """Write how it ended and what follows from it, all in one."""
         state, reason = settled(outcome)
+        if entry.stay is None:
+            told = AccessBody(door=entry.door.id, by=entry.by, outcome=state, reason=reason)
+
+            async def ended(tx: Tx) -> None:
+                await tx.drop(entry.key)
+                await tx.event(EventKind.ACCESS, told)
+
+            async with self._reconciler.lock:
+                await self._journal.keep(self._time.read(), ended)
+            return
         grant = entry.stay.grant
         async with self._reconciler.lock:
             now = self._time.read()
@@ -291,7 +331,9 @@ class Readers:
                 outcome=state,
                 reason=reason,
             )
-            async with self._journal.write(now) as tx:
+            mark = self._time.mark().as_json()
+
+            async def write(tx: Tx) -> None:
                 await tx.drop(entry.key)
                 await tx.event(EventKind.ACCESS, body)
                 if outcome.state in (OutcomeState.FAILED, OutcomeState.EXPIRED):
@@ -300,7 +342,9 @@ class Readers:
                     await tx.put_stay(entered.stay)
                     for transition in entered.transitions:
                         await tx.event(EventKind.STAY, transition)
-                    await tx.put("clock", self._time.mark().as_json())
+                    await tx.put("clock", mark)
+
+            await self._journal.keep(now, write)
             if entered is not None:
                 self._state.stays[entered.stay.id] = entered.stay
 

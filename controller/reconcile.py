@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from controller import modes
 from controller.journal.store import Journal, JournalError
 from controller.plan import SWITCH_CAPABILITY, Mode, Want, plan, room_needs, successor
 from controller.sense import Sense
@@ -54,6 +55,7 @@ class Changes:
     expired: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     renamed: list[str] = field(default_factory=list)  # ids under which passes began stays
+    modes: modes.Records | None = None  # all of them, where one changed
 
     def __bool__(self) -> bool:
         return bool(
@@ -63,6 +65,7 @@ class Changes:
             or self.expired
             or self.steps
             or self.renamed
+            or self.modes is not None
         )
 
 
@@ -115,7 +118,7 @@ class Reconciler:
             try:
                 await self.tick()
             except JournalError:
-                log.exception("journal_refused")
+                pass  # the journal has said so; the next tick tries again
             except Exception:
                 log.exception("tick_failed")
 
@@ -132,9 +135,13 @@ class Reconciler:
             now, changes = self._look()
             try:
                 await self._keep(now, changes)
+            except JournalError:
+                self._see_again(changes)
+                raise
             finally:
                 # Should the disk refuse, levels still follow: the stays advance again next time.
-                self._drive(now, {**self.state.stays, **changes.seen})
+                present = self.state.modes if changes.modes is None else changes.modes
+                self._drive(now, {**self.state.stays, **changes.seen}, present)
             self.on_tick()
             self.turned += 1
         if changes:
@@ -154,6 +161,8 @@ class Reconciler:
             changes.stays = {key: stay for key, stay in stays.items() if stay.running}
         self._see_boards(changes)
         if self.state.desired is not None:
+            present = modes.look(self.state.desired, self.state.modes, now)
+            changes.modes = present if present != self.state.modes else None
             self._hear_of_new(stays, self.state.desired, now, changes)
             self._advance(stays, now, changes)
             self._overruns(stays, now, changes)
@@ -203,7 +212,8 @@ class Reconciler:
 
     def _overruns(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
         assert self.state.desired is not None
-        needs = room_needs(self.state.desired, stays.values(), now)
+        held = modes.in_force(self.state.modes)
+        needs = room_needs(self.state.desired, stays.values(), now, held)
         for stay in list(stays.values()):
             if stay.state is not StayState.ENDED or stay.off_seen:
                 continue
@@ -247,11 +257,17 @@ class Reconciler:
             self._boards[board.id] = seen.state
             changes.devices.append(DeviceBody(board=board.id, state=seen.state, detail=seen.detail))
 
+    def _see_again(self, changes: Changes) -> None:
+        """What was seen once and could not be written is seen again by the next tick."""
+        for device in changes.devices:
+            self._boards.pop(device.board, None)
+        self._time.give_back_steps(changes.steps)
+
     # ------------------------------------------------------------------------------ what is kept
 
     async def _keep(self, now: Now, changes: Changes) -> None:
         due = self._marked is None or now.line - self._marked >= MARK_EVERY_S
-        if not changes and not due:
+        if not changes and not due and not self._journal.in_debt:
             self.state.stays.update(changes.seen)
             return
         async with self._journal.write(now) as tx:
@@ -271,8 +287,10 @@ class Reconciler:
                 await tx.event(EventKind.OVERRUN, overrun)
             for key in changes.expired:
                 await tx.drop_override(key)
+            await modes.keep(tx, self.state.modes, changes.modes)
             await tx.put("clock", self._time.mark().as_json())
         self._marked = now.line
+        self.state.modes = self.state.modes if changes.modes is None else changes.modes
         self.state.stays.update(changes.seen)
         for key in changes.renamed:
             self.state.stays.pop(key, None)
@@ -291,9 +309,10 @@ class Reconciler:
 
     # -------------------------------------------------------------------------------- what is done
 
-    def _drive(self, now: Now, stays: dict[str, StayRecord]) -> None:
+    def _drive(self, now: Now, stays: dict[str, StayRecord], present: modes.Records) -> None:
         mode = Mode.HOLD if self.state.desired is None else Mode.RUN
-        self._plan = plan(self.state.desired, stays.values(), self.state.overrides, mode, now)
+        held = modes.in_force(present)
+        self._plan = plan(self.state.desired, stays.values(), self.state.overrides, mode, now, held)
         for key, want in self._plan.items():
             binding = self.state.bindings[key]
             if self._bridge.board_state(binding.board).state != "online":
@@ -341,12 +360,10 @@ class Reconciler:
             body = PowerBody.model_validate(
                 {"binding": binding.id, "on": on, "outcome": told, "why": why}
             )
-            try:
-                async with self.lock, self._journal.write(self._time.read()) as tx:
-                    await tx.event(EventKind.POWER, body)
-            except JournalError:
-                episode.told = None
-                log.exception("journal_refused")
+            async with self.lock:
+                await self._journal.keep(
+                    self._time.read(), lambda tx: tx.event(EventKind.POWER, body)
+                )
         if done:
             self._on_change()
         self.wake()

@@ -12,7 +12,9 @@ from firmware_bridge.contract import Bridge
 from store_link.clock import Clock, ms
 from store_link.messages import (
     BoardReport,
+    ClimateReport,
     Millis,
+    ModeReport,
     OutboxReport,
     Override,
     Quality,
@@ -72,6 +74,20 @@ class Reporter:
                     command=override.command,
                 )
                 for override in self._state.overrides.values()
+            ),
+            modes=tuple(
+                ModeReport(room=room, mode=record.mode, until=record.until)
+                for room, record in self._state.modes.items()
+                if not record.over
+            ),
+            climates=tuple(
+                ClimateReport(
+                    binding=held.binding,
+                    setpoint=held.setpoint,
+                    until=held.until,
+                    command=held.command,
+                )
+                for held in self._state.climates.values()
             ),
             outbox=OutboxReport(depth=depth, oldest_at=oldest, full=self._journal.full()),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from controller.plan import OverrideRecord
+from controller.modes import Records
+from controller.plan import ClimateRecord, OverrideRecord
 from controller.stay import StayRecord
 from store_link.codec import decode
 from store_link.messages import Binding, Desired, Door, PublicKey, Stay
@@ -21,6 +22,8 @@ class StoreState:
     desired: Desired | None = None
     stays: dict[str, StayRecord] = field(default_factory=dict)
     overrides: dict[str, OverrideRecord] = field(default_factory=dict)
+    modes: Records = field(default_factory=dict)
+    climates: dict[str, ClimateRecord] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
     doors: dict[str, Door] = field(default_factory=dict)
     paid: dict[str, Stay] = field(default_factory=dict)

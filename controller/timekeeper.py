@@ -161,6 +161,10 @@ class Timekeeper:
         steps, self._steps = self._steps, []
         return steps
 
+    def give_back_steps(self, steps: list[int]) -> None:
+        """Steps that were taken and found no place in the journal."""
+        self._steps = steps + self._steps
+
     def take_jumps(self) -> list[Jump]:
         """Jumps of the line since the last call: what stays hold after ``after`` must move along."""
         jumps, self._jumps = self._jumps, []

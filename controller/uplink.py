@@ -161,8 +161,8 @@ class Uplink:
                     await self._on_event_ack(envelope)
         except (EnvelopeError, CodecError) as error:
             log.warning("refused", plane=plane.value, error=str(error))
-        except JournalError:
-            log.exception("journal_refused")
+        except JournalError as error:
+            log.warning("not_taken", plane=plane.value, why=str(error))
 
     async def _on_event_ack(self, envelope: bytes) -> None:
         payload = open_signed(envelope, Purpose.EVENT_ACK, self._cloud.store, self._keys())
@@ -175,9 +175,9 @@ class Uplink:
             return
         if ack.upto != self.acked:
             # Lower than before: the cloud was restored and asks for what it lost.
+            # It is written with what is written next: a store that forgets it sends events again.
             self.acked = ack.upto
-            async with self._journal.write(self._time.read()) as tx:
-                await tx.put("acked", ack.upto)
+            self._journal.remember("acked", ack.upto)
         self._ack_came.set()
 
     # ------------------------------------------------------------------------------------- sending

@@ -14,6 +14,7 @@ Need = Literal[
     "switched bool",
     "read bool",
     "read number",
+    "set number",
     "event",
     "clip command",
     "nothing yet",
@@ -38,7 +39,9 @@ RULES: dict[str, CapabilityRule] = {
     "switch.set": CapabilityRule("switched bool", "true: the circuit is on"),
     "power.w": CapabilityRule("read number", "active power drawn now", "W"),
     "energy.wh": CapabilityRule("read number", "energy counted since the meter was made", "Wh"),
-    "climate.set": CapabilityRule("nothing yet", "mode, temperature in °C and fan, all at once"),
+    "climate.set": CapabilityRule(
+        "set number", "the temperature that is aimed at; switching on and off is switch.set", "°C"
+    ),
     "input.code": CapabilityRule("event", "a code was scanned"),
     "input.card": CapabilityRule("event", "a card was read"),
     "speaker.say": CapabilityRule("clip command", "play a clip of the closed list"),

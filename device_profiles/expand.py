@@ -299,7 +299,11 @@ def _service(capability: CapabilityDoc, known: Mapping[str, int], path: FieldPat
             raise FieldError((*path, key), str(error)) from error
 
     return Service(
-        filled("point", capability.point), filled("action", capability.action), capability.invert
+        filled("point", capability.point),
+        filled("action", capability.action),
+        capability.invert,
+        capability.min,
+        capability.max,
     )
 
 
@@ -329,10 +333,14 @@ def _check_service(
         "switched bool": point.type == "bool" and point.access == "rw",
         "read bool": point.type == "bool" and point.read is not None,
         "read number": point.type != "bool" and point.read is not None and point.unit == rule.unit,
+        "set number": point.type == "int" and point.access == "rw" and point.unit == rule.unit,
     }
     if not fits[rule.need]:
         unit = f" in {rule.unit}" if rule.unit else ""
         raise FieldError((*path, "point"), f"{point.name} is no {rule.need}{unit}")
+    limits = service.low is not None and service.high is not None and service.low < service.high
+    if (rule.need == "set number") != limits:
+        raise FieldError((*path, "min"), "a number that is set has min and max, nothing else has")
     if service.invert and point.type != "bool":
         raise FieldError((*path, "invert"), "only a bool can be the other way round")
 

@@ -126,12 +126,15 @@ class IdentifyStep:
 class Service:
     """What serves a capability on one channel. ``invert``: the value is the other way round.
 
-    Of a line device ``action`` names the command, or the event, that serves it.
+    Of a line device ``action`` names the command, or the event, that serves it. ``low`` and ``high``
+    are the limits of a number that is set.
     """
 
     point: str | None
     action: str | None
     invert: bool
+    low: int | None = None
+    high: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

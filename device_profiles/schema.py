@@ -247,6 +247,8 @@ class CapabilityDoc(Section):
     point: str | None = None
     action: str | None = None
     invert: bool = False
+    min: int | None = None  # of a number that is set: what the device takes
+    max: int | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> CapabilityDoc:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from device_profiles import Catalog
-from device_profiles.profile import Action, ProfileError
-from firmware_bridge.board import BadRequest, Board
+from device_profiles.profile import Action, ProfileError, Service
+from firmware_bridge.board import BadRequest, Board, Value
 from firmware_bridge.bus import Bus, Exchange
 from firmware_bridge.contract import (
     BoardConfig,
@@ -208,10 +208,23 @@ class FirmwareBridge:
 
     async def switch(self, board: str, channel: int | None, on: bool, deadline_s: float) -> Outcome:
         """Assert a level (``switch.set``) and confirm it by reading back. May be asserted again."""
+        return await self._assert(board, Capability.SWITCH_SET, channel, on, deadline_s)
+
+    async def climate(
+        self, board: str, channel: int | None, setpoint: int, deadline_s: float
+    ) -> Outcome:
+        """Aim at a temperature in °C (``climate.set``) and confirm it by reading back."""
+        return await self._assert(board, Capability.CLIMATE_SET, channel, setpoint, deadline_s)
+
+    async def _assert(
+        self, board: str, capability: Capability, channel: int | None, on: Value, deadline_s: float
+    ) -> Outcome:
         deadline = self._monotonic() + deadline_s
         try:
             watch = self._watch(board)
-            point = watch.board.service(Capability.SWITCH_SET, channel).point or ""
+            service = watch.board.service(capability, channel)
+            _within(service, on)
+            point = service.point or ""
             request = watch.board.level(point, on)
         except BadRequest as error:
             return Outcome(OutcomeState.FAILED, "bad_request", str(error))
@@ -235,7 +248,7 @@ class FirmwareBridge:
 
     async def _read_back(
         self, watch: Watch, point: str, set_: Exchange, deadline: float
-    ) -> tuple[Exchange | None, bool | None]:
+    ) -> tuple[Exchange | None, Value | None]:
         if not set_.sent or set_.result == "port_gone":
             return None, None
         group = watch.board.group(point)
@@ -243,7 +256,7 @@ class FirmwareBridge:
         back = await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
         if back.result != "answered":
             return back, None
-        return back, bool(group.values(back.data)[point])
+        return back, group.values(back.data)[point]
 
     async def _unfit(self, watch: Watch, priority: Priority, deadline: float) -> Outcome | None:
         """Why nothing may be sent to this board, or None if something may."""
@@ -362,3 +375,11 @@ class FirmwareBridge:
         if watch is None or not service or service.point is None:
             return None
         return watch, service.point, service.invert
+
+
+def _within(service: Service, value: Value) -> None:
+    """Raises BadRequest for a number that the device does not take."""
+    if service.low is None or service.high is None:
+        return
+    if not service.low <= value <= service.high:
+        raise BadRequest(f"{service.point} takes {service.low} to {service.high}, not {value}")

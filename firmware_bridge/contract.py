@@ -134,6 +134,12 @@ class Bridge(Protocol):
         """Assert a level (``switch.set``) and confirm it by reading back. May be asserted again."""
         ...
 
+    async def climate(
+        self, board: str, channel: int | None, setpoint: int, deadline_s: float
+    ) -> Outcome:
+        """Aim at a temperature in °C (``climate.set``) and confirm it by reading back, as ``switch``."""
+        ...
+
     async def read(
         self, board: str, capability: Capability, channel: int | None, deadline_s: float
     ) -> Reading:

@@ -44,16 +44,20 @@ def after_say(exchange: Exchange) -> Outcome:
 
 
 def after_level(
-    exchange: Exchange, back: Exchange | None, value: bool | None, wanted: bool, rounds: int
+    exchange: Exchange,
+    back: Exchange | None,
+    value: float | None,
+    wanted: float,
+    rounds: int,
 ) -> Outcome:
     """The outcome of asserting a level: what is read back says more than what was answered."""
     told = {**evidence(exchange), "rounds": rounds}
     if back is not None:
         told["confirm"] = {"read": value, **evidence(back)}
-    if value is wanted:
+    if value is not None and value == wanted:
         return Outcome(OutcomeState.DONE, None, "read back", told)
     if value is not None:
-        read = "on" if value else "off"
+        read = ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"
         detail = f"the board was told {rounds} times and still reads {read}"
         return Outcome(OutcomeState.FAILED, "device_error", detail, told)
     if exchange.result == "answered":

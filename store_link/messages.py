@@ -76,6 +76,16 @@ class Binding(Message):
     rooms: tuple[Id, ...]  # rooms it serves; several = shared, counted
 
 
+RoomMode = Literal["normal", "open", "cleaning", "maintenance"]
+"""``open``: the door opens for anybody who asks, power on. ``cleaning``: light on. ``maintenance``: no
+power of its own. What a paid stay needs stands above all of them."""
+
+
+def _known_mode(value: Any) -> Any:
+    """A mode that a newer cloud has learnt is none that this store acts by."""
+    return value if not isinstance(value, str) or value in get_args(RoomMode) else "normal"
+
+
 class Room(Message):
     """A room and the minutes around a stay, in seconds."""
 
@@ -85,6 +95,8 @@ class Room(Message):
     grace_s: Annotated[int, Field(ge=0, le=7200)]  # power stays so long after its end
     overtime_cap_s: Annotated[int, Field(ge=0, le=86400)] = 7200  # measured no longer than this
     resting_w: Annotated[int, Field(ge=0, le=100_000)] = 30  # drawn while empty and switched off
+    mode: Annotated[RoomMode, BeforeValidator(_known_mode)] = "normal"
+    mode_until: Millis | None = None  # business time; None = until the document says otherwise
 
 
 class Door(Message):
@@ -168,6 +180,8 @@ class Action(StrEnum):
     SET = "set"  # target = binding; args: SetArgs
     CLEAR = "clear"  # target = binding: end an override; args: {}
     FINISH = "finish"  # target = stay: end it now; args: {}
+    CLIMATE = "climate"  # target = binding with climate.set; args: ClimateArgs; CLEAR ends it
+    SAY = "say"  # target = binding with speaker.say; args: SayArgs
 
 
 class UnlockArgs(Message):
@@ -182,6 +196,21 @@ class SetArgs(Message):
     on: bool
     for_s: Annotated[int, Field(ge=1, le=86400)]
     force: bool = False  # needed to switch off power under a paid stay
+
+
+class ClimateArgs(Message):
+    """Aim at a temperature (°C) for ``for_s`` seconds; then what was aimed at before comes back,
+    unless somebody in the room has chosen another one meanwhile.
+    """
+
+    setpoint: Annotated[int, Field(ge=5, le=40)]
+    for_s: Annotated[int, Field(ge=1, le=86400)]
+
+
+class SayArgs(Message):
+    """Play a clip of the device's closed list, once."""
+
+    clip: Id
 
 
 class Command(Versioned):
@@ -272,6 +301,8 @@ class EventKind(StrEnum):
     DEVICE = "device"  # DeviceBody: online / offline / refused
     POWER = "power"  # PowerBody: a binding switched, by whom
     CLOCK_STEP = "clock_step"  # {"by_ms": int}
+    MODE = "mode"  # ModeBody: a room's mode began or ended in the store
+    CLIMATE = "climate"  # ClimateBody: a temperature was set, by whom
     OVERRUN = "overrun"  # {"stay": id, "overrun_s": int}: power on longer than paid, and why
 
 
@@ -384,7 +415,25 @@ class PowerBody(Message):
     binding: Id
     on: bool
     outcome: Literal["done", "failed", "unknown"]
-    why: str  # "stay:<id>", "override:<command id>", "no_stay", "restart"
+    why: str  # "stay:<id>", "override:<command id>", "mode:<mode>", "no_stay", "restart"
+
+
+class ModeBody(Message):
+    """Body of EventKind.MODE."""
+
+    room: Id
+    was: RoomMode
+    now: RoomMode
+    why: Literal["desired", "over"]  # the document said so, or its time was over
+
+
+class ClimateBody(Message):
+    """Body of EventKind.CLIMATE: what the device confirmed (or did not)."""
+
+    binding: Id
+    setpoint: int
+    outcome: Literal["done", "failed", "unknown"]
+    why: str  # "override:<command id>", "over:<command id>": back to what was before it
 
 
 # ---------------------------------------------------------------------- reported, presence, telemetry
@@ -432,6 +481,23 @@ class Override(Message):
     command: Id
 
 
+class ModeReport(Message):
+    """A mode in force in a room; rooms that are not named are in their normal one."""
+
+    room: Id
+    mode: RoomMode
+    until: Millis | None  # business time
+
+
+class ClimateReport(Message):
+    """A temperature that staff hold."""
+
+    binding: Id
+    setpoint: int
+    until: Millis  # business time
+    command: Id
+
+
 class OutboxReport(Message):
     """Events not yet acknowledged by the cloud."""
 
@@ -455,6 +521,8 @@ class Reported(Versioned):
     values: dict[str, Value] = {}  # by binding id
     stays: tuple[StayReport, ...] = ()
     overrides: tuple[Override, ...] = ()
+    modes: tuple[ModeReport, ...] = ()
+    climates: tuple[ClimateReport, ...] = ()
     outbox: OutboxReport
 
 

@@ -235,6 +235,7 @@ class Journal:
         self.left_out = 0  # lesser events that found no room since the start
         self.reserve = Reserve(path.with_name("journal.reserve"))
         self._owed: list[Debt] = []
+        self._remembered: dict[str, Any] = {}
         self._told_at = 0.0
         self._context = context
         self._db = db  # named in every query: Tortoise's own lookup depends on the task
@@ -270,9 +271,9 @@ class Journal:
 
     async def close(self) -> None:
         """Close the file; what is owed is written if there is room by now."""
-        if self._owed:
+        if self._owed or self._remembered:
             with contextlib.suppress(JournalError):
-                async with self.write(self._owed[-1].now):
+                async with self.write(Now(0.0, 0, ClockQuality.UNTRUSTED)):
                     pass
         await self._db.close()
         await self._context.close_connections()
@@ -290,19 +291,24 @@ class Journal:
         """
         tight = self.reserve.look()
         owed: list[Debt] = []
+        remembered: dict[str, Any] = {}
         committing = False
         try:
             async with self._transaction() as db:
                 owed, self._owed = self._owed, []
                 for debt in owed:
                     await self._pay(debt, db)
+                remembered, self._remembered = self._remembered, {}
                 tx = Tx(db, now, self.link_down(), tight=tight)
+                for key, value in remembered.items():
+                    await tx.put(key, value)
                 yield tx
                 committing = True
         except BaseException as error:
             # A commit that was only not waited for is carried out.
             if not (committing and isinstance(error, asyncio.CancelledError)):
                 self._owed = owed + self._owed
+                self._remembered = {**remembered, **self._remembered}
             if isinstance(error, sqlite3.OperationalError):
                 error = JournalError(error)
             if isinstance(error, JournalError):
@@ -349,6 +355,10 @@ class Journal:
             log.error("journal_debt_dropped", owed=len(self._owed))
             return
         self._owed.append(Debt(now, self.link_down(), write))
+
+    def remember(self, key: str, value: Any) -> None:
+        """Put a small fact with the next transaction: one that may be lost costs none of its own."""
+        self._remembered[key] = value
 
     @property
     def in_debt(self) -> bool:

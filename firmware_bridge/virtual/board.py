@@ -123,6 +123,10 @@ class VirtualBoard:
         """Make a register hold ``word``, as a measurement would."""
         self._registers[table][address] = word
 
+    def register(self, address: int) -> int:
+        """The word of a holding register, as the line would read it."""
+        return self._registers["holding"].get(address, 0)
+
     def measure(self, point: str, value: float) -> None:
         """Make ``point`` read as ``value``, in its unit. Raises KeyError or ValueError if it is none."""
         read = self.profile.points[point].read

@@ -230,6 +230,11 @@ class Rig:
 
         return self._on(board_id, change)
 
+    def register(self, board_id: str, address: int) -> int:
+        """The word that a board's holding register has now; 0 where it has no such register."""
+        held = self._locked(board_id, lambda board: {"word": board.register(address)})
+        return int(held["word"])
+
     def power_cycle(self, board_id: str) -> dict[str, Any]:
         """Take a board's power away and give it back; its new state."""
 
