@@ -70,7 +70,6 @@ _NOTED: Final = {
     "refund_failed": "refund.failed",
     "refund_declined": "refund.declined",
     "extended": "order.extended",
-    "overtime_due": "overtime.due",
 }
 
 

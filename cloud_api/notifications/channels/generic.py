@@ -10,7 +10,6 @@ import asyncio
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
-import apprise
 from pydantic import Field, field_validator
 
 from cloud_api.kit.cloud import Cloud
@@ -39,6 +38,8 @@ class GenericCredentials(base.Credentials):
         scheme = value.partition("://")[0].lower()
         if scheme not in HOSTED | OWN_HOST:
             raise ValueError("不支持这种地址")
+        import apprise  # a second of loading, which only those who use it pay
+
         if apprise.Apprise.instantiate(value, suppress_exceptions=True) is None:
             raise ValueError("地址不完整")
         return value
@@ -73,6 +74,8 @@ class Generic:
 
 
 def _notify(url: str, letter: Letter) -> bool:
+    import apprise
+
     robot = apprise.Apprise()
     if not robot.add(url):
         return False

@@ -1,0 +1,1 @@
+"""The providers that carry notices, as small real servers: signatures checked, faults on demand."""
