@@ -44,13 +44,14 @@ async def verify(
     data_dir: Path,
     *,
     against: Sequence[AuditCheckpoint] = (),
+    upto: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
     """Check every entry, the head and every checkpoint of a chain. Writes nothing.
 
     ``against`` are checkpoints kept elsewhere, besides the copies in ``data_dir``. ``progress`` hears
-    how many entries of how many were read. The chain may grow meanwhile; what comes later is not looked
-    at.
+    how many entries of how many were read. What the chain grows by meanwhile is not judged. Checkpoints kept outside that
+    reach beyond ``upto`` do not count: for a database that is being put back from a backup.
     """
     public = load_keys(data_dir).public()
     verdict = Verdict(merchant_id)
@@ -66,7 +67,9 @@ async def verify(
             or 0
         )
     outside = [
-        one for one in (*checkpoints.kept(data_dir), *against) if one.merchant_id == merchant_id
+        one
+        for one in (*checkpoints.kept(data_dir), *against)
+        if one.merchant_id == merchant_id and (upto is None or one.seq <= upto)
     ]
     if not _checkpoints_hold(verdict, stored, outside, public):
         return verdict

@@ -21,6 +21,7 @@ from cloud_api.devices import models as devices
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.keys import CloudKeys
+from cloud_api.kit.outbox import desired_changed
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.orders.models import Order
 from cloud_api.store_channel.credentials import trusted
@@ -157,7 +158,13 @@ async def _content(
         sent_at=0,
         tz=store.tz,
         rooms=tuple(
-            wire.Room(id=room.id, index=room.index, lead_s=store.lead_s, grace_s=store.grace_s)
+            wire.Room(
+                id=room.id,
+                index=room.index,
+                lead_s=store.lead_s,
+                grace_s=store.grace_s,
+                resting_w=store.resting_w,
+            )
             for room in rooms
         ),
         doors=tuple(_door(door) for door in doors if door.lock_binding_id is not None),
@@ -260,3 +267,20 @@ def _binding(row: devices.Binding) -> wire.Binding:
 async def _all(session: AsyncSession, model: type[Row], store_id: str) -> list[Row]:
     query = scoped(System(), model).where(col(model.store_id) == store_id).order_by(col(model.id))
     return list(await session.exec(query))
+
+
+async def raise_epochs(session: AsyncSession, clocks: Clocks) -> int:
+    """After the cloud came back from a backup: every store's next document is of a later epoch.
+
+    Stores have seen documents that we lost; a later epoch makes ours the newer one whatever its rev is.
+    Returns how many stores there are.
+    """
+    docs = (await session.exec(scoped(System(), DesiredDoc).with_for_update())).all()
+    for doc in docs:
+        doc.epoch += 1
+        doc.content_hash, doc.published_at = "", None  # so that it is built and sealed anew
+        session.add(doc)
+        await desired_changed(
+            session, merchant_id=doc.merchant_id, store_id=doc.store_id, now=clocks.real
+        )
+    return len(docs)

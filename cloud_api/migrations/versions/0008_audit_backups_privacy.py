@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from cloud_api.migrations.types import INSTANT
+from cloud_api.migrations.types import INSTANT, JSON
 
 revision = "0008"
 down_revision = "0007"
@@ -59,10 +59,33 @@ def upgrade() -> None:
         sa.UniqueConstraint("merchant_id", "number"),
         sa.CheckConstraint("kind IN ('daily','prune','restore')"),
     )
+    op.create_table(
+        "backup_run",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("slot", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("stage", sa.String(), nullable=False),
+        sa.Column("done_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("started_at", INSTANT, nullable=True),
+        sa.Column("heartbeat_at", INSTANT, nullable=True),
+        sa.Column("finished_at", INSTANT, nullable=True),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("reported", sa.Boolean(), nullable=False),
+        sa.Column("manifest", JSON, nullable=True),
+        sa.Column("verified_at", INSTANT, nullable=True),
+        sa.CheckConstraint("state IN ('asked','running','good','failed')"),
+    )
+    op.create_index("ix_backup_run_slot", "backup_run", ["slot"])
 
 
 def downgrade() -> None:
     """Back before it."""
+    op.drop_table("backup_run")
     op.drop_table("audit_checkpoint")
     op.drop_table("audit_head")
     op.drop_table("audit_entry")

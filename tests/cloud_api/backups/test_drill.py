@@ -1,0 +1,295 @@
+"""The drill: a cloud is lost and comes back from its backup, on both databases; its stores follow."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlmodel import col, select, text
+
+from cloud_api.audit import checkpoints
+from cloud_api.audit import verify as audit
+from cloud_api.audit.models import AuditEntry
+from cloud_api.audit.service import INSTALLATION, record
+from cloud_api.backups import key, make, restore, service
+from cloud_api.backups.models import BackupRun
+from cloud_api.devices.models import StoreStatus
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.database import Database
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.keys import load_keys
+from cloud_api.merchants.models import Merchant
+from cloud_api.migrations import guards, runner
+from cloud_api.store_channel import desired
+from cloud_api.store_channel.models import DesiredDoc
+from cloud_api.stores.models import Store
+from store_link.clock import ManualClock
+from tests.cloud_api.audit.test_record import OWNER
+from tests.cloud_api.factories import Shop, make_store
+from tests.support.postgres import Server
+
+
+def migrate(url: str) -> None:
+    """The whole schema by migrations, whatever loop is running."""
+
+    async def act() -> None:
+        db = Database(url)
+        await runner.upgrade(db)
+        await db.close()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, act()).result()
+
+
+def of_migrations() -> str:
+    """Changes with every migration."""
+    digest = hashlib.sha256()
+    for path in sorted((runner.FOLDER / "versions").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the whole schema."""
+    path = tmp_path_factory.mktemp("migrated") / "cloud.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database whose schema came by migrations, as in an installation."""
+    if request.param == "sqlite":
+        (tmp_path / "db").mkdir()
+        shutil.copyfile(request.getfixturevalue("migrated"), tmp_path / "db" / "cloud.db")
+        yield f"sqlite+aiosqlite:///{tmp_path}/db/cloud.db"
+        return
+    server: Server = request.getfixturevalue("pg_server")
+    template = request.getfixturevalue("pg_template")(f"drill {of_migrations()}", migrate)
+    url: str = request.getfixturevalue("make_pg_database")(template)
+    yield url
+    for left in databases(server, url.split("/")[3].partition("?")[0]):
+        server.drop_database(left)
+
+
+def databases(server: Server, prefix: str) -> list[str]:
+    async def ask() -> list[str]:
+        connection = await asyncpg.connect(
+            host=str(server.sockets), user="kaimen", database="postgres"
+        )
+        try:
+            rows = await connection.fetch(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", prefix
+            )
+            return [row["datname"] for row in rows]
+        finally:
+            await connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, ask()).result()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both engines."""
+    if "db_url" in metafunc.fixturenames:
+        metafunc.parametrize("db_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@dataclass
+class Drill:
+    """An installation with a store and one good backup, made at noon."""
+
+    cloud: Cloud
+    shop: Shop
+    run: BackupRun
+
+    async def restore(self, **changes: Any) -> restore.Restored:
+        """As ``kaimen-cloud restore`` does it."""
+        options: dict[str, Any] = {
+            "source": None,
+            "name": None,
+            "key": lambda header: key.for_header(self.cloud.settings, header, None),
+            "force": False,
+            "upgrade": runner.upgrade,
+            "raise_epochs": desired.raise_epochs,
+            "progress": make.Progress(),
+        }
+        return await restore.restore(self.cloud, **(options | changes))
+
+
+@pytest.fixture
+async def drill(backed: Cloud) -> Drill:
+    now = backed.clocks.now
+    async with backed.db.write() as session:
+        shop = await make_store(session, now)
+        session.add(
+            DesiredDoc(
+                store_id=shop.store.id,
+                merchant_id=shop.merchant.id,
+                epoch=3,
+                rev=7,
+                payload=b"as published",
+                content_hash="x",
+                published_at=now,
+            )
+        )
+        await note(backed, session, shop.merchant.id, "before")
+    async with backed.db.write() as session:
+        run = BackupRun(slot="drill", by="system", created_at=now)
+        session.add(run)
+    run = await service.perform(backed, run)
+    assert run.state == "good", run.error
+    return Drill(backed, shop, run)
+
+
+async def note(cloud: Cloud, session: Any, merchant: str, subject: str) -> None:
+    await record(
+        session,
+        OWNER,
+        "store.edit",
+        merchant_id=merchant,
+        subject=f"store:{subject}",
+        clocks=cloud.clocks,
+    )
+
+
+async def names(db: Database) -> list[str]:
+    async with db.read() as session:
+        return list((await session.exec(select(col(Store.name)))).all())
+
+
+async def destroy(cloud: Cloud) -> None:
+    """The database is gone; an empty one is there, as on a new machine."""
+    if cloud.db.is_sqlite:
+        await cloud.db.close()
+        path = Path(cloud.db.url.partition("///")[2])
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+    else:
+        async with cloud.db.engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA public CASCADE"))
+            await connection.execute(text("CREATE SCHEMA public"))
+
+
+async def test_a_lost_cloud_comes_back(drill: Drill, wire: ManualClock):
+    cloud = drill.cloud
+    wire.pass_time(3600)
+    async with cloud.db.write() as session:  # what happened after the backup is lost
+        session.add(Merchant(name="后来的", created_at=cloud.clocks.now))
+        await note(cloud, session, drill.shop.merchant.id, "after")
+    await checkpoints.sign_all(cloud)
+    keys = (cloud.settings.data_dir / "keys.json").read_bytes()
+    await destroy(cloud)
+    (cloud.settings.data_dir / "keys.json").unlink()
+    (cloud.settings.media_dir / "room.jpg").unlink()
+    (cloud.settings.media_dir / "new.jpg").write_bytes(b"made after the backup")
+
+    done = await drill.restore()
+
+    assert done.name == drill.run.name
+    assert await names(cloud.db) == [drill.shop.store.name]
+    assert sorted(done.files) == ["data/keys.json", "media/room.jpg"]
+    assert (cloud.settings.data_dir / "keys.json").read_bytes() == keys
+    assert load_keys(cloud.settings.data_dir)
+    assert (cloud.settings.media_dir / "new.jpg").exists()
+    async with cloud.db.read() as session:
+        connection = await session.connection()
+        assert await guards.missing(connection) == []
+        assert await runner.is_current(connection)
+        doc = (await session.exec(select(DesiredDoc))).one()
+        status = (await session.exec(select(StoreStatus))).one()
+        waiting = await session.execute(text("SELECT stream FROM outbox WHERE topic = 'desired'"))
+        subjects = (
+            await session.exec(
+                select(col(AuditEntry.subject)).where(col(AuditEntry.merchant_id) != INSTALLATION)
+            )
+        ).all()
+        run = (await session.exec(select(BackupRun))).one()
+    # The later epoch makes ours the newer document, and it is built and sealed anew.
+    assert (doc.epoch, doc.rev, doc.content_hash, doc.published_at) == (4, 7, "", None)
+    assert waiting.scalars().all() == [drill.shop.store.id]
+    assert (status.online, status.nonce) == (False, None)
+    assert subjects == ["store:before"]
+    assert run.state == "failed"  # as the database was copied, this very run was on its way
+    # The chain says what was lost and goes on.
+    async with cloud.db.write() as session:
+        await note(cloud, session, drill.shop.merchant.id, "again")
+    for chain in await audit.chains(cloud.db):
+        verdict = await audit.verify(cloud.db, chain, cloud.settings.data_dir)
+        assert verdict.broken == "", verdict
+    verdict = await audit.verify(cloud.db, drill.shop.merchant.id, cloud.settings.data_dir)
+    assert (verdict.entries, len(verdict.notes)) == (2, 1)
+    # And again: the same backup serves as often as it must, and the epoch rises each time.
+    wire.pass_time(60)
+    again = await drill.restore(force=True)
+    assert again.old
+    async with cloud.db.read() as session:
+        assert (await session.exec(select(col(AuditEntry.subject)))).first() is not None
+        assert await session.scalar(text("SELECT count(*) FROM audit_entry")) == 2
+
+
+async def test_a_database_with_data_is_not_overwritten_by_mistake(drill: Drill):
+    cloud = drill.cloud
+    async with cloud.db.write() as session:
+        session.add(Merchant(name="后来的", created_at=cloud.clocks.now))
+    with pytest.raises(KaimenError) as refused:
+        await drill.restore()
+    assert refused.value.code == "restore.not_empty"
+    async with cloud.db.read() as session:
+        assert len((await session.exec(select(Merchant))).all()) == 2
+    done = await drill.restore(force=True)
+    async with cloud.db.read() as session:
+        assert len((await session.exec(select(Merchant))).all()) == 1
+    old = (
+        f"sqlite+aiosqlite:///{done.old}"
+        if cloud.db.is_sqlite
+        else cloud.db.url.replace(cloud.db.url.split("/")[3].partition("?")[0], done.old)
+    )
+    aside = Database(old)
+    async with aside.read() as session:
+        assert len((await session.exec(select(Merchant))).all()) == 2
+    await aside.close()
+
+
+async def test_nothing_is_touched_while_somebody_works_with_it(drill: Drill):
+    other = Database(drill.cloud.db.url)
+    async with other.read() as session:
+        assert len((await session.exec(select(Merchant))).all()) == 1
+        with pytest.raises(KaimenError) as refused:
+            await drill.restore(force=True)
+        assert refused.value.code == "restore.in_use"
+        assert len((await session.exec(select(Merchant))).all()) == 1
+    await other.close()
+    assert await names(drill.cloud.db) == [drill.shop.store.name]
+
+
+async def test_a_backup_with_a_broken_log_is_refused(drill: Drill, tmp_path: Path):
+    """Somebody changed the log, and then a backup was made: it must not come back as the truth."""
+    cloud = drill.cloud
+    async with cloud.db.engine.begin() as connection:
+        if cloud.db.is_sqlite:
+            await connection.execute(text("DROP TRIGGER audit_entry_no_update"))
+        else:
+            await connection.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER ALL"))
+        await connection.execute(text("UPDATE audit_entry SET why = 'x'"))
+    async with cloud.db.write() as session:
+        run = BackupRun(slot="bad", by="system", created_at=cloud.clocks.real)
+        session.add(run)
+    bad = await service.perform(cloud, run)
+    with pytest.raises(KaimenError) as refused:
+        await drill.restore(name=bad.name, force=True)
+    assert refused.value.code == "restore.audit_broken"
+    assert await names(cloud.db) == [drill.shop.store.name]
+    elsewhere = tmp_path / "copied.kmb"
+    shutil.copyfile(Path(str(cloud.settings.backup_to)) / str(drill.run.name), elsewhere)
+    done = await drill.restore(source=elsewhere, force=True)
+    assert done.name == "copied.kmb"
