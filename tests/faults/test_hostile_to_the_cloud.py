@@ -122,7 +122,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
     use_vault(Vault([bytes.fromhex(SECRET)]))
     clocks = Clocks(ManualClock(datetime.now(UTC)), WireClock())
     async with contextlib.AsyncExitStack() as stack:
-        broker = stack.enter_context(StoreBroker(folder / "broker", folder / "data"))
+        broker = StoreBroker(folder / "broker", folder / "data")
+        stack.enter_context(broker)
         settings = Settings(
             database_url=f"sqlite+aiosqlite:///{folder / 'cloud.db'}",
             secrets=SECRET,
@@ -168,9 +169,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
             await side.connect()
             side.write(EventKind.BOOT, {"n": 1})
             await side.send_events(1, 1)
-        for side in (mine, other):
-            await until(lambda side=side: side.acked == 1, "the first event")
-            await until(lambda side=side: side.applied != (0, 0), "its document")
+        await until(lambda: mine.acked == 1 == other.acked, "the first events")
+        await until(lambda: (0, 0) not in {mine.applied, other.applied}, "the documents")
         await _online(made)
         async with db.write() as session:
             store = shop.store
