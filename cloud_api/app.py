@@ -28,7 +28,9 @@ from cloud_api.auth import routes as auth
 from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
+from cloud_api.claims import mode_routes
 from cloud_api.claims import routes as claims
+from cloud_api.devices import remote_routes
 from cloud_api.devices import routes as devices
 from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
@@ -41,7 +43,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.orders import console_routes as orders_console
-from cloud_api.orders import place, refund_routes
+from cloud_api.orders import overtime_routes, place, refund_routes
 from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
@@ -66,11 +68,14 @@ _ROUTERS: tuple[APIRouter, ...] = (
     platform.router,
     stores.router,
     devices.router,
+    remote_routes.router,
     pricing.router,
     claims.router,
+    mode_routes.router,
     payments.router,
     orders.router,
     orders_console.router,
+    overtime_routes.router,
     refund_routes.router,
     access.router,
     events.router,

@@ -23,7 +23,7 @@ from cloud_api.access.schemas import (
     StoreBrief,
 )
 from cloud_api.access.situation import Scene, door_of_room, look
-from cloud_api.access.window import opens_at, previous_until
+from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.devices import service as devices
 from cloud_api.devices.control import reason
 from cloud_api.devices.models import DeviceCommand

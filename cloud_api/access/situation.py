@@ -9,8 +9,9 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access.decide import LATELY, NEAR, OwnOrder, RoomNow, Situation
-from cloud_api.access.window import opens_at, previous_until
 from cloud_api.claims.models import RoomClaim
+from cloud_api.claims.overstay import in_use_until
+from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.devices.commands import last_command
 from cloud_api.devices.models import Binding, DeviceCommand
 from cloud_api.devices.status import StoreStatusView, get_status
@@ -60,6 +61,11 @@ async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) 
         bookings=tuple(bookings),
         store_online=status.online,
         lock_dead=dead,
+        open_to_all=any(
+            room.mode == "open" and (room.mode_until is None or now < room.mode_until)
+            for key in map(str, door.rooms)
+            if (room := rooms.get(key)) is not None
+        ),
     )
     return scene
 
@@ -135,7 +141,7 @@ async def _rooms_now(session: AsyncSession, scene: Scene, now: datetime) -> None
 def _of_claim(claim: RoomClaim, now: datetime) -> RoomNow:
     if claim.kind == "maintenance":
         return RoomNow.MAINTENANCE
-    if claim.kind == "cleaning" or claim.ends_at <= now < claim.block_until:
+    if claim.kind == "cleaning" or in_use_until(claim) <= now < claim.block_until:
         return RoomNow.CLEANING
     return RoomNow.TAKEN
 

@@ -39,4 +39,6 @@ class RoomClaim(SQLModel, table=True):
     block_until: datetime = Field(sa_type=UTCDateTime)
     state: str = "held"
     released_why: str | None = None
+    # Guests who stay beyond ``ends_at`` are counted on until here; claims/overstay.py moves it on.
+    overstay_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
     created_at: datetime = Field(sa_type=UTCDateTime)

@@ -76,6 +76,57 @@ async def hold(
     return claim
 
 
+async def take_for(
+    session: AsyncSession,
+    room: Room,
+    kind: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    clocks: Clocks,
+) -> str | None:
+    """Take the room's time from ``starts_at`` for the house (``maintenance``, ``cleaning``).
+
+    It reaches to ``ends_at`` or to the next claim, whatever is first. Returns the claim's id; None where
+    the room is somebody's at ``starts_at``.
+    """
+    await lock_room(session, room.id)
+    following = (
+        await session.exec(
+            select(col(RoomClaim.block_from))
+            .where(
+                col(RoomClaim.room_id) == room.id,
+                col(RoomClaim.state) != "released",
+                col(RoomClaim.block_until) > starts_at,
+            )
+            .order_by(col(RoomClaim.block_from))
+            .limit(1)
+        )
+    ).first()
+    until = ends_at if following is None else min(ends_at, following)
+    if until - starts_at < _SECOND:
+        return None
+    claim = RoomClaim(
+        id=new_id(),
+        merchant_id=room.merchant_id,
+        store_id=room.store_id,
+        room_id=room.id,
+        kind=kind,
+        starts_at=starts_at,
+        ends_at=until,
+        block_from=starts_at,
+        block_until=until,
+        state="confirmed",
+        created_at=clocks.now,
+    )
+    try:
+        async with _under_guard(session, room.id):
+            session.add(claim)
+            await session.flush()
+    except RoomTaken:
+        return None
+    return claim.id
+
+
 async def confirm(session: AsyncSession, claim_id: str) -> bool:
     """held → confirmed. False if the claim is not held any more."""
     return await _move(session, claim_id, ("held",), state="confirmed")
@@ -128,6 +179,7 @@ async def end_at(session: AsyncSession, claim: RoomClaim, when: datetime, clocks
         released_why=ENDED,
         block_from=min(claim.block_from, claim.starts_at),
         ends_at=ended,
+        overstay_until=None,
         block_until=ended,
     )
     if not done:

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import RoomClaim
+from cloud_api.claims.overstay import in_use_until
 from cloud_api.claims.service import ENDED
 from cloud_api.pricing.rules import open_spans
 from cloud_api.stores.models import Room, Store
@@ -99,8 +100,8 @@ def _parts(claim: RoomClaim) -> list[tuple[datetime, datetime, str]]:
         return [(claim.block_from, claim.block_until, "closed")]
     state = {"held": "held", "confirmed": "booked"}.get(claim.state, "in_use")
     return [
-        (claim.block_from, claim.ends_at, state),
-        (claim.ends_at, claim.block_until, "cleaning"),
+        (claim.block_from, in_use_until(claim), state),
+        (in_use_until(claim), claim.block_until, "cleaning"),
     ]
 
 

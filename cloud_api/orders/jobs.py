@@ -8,7 +8,7 @@ from __future__ import annotations
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import hold, money, place, store_events
+from cloud_api.orders import hold, money, overstay, place, store_events
 from cloud_api.payments.records import REFUND_CHANGED, SETTLED
 
 
@@ -28,6 +28,7 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
 
 
 register(money.FORGOTTEN, _forgotten)
+register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
 register(SETTLED, _settled)
 register(REFUND_CHANGED, _refund_changed)

@@ -64,6 +64,41 @@ class OrderLine(SQLModel, table=True):
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
 
 
+class OvertimeCharge(SQLModel, table=True):
+    """What a stay's overtime costs, how that came about, and whether it is settled; one per order.
+
+    States: free | due → paid | waived (orders/overtime.py). ``left_at`` is the last sign of somebody.
+    """
+
+    __tablename__ = "overtime_charge"
+    __table_args__ = (
+        CheckConstraint("state IN ('free','due','paid','waived')"),
+        CheckConstraint("amount_fen >= 0 AND seconds >= 0 AND unit_minutes > 0"),
+        CheckConstraint("state = 'free' OR amount_fen > 0"),
+        CheckConstraint("state <> 'waived' OR waived_by IS NOT NULL"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", unique=True)
+    state: str
+    seconds: int  # as the store measured it, after grace
+    minutes: int
+    free_minutes: int
+    units: int
+    unit_minutes: int
+    unit_fen: int
+    amount_fen: int
+    capped: bool = False
+    left_at: datetime = Field(sa_type=UTCDateTime)
+    evidence: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    waived_by: str | None = None
+    waived_why: str | None = None
+    settled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
 class OrderEvent(SQLModel, table=True):
     """One change of an order: who, from what to what, why. Never changed, never deleted."""
 

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims import service as claims
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
+from cloud_api.orders import overtime
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, events_of, move, note, system_lock
 from cloud_api.payments import service as payments
@@ -46,7 +47,11 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     time again if it is still free, else the money goes back. Anything else (paid already, cancelled
     by somebody): the money goes back in full.
     """
-    order_id = order_id_of((await session.get_one(PaymentAttempt, payment_id)).pays)
+    what = (await session.get_one(PaymentAttempt, payment_id)).pays
+    if what.startswith(f"{overtime.KIND}:"):
+        await overtime.settle(session, payment_id, clocks)
+        return
+    order_id = order_id_of(what)
     if order_id is None:
         return
     order = await system_lock(session, order_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.orders.models import Order
+from cloud_api.orders import overtime
+from cloud_api.orders.models import Order, OvertimeCharge
 from cloud_api.orders.money import pays, settle
 from cloud_api.orders.transitions import lock_order, note
 from cloud_api.payments import service as payments
@@ -19,6 +21,7 @@ from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Room, Store
 
+_OVERTIME_OPEN: Final = timedelta(minutes=15)  # so long one try to pay overtime stays open
 _LEAST: Final = timedelta(seconds=5)  # less than that is no time to pay in
 
 
@@ -33,6 +36,8 @@ async def pay(
 ) -> PaymentAttempt:
     """Open a payment at a provider, or give back the one that is open; returns where it stands.
 
+    An order that is over is paid for its overtime, where that is due.
+
     ``pending`` has a ``redirect_url``; ``unknown`` means that the provider did not answer and we keep
     asking under the same number. Raises NotFound, Conflict ``order.not_payable`` (with
     ``status_now``), ``order.hold_over``, ``payment.pending_elsewhere``, and what opening raises.
@@ -40,13 +45,15 @@ async def pay(
     path = _local(return_path) or f"/orders/{order_id}/pay"
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
-        if order.status != "pending_payment":
+        owed = await overtime.due(session, customer, order.id)
+        if order.status != "pending_payment" and owed is None:
             raise Conflict(
                 "order.not_payable",
                 "订单已取消，请重新预订" if order.status == "cancelled" else "订单已经支付过了",
                 status_now=order.status,
             )
-        attempts = await payments.payments_of(session, pays(order.id))
+        what = pays(order.id) if owed is None else overtime.pays(order.id)
+        attempts = await payments.payments_of(session, what)
         if any(attempt.state == "succeeded" for attempt in attempts):
             raise Conflict("order.not_payable", "钱已到账，正在确认订单", status_now="paid")
         open_ones = [attempt for attempt in attempts if attempt.state in OPEN_PAYMENT]
@@ -59,7 +66,8 @@ async def pay(
                     provider=payment.provider,
                 )
         else:
-            payment = await _open(session, cloud, order, len(attempts), provider, channel, path)
+            bill = await _bill(session, order, owed, len(attempts) + 1, cloud.clocks.now)
+            payment = await _open(session, cloud, order, bill, provider, channel, path)
     return await payments.begin(cloud, payment.id)
 
 
@@ -67,7 +75,10 @@ async def check(cloud: Cloud, customer: Customer, order_id: str) -> None:
     """The guest came back from the provider's page: ask now instead of waiting for a message."""
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
-        attempts = await payments.payments_of(session, pays(order.id))
+        attempts = [
+            *await payments.payments_of(session, pays(order.id)),
+            *await payments.payments_of(session, overtime.pays(order.id)),
+        ]
     for attempt in attempts:
         if attempt.state in OPEN_PAYMENT:
             attempt = await payments.look(cloud, attempt.id)
@@ -76,32 +87,59 @@ async def check(cloud: Cloud, customer: Customer, order_id: str) -> None:
                 await settle(session, attempt.id, cloud.clocks)
 
 
+@dataclass(frozen=True, slots=True)
+class _Bill:
+    """What a payment is opened for."""
+
+    pays: str
+    number: str
+    amount_fen: int
+    subject: str
+    expires_at: datetime
+
+
+async def _bill(
+    session: AsyncSession, order: Order, owed: OvertimeCharge | None, count: int, now: datetime
+) -> _Bill:
+    """The order's price, to be paid while its hold runs; or its overtime, in a quarter of an hour."""
+    store = await session.get_one(Store, order.store_id)
+    room = await session.get_one(Room, order.room_id)
+    zone = ZoneInfo(store.tz)
+    here, there = order.starts_at.astimezone(zone), order.ends_at.astimezone(zone)
+    about = f"{room.name} {here:%m月%d日 %H:%M}–{there:%H:%M}"
+    if owed is not None:
+        number = f"{order.number}-T{count}"
+        subject = f"{about} 超时 {owed.minutes} 分钟"
+        return _Bill(
+            overtime.pays(order.id), number, owed.amount_fen, subject, now + _OVERTIME_OPEN
+        )
+    if order.hold_expires_at - now < _LEAST:
+        raise Conflict("order.hold_over", "保留时间已到，请重新预订")
+    return _Bill(
+        pays(order.id), f"{order.number}-{count}", order.total_fen, about, order.hold_expires_at
+    )
+
+
 async def _open(
     session: AsyncSession,
     cloud: Cloud,
     order: Order,
-    tried: int,
+    bill: _Bill,
     provider: str,
     channel: str,
     path: str,
 ) -> PaymentAttempt:
     clocks = cloud.clocks
-    if order.hold_expires_at - clocks.now < _LEAST:
-        raise Conflict("order.hold_over", "保留时间已到，请重新预订")
-    store = await session.get_one(Store, order.store_id)
-    room = await session.get_one(Room, order.room_id)
-    zone = ZoneInfo(store.tz)
-    here, there = order.starts_at.astimezone(zone), order.ends_at.astimezone(zone)
     payment = await payments.open_payment(
         session,
-        store=store,
+        store=await session.get_one(Store, order.store_id),
         account_id=order.account_id,
-        pays=pays(order.id),
-        number=f"{order.number}-{tried + 1}",
-        amount_fen=order.total_fen,
-        subject=f"{room.name} {here:%m月%d日 %H:%M}–{there:%H:%M}",
+        pays=bill.pays,
+        number=bill.number,
+        amount_fen=bill.amount_fen,
+        subject=bill.subject,
         return_url=cloud.settings.public_url.rstrip("/") + path,
-        expires_at=order.hold_expires_at,
+        expires_at=bill.expires_at,
         provider=provider,
         channel=channel,
         clocks=clocks,

@@ -16,6 +16,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id, new_number
+from cloud_api.orders import overtime
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.orders.money import settle_free
 from cloud_api.orders.transitions import note
@@ -31,7 +32,7 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     """Hold the room and write the order. The same quote again gives the same order.
 
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
-    ``order.too_many_unpaid``, ``room.maintenance``.
+    ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``.
     """
     if (known := await _ordered(session, customer, quote_id)) is not None:
         return known
@@ -41,6 +42,7 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     if room.mode == "maintenance":
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
     await _check_unpaid(session, customer)
+    await overtime.check_nothing_due(session, customer, store.merchant_id)
     order_id = new_id()
     try:
         claim = await claims.hold(session, room, order_id, quote.starts_at, quote.ends_at, clocks)

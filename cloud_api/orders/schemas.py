@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import Word
 
 
@@ -83,6 +84,7 @@ class PaymentOut(BaseModel):
     number: str
     state: str
     provider: str
+    purpose: str = "order"  # or overtime
     amount_fen: int
     at: AwareDatetime
     applied: str | None
@@ -165,6 +167,8 @@ class OrderOut(BaseModel):
     finished_early: bool
     used_s: int | None
     overtime_s: int | None
+    overtime: OvertimeOut | None = None
+    energy_wh: int | None = None
     next: NextOut
 
 

@@ -16,6 +16,7 @@ from cloud_api.claims import service as claims
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
+from cloud_api.orders import overstay, overtime
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, move, note, system_lock
 from cloud_api.stores.models import Store
@@ -45,6 +46,8 @@ async def apply_stay(
         await note(
             session, order, f"stay_{body.now.value}", by=_by(store), why=body.why, clocks=clocks
         )
+        if body.now is StayState.OVERTIME and order.status == "in_use":
+            await overstay.stayed_on(session, order, clocks)
         await _overstay(session, order, body.now is StayState.OVERTIME, clocks)
 
 
@@ -74,6 +77,7 @@ async def apply_usage(
         clocks=clocks,
         body={"used_s": body.used_s, "overtime_s": body.overtime_s},
     )
+    await overtime.charge(session, store, order, body, clocks)
     await _complete(session, order, from_ms(body.ended_at), "usage", clocks)
 
 
@@ -98,6 +102,7 @@ async def _enter(
         clocks=clocks,
         entered_at=order.entered_at or at,
     )
+    await overstay.watch(session, order, order.ends_at)
 
 
 async def _complete(
@@ -117,6 +122,7 @@ async def _complete(
         ended_at=order.ended_at or at,
     )
     await claims.end_at(session, claim, at, clocks)
+    await overstay.gone(session, order, clocks)
 
 
 async def _overstay(session: AsyncSession, order: Order, active: bool, clocks: Clocks) -> None:

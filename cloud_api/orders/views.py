@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
+from cloud_api.claims.window import opens_of
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders import cancel_rules, schemas
-from cloud_api.orders.models import Order, OrderEvent, OrderLine
-from cloud_api.orders.money import order_id_of, pays
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
+from cloud_api.orders import cancel_rules, overtime, schemas
+from cloud_api.orders.models import Order, OrderEvent, OrderLine, OvertimeCharge
+from cloud_api.orders.money import pays
+from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -72,6 +76,8 @@ class _Parts:
         self.events: dict[str, list[OrderEvent]] = defaultdict(list)
         self.payments: dict[str, list[PaymentAttempt]] = defaultdict(list)
         self.refunds: dict[str, list[RefundAttempt]] = defaultdict(list)
+        self.overtime: dict[str, OvertimeCharge] = {}
+        self.opens: dict[str, datetime] = {}
 
     @classmethod
     async def load(cls, session: AsyncSession, orders: Sequence[Order]) -> _Parts:
@@ -85,16 +91,22 @@ class _Parts:
         events = select(OrderEvent).where(col(OrderEvent.order_id).in_(ids))
         for event in (await session.exec(events.order_by(col(OrderEvent.seq)))).all():
             parts.events[event.order_id].append(event)
-        tried = select(PaymentAttempt).where(col(PaymentAttempt.pays).in_([pays(i) for i in ids]))
+        parts.overtime = await overtime.of_orders(session, ids)
+        parts.opens = await opens_of(
+            session,
+            [(parts.stores[o.store_id], o.room_id, o.claim_id, o.starts_at) for o in orders],
+        )
+        wanted = [name(i) for i in ids for name in (pays, overtime.pays)]
+        tried = select(PaymentAttempt).where(col(PaymentAttempt.pays).in_(wanted))
         of_payment: dict[str, str] = {}
         for payment in (await session.exec(tried.order_by(col(PaymentAttempt.id)))).all():
-            order_id = order_id_of(payment.pays) or ""
+            order_id = payment.pays.partition(":")[2]
             of_payment[payment.id] = order_id
             parts.payments[order_id].append(payment)
         back = select(RefundAttempt).where(col(RefundAttempt.payment_id).in_(list(of_payment)))
         for refund in (await session.exec(back.order_by(col(RefundAttempt.id)))).all():
             parts.refunds[of_payment[refund.payment_id]].append(refund)
-        waiting = {order.store_id for order in orders if order.status == "pending_payment"}
+        waiting = {order.store_id for order in orders if parts.payable(order)}
         for store_id in waiting:
             accounts = await payments.accounts_of(session, parts.stores[store_id])
             parts.ways[store_id] = [
@@ -104,9 +116,18 @@ class _Parts:
             ]
         return parts
 
+    def payable(self, order: Order) -> bool:
+        """Whether there is something to pay: the order itself, or overtime."""
+        owed = self.overtime.get(order.id)
+        return order.status == "pending_payment" or (owed is not None and owed.state == "due")
+
     def show(self, order: Order, now: datetime) -> dict[str, object]:
         room, store = self.rooms[order.room_id], self.stores[order.store_id]
-        action, label = next_step(order, store, now)
+        owed = self.overtime.get(order.id)
+        opens = self.opens[order.claim_id]
+        action, label = next_step(order, store, now, opens)
+        if owed is not None and owed.state == "due":
+            action, label = "pay", _("付超时费 %s") % yuan(owed.amount_fen)
         decision = cancel_rules.decide(order, now)
         return {
             "id": order.id,
@@ -125,7 +146,7 @@ class _Parts:
             ),
             "starts_at": order.starts_at,
             "ends_at": order.ends_at,
-            "opens_at": order.starts_at - timedelta(seconds=store.lead_s),
+            "opens_at": opens,
             "hold_expires_at": order.hold_expires_at,
             "created_at": order.created_at,
             "total_fen": order.total_fen,
@@ -139,9 +160,10 @@ class _Parts:
                 for line in self.lines[order.id]
             ],
             "payments": [_payment(payment) for payment in self.payments[order.id]],
+            "energy_wh": None if order.usage is None else order.usage.get("energy_wh"),
             "refunds": [_refund(refund) for refund in self.refunds[order.id]],
             "events": _history(self.events[order.id]),
-            "pay_with": self.ways.get(store.id, []) if order.status == "pending_payment" else [],
+            "pay_with": self.ways.get(store.id, []) if self.payable(order) else [],
             "cancel": schemas.CancelOut(
                 allowed=decision.allowed,
                 refund_fen=decision.refund_fen,
@@ -155,6 +177,7 @@ class _Parts:
             "finished_early": order.finished_early,
             "used_s": order.used_s,
             "overtime_s": order.overtime_s,
+            "overtime": None if owed is None else OvertimeOut.of(owed, store.tz),
             "next": schemas.NextOut(action=action, label=label),
         }
 
@@ -171,6 +194,7 @@ def _payment(payment: PaymentAttempt) -> schemas.PaymentOut:
         number=payment.number,
         state=payment.state,
         provider=payment.provider,
+        purpose="overtime" if payment.pays.startswith("overtime:") else "order",
         amount_fen=payment.amount_fen,
         at=payment.succeeded_at or payment.created_at,
         applied=payment.applied,

@@ -77,12 +77,17 @@ def refund_words(order: Order) -> str | None:
     return _("部分退款 %s") % yuan(order.refunded_fen)
 
 
-def next_step(order: Order, store: Store, now: datetime) -> tuple[str, str]:
-    """The one thing to do next: (action, label). Actions: pay, wait, open, stay, again."""
+def next_step(
+    order: Order, store: Store, now: datetime, opens: datetime | None = None
+) -> tuple[str, str]:
+    """The one thing to do next: (action, label). Actions: pay, wait, open, stay, again.
+
+    ``opens``: from when the door opens for it, where that is known better than from the lead time.
+    """
     if order.status == "pending_payment":
         return "pay", _("去支付")
     if order.status in {"paid", "ready"}:
-        opens = order.starts_at - timedelta(seconds=store.lead_s)
+        opens = opens or order.starts_at - timedelta(seconds=store.lead_s)
         if now < opens:
             local = opens.astimezone(ZoneInfo(store.tz))
             return "wait", _("%s 起可以开门") % f"{local:%m-%d %H:%M}"
@@ -112,7 +117,11 @@ _KIND_TEXT: Final = {
     "refund_retry": "退款 %s 已换新单号重新提交",
     "refund_by_hand": "退款 %s 已由店家线下退还",
     "refund_abnormal": "退款 %s 遇到问题，店家正在处理",
-    "money_back_late": "付款到账时房间已被订走，%s 原路退回",
+    "money_back_late": "付款到账时订单已不在，%s 原路退回",
+    "overtime_due": "超时费 %s 待支付",
+    "overtime_paid": "超时费 %s 已付",
+    "overtime_waived": "店家免收超时费 %s",
+    "overtime_money_back": "多付的超时费 %s 原路退回",
     "money_back_dup": "重复支付的 %s 原路退回",
     "finish_asked": "申请提前结束",
     "stay_grace": "时间到，宽限中",

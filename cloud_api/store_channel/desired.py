@@ -45,6 +45,7 @@ _ON: tuple[wire.SceneStep, ...] = tuple(
     wire.SceneStep(role=role, on=True) for role in ("table", "light", "ac", "fan")
 )
 SCENES = wire.Scenes(in_use=_ON, grace=_ON)
+_MODES = frozenset({"open", "cleaning", "maintenance"})
 _ROLES = frozenset(
     {
         *("lock", "table", "light", "ac", "fan", "door_contact", "presence"),
@@ -164,6 +165,8 @@ async def _content(
                 lead_s=store.lead_s,
                 grace_s=store.grace_s,
                 resting_w=store.resting_w,
+                mode=room.mode if room.mode in _MODES else "normal",
+                mode_until=None if room.mode_until is None else ms(room.mode_until),
             )
             for room in rooms
         ),

@@ -36,6 +36,14 @@ class Store(SQLModel, table=True):
     grace_s: int = 600  # power stays so long after the end, at no charge
     cleaning_s: int = 900  # the room is blocked so long after a stay
     hold_s: int = 600  # an unpaid booking keeps the room so long
+    # Time beyond the paid end and grace (pricing/overtime.py): off | per_unit | per_cent.
+    overtime_mode: str = "off"
+    overtime_free_minutes: int = 0
+    overtime_unit_minutes: int = 15
+    overtime_unit_fen: int = 0
+    overtime_per_cent: int = 100  # of the hourly price
+    overtime_cap_fen: int | None = None
+    resting_w: int = 30  # an empty room draws no more; beyond it, a meter shows somebody
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
@@ -59,7 +67,10 @@ class Room(SQLModel, table=True):
     art: str = "room-moon-bamboo"  # drawing for a room without photos
     facilities: list[Any] = Field(default_factory=list, sa_type=Json)  # ["雀友 T8", "新风", …]
     sort: int = 0
-    mode: str = "normal"  # normal | maintenance
+    mode: str = "normal"  # normal | open | cleaning | maintenance; claims/modes.py changes it
+    mode_until: datetime | None = Field(default=None, sa_type=UTCDateTime)  # business time
+    mode_why: str = ""
+    mode_claim_id: str | None = None  # the room time that maintenance takes
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

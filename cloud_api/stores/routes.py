@@ -2,19 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 
 from cloud_api.auth.deps import actor
 from cloud_api.kit.actor import Actor, Staff
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import once
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_READ
 from cloud_api.stores import service
 from cloud_api.stores.schemas import (
     DoorOut,
     DoorsOut,
-    RoomModeIn,
     RoomOut,
     RoomsOut,
     StoreEdit,
@@ -83,16 +81,3 @@ async def edit_store(request: Request, store_id: str, body: StoreEdit, who: Staf
     async with cloud.db.write() as session:
         store = await service.edit_store(session, who, store_id, body.changes(), cloud.clocks)
     return StoreOut.of(store)
-
-
-@router.post("/console/rooms/{room_id}/mode", response_model=RoomOut)
-async def room_mode(request: Request, room_id: str, body: RoomModeIn, who: StaffWho) -> Response:
-    """Take a room into maintenance, or back to normal."""
-    cloud = cloud_of(request)
-
-    async def act() -> RoomOut:
-        async with cloud.db.write() as session:
-            room = await service.set_room_mode(session, who, room_id, body.mode, cloud.clocks)
-        return RoomOut.of(room)
-
-    return await once(cloud, who.ref, request, await request.body(), act)

@@ -22,6 +22,12 @@ class RulesOut(BaseModel):
     grace_s: int
     cleaning_s: int
     hold_s: int
+    overtime_mode: str  # off | per_unit | per_cent
+    overtime_free_minutes: int
+    overtime_unit_minutes: int
+    overtime_unit_fen: int
+    overtime_per_cent: int
+    overtime_cap_fen: int | None
 
 
 class StoreOut(BaseModel):
@@ -74,6 +80,9 @@ class DoorOut(BaseModel):
     token: str
     rooms: list[str]
     pulse_ms: int
+    lock_binding_id: str | None
+    contact_binding_id: str | None
+    reader_binding_id: str | None
 
     @classmethod
     def of(cls, door: Door) -> DoorOut:
@@ -118,14 +127,16 @@ class StoreEdit(BaseModel):
     grace_s: Annotated[int, Field(ge=0, le=7200)] | None = None
     cleaning_s: Annotated[int, Field(ge=0, le=14400)] | None = None
     hold_s: Annotated[int, Field(ge=60, le=3600)] | None = None
+    overtime_mode: Literal["off", "per_unit", "per_cent"] | None = None
+    overtime_free_minutes: Annotated[int, Field(ge=0, le=120)] | None = None
+    overtime_unit_minutes: Annotated[int, Field(ge=1, le=120)] | None = None
+    overtime_unit_fen: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    overtime_per_cent: Annotated[int, Field(ge=1, le=500)] | None = None
+    overtime_cap_fen: Annotated[int, Field(ge=0, le=1_000_000)] | None = None  # null: no limit
+    resting_w: Annotated[int, Field(ge=0, le=10_000)] | None = None
 
     def changes(self) -> dict[str, object]:
-        """The fields that were sent; only the hours may be set to null (round the clock)."""
+        """The fields that were sent; only the hours (round the clock) and the limit may be null."""
         sent = self.model_dump(exclude_unset=True)
-        return {k: v for k, v in sent.items() if v is not None or k in ("opens", "closes")}
-
-
-class RoomModeIn(BaseModel):
-    """Take a room into maintenance, or back."""
-
-    mode: Literal["normal", "maintenance"]
+        may_be_null = ("opens", "closes", "overtime_cap_fen")
+        return {k: v for k, v in sent.items() if v is not None or k in may_be_null}

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.kit import feed, outbox
+from cloud_api.audit import service as audit
+from cloud_api.kit import outbox
 from cloud_api.kit.actor import Actor, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
-from cloud_api.staff.permissions import STORE_EDIT, STORE_READ
+from cloud_api.staff.permissions import PRICE_EDIT, STORE_EDIT, STORE_READ
 from cloud_api.stores.models import Door, Room, Store
 
 Interval = tuple[datetime, datetime]
@@ -69,6 +70,21 @@ async def get_door(session: AsyncSession, actor: Actor, door_id: str) -> Door:
     return found
 
 
+async def get_door_and_store(
+    session: AsyncSession, actor: Actor, door_id: str
+) -> tuple[Door, Store]:
+    """One door and its store, asked at once. Raises NotFound ``door.not_found``."""
+    query = (
+        scoped(actor, Door)
+        .where(col(Door.id) == door_id)
+        .join(Store, col(Store.id) == col(Door.store_id))
+    )
+    found = (await session.execute(query.add_columns(Store))).one_or_none()
+    if found is None:
+        raise NotFound("door")
+    return found[0], found[1]
+
+
 async def get_door_by_token(session: AsyncSession, actor: Actor, token: str) -> Door:
     """The door whose sticker carries ``token``. Raises NotFound ``door.not_found``."""
     found = (await session.exec(scoped(actor, Door).where(col(Door.token) == token))).one_or_none()
@@ -93,36 +109,19 @@ def opening_intervals(store: Store, day: date) -> list[Interval]:
     return [(start, datetime.combine(end_day, closes, zone).astimezone(ZoneInfo("UTC")))]
 
 
-async def set_room_mode(
-    session: AsyncSession, actor: Staff, room_id: str, mode: str, clocks: Clocks
-) -> Room:
-    """Take a room into maintenance or back to normal. Needs store.edit.
-
-    Claims stay: who has booked keeps the booking until somebody moves it.
-    """
-    actor.need(STORE_EDIT)
-    if mode not in ("normal", "maintenance"):
-        raise KaimenError("room.bad_mode", "只有正常和维护两种", status=422, field="mode")
-    room = await get_room(session, actor, room_id)
-    room.mode = mode
-    session.add(room)
-    await feed.tell(
-        session,
-        merchant_id=room.merchant_id,
-        store_id=room.store_id,
-        topic="room",
-        body={"room_id": room.id, "mode": mode},
-        now=clocks.now,
-    )
-    return room
-
-
 async def edit_store(
     session: AsyncSession, actor: Staff, store_id: str, changes: dict[str, object], clocks: Clocks
 ) -> Store:
-    """Change a store's rules. Needs store.edit; ``changes`` were validated by the schema."""
+    """Change a store's rules. Needs store.edit; ``changes`` were validated by the schema.
+
+    What overtime costs is a price: that needs price.edit as well.
+    """
     actor.need(STORE_EDIT)
+    priced = {name for name in changes if name.startswith("overtime_")}
+    if priced:
+        actor.need(PRICE_EDIT)
     store = await get_store(session, actor, store_id)
+    before = {name: getattr(store, name) for name in changes}
     for name, value in changes.items():
         setattr(store, name, value)
     if store.min_minutes > store.max_minutes:
@@ -133,7 +132,24 @@ async def edit_store(
         raise KaimenError(
             "store.half_hours", "开门和打烊时间要一起填，或都不填", status=422, field="opens"
         )
+    if priced and store.overtime_mode == "per_unit" and store.overtime_unit_fen == 0:
+        raise KaimenError(
+            "store.overtime_free", "写上每个计费单位多少钱，或改成不收", status=422,
+            field="overtime_unit_fen",
+        )  # fmt: skip
     session.add(store)
+    if priced:
+        await audit.record(
+            session,
+            actor,
+            "store.overtime_rule",
+            merchant_id=store.merchant_id,
+            store_id=store.id,
+            subject=f"store:{store.id}",
+            before={name: before[name] for name in sorted(priced)},
+            after={name: changes[name] for name in sorted(priced)},
+            clocks=clocks,
+        )
     await outbox.desired_changed(
         session, merchant_id=store.merchant_id, store_id=store.id, now=clocks.real
     )

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import grants
 from cloud_api.access.situation import door_of_room
-from cloud_api.access.window import opens_at, previous_until
+from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import service, views

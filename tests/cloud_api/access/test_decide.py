@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cloud_api.access.decide import Case, OwnOrder, RoomNow, Situation, decide
-from cloud_api.access.window import opens_at
+from cloud_api.claims.window import opens_at
 from cloud_api.stores.models import Store
 
 # Shanghai's midnight between Monday and Tuesday.

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import RoomClaim
 from cloud_api.stores.models import Store
+
+_LOOK_BACK: Final = timedelta(
+    hours=3
+)  # more than any lead time: what ended before keeps no door shut
 
 
 def opens_at(store: Store, starts_at: datetime, previous_until: datetime | None) -> datetime:
@@ -33,4 +39,28 @@ async def previous_until(
         col(RoomClaim.block_from) < starts_at,
     )
     found: datetime | None = await session.scalar(query)
+    return found
+
+
+async def opens_of(
+    session: AsyncSession, stays: Sequence[tuple[Store, str, str, datetime]]
+) -> dict[str, datetime]:
+    """By claim id, from when the door opens for stays (store, room id, claim id, start); one query."""
+    if not stays:
+        return {}
+    earliest = min(starts for _, _, _, starts in stays) - _LOOK_BACK
+    query = select(RoomClaim).where(
+        col(RoomClaim.room_id).in_({room for _, room, _, _ in stays}),
+        col(RoomClaim.state) != "released",
+        col(RoomClaim.block_until) > earliest,
+    )
+    claims = list((await session.exec(query)).all())
+    found = {}
+    for store, room, claim_id, starts in stays:
+        before = [
+            claim.block_until
+            for claim in claims
+            if claim.room_id == room and claim.id != claim_id and claim.block_from < starts
+        ]
+        found[claim_id] = opens_at(store, starts, max(before, default=None))
     return found
