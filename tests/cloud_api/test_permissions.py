@@ -1,15 +1,16 @@
-"""Nobody reaches what is not theirs (I7): every console route, asked by everyone who may not."""
+"""Nobody reaches what is not theirs (I7): lists, orders, dismissal, the scope of every table.
+
+Every route × every role is in test_role_matrix.py.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlmodel import SQLModel, col, select
 
 from cloud_api.devices.models import DeviceCommand
@@ -29,15 +30,6 @@ from tests.cloud_api.factories import (
     make_store,
     staff,
 )
-
-
-def console_routes(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
-    """(method, path template, operation) of every console operation that is published."""
-    found = []
-    for path, operations in app.openapi()["paths"].items():
-        if path.startswith("/api/v1/console"):
-            found += [(method, path, operation) for method, operation in operations.items()]
-    return found
 
 
 @dataclass
@@ -88,101 +80,6 @@ async def town(db: Database, shop: Shop, now: datetime) -> Town:
             guest=bearer(await make_login(session, guest.id, now)),
             command=command.id,
         )
-
-
-def address(path: str, town: Town) -> str:
-    ids = {
-        "store_id": town.shop.store.id,
-        "room_id": town.shop.room.id,
-        "door_id": town.shop.door.id,
-        "binding_id": town.shop.bindings["竹间.table"].id,
-        "order_id": town.order.id,
-        "command_id": town.command,
-        "staff_id": "none",
-    }
-    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], path)
-
-
-def body_for(operation: dict[str, Any], path: str) -> dict[str, Any] | None:
-    """A body that would be accepted, so that only the right to do it is in question."""
-    if "requestBody" not in operation:
-        return None
-    name = path.rsplit("/", 1)[1]
-    known: dict[str, dict[str, Any]] = {
-        "set": {"on": True, "for_s": 60, "why": "测试一下"},
-        "clear": {"why": "测试一下"},
-        "unlock": {"why": "测试一下"},
-        "mode": {"mode": "maintenance"},
-        "staff": {"phone": "13700000001", "name": "小王", "role": "cleaner"},
-    }
-    return known.get(name, {"why": "测试一下"})
-
-
-async def ask(
-    client: httpx.AsyncClient,
-    route: tuple[str, str, dict[str, Any]],
-    town: Town,
-    headers: dict[str, str],
-) -> httpx.Response:
-    method, path, operation = route
-    params = {
-        p["name"]: "2026-11-23"
-        for p in operation.get("parameters", [])
-        if p["in"] == "query" and p.get("required")
-    }
-    body = {"notice": "hi"} if method == "patch" else body_for(operation, path)
-    return await client.request(
-        method, address(path, town), json=body, headers=headers, params=params
-    )
-
-
-async def test_every_console_route_refuses_whoever_may_not(
-    app: FastAPI, client: httpx.AsyncClient, town: Town, db: Database, now: datetime
-):
-    """Anyone, customers, staff without the permission: never a 2xx, on any route."""
-    routes = console_routes(app)
-    assert len(routes) >= 15
-    for route in routes:
-        if route[1].endswith("/console/events"):
-            continue  # a stream; asked below
-        for who, headers, allowed in (
-            ("anyone", {}, {401}),
-            ("a customer", town.guest, {403}),
-            ("staff without any permission", town.nobody, {403}),
-        ):
-            if who.startswith("staff") and route[1].endswith("/console/me"):
-                continue  # who am I: every member of staff may ask
-            answer = await ask(client, route, town, headers)
-            assert answer.status_code in allowed, (who, route[:2], answer.text)
-    for headers, status in (({}, 401), (town.guest, 403)):
-        answer = await client.get("/api/v1/console/events", headers=headers)
-        assert answer.status_code == status
-
-
-async def test_every_console_route_hides_other_merchants_and_stores(
-    app: FastAPI, client: httpx.AsyncClient, town: Town
-):
-    """With every permission, but elsewhere: 404, as if it did not exist."""
-    asked = 0
-    for route in console_routes(app):
-        if "{" not in route[1]:
-            continue
-        for headers in (town.stranger, town.branch):
-            answer = await ask(client, route, town, headers)
-            assert answer.status_code == 404, (route[:2], answer.status_code, answer.text)
-            asked += 1
-    assert asked >= 16
-
-
-async def test_the_owner_is_not_refused(app: FastAPI, client: httpx.AsyncClient, town: Town):
-    """Negative control: the same requests, made by who may, are neither 401, 403 nor 404."""
-    for route in console_routes(app):
-        if route[1].endswith(("/console/events", "/deactivate")) or "unlock" in route[1]:
-            continue
-        if route[1].endswith(("/set", "/clear", "/finish")):
-            continue  # wait for a store's answer
-        answer = await ask(client, route, town, town.owner)
-        assert answer.status_code not in (401, 403, 404, 422), (route[:2], answer.text)
 
 
 async def test_lists_show_ones_own_alone(client: httpx.AsyncClient, town: Town):
