@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from controller.journal.reserve import PLENTY, RESERVE, TIGHT, Reserve
 from controller.journal.store import Journal
 from controller.timekeeper import Now
 from store_link.messages import ClockQuality, EventKind
@@ -108,3 +110,68 @@ async def test_the_same_file_keeps_its_id(tmp_path: Path) -> None:
     assert first.id == second.id
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+async def test_what_was_acknowledged_is_kept_for_seven_days_after_that(journal: Journal) -> None:
+    """Bug: the seven days counted from the event, so those of a long outage went the hour they were
+    acknowledged, and a cloud put back from yesterday's backup could not ask for them.
+    """
+    for _ in range(5):
+        async with journal.write(NOW) as tx:
+            await tx.event(EventKind.BOOT, {})
+
+    def day(number: float, quality: ClockQuality = ClockQuality.SYNCED) -> Now:
+        return Now(1.0, NOW.ms + round(number * 86_400_000), quality)
+
+    async def kept() -> list[int]:
+        return [event.seq for event in await journal.events(0, 10)]
+
+    await journal.prune(3, day(10))
+    await journal.prune(4, day(12))
+    await journal.prune(4, day(16.9))
+    assert await kept() == [1, 2, 3, 4, 5]
+    await journal.prune(4, day(99, ClockQuality.UNTRUSTED))
+    assert await kept() == [1, 2, 3, 4, 5]
+    await journal.prune(4, day(17.1))
+    assert await kept() == [4, 5]
+    await journal.prune(4, day(19.1))
+    assert await kept() == [5]
+    assert await journal.oldest() == 5
+
+
+async def test_a_year_of_events_takes_the_room_of_a_week(journal: Journal) -> None:
+    """Acknowledged day by day: the file stops growing, and so does what is remembered of the acks."""
+    sizes = []
+    for number in range(40):
+        now = Now(1.0, NOW.ms + number * 86_400_000, ClockQuality.SYNCED)
+        async with journal.write(now) as tx:
+            for _ in range(30):
+                await tx.event(EventKind.STAY, {"room": "r" * 300})
+        await journal.prune(30 * (number + 1), now)
+        pages = await journal._db.execute_query_dict("PRAGMA page_count")
+        sizes.append(pages[0]["page_count"])
+    assert len(await journal.events(0, 10_000)) <= 30 * 9
+    assert len(await journal.get("acked_marks")) <= 9
+    assert sizes[39] <= sizes[12] * 1.1
+
+
+def test_the_reserve_is_given_up_and_laid_down_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = PLENTY + RESERVE
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        "controller.journal.reserve.shutil.disk_usage", lambda _: usage._replace(free=free)
+    )
+    reserve = Reserve(tmp_path / "journal.reserve")
+    reserve.open()
+    assert reserve.path.stat().st_blocks * 512 >= RESERVE
+    assert not reserve.look()
+    free = TIGHT - 1
+    assert reserve.look()
+    assert not reserve.path.exists()
+    free = PLENTY
+    assert reserve.look(), "a little room is soon gone again"
+    free = PLENTY + RESERVE
+    assert not reserve.look()
+    assert reserve.path.exists()
