@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import case, func
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,6 +22,7 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import AlarmSignal
 from cloud_api.kit.notices import notify
+from cloud_api.kit.paging import PAGE, page_of
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.staff.permissions import ALARM_HANDLE, ALARM_READ
 
@@ -218,29 +219,28 @@ async def _tell(
 # --------------------------------------------------------------------------------- from the staff
 
 
-async def list_alarms(
+async def find(
     session: AsyncSession,
-    actor: Actor,
+    actor: Staff,
     *,
-    states: Sequence[str] = OPEN,
+    solved: bool = False,
     store_id: str | None = None,
-    before: datetime | None = None,
-    limit: int = 100,
-) -> Sequence[Alarm]:
-    """Alarms that ``actor`` sees, the worst first, then the newest. Needs alarm.read."""
-    if isinstance(actor, Staff):
-        actor.need(ALARM_READ)
-    worst = case((col(Alarm.severity) == "critical", 0), (col(Alarm.severity) == "warning", 1))
-    query = scoped(actor, Alarm).where(col(Alarm.state).in_(list(states)))
-    if store_id is not None:
+    severity: str | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Alarm], str | None]:
+    """Alarms that ``actor`` sees, the newest first, and the next page's cursor. Needs alarm.read."""
+    actor.need(ALARM_READ)
+    query = scoped(actor, Alarm).where(
+        col(Alarm.state) == "resolved" if solved else col(Alarm.state).in_(OPEN)
+    )
+    if store_id:
         query = query.where(col(Alarm.store_id) == store_id)
-    if before is not None:
-        query = query.where(col(Alarm.raised_at) < before)
-    if set(states) <= set(OPEN):
-        order = (col(Alarm.state).desc(), func.coalesce(worst, 2), col(Alarm.raised_at).desc())
-        return (await session.exec(query.order_by(*order).limit(limit))).all()
-    newest = (col(Alarm.raised_at).desc(), col(Alarm.id).desc())
-    return (await session.exec(query.order_by(*newest).limit(limit))).all()
+    if severity:
+        query = query.where(col(Alarm.severity) == severity)
+    return await page_of(
+        session, query, by=Alarm.raised_at, key=Alarm.id, cursor=cursor, limit=limit
+    )
 
 
 async def count_open(session: AsyncSession, actor: Staff) -> int:
