@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -18,16 +19,19 @@ from sqlmodel import col
 from cloud_api import health
 from cloud_api.app import create_app, make_cloud, register_jobs, work
 from cloud_api.audit.cli import app as audit_commands
+from cloud_api.backups.cli import add_to as add_backup_commands
 from cloud_api.devices.service import make_enrolment_code
 from cloud_api.kit import logs
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.migrations import runner
 from cloud_api.settings import Settings
 from cloud_api.staff.cli import app as platform_commands
 from cloud_api.staff.cli import first_owner
 from cloud_api.store_channel.broker_files import write_broker_files
+from cloud_api.store_channel.desired import raise_epochs
 from cloud_api.store_plan import make_planned_store, read_plan
 from cloud_api.stores.models import Store
 
@@ -257,6 +261,17 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
 
 
 app.add_typer(platform_commands, name="platform-admin", context_settings={"obj": _run})
+async def _upgrade(db: Database) -> None:
+    """Bring a restored database up to date."""
+    try:
+        await runner.upgrade(db)
+    except CommandError as error:
+        raise KaimenError(
+            "restore.too_new", f"这份备份来自更新的版本，先升级程序：{error}", status=409
+        ) from error
+
+
+add_backup_commands(app, _run, _upgrade, raise_epochs)
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 
 if __name__ == "__main__":

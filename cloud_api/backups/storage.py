@@ -24,6 +24,7 @@ from cloud_api.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _TIME_S = 60.0
+RETRIES = 3
 T = TypeVar("T")
 
 
@@ -187,7 +188,7 @@ class S3:
             http_client=urllib3.PoolManager(
                 timeout=urllib3.Timeout(connect=10, read=_TIME_S),
                 retries=urllib3.Retry(
-                    total=3, backoff_factor=0.5, status_forcelist=[500, 502, 503]
+                    total=RETRIES, backoff_factor=0.5, status_forcelist=[500, 502, 503]
                 ),
             ),
         )

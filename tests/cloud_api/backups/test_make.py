@@ -23,6 +23,9 @@ from cloud_api.kit.models import AlarmSignal, DueJob
 from store_link.clock import ManualClock
 from tests.cloud_api.factories import Shop
 
+# What does not depend on the engine.
+ON_SQLITE = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+
 
 async def backup(cloud: Cloud) -> BackupRun:
     async with cloud.db.write() as session:
@@ -59,6 +62,7 @@ async def test_a_backup_is_made_and_is_good(backed: Cloud, shop: Shop):
     assert kept.verified_at is not None
 
 
+@ON_SQLITE
 async def test_a_backup_that_was_touched_is_not_good(backed: Cloud, shop: Shop):
     run = await backup(backed)
     path = Path(str(backed.settings.backup_to)) / str(run.name)
@@ -82,6 +86,7 @@ class Breaking(Folder):
         raise StorageFailed("disk full")
 
 
+@ON_SQLITE
 async def test_a_broken_upload_is_never_listed_and_raises_the_alarm(
     backed: Cloud, shop: Shop, monkeypatch: pytest.MonkeyPatch, wire: ManualClock
 ):
@@ -102,6 +107,7 @@ async def test_a_broken_upload_is_never_listed_and_raises_the_alarm(
     assert names == {name for one in (good, again) for name in (str(one.name), f"{one.name}.json")}
 
 
+@ON_SQLITE
 async def test_the_night_makes_one_and_keeps_what_it_should(
     backed: Cloud, shop: Shop, wire: ManualClock
 ):
@@ -132,6 +138,7 @@ async def test_the_night_makes_one_and_keeps_what_it_should(
     assert [one.name for one in await service.stored(backed)] == [runs[2].name, runs[1].name]
 
 
+@ON_SQLITE
 async def test_a_run_whose_process_died_is_begun_anew(backed: Cloud, shop: Shop, wire: ManualClock):
     await recurring.plan(backed)
     async with backed.db.write() as session:
@@ -160,6 +167,7 @@ async def test_a_run_whose_process_died_is_begun_anew(backed: Cloud, shop: Shop,
     ]
 
 
+@ON_SQLITE
 async def test_none_for_a_day_raises_the_alarm(backed: Cloud, shop: Shop, wire: ManualClock):
     await backup(backed)
     await service.watch(backed)
@@ -194,6 +202,7 @@ async def test_writers_go_on_while_the_backup_reads(
     await service.verify(backed, System(), None, opened(backed), make.Progress())
 
 
+@ON_SQLITE
 async def test_what_is_missing_is_said(backed: Cloud, shop: Shop):
     backed.settings.backup_key_file = None
     assert str((await backup(backed)).error).startswith("backup.no_key")
