@@ -24,6 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_api import events, health
 from cloud_api.access import routes as access
+from cloud_api.alarms import routes as alarms
+from cloud_api.alarms import watch as alarm_watch
 from cloud_api.auth import routes as auth
 from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
@@ -42,6 +44,7 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
+from cloud_api.notifications import routes as notifications
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import overtime_routes, place, refund_routes
 from cloud_api.orders import routes as orders
@@ -78,6 +81,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     overtime_routes.router,
     refund_routes.router,
     access.router,
+    alarms.router,
+    notifications.router,
     events.router,
 )
 _PACKAGE = Path(__file__).parent
@@ -162,6 +167,7 @@ async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> 
             "due_jobs": lambda: due_jobs.worker_loop(cloud, stop),
             "store_channel": lambda: channel.run(cloud, stop),
             "forget": lambda: _forget(cloud, stop),
+            "alarms": lambda: alarm_watch.run(cloud, stop),
         }
     else:
         parts = {"acks": lambda: channel.run_acks(cloud, stop)}

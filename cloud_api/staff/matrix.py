@@ -21,10 +21,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cloud_api.staff.permissions import (
+    ALARM_HANDLE,
+    ALARM_READ,
     DEVICE_CONTROL,
     DEVICE_ENROL,
     DEVICE_READ,
     DOOR_OPEN_REMOTE,
+    NOTICE_EDIT,
+    NOTICE_READ,
     ORDER_CANCEL,
     ORDER_READ,
     ORDER_REFUND,
@@ -113,6 +117,10 @@ _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/auth/logins/revoke-others": PERSON,
     "POST /api/v1/auth/logins/{login_id}/revoke": PERSON,
     "POST /api/v1/invitations/accept": PERSON,
+    # notices
+    "GET /api/v1/me/notices": PERSON,
+    "POST /api/v1/me/notices/read": PERSON,
+    "POST /api/v1/me/wechat-consents": PERSON,
     # orders
     "POST /api/v1/orders": PERSON,
     "GET /api/v1/orders": PERSON,
@@ -160,6 +168,24 @@ _CONSOLE: Final[dict[str, Row]] = {
     "POST /api/v1/console/orders/{order_id}/finish": needs(DEVICE_CONTROL),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": needs(ORDER_REFUND),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/retry": needs(ORDER_REFUND),
+    # alarms and notices
+    "GET /api/v1/console/alarms": needs(ALARM_READ),
+    "GET /api/v1/console/alarms/{alarm_id}": needs(ALARM_READ),
+    "POST /api/v1/console/alarms/{alarm_id}/acknowledge": needs(ALARM_HANDLE),
+    "POST /api/v1/console/alarms/{alarm_id}/resolve": needs(ALARM_HANDLE),
+    "GET /api/v1/console/alarm-rules": needs(ALARM_READ),
+    "PUT /api/v1/console/alarm-rules/{kind}": needs(NOTICE_EDIT),
+    "GET /api/v1/console/notifications/channels": needs(NOTICE_READ),
+    "PUT /api/v1/console/notifications/channels": needs(NOTICE_EDIT, fresh=True),
+    "POST /api/v1/console/notifications/channels": needs(NOTICE_EDIT, fresh=True),
+    "DELETE /api/v1/console/notifications/channels/{channel_id}": needs(NOTICE_EDIT, fresh=True),
+    "POST /api/v1/console/notifications/channels/{channel_id}/test": needs(NOTICE_EDIT),
+    "GET /api/v1/console/notifications/templates": needs(NOTICE_READ),
+    "PUT /api/v1/console/notifications/templates": needs(NOTICE_EDIT),
+    "POST /api/v1/console/notifications/templates/preview": needs(NOTICE_READ),
+    "GET /api/v1/console/notifications/rules": needs(NOTICE_READ),
+    "PUT /api/v1/console/notifications/rules": needs(NOTICE_EDIT),
+    "GET /api/v1/console/notifications/log": needs(NOTICE_READ),
     # people
     "GET /api/v1/console/staff": needs(STAFF_READ),
     "POST /api/v1/console/staff": needs(STAFF_EDIT, fresh=True),

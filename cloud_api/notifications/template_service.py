@@ -1,0 +1,237 @@
+"""A merchant's own words, rules and quiet hours for notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.audit.service import record
+from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import KaimenError
+from cloud_api.notifications import wording
+from cloud_api.notifications.channels import CHANNELS
+from cloud_api.notifications.fanout import settings_of
+from cloud_api.notifications.models import NoticeRule, NoticeSettings, NoticeTemplate
+from cloud_api.notifications.schemas import (
+    PreviewOut,
+    RuleIn,
+    RuleOut,
+    SettingsIn,
+    TemplateIn,
+    TemplateOut,
+)
+from cloud_api.notifications.texts import TEXTS, VARIABLES, check, fill
+from cloud_api.staff.permissions import NOTICE_EDIT, NOTICE_READ
+
+
+def example(event: str, now: datetime) -> dict[str, str]:
+    """Values that show what a template will look like."""
+    values = {
+        "store": "静安店",
+        "room": "竹间",
+        "starts_at": wording.moment(now + timedelta(hours=1), "Asia/Shanghai", "zh_Hans"),
+        "ends_at": wording.moment(now + timedelta(hours=3), "Asia/Shanghai", "zh_Hans"),
+        "at": wording.moment(now, "Asia/Shanghai", "zh_Hans"),
+        "number": "2611231200123456",
+        "phone": "021-62580000",
+        "link": "https://kaimen.example/orders/1",
+        "amount": "¥76",
+        "minutes": "15",
+        "reason": "临时有事",
+        "alarm": "门店断网",
+        "severity": "紧急",
+        "detail": "",
+        "device": "",
+        "name": "店长",
+        "merchant": "雀友会",
+        "place": "上海 · 手机",
+    }
+    return {name: values[name] for name in TEXTS[event].variables}
+
+
+def _check(asked: TemplateIn) -> None:
+    if asked.event not in TEXTS:
+        raise KaimenError("template.event", "没有这种通知", status=422, field="event")
+    if asked.channel not in {"*", "in_app", *CHANNELS}:
+        raise KaimenError("template.channel", "没有这种渠道", status=422, field="channel")
+    check(asked.event, asked.title, "title")
+    check(asked.event, asked.body, "body")
+    for _, text in asked.provider_params:
+        check(asked.event, text, "provider_params")
+
+
+async def list_templates(session: AsyncSession, actor: Staff) -> list[TemplateOut]:
+    """Every event with our words and the merchant's. Needs notice.read."""
+    actor.need(NOTICE_READ)
+    rows = (
+        await session.exec(scoped(actor, NoticeTemplate).order_by(col(NoticeTemplate.id)))
+    ).all()
+    return [
+        TemplateOut(
+            event=text.event,
+            name=text.name,
+            audience=text.audience,
+            urgent=text.urgent,
+            title=text.title,
+            body=text.body,
+            variables={name: VARIABLES[name] for name in text.variables},
+            own=[_in(row) for row in rows if row.event == text.event],
+        )
+        for text in TEXTS.values()
+    ]
+
+
+def _in(row: NoticeTemplate) -> TemplateIn:
+    return TemplateIn.model_validate({name: getattr(row, name) for name in TemplateIn.model_fields})
+
+
+async def set_templates(
+    session: AsyncSession, actor: Staff, asked: Sequence[TemplateIn], clocks: Clocks
+) -> None:
+    """Keep own words for events; one with nothing in it takes ours again. Needs notice.edit.
+
+    Raises KaimenError ``template.variable`` for a variable that the event has not.
+    """
+    actor.need(NOTICE_EDIT)
+    for one in asked:
+        _check(one)
+        query = scoped(actor, NoticeTemplate).where(
+            col(NoticeTemplate.event) == one.event,
+            col(NoticeTemplate.channel) == one.channel,
+            col(NoticeTemplate.language) == one.language,
+        )
+        row = (await session.exec(query)).first()
+        before = {} if row is None else _in(row).model_dump(mode="json")
+        empty = not (one.title or one.body or one.provider_template)
+        if empty and row is not None:
+            await session.delete(row)
+        elif not empty:
+            row = row or NoticeTemplate(
+                merchant_id=actor.merchant_id, event=one.event, updated_at=clocks.real
+            )
+            for name, value in one.model_dump().items():
+                setattr(row, name, value)
+            row.provider_params = [list(pair) for pair in one.provider_params]
+            row.updated_at = clocks.real
+            session.add(row)
+        await session.flush()
+        await _record(
+            session, actor, f"template:{one.event}", before, one.model_dump(mode="json"), clocks
+        )
+
+
+def preview(actor: Staff, asked: TemplateIn, now: datetime) -> PreviewOut:
+    """The words filled with an example. Needs notice.read; raises as ``set_templates``."""
+    actor.need(NOTICE_READ)
+    _check(asked)
+    text, values = TEXTS[asked.event], example(asked.event, now)
+    return PreviewOut(
+        title=fill(asked.title or text.title, values),
+        body=fill(asked.body or text.body, values),
+        params=[(name, fill(how, values)) for name, how in asked.provider_params],
+    )
+
+
+async def list_rules(
+    session: AsyncSession, actor: Staff, clocks: Clocks
+) -> tuple[list[RuleOut], SettingsIn]:
+    """Every event's channels, and the quiet hours. Needs notice.read."""
+    actor.need(NOTICE_READ)
+    rows = (await session.exec(scoped(actor, NoticeRule))).all()
+    own = {row.event: row for row in rows}
+    rules = [
+        RuleOut(
+            event=text.event,
+            name=text.name,
+            audience=text.audience,
+            own=text.event in own,
+            enabled=own[text.event].enabled if text.event in own else True,
+            channels=[
+                str(one)
+                for one in (own[text.event].channels if text.event in own else text.channels)
+            ],
+        )
+        for text in TEXTS.values()
+    ]
+    settings = await settings_of(session, actor.merchant_id, clocks.real)
+    return rules, SettingsIn.model_validate(
+        {name: getattr(settings, name) for name in SettingsIn.model_fields}
+    )
+
+
+async def set_rules(
+    session: AsyncSession,
+    actor: Staff,
+    rules: Sequence[RuleIn],
+    settings: SettingsIn | None,
+    clocks: Clocks,
+) -> None:
+    """Say which channels events take, and when it is quiet. Needs notice.edit.
+
+    Raises KaimenError ``rule.event``, ``rule.channel``, ``rule.quiet``.
+    """
+    actor.need(NOTICE_EDIT)
+    for one in rules:
+        if one.event not in TEXTS:
+            raise KaimenError("rule.event", "没有这种通知", status=422, field="event")
+        for kind in one.channels:
+            if kind not in {"sms", *CHANNELS}:
+                raise KaimenError("rule.channel", "没有这种渠道", status=422, field="channels")
+        query = scoped(actor, NoticeRule).where(col(NoticeRule.event) == one.event)
+        row = (await session.exec(query)).first()
+        before = {} if row is None else {"enabled": row.enabled, "channels": row.channels}
+        row = row or NoticeRule(
+            merchant_id=actor.merchant_id, event=one.event, updated_at=clocks.real
+        )
+        row.enabled, row.channels = one.enabled, list(dict.fromkeys(one.channels))
+        row.updated_at = clocks.real
+        session.add(row)
+        after = {"enabled": row.enabled, "channels": row.channels}
+        await _record(session, actor, f"notice_rule:{one.event}", before, after, clocks)
+    if settings is not None:
+        await _set_settings(session, actor, settings, clocks)
+
+
+async def _set_settings(
+    session: AsyncSession, actor: Staff, asked: SettingsIn, clocks: Clocks
+) -> None:
+    if (asked.quiet_from is None) is not (asked.quiet_until is None):
+        raise KaimenError(
+            "rule.quiet", "安静时间要有开始和结束，或者都不填", status=422, field="quiet_until"
+        )
+    row = await session.get(NoticeSettings, actor.merchant_id)
+    before: dict[str, Any] = {}
+    if row is None:
+        row = NoticeSettings(merchant_id=actor.merchant_id, updated_at=clocks.real)
+    else:
+        before = {name: getattr(row, name) for name in SettingsIn.model_fields}
+    for name, value in asked.model_dump().items():
+        setattr(row, name, value)
+    row.updated_at = clocks.real
+    session.add(row)
+    await _record(session, actor, "notice_settings:all", before, asked.model_dump(), clocks)
+
+
+async def _record(
+    session: AsyncSession,
+    actor: Staff,
+    subject: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    clocks: Clocks,
+) -> None:
+    await record(
+        session,
+        actor,
+        "notice.change",
+        merchant_id=actor.merchant_id,
+        subject=subject,
+        before=before,
+        after=after,
+        clocks=clocks,
+    )
