@@ -20,6 +20,7 @@ from cloud_api import health
 from cloud_api.app import create_app, make_cloud, register_jobs, work
 from cloud_api.audit.cli import app as audit_commands
 from cloud_api.backups.cli import add_to as add_backup_commands
+from cloud_api.backups.keys_cli import make_app as key_commands
 from cloud_api.devices.service import make_enrolment_code
 from cloud_api.kit import logs
 from cloud_api.kit.actor import System, scoped
@@ -27,6 +28,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.migrations import runner
+from cloud_api.migrations.tables import metadata
 from cloud_api.settings import Settings
 from cloud_api.staff.cli import app as platform_commands
 from cloud_api.staff.cli import first_owner
@@ -272,6 +274,7 @@ async def _upgrade(db: Database) -> None:
 
 
 add_backup_commands(app, _run, _upgrade, raise_epochs)
+app.add_typer(key_commands(metadata), name="keys", context_settings={"obj": _run})
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 
 if __name__ == "__main__":

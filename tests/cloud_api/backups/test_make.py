@@ -81,7 +81,7 @@ async def test_a_backup_that_was_touched_is_not_good(backed: Cloud, shop: Shop):
 class Breaking(Folder):
     """A folder whose disk is full in the middle of the upload."""
 
-    def put(self, name, source, heard):  # type: ignore[no-untyped-def]
+    def put(self, name, source, heard):
         (self.folder / name).write_bytes(source.read_bytes()[:100])
         raise StorageFailed("disk full")
 

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
+from minio import Minio
 from moto.server import ThreadedMotoServer
 
 from cloud_api.backups import make, service
@@ -29,15 +28,14 @@ def endpoint() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-        config=Config(proxies={}),
+    office = Minio(
+        endpoint=f"{host}:{port}",
+        access_key="key",
+        secret_key="secret",
+        region="us-east-1",
+        secure=False,
     )
-    client.create_bucket(Bucket=BUCKET)
+    office.make_bucket(bucket_name=BUCKET)
     yield url
     server.stop()
 
