@@ -174,8 +174,9 @@ class Uplink:
             log.error("cloud_ahead_of_journal", upto=ack.upto, last=last)
             return
         if ack.upto != self.acked:
-            # Lower than before: the cloud was restored and asks for what it lost.
-            # It is written with what is written next: a store that forgets it sends events again.
+            if ack.upto < self.acked:  # the cloud was restored and asks for what it lost
+                self._have_events.set()
+            # Written with what is written next: a store that forgets it only sends events again.
             self.acked = ack.upto
             self._journal.remember("acked", ack.upto)
         self._ack_came.set()
@@ -215,9 +216,13 @@ class Uplink:
         return True
 
     async def _publish(self, events: list[Event]) -> None:
+        oldest = await self._journal.oldest()
         while True:
             batch = EventBatch(
-                store=self._cloud.store, journal=self._journal.id, events=tuple(events)
+                store=self._cloud.store,
+                journal=self._journal.id,
+                events=tuple(events),
+                oldest=oldest,
             )
             try:
                 await self.side.publish_events(batch)

@@ -319,10 +319,16 @@ class Event(Message):
 
 
 class EventBatch(Versioned):
-    """Up to 200 contiguous events."""
+    """Up to 200 contiguous events.
+
+    ``oldest`` is the lowest seq that the store still has: what lies before it was acknowledged once and
+    cannot be asked for any more. A cloud that needs it takes the gap, and says so. Stores before this
+    field leave it out, and clouds before it wait at a gap.
+    """
 
     journal: Id  # made once per journal file
     events: Annotated[tuple[Event, ...], Field(min_length=1, max_length=200)]
+    oldest: Annotated[int, Field(ge=1)] | None = None
 
 
 class EventAck(Versioned):

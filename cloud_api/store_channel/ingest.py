@@ -8,6 +8,11 @@ sending until it has the cloud's acknowledgement, which is published after the c
 An event whose effect fails is tried again, with back-off, before anything after it is taken. After
 ``MAX_TRIES`` it is kept without its effect, and an EventFailure row with ``dead_at`` says so: one bad
 event must not hold up a store's journal for ever. ``settle_failure`` tries such an effect again.
+
+A store forgets events a week after they were acknowledged. A cloud that lost its memory of them (a new
+database, a backup older than that) can never have them: where a store says that its oldest event lies
+beyond the next one, that gap is taken, never in silence: a dead EventFailure of kind ``gap`` and an
+alarm stand for it until somebody settles them.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from store_link.messages import ClockQuality, Event, EventBatch, EventKind
 log = structlog.get_logger(__name__)
 
 MAX_TRIES = 5
+GAP = "gap"  # kind of an EventFailure that stands for events which no longer exist anywhere
 _RACES = 8  # how often a batch is begun anew because another worker moved the cursor
 
 
@@ -81,7 +87,8 @@ async def take(cloud: Cloud, store_id: str, batch: EventBatch, effects: Effects 
 async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     session, now = scene.session, scene.cloud.clocks.real
     before = await _cursor(scene, batch.journal, now)
-    fresh = _contiguous(batch.events, before)
+    lost = _lost(batch, before)
+    fresh = _contiguous(batch.events, before + lost)
     if not fresh:
         gap = batch.events[0].seq > before + 1
         if not gap:
@@ -89,12 +96,14 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
         return Taken(before, 0, gap)
     if not await _move(session, batch.journal, before, fresh[-1].seq, now):
         raise _Raced
+    if lost:
+        await _take_gap(scene, batch.journal, before + 1, before + lost)
     failing = await _failures(session, fresh)
     for event in map(_storable_event, fresh):
         retry_at = await _apply(scene, batch.journal, event, effects, failing.get(event.id))
         if retry_at is not None:  # this one and those after it stay with the store
             await _move(session, batch.journal, fresh[-1].seq, event.seq - 1, now)
-            return Taken(event.seq - 1, event.seq - 1 - before, retry_at=retry_at)
+            return Taken(event.seq - 1, event.seq - 1 - before - lost, retry_at=retry_at)
     return Taken(fresh[-1].seq, len(fresh), gap=batch.events[-1].seq > fresh[-1].seq)
 
 
@@ -157,6 +166,36 @@ async def _failed(
     return None if dead else failure.not_before
 
 
+def _lost(batch: EventBatch, before: int) -> int:
+    """How many events after ``before`` the store can never send again; 0 while it can send the next.
+
+    Only a batch that begins with the store's oldest event proves that: any other may have overtaken one.
+    """
+    if batch.oldest is None or batch.events[0].seq != batch.oldest:
+        return 0
+    return max(0, batch.oldest - 1 - before)
+
+
+async def _take_gap(scene: Scene, journal: str, first: int, last: int) -> None:
+    """Say that events ``first`` to ``last`` exist nowhere any more, in the transaction that skips them."""
+    now = scene.cloud.clocks.real
+    failure = EventFailure(
+        event_id=f"{journal}.{first}-{last}",
+        merchant_id=scene.store.merchant_id,
+        store_id=scene.store.id,
+        journal=journal,
+        seq=first,
+        kind=GAP,
+        last_error=f"events {first} to {last} were acknowledged before and are forgotten by both sides",
+        first_at=now,
+        not_before=now,
+        dead_at=now,
+    )
+    scene.session.add(failure)
+    await _poison(scene, failure, active=True)
+    log.error("events_gap_taken", store=scene.store.id, journal=journal, first=first, last=last)
+
+
 async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS) -> bool:
     """Try a dead event's effect once more; False where there is no such dead event.
 
@@ -171,6 +210,13 @@ async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS
         failure = (await session.exec(query.with_for_update())).first()
         row = await session.get(StoreEvent, event_id)
         store = None if row is None else await session.get(Store, row.store_id)
+        if failure is not None and failure.kind == GAP:  # somebody has seen it: nothing to do again
+            store = await session.get(Store, failure.store_id)
+            assert store is not None
+            failure.settled_at = cloud.clocks.real
+            session.add(failure)
+            await _poison(Scene(cloud, session, store), failure, active=False)
+            return True
         if failure is None or row is None or store is None:
             return False
         event = Event(

@@ -159,7 +159,7 @@ def _messages() -> list[tuple[str, Purpose, BaseModel, SigningKey | MacKey]]:
         (
             "event: a batch of two",
             Purpose.EVENT,
-            EventBatch(store=STORE, journal=JOURNAL, events=(event, later, last)),
+            EventBatch(store=STORE, journal=JOURNAL, events=(event, later, last), oldest=1),
             MAC_KEY,
         ),
         (

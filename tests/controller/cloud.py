@@ -58,6 +58,7 @@ class SmallCloud:
         self.upto: dict[str, int] = {}
         self.batches = 0
         self.gaps = 0
+        self.oldest: int | None = None  # as the store said last
         self.acks: list[CommandAck] = []
         self.reported: Reported | None = None
         self.presence: Presence | None = None
@@ -156,6 +157,7 @@ class SmallCloud:
 
     async def _on_events(self, batch: EventBatch) -> None:
         self.batches += 1
+        self.oldest = batch.oldest
         upto = self.upto.get(batch.journal, 0)
         for event in batch.events:
             if event.seq == upto + 1:

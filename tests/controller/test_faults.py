@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controller.journal.store import JournalError
-from store_link.messages import AckState, Event, EventKind, Reason
+from store_link.messages import AckState, Event, EventAck, EventKind, Reason
 from tests.controller.cloud import until
 from tests.controller.world import LOCK_1, MINUTE, TABLE_1, World, stay
 from tests.support.nats import NatsBroker
@@ -218,3 +219,27 @@ async def test_events_go_on_after_the_journal_could_not_be_read(
     await until(lambda: any(b["now"] == "in_use" for b in world.cloud.of(EventKind.STAY)), 20)
     assert tries > 1
     assert contiguous(world)
+
+
+async def test_a_cloud_without_memory_is_told_where_the_journal_begins(world: World) -> None:
+    """Bug: a new cloud waited for ever for events that the store had let go of long ago.
+
+    It asks by an ack of 0 while nothing is under way, and gets what there is from the oldest on.
+    """
+    controller = await world.run()
+    await entered(world)
+    journal = controller.journal
+    await until(lambda: len(world.cloud.events) >= 5 and controller.uplink.acked >= 5)
+    assert world.cloud.oldest == 1
+    now = controller.timekeeper.read()
+    acked = controller.uplink.acked
+    await journal.prune(acked, now)
+    await journal.prune(acked, replace(now, ms=now.ms + 8 * 86_400_000))
+    kept = await journal.events(0, 1000)
+    assert kept[0].seq > 1
+    world.cloud.events.clear()
+    world.cloud.upto[journal.id] = kept[0].seq - 1  # it would take the gap now
+    ack = EventAck(store=world.store, journal=journal.id, upto=0)
+    await world.cloud.side.send_event_ack(ack, world.cloud.command_key)
+    await until(lambda: [event.id for event in kept] == [e.id for e in world.cloud.events], 15)
+    assert world.cloud.oldest == kept[0].seq
