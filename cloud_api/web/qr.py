@@ -8,17 +8,22 @@ from qrcode.constants import ERROR_CORRECT_M
 QUIET = 4  # modules of white around it (ISO/IEC 18004)
 
 
-def svg(text: str) -> str:
-    """A drawing of ``text``; its size is set by whoever shows it."""
+def matrix(text: str) -> list[list[bool]]:
+    """The modules of ``text``, rows from the top, without the white around; True is black."""
     code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=0)
     code.add_data(text)
     code.make(fit=True)
-    matrix = code.get_matrix()
-    size = len(matrix) + 2 * QUIET
+    return code.get_matrix()
+
+
+def svg(text: str) -> str:
+    """A drawing of ``text``; its size is set by whoever shows it."""
+    modules = matrix(text)
+    size = len(modules) + 2 * QUIET
     path = "".join(
         f"M{QUIET + x} {QUIET + y}h{width}v1h-{width}z"
-        for y, row in enumerate(matrix)
-        for x, width in _runs(row)
+        for y, row in enumerate(modules)
+        for x, width in runs(row)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" '
@@ -27,7 +32,7 @@ def svg(text: str) -> str:
     )
 
 
-def _runs(row: list[bool]) -> list[tuple[int, int]]:
+def runs(row: list[bool]) -> list[tuple[int, int]]:
     """(start, length) of what is black."""
     found: list[tuple[int, int]] = []
     for x, black in enumerate(row):

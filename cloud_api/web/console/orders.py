@@ -16,12 +16,18 @@ from cloud_api.orders import cancel_rules, search, service, views
 from cloud_api.orders.models import Order
 from cloud_api.orders.schemas import ConsoleOrderOut
 from cloud_api.staff.deps import staff_actor
-from cloud_api.staff.permissions import DEVICE_CONTROL, DEVICE_READ, ORDER_CANCEL, ORDER_REFUND
+from cloud_api.staff.permissions import (
+    DEVICE_CONTROL,
+    DEVICE_READ,
+    ORDER_CANCEL,
+    ORDER_REFUND,
+    ORDER_WAIVE,
+)
 from cloud_api.web import words
 from cloud_api.web.console.frame import Frame, console_page, frame_of
 from cloud_api.web.console.listing import Asked, asked
 from cloud_api.web.customer.checkout import fee_lines
-from cloud_api.web.customer.orders import money_moves
+from cloud_api.web.customer.orders import money_moves, overtime_view
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models import Choice, Column, Empty, Fees, Filter, Listing, OrderWord
 from cloud_api.web.view_models.orders import (
@@ -183,6 +189,7 @@ async def _order(
         fees=Fees(fee_lines(told.lines), told.total_fen),
         moves=money_moves(seen, told),
         facts=_facts(seen, told),
+        overtime=overtime_view(seen, told, can_waive=ORDER_WAIVE in who.permissions),
         happened=await _happened(session, seen, who, told),
         refund=told.refund_words or "",
         cancel_back_fen=decision.refund_fen if decision.allowed and may and may_refund else None,
@@ -206,8 +213,10 @@ def _facts(seen: Visit, order: ConsoleOrderOut) -> tuple[tuple[str, str], ...]:
         told.append((_("结束"), ended))
     if order.used_s is not None:
         told.append((_("用了"), words.hours(order.used_s // 60)))
-    if order.overtime_s:
-        told.append((_("超时"), words.hours(-(-order.overtime_s // 60))))
+    if order.overtime is not None:
+        told.append((_("超时"), words.hours(order.overtime.minutes)))
+    if order.energy_wh is not None:
+        told.append((_("用电"), f"{order.energy_wh / 1000:.2f} kWh"))
     return tuple(told)
 
 

@@ -85,6 +85,26 @@ async def store_stickers(seen: Seen, who: Who, store_id: str) -> Response:
     return page(seen, "console/stickers.html", model, shell=seen.shell(person=who.name))
 
 
+@router.get("/stores/{store_id}/stickers.pdf")
+async def stickers_pdf(
+    seen: Seen,
+    who: Who,
+    store_id: str,
+    door: Annotated[list[str] | None, Query(max_length=200)] = None,
+    grid: Annotated[str, Query(max_length=10)] = "3x4",
+) -> Response:
+    """A store's door stickers to print and cut; ``door`` (again and again) chooses some."""
+    who.need(STORE_READ)
+    async with seen.cloud.db.read() as session:
+        store = await stores.get_store(session, who, store_id)
+        body = await stickers.sheet(session, seen, who, store, door or (), grid)
+    headers = {
+        "Content-Disposition": 'inline; filename="stickers.pdf"',
+        "Cache-Control": "no-store",
+    }
+    return Response(body, media_type="application/pdf", headers=headers)
+
+
 @router.get("/doors/{door_id}/sticker.svg")
 async def sticker_code(seen: Seen, who: Who, door_id: str) -> Response:
     """The QR code of a door's sticker."""

@@ -88,13 +88,15 @@ def _cancel_rule(starts_at: datetime, now: datetime) -> str:
 
 def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
     """Paying an order, or waiting for what became of it. ``seen`` is in the store's zone."""
-    running = next((p for p in order.payments if p.state in OPEN_PAYMENT), None)
-    arrived = any(p.state == "succeeded" for p in order.payments)
+    owed = order.overtime if order.overtime is not None and order.overtime.state == "due" else None
+    tries = [p for p in order.payments if p.purpose == ("overtime" if owed else "order")]
+    running = next((p for p in tries if p.state in OPEN_PAYMENT), None)
+    arrived = any(p.state == "succeeded" for p in tries)
     names = {way.provider: way.name for way in order.pay_with}
-    last = order.payments[-1] if order.payments else None
-    if running is not None or (arrived and order.state == "pending_payment"):
+    last = tries[-1] if tries else None
+    if running is not None or (arrived and (owed or order.state == "pending_payment")):
         state = PayState.WAITING
-    elif order.state == "cancelled":
+    elif order.state == "cancelled" and owed is None:
         state = PayState.LATE
     elif last is not None and last.state in _UNFINISHED:
         state = PayState.FAILED
@@ -105,7 +107,9 @@ def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
         order_id=order.id,
         number=order.number,
         state=state,
-        amount_fen=order.total_fen,
+        amount_fen=order.total_fen if owed is None else owed.amount_fen,
+        overtime_text="" if owed is None else owed.text,
+        late_text=_late(order),
         store_name=store.name,
         room_name=room.name,
         art=words.art(room),
@@ -124,6 +128,14 @@ def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
         asked_at=seen.local(asked.at) if asked else None,
         go_on_href=(running.redirect_url or "") if running and running.state == "pending" else "",
     )
+
+
+def _late(order: OrderOut) -> str:
+    """Why money came in vain: the truth differs by who gave the room up."""
+    return {
+        "customer": _("订单已被你取消，付款到得晚了"),
+        "staff": _("店家已取消这个订单，付款到得晚了"),
+    }.get(order.cancel_why or "", _("付款到晚了，房间已不再为你保留"))
 
 
 def came_late(order: OrderOut) -> bool:

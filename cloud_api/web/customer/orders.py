@@ -31,6 +31,7 @@ from cloud_api.web.view_models import (
     OrderRow,
     OrdersPage,
     OrderWord,
+    Overtime,
     StayCard,
     StepState,
 )
@@ -124,6 +125,22 @@ async def order_page(
         cancel_fee_fen=cancel.fee_fen if cancel.allowed else None,
         cancel_back_fen=cancel.refund_fen,
         fresh=fresh and order.status in ("paid", "ready"),
+        overtime=overtime_view(seen, told),
+    )
+
+
+def overtime_view(seen: Visit, order: OrderOut, *, can_waive: bool = False) -> Overtime | None:
+    """The overtime of an order for a page; None where there was none."""
+    owed = order.overtime
+    if owed is None:
+        return None
+    return Overtime(
+        state=owed.state,
+        text=owed.text,
+        amount_fen=owed.amount_fen,
+        signs=tuple((seen.local(sign.at), sign.text) for sign in owed.evidence),
+        waived_why=owed.waived_why or "",
+        can_waive=can_waive and owed.state == "due",
     )
 
 
@@ -157,8 +174,8 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
         parts = [_("{time} 结束").format(time=words.moment(seen.local(ended), now))]
         if order.used_s is not None:
             parts.append(_("用了 {span}").format(span=words.hours(order.used_s // 60)))
-        if order.overtime_s:
-            parts.append(_("超时 {span}").format(span=words.hours(-(-order.overtime_s // 60))))
+        if order.overtime is not None:
+            parts.append(_("超时 {span}").format(span=words.hours(order.overtime.minutes)))
         return "，".join(parts)
     return _cancelled(order)
 

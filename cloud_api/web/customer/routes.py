@@ -145,7 +145,8 @@ async def pay(seen: Seen, order_id: str) -> Response:
         told = await views.one(session, order, seen.cloud.clocks)
         its_store = await stores.get_store(session, System(), order.store_id)
         its_room = await stores.get_room(session, System(), order.room_id)
-    if told.state != "pending_payment" and not checkout.came_late(told):
+    owes = told.overtime is not None and told.overtime.state == "due"
+    if told.state != "pending_payment" and not owes and not checkout.came_late(told):
         return go(f"/orders/{order_id}{'?paid=1' if told.state in ('paid', 'ready') else ''}")
     here = seen.at(its_store.tz)
     model = checkout.pay_page(here, told, its_store, its_room)

@@ -35,6 +35,7 @@ from cloud_api.web.view_models.console import (
     NavItem,
     NavSection,
     Sticker,
+    StickerSheet,
     StickersPage,
     StoreAnswer,
     StoreBlock,
@@ -67,6 +68,7 @@ from cloud_api.web.view_models.visit import (
     OrderRow,
     OrdersPage,
     OrderWord,
+    Overtime,
     StayPage,
 )
 
@@ -105,6 +107,7 @@ __all__ = [
     "OrderRow",
     "OrderWord",
     "OrdersPage",
+    "Overtime",
     "PayMethod",
     "PayPage",
     "PayState",
@@ -120,6 +123,7 @@ __all__ = [
     "StayPhase",
     "StepState",
     "Sticker",
+    "StickerSheet",
     "StickersPage",
     "StoreAnswer",
     "StoreBlock",

@@ -202,3 +202,6 @@ class PayPage:
     asked_at: datetime | None = None
     go_on_href: str = ""
     """The provider's page of a payment that is still open; the only address of another site."""
+    overtime_text: str = ""
+    """Not the order is paid for but its overtime: how the amount came about."""
+    late_text: str = ""

@@ -218,6 +218,16 @@ class Sticker:
 
 
 @dataclass(frozen=True)
+class StickerSheet:
+    """A store's stickers as a PDF: ``doors`` (id, name) to choose from."""
+
+    store_name: str
+    pdf_href: str
+    doors: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class StickersPage:
     stickers: tuple[Sticker, ...]
+    sheets: tuple[StickerSheet, ...] = ()
     back_href: str = "/console"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cloud_api.web.view_models.listing import Listing
 from cloud_api.web.view_models.parts import Fees
-from cloud_api.web.view_models.visit import MoneyMove, OrderWord
+from cloud_api.web.view_models.visit import MoneyMove, OrderWord, Overtime
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class ConsoleOrder:
     href: str
     moves: tuple[MoneyMove, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    overtime: Overtime | None = None
     refund: str = ""
     cancel_back_fen: int | None = None
     cancel_why_not: str = ""

@@ -33,6 +33,19 @@ class MoneyMove:
 
 
 @dataclass(frozen=True)
+class Overtime:
+    """What staying on came to. ``state``: free, due, paid, waived; ``signs``: when, and what was seen."""
+
+    state: str
+    text: str
+    amount_fen: int
+    signs: tuple[tuple[datetime, str], ...] = ()
+    waived_why: str = ""
+    can_waive: bool = False
+    """Whether this member of staff may let the guest off; console only."""
+
+
+@dataclass(frozen=True)
 class OrderPage:
     """``next_href``/``next_text`` is the one main action; ``cancel_fee_fen`` None means it cannot be cancelled."""
 
@@ -60,6 +73,7 @@ class OrderPage:
     cancel_back_fen: int = 0
     fresh: bool = False
     """Just paid: the page shows the lit door."""
+    overtime: Overtime | None = None
     photo_url: str = ""
 
 

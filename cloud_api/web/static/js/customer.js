@@ -119,7 +119,7 @@ if (waiting) {
   const look = (asks) => api(asks ? `${href}/check-payment` : href, asks ? { body: {} } : { method: 'GET' });
   const goOn = (order) => {
     const open = order.payments.find((p) => ['created', 'pending', 'unknown'].includes(p.state));
-    if (order.state === 'pending_payment' && open) return false;
+    if ((order.state === 'pending_payment' || order.overtime?.state === 'due') && open) return false;
     location.reload();
     return true;
   };
