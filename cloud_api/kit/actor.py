@@ -66,13 +66,10 @@ class Staff:
 
     @property
     def ref(self) -> str:
-        """How events and commands name this actor."""
+        """How events and commands name this actor: by who really acts."""
+        if self.platform_admin:
+            return f"platform:{self.platform_admin}"
         return f"staff:{self.staff_id}"
-
-    @property
-    def via(self) -> str:
-        """Who really acts, where the platform borrows this member's role; else ``""``."""
-        return f"platform:{self.platform_admin}" if self.platform_admin else ""
 
     def need(self, permission: str) -> None:
         """Raise Forbidden without ``permission``."""
