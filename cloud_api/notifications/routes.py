@@ -20,11 +20,15 @@ from cloud_api.notifications.schemas import (
     ConsentIn,
     ConsentOut,
     DeliveriesOut,
+    EventRuleIn,
     InboxOut,
     NoticeOut,
     PreviewOut,
+    RuleIn,
     RulesIn,
     RulesOut,
+    SettingsIn,
+    TemplateForm,
     TemplateIn,
     TemplatesOut,
     TestIn,
@@ -155,6 +159,31 @@ async def set_rules(request: Request, body: RulesIn, who: Who) -> RulesOut:
         await template_service.set_rules(session, who, body.rules, body.settings, cloud.clocks)
         rules, settings = await template_service.list_rules(session, who, cloud.clocks)
     return RulesOut(rules=rules, settings=settings)
+
+
+@router.put(f"{_HERE}/templates/{{event}}", status_code=204)
+async def set_template(event: str, request: Request, body: TemplateForm, who: Who) -> None:
+    """Keep own words for one event and channel. Needs notice.edit."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        await template_service.set_templates(session, who, [body.of(event)], cloud.clocks)
+
+
+@router.put(f"{_HERE}/rules/{{event}}", status_code=204)
+async def set_rule(event: str, request: Request, body: EventRuleIn, who: Who) -> None:
+    """Say which channels one event takes. Needs notice.edit."""
+    cloud = cloud_of(request)
+    rule = RuleIn(event=event[:40], enabled=body.enabled, channels=body.channels)
+    async with cloud.db.write() as session:
+        await template_service.set_rules(session, who, [rule], None, cloud.clocks)
+
+
+@router.put(f"{_HERE}/settings", status_code=204)
+async def set_settings(request: Request, body: SettingsIn, who: Who) -> None:
+    """Say when it is quiet, and how much is too much. Needs notice.edit."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        await template_service.set_rules(session, who, [], body, cloud.clocks)
 
 
 @router.get(f"{_HERE}/log")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import LANGUAGES
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.models import Delivery, Notice, NoticeChannel
@@ -130,6 +132,33 @@ class TemplateIn(BaseModel):
     ] = Field([], max_length=20)
 
 
+class TemplateForm(BaseModel):
+    """One event's words as a form gives them: parameters as lines of ``name=text``."""
+
+    channel: str = Field("*", max_length=20)
+    language: str = Field("zh_Hans", pattern=f"^({'|'.join(LANGUAGES)})$")
+    title: str = Field("", max_length=60)
+    body: str = Field("", max_length=500)
+    provider_template: str = Field("", max_length=64)
+    provider_params: str = Field("", max_length=2000)
+
+    def of(self, event: str) -> TemplateIn:
+        """As the API has it. Raises KaimenError ``template.params`` for a line without a name."""
+        pairs = []
+        for line in filter(None, map(str.strip, self.provider_params.splitlines())):
+            name, equals, text = (part.strip() for part in line.partition("="))
+            if not equals or not re.fullmatch(r"\w{1,32}", name) or len(text) > 100:
+                raise KaimenError(
+                    "template.params",
+                    f"“{line[:20]}”要写成 名字=内容",
+                    status=422,
+                    field="provider_params",
+                )
+            pairs.append((name, text))
+        given = self.model_dump(exclude={"provider_params"})
+        return TemplateIn(event=event[:40], provider_params=pairs[:20], **given)
+
+
 class TemplateOut(BaseModel):
     """An event with our words, the merchant's, and its variables."""
 
@@ -155,6 +184,13 @@ class PreviewOut(BaseModel):
     title: str
     body: str
     params: list[tuple[str, str]]
+
+
+class EventRuleIn(BaseModel):
+    """One event's rule, where the path names the event."""
+
+    enabled: bool = True
+    channels: list[str] = Field([], max_length=12)
 
 
 class RuleIn(BaseModel):

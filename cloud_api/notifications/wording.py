@@ -52,7 +52,7 @@ class Facts:
             name = SEVERITY_NAMES.get(str(data["severity"]), "")
             found["severity"] = in_language(name, language)
         if "amount_fen" in data:
-            found["amount"] = f"¥{yuan(int(data['amount_fen']))}"
+            found["amount"] = yuan(int(data["amount_fen"]))
         for name in ("starts_at", "ends_at", "at"):
             if name in data:
                 found[name] = moment(datetime.fromisoformat(str(data[name])), self.tz, language)

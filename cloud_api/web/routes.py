@@ -4,17 +4,23 @@ from fastapi import APIRouter, Request, Response
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.web.console import alarms as console_alarms
+from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import routes as console
+from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import routes as customer
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
 router = APIRouter(include_in_schema=False)
 router.include_router(customer.router)
+router.include_router(customer_notices.router)
 router.include_router(console.router)
 for pages in (
     console_orders,
+    console_alarms,
+    console_notices,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -49,6 +49,14 @@ class MailCredentials(base.Credentials):
     def _sender(cls, value: str) -> str:
         return _good(value)
 
+    @field_validator("to", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """A form gives one text with commas."""
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.replace("，", ",").split(",") if part.strip()]
+
     @field_validator("to")
     @classmethod
     def _to(cls, value: list[str]) -> list[str]:

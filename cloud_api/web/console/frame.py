@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.alarms.service import count_open
 from cloud_api.kit.actor import Staff
 from cloud_api.merchants.models import Merchant
 from cloud_api.stores import service as stores
@@ -36,9 +37,10 @@ class Frame:
 
 
 async def frame_of(session: AsyncSession, who: Staff) -> Frame:
-    """Read the frame, in the page's own transaction. Two queries."""
+    """Read the frame, in the page's own transaction. Three queries."""
     merchant = await session.get_one(Merchant, who.merchant_id)
-    return Frame(merchant, await stores.list_stores(session, who))
+    mine = await stores.list_stores(session, who)
+    return Frame(merchant, mine, await count_open(session, who))
 
 
 def console_page(

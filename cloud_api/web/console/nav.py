@@ -12,7 +12,7 @@ from typing import Final
 
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.merchants.models import Merchant
-from cloud_api.staff.permissions import ORDER_READ, STORE_READ
+from cloud_api.staff.permissions import ALARM_READ, NOTICE_READ, ORDER_READ, STORE_READ
 from cloud_api.stores.models import Store
 from cloud_api.web.view_models import ConsoleShell, NavItem, NavSection
 
@@ -61,8 +61,11 @@ SECTIONS: Final = (
 
 PAGES: Final = (
     Page("live", "live", "实时", "/console", STORE_READ),
+    Page("live", "alarms", "告警", "/console/alarms", ALARM_READ),
     Page("orders", "orders", "订单", "/console/orders", ORDER_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
+    Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
+    Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
 )
 
 
