@@ -31,6 +31,7 @@ class Case(StrEnum):
     ENDED = "ended"
     CLEANING = "cleaning"
     MAINTENANCE = "maintenance"
+    OPEN = "open"  # staff set a room behind this door to be open to anybody
 
 
 class RoomNow(StrEnum):
@@ -80,6 +81,7 @@ class Situation:
     bookings: tuple[OwnOrder, ...] = ()
     store_online: bool = True
     lock_dead: bool = False
+    open_to_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,17 @@ class Decision:
     @property
     def can_unlock(self) -> bool:
         """Only with a right to enter now, and a way to the lock."""
-        return self.case in (Case.READY, Case.LOCK_DEAD)
+        return self.case in (Case.READY, Case.LOCK_DEAD, Case.OPEN)
 
 
 def decide(at: Situation) -> Decision:
     """The door's answer; never opens anything."""
     if not at.logged_in:
         return Decision(Case.LOGIN)
-    return _entering(at) or _coming(at) or _gone(at) or _nobodys(at)
+    entering = _entering(at)
+    if at.open_to_all and at.store_online and (entering is None or not entering.can_unlock):
+        return Decision(Case.OPEN)
+    return entering or _coming(at) or _gone(at) or _nobodys(at)
 
 
 def _entering(at: Situation) -> Decision | None:

@@ -22,6 +22,7 @@ KEYS: Final[dict[Case, str]] = {
     Case.ENDED: "door.ended",
     Case.CLEANING: "door.cleaning",
     Case.MAINTENANCE: "door.maintenance",
+    Case.OPEN: "door.open",
 }
 
 
@@ -40,6 +41,7 @@ def sentence(case: Case, *, room: str, right_room: str, time: str) -> str:
         Case.ENDED: _("时段已结束"),
         Case.CLEANING: _("正在保洁，{time} 后可以用") if time else _("正在保洁，请稍等"),
         Case.MAINTENANCE: _("这间在维护，暂时不能用"),
+        Case.OPEN: _("店家把{room}打开了，谁都可以进"),
     }
     named = right_room if case is Case.OTHER_ROOM else room
     return texts[case].format(room=named, time=time)

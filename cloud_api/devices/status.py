@@ -47,6 +47,10 @@ class StoreStatusView:
     overrides: dict[str, datetime] = field(
         default_factory=dict
     )  # binding id → until, business time
+    modes: dict[str, str] = field(default_factory=dict)  # room id → mode that the store obeys
+    climates: dict[str, tuple[int, datetime]] = field(
+        default_factory=dict
+    )  # binding id → (°C, until, business time)
     outbox_depth: int = 0
 
     def board_dead(self, board_id: str | None) -> bool:
@@ -102,6 +106,8 @@ def view(row: StoreStatus, now: datetime | None) -> StoreStatusView:
         },
         stays={stay.id: stay.state.value for stay in said.stays},
         overrides={item.binding: from_ms(item.until) for item in said.overrides},
+        modes={item.room: item.mode for item in said.modes},
+        climates={item.binding: (item.setpoint, from_ms(item.until)) for item in said.climates},
         outbox_depth=said.outbox.depth,
     )
 

@@ -20,6 +20,9 @@ CUSTOMER_DELETE: Final = "customer.delete"
 DOOR_OPEN_REMOTE: Final = "door.open.remote"
 DEVICE_READ: Final = "device.read"
 DEVICE_CONTROL: Final = "device.control"
+DEVICE_FORCE: Final = "device.force"
+DEVICE_BULK: Final = "device.bulk"
+DOOR_OPEN_CLEANING: Final = "door.open.cleaning"
 DEVICE_ENROL: Final = "device.enrol"
 ROOM_MODE: Final = "room.mode"
 ALARM_READ: Final = "alarm.read"
@@ -69,6 +72,9 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (DOOR_OPEN_REMOTE, "远程开门"),
             (DEVICE_READ, "看设备状态"),
             (DEVICE_CONTROL, "开关设备、喊话"),
+            (DEVICE_FORCE, "客人在用时也能断电"),
+            (DEVICE_BULK, "整店开关"),
+            (DOOR_OPEN_CLEANING, "开正在保洁的房间的门"),
             (DEVICE_ENROL, "接入门店控制器"),
         ),
     ),
@@ -129,7 +135,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             NOTICE_READ,
         }
     ),
-    "cleaner": frozenset({STORE_READ, DEVICE_READ}),
+    "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
     "finance": frozenset({STORE_READ, ORDER_READ, ORDER_REFUND, REPORT_READ, AUDIT_READ}),
 }
 

@@ -24,10 +24,12 @@ from cloud_api.stores.models import Store
 from store_link.clock import from_ms
 from store_link.messages import (
     AccessBody,
+    ClimateBody,
     CommandOutcome,
     DeviceBody,
     Event,
     EventKind,
+    ModeBody,
     PowerBody,
     StayBody,
     UsageBody,
@@ -113,6 +115,16 @@ async def power(scene: Scene, event: Event) -> None:
     await _tell(scene, event, "device", _body(event, PowerBody))
 
 
+async def mode(scene: Scene, event: Event) -> None:
+    """A room's mode began or ended in the store: shown live."""
+    await _tell(scene, event, "room", _body(event, ModeBody))
+
+
+async def climate(scene: Scene, event: Event) -> None:
+    """A temperature was set: shown live."""
+    await _tell(scene, event, "device", _body(event, ClimateBody))
+
+
 EFFECTS: Mapping[EventKind, Effect] = {
     EventKind.COMMAND: command,
     EventKind.STAY: stay,
@@ -120,6 +132,8 @@ EFFECTS: Mapping[EventKind, Effect] = {
     EventKind.ACCESS: access,
     EventKind.DEVICE: device,
     EventKind.POWER: power,
+    EventKind.MODE: mode,
+    EventKind.CLIMATE: climate,
 }
 
 

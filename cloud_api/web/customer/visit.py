@@ -36,6 +36,7 @@ from cloud_api.web.view_models import (
 _CASES = {
     Case.CLEANING: DoorCase.CLOSED,
     Case.MAINTENANCE: DoorCase.CLOSED,
+    Case.OPEN: DoorCase.READY,
 }
 _STATES = {
     "free": RoomState.FREE,
@@ -113,6 +114,8 @@ async def _words(
     match view.case:
         case Case.READY:
             return {"headline": "", "ways": ways}
+        case Case.OPEN:
+            return {"headline": _("现在谁都可以进"), "ways": (call,)}
         case Case.EARLY:
             return {"ways": ways}
         case Case.OTHER_ROOM:

@@ -100,17 +100,3 @@ async def test_an_owner_changes_rules_and_the_store_is_told(
         assert (refused.status_code, refused.json()["code"]) == (422, code), refused.text
     allday = await client.patch(path, json={"opens": None, "closes": None}, headers=headers)
     assert allday.json()["opens"] is None
-
-
-async def test_maintenance_takes_a_room_out(
-    client: httpx.AsyncClient, shop: Shop, db: Database, now: datetime
-):
-    async with db.write() as session:
-        member = await make_staff(session, shop, now)
-        headers = bearer(await make_login(session, member.account_id, now))
-    path = f"/api/v1/console/rooms/{shop.room.id}/mode"
-    assert (await client.post(path, json={"mode": "maintenance"}, headers=headers)).json()[
-        "mode"
-    ] == "maintenance"
-    assert (await client.get(f"/api/v1/rooms/{shop.room.id}")).json()["mode"] == "maintenance"
-    assert (await client.post(path, json={"mode": "x"}, headers=headers)).status_code == 422
