@@ -1,8 +1,14 @@
-"""``kaimen-edge``: enrol, run, look after a store's controller."""
+"""``kaimen-edge``: enrol, run, look after a store's controller.
+
+Each command imports what it needs: a controller runs for months on a small computer, without what only
+enrolment uses.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import signal
@@ -12,14 +18,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from controller import logs
-from controller.enroll import EnrolRefused
-from controller.enroll import enroll as enroll_store
-from controller.identity import NotEnrolled, load
-from controller.inspect import doctor as look_over
-from controller.inspect import status as read_status
-from controller.settings import BadPorts, EdgeSettings, read_ports
 
 SWITCH_S = 0.0005  # threads that own a line or a socket must not wait 5 ms for the loop to pause
 
@@ -43,6 +41,10 @@ def enroll(
     state: StateDir = None,
 ) -> None:
     """Make this machine the controller of a store."""
+    from controller.enroll import EnrolRefused
+    from controller.enroll import enroll as enroll_store
+    from controller.settings import EdgeSettings
+
     state_dir = state or EdgeSettings().state
     try:
         identity = enroll_store(cloud, code, state_dir)
@@ -59,6 +61,13 @@ def enroll(
 @app.command()
 def run(state: StateDir = None, port: Port = None) -> None:
     """Run the store until SIGTERM or Ctrl-C."""
+    # Coloured tracebacks are 5 MB of code for a log of JSON lines: structlog does without where it must.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    from controller import logs
+    from controller.app import Controller
+    from controller.identity import NotEnrolled, load
+    from controller.settings import BadPorts, EdgeSettings, read_ports
+
     settings = EdgeSettings()
     state_dir = state or settings.state
     try:
@@ -69,7 +78,6 @@ def run(state: StateDir = None, port: Port = None) -> None:
         raise typer.Exit(1) from None
     logs.set_up(settings.log_level)
     sys.setswitchinterval(SWITCH_S)
-    from controller.app import Controller  # what only `run` needs is loaded only here
 
     async def serve() -> None:
         controller = Controller(identity, state_dir, ports, clock_file=settings.clock_file)
@@ -78,9 +86,7 @@ def run(state: StateDir = None, port: Port = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await controller.start()
-        # What stands now stands for ever: looking through it again and again stops everything.
-        gc.collect()
-        gc.freeze()
+        _settle_down()
         try:
             await stop.wait()
         finally:
@@ -89,9 +95,23 @@ def run(state: StateDir = None, port: Port = None) -> None:
     asyncio.run(serve())
 
 
+def _settle_down() -> None:
+    """What stands after the start stands for ever: do not look through it again and again, which stops
+    everything, and give back to the system what only the start needed (glibc keeps it otherwise).
+    """
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @app.command()
 def status(state: StateDir = None) -> None:
     """Print what the journal says, as JSON."""
+    from controller.identity import NotEnrolled
+    from controller.inspect import status as read_status
+    from controller.settings import EdgeSettings
+
     try:
         found = read_status(state or EdgeSettings().state)
     except NotEnrolled as error:
@@ -103,6 +123,9 @@ def status(state: StateDir = None) -> None:
 @app.command()
 def doctor(state: StateDir = None, port: Port = None) -> None:
     """Look over this store and say in words what is wrong."""
+    from controller.inspect import doctor as look_over
+    from controller.settings import BadPorts, EdgeSettings, read_ports
+
     state_dir = state or EdgeSettings().state
     try:
         ports = read_ports(state_dir, port or [])
