@@ -30,6 +30,7 @@ from cloud_api.auth import routes as auth
 from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
+from cloud_api.backups import routes as backups
 from cloud_api.claims import mode_routes
 from cloud_api.claims import routes as claims
 from cloud_api.devices import remote_routes
@@ -44,6 +45,8 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
+from cloud_api.members import routes as members
+from cloud_api.members import service as members_service
 from cloud_api.notifications import routes as notifications
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import overtime_routes, place, refund_routes
@@ -51,6 +54,7 @@ from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
 from cloud_api.settings import Settings
+from cloud_api.staff import audit_routes as audit
 from cloud_api.staff import invitation_routes as invitations
 from cloud_api.staff import platform_routes as platform
 from cloud_api.staff import role_routes as roles
@@ -83,6 +87,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     access.router,
     alarms.router,
     notifications.router,
+    members.router,
+    audit.router,
+    backups.router,
     events.router,
 )
 _PACKAGE = Path(__file__).parent
@@ -151,9 +158,10 @@ def create_app(
 
 
 def register_jobs() -> None:
-    """Import every package's ``jobs`` module: each registers its handlers."""
-    for path in sorted(_PACKAGE.glob("*/jobs.py")):
-        importlib.import_module(f"cloud_api.{path.parent.name}.jobs")
+    """Import every package's ``jobs`` and ``personal`` modules: each registers what it does."""
+    for name in ("jobs", "personal"):
+        for path in sorted(_PACKAGE.glob(f"*/{name}.py")):
+            importlib.import_module(f"cloud_api.{path.parent.name}.{name}")
 
 
 async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> None:
@@ -207,6 +215,7 @@ async def forget_old(cloud: Cloud) -> None:
         idempotency.forget_old,
         auth_service.forget_old,
         feed.forget_old,
+        members_service.forget_old,
     ):
         async with cloud.db.write() as session:
             await forget(session, cloud.clocks.real)

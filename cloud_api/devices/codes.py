@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.audit import service as audit
 from cloud_api.devices.models import EnrolmentCode
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -46,6 +47,15 @@ async def make_enrolment_code(
             created_at=clocks.real,
             expires_at=clocks.real + LIFE,
         )
+    )
+    await audit.record(
+        session,
+        actor,
+        "enrolment.code",
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        subject=f"store:{store.id}",
+        clocks=clocks,
     )
     return "-".join(letters[i : i + 4] for i in range(0, _LENGTH, 4))
 

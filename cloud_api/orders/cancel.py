@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.audit import service as audit
 from cloud_api.claims import service as claims
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
@@ -48,7 +49,25 @@ async def cancel_by_staff(
     decision = cancel_rules.decide_staff(order)
     if decision.refund_fen:
         staff.need(ORDER_REFUND)
-    return await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
+    was = audit.facts(order, "status", "refunded_fen", "refunding_fen")
+    order = await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
+    if order.status != was["status"]:
+        before, after = audit.changes(
+            was, audit.facts(order, "status", "refunded_fen", "refunding_fen")
+        )
+        await audit.record(
+            session,
+            staff,
+            "order.cancel",
+            merchant_id=order.merchant_id,
+            store_id=order.store_id,
+            subject=f"order:{order.id}",
+            before=before,
+            after={"number": order.number, **after},
+            why=why,
+            clocks=clocks,
+        )
+    return order
 
 
 async def _cancel(

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.audit import service as audit
 from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Customer, Staff
@@ -39,6 +40,17 @@ async def finish(
         await desired_changed(
             session, merchant_id=order.merchant_id, store_id=order.store_id, now=clocks.real
         )
+        if isinstance(actor, Staff):
+            await audit.record(
+                session,
+                actor,
+                "order.finish",
+                merchant_id=order.merchant_id,
+                store_id=order.store_id,
+                subject=f"order:{order.id}",
+                after={"number": order.number},
+                clocks=clocks,
+            )
     try:
         command = await devices.create_command(
             session,

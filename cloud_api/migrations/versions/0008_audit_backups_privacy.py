@@ -81,10 +81,24 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('asked','running','good','failed')"),
     )
     op.create_index("ix_backup_run_slot", "backup_run", ["slot"])
+    op.create_table(
+        "data_export",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("account_id", sa.String(), sa.ForeignKey("account.id"), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=True),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("ready_at", INSTANT, nullable=True),
+        sa.Column("expires_at", INSTANT, nullable=True),
+        sa.CheckConstraint("state IN ('asked','ready','expired')"),
+    )
+    op.create_index("ix_data_export_account_id", "data_export", ["account_id"])
 
 
 def downgrade() -> None:
     """Back before it."""
+    op.drop_table("data_export")
     op.drop_table("backup_run")
     op.drop_table("audit_checkpoint")
     op.drop_table("audit_head")

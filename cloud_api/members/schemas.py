@@ -1,0 +1,45 @@
+"""What goes in and out of the routes for one's own data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, StringConstraints
+
+from cloud_api.members.models import DataExport
+
+
+class ExportOut(BaseModel):
+    """A copy of one's data: ``asked``, ``ready`` (then ``url`` gives it), ``expired``."""
+
+    id: str
+    state: str
+    size_bytes: int
+    created_at: datetime
+    expires_at: datetime | None
+    url: str | None
+
+    @classmethod
+    def of(cls, row: DataExport) -> ExportOut:
+        """From the table."""
+        return cls(
+            id=row.id,
+            state=row.state,
+            size_bytes=row.size_bytes,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            url=f"/api/v1/me/exports/{row.id}" if row.state == "ready" else None,
+        )
+
+
+class ExportsOut(BaseModel):
+    """One's copies, newest first."""
+
+    items: list[ExportOut]
+
+
+class DeleteIn(BaseModel):
+    """``confirm``: the last four digits of one's own number, typed by the person."""
+
+    confirm: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8)]

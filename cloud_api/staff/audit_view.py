@@ -1,0 +1,211 @@
+"""Reading the log of acts: which entries a member of staff may see, and the words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.audit.models import AuditEntry
+from cloud_api.kit.actor import Staff, System, scoped
+from cloud_api.kit.errors import NotFound
+from cloud_api.kit.paging import PAGE, page_of
+from cloud_api.staff.models import StaffMember
+
+NOUNS: Final = {
+    "door": "门",
+    "device": "设备",
+    "channel": "通知渠道",
+    "alarm_rule": "告警规则",
+    "platform_admin": "平台管理员",
+    "impersonation": "平台代管",
+    "room": "包间",
+    "store": "门店",
+    "order": "订单",
+    "refund": "退款",
+    "price": "价目",
+    "staff": "员工",
+    "role": "岗位",
+    "login": "登录",
+    "notice": "通知",
+    "alarm": "告警",
+    "audit": "操作记录",
+    "backup": "备份",
+    "account": "顾客",
+    "enrolment": "控制器",
+    "merchant": "商家",
+    "overtime": "超时费",
+}
+ACTIONS: Final = {
+    "door.unlock": "远程开门",
+    "door.unlock_to_clean": "保洁开门",
+    "device.set": "开关设备",
+    "device.clear": "恢复设备自动",
+    "device.bulk": "批量操作设备",
+    "device.climate": "调温度",
+    "device.say": "喊话",
+    "enrolment.code": "生成接入码",
+    "room.mode": "切换包间状态",
+    "store.edit": "改门店",
+    "order.cancel": "取消订单",
+    "order.finish": "提前结束",
+    "order.refund": "退款",
+    "refund.make": "退款",
+    "overtime.waive": "免收超时费",
+    "staff.invite": "请员工",
+    "staff.edit": "改员工",
+    "staff.deactivate": "停用员工",
+    "store.overtime_rule": "改超时规则",
+    "door.edit": "改门",
+    "staff.add": "添加员工",
+    "platform_admin.add": "添加平台管理员",
+    "platform_admin.remove": "移除平台管理员",
+    "merchant.make": "开通商家",
+    "merchant.second_factor": "改动态码要求",
+    "impersonation.begin": "平台管理员代为进入",
+    "impersonation.end": "平台管理员退出代管",
+    "alarm.acknowledge": "接手告警",
+    "alarm.resolve": "解决告警",
+    "alarm_rule.change": "改告警规则",
+    "notice.change": "改通知设置",
+    "channel.change": "改通知渠道",
+    "channel.remove": "删通知渠道",
+    "channel.test": "试发通知",
+    "refund.retry": "重试退款",
+    "refund.by_hand": "登记线下退款",
+    "audit.export": "导出操作记录",
+    "backup.run": "立即备份",
+    "backup.verify": "检查备份",
+    "account.export": "导出资料",
+    "account.delete": "注销账号",
+}
+FIELDS: Final = {
+    "name": "名称",
+    "notice": "公告",
+    "address": "地址",
+    "phone": "电话",
+    "opens": "开门",
+    "closes": "打烊",
+    "min_minutes": "最短时长",
+    "step_minutes": "时长步长",
+    "max_minutes": "最长时长",
+    "advance_days": "提前天数",
+    "lead_s": "提前进门（秒）",
+    "grace_s": "宽限（秒）",
+    "cleaning_s": "打扫（秒）",
+    "hold_s": "锁定（秒）",
+    "mode": "状态",
+    "until": "到",
+    "on": "打开",
+    "for_s": "保持（秒）",
+    "force": "强制",
+    "door": "门",
+    "room": "包间",
+    "device": "设备",
+    "binding": "设备",
+    "command": "指令",
+    "command_id": "指令",
+    "order": "订单",
+    "number": "单号",
+    "status": "状态",
+    "amount_fen": "金额",
+    "refund_fen": "退款",
+    "total_fen": "总价",
+    "paid_fen": "已付",
+    "hourly_fen": "每小时",
+    "role": "岗位",
+    "active": "在职",
+    "store_ids": "门店",
+    "permissions": "权限",
+    "size": "大小",
+    "lines": "行数",
+    "error": "错误",
+    "temperature": "温度",
+    "text": "内容",
+    "expires_at": "有效到",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for. ``action`` is an action or a noun; ``day`` is local."""
+
+    by: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    day: date | None = None
+
+
+async def find(
+    session: AsyncSession,
+    actor: Staff,
+    wanted: Wanted,
+    tz: str,
+    *,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[AuditEntry], str | None]:
+    """Entries of the actor's merchant (and stores, if only some are theirs), newest first."""
+    query = scoped(actor, AuditEntry)
+    if wanted.by:
+        query = query.where(col(AuditEntry.by) == wanted.by)
+    if wanted.action and "." in wanted.action:
+        query = query.where(col(AuditEntry.action) == wanted.action)
+    elif wanted.action:
+        query = query.where(col(AuditEntry.action).startswith(f"{wanted.action}.", autoescape=True))
+    if wanted.subject:
+        query = query.where(col(AuditEntry.subject) == wanted.subject)
+    if wanted.day is not None:
+        begins = datetime.combine(wanted.day, time(), ZoneInfo(tz)).astimezone(UTC)
+        query = query.where(
+            col(AuditEntry.at) >= begins, col(AuditEntry.at) < begins + timedelta(days=1)
+        )
+    return await page_of(
+        session, query, by=AuditEntry.seq, key=AuditEntry.id, cursor=cursor, limit=limit
+    )
+
+
+async def one(session: AsyncSession, actor: Staff, entry_id: str) -> AuditEntry:
+    """An entry. Raises NotFound."""
+    query = scoped(actor, AuditEntry).where(col(AuditEntry.id) == entry_id)
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise NotFound("audit")
+    return found
+
+
+async def names_of(session: AsyncSession, entries: Iterable[AuditEntry]) -> dict[str, str]:
+    """Who the references in ``by`` and ``via`` are, for people. Customers have no name here."""
+    refs = {ref for entry in entries for ref in (entry.by, entry.via) if ref}
+    ids = [ref.partition(":")[2] for ref in refs if ref.startswith("staff:")]
+    query = scoped(System(), StaffMember).where(col(StaffMember.id).in_(ids))
+    staff = {f"staff:{one.id}": one.name for one in (await session.exec(query)).all()}
+    kinds = {"customer": "顾客", "platform": "平台管理员", "system": "系统", "anyone": "访客"}
+    return {ref: staff.get(ref) or kinds.get(ref.partition(":")[0], ref) for ref in refs}
+
+
+def action_name(action: str) -> str:
+    """``door.unlock`` → 远程开门; an action without words by its noun."""
+    noun, _, verb = action.partition(".")
+    return ACTIONS.get(action) or f"{NOUNS.get(noun, noun)} {verb}"
+
+
+def in_words(name: str, value: Any) -> tuple[str, str]:
+    """A field of ``before`` or ``after`` as label and text."""
+    label = FIELDS.get(name, name.replace("_", " "))
+    if value is None or value == "":
+        return label, "无"
+    if isinstance(value, bool):
+        return label, "是" if value else "否"
+    if name.endswith("_fen") and isinstance(value, int):
+        return label, f"¥{value / 100:.2f}"
+    if isinstance(value, list):
+        return label, "、".join(str(one) for one in value) or "无"
+    if isinstance(value, dict):
+        return label, "，".join("：".join(in_words(key, one)) for key, one in value.items())
+    return label, str(value)
