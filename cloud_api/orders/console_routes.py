@@ -8,7 +8,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.calendar import Day
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
-from cloud_api.orders import cancel, finish, service, views
+from cloud_api.orders import cancel, finish, search, service, views
 from cloud_api.orders.schemas import (
     ConsoleOrderOut,
     ConsoleOrdersOut,
@@ -28,16 +28,31 @@ async def list_orders(
     request: Request,
     who: Who,
     store_id: Annotated[str | None, Query(max_length=64)] = None,
+    state: Annotated[str, Query(max_length=20)] = "",
     status: Annotated[list[str] | None, Query()] = None,
-    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    day: Day | None = None,
+    q: Annotated[str, Query(max_length=60)] = "",
+    sort: Annotated[str, Query(max_length=20)] = "-created",
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = service.PAGE,
 ) -> ConsoleOrdersOut:
-    """Orders of one's stores, newest first. Needs order.read."""
+    """Orders of one's stores, newest first unless ``sort`` says otherwise. Needs order.read.
+
+    ``state``: unpaid, ready, in_use, done, cancelled, refunding; ``status`` the stored ones. ``q`` finds
+    an order's number, a whole phone number, or its last four digits.
+    """
     cloud = cloud_of(request)
+    wanted = search.Wanted(
+        group=state,
+        status=tuple(status or ()),
+        store_id=store_id or "",
+        day=day,
+        text=q.strip(),
+        sort=sort.removeprefix("-"),
+        downwards=sort.startswith("-"),
+    )
     async with cloud.db.read() as session:
-        found, following = await service.list_orders(
-            session, who, cursor=cursor, limit=limit, status=status or (), store_id=store_id
-        )
+        found, following = await search.find(session, who, wanted, cursor=cursor, limit=limit)
         items = await views.for_staff(session, found, cloud.clocks)
     return ConsoleOrdersOut(items=items, next_cursor=following)
 
