@@ -1,9 +1,11 @@
 """/doors for who stands at one, /orders/{id}/pass, and staff opening a door from afar."""
 
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service
 from cloud_api.access.schemas import DoorView, PassOut, StaffUnlockIn, StickersOut, UnlockOut
@@ -12,17 +14,16 @@ from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import once
-from cloud_api.kit.throttle import hit
+from cloud_api.kit.idempotency import Begun, once_begun
+from cloud_api.kit.throttle import TooOften, hit
 from cloud_api.staff.deps import staff_actor
-from cloud_api.staff.permissions import DOOR_OPEN_REMOTE
 
 router = APIRouter(tags=["access"])
 Who = Annotated[Actor, Depends(actor)]
 CustomerWho = Annotated[Customer, Depends(customer)]
 StaffWho = Annotated[Staff, Depends(staff_actor)]
-SETTLE = timedelta(seconds=1)  # the answer to a command that runs at its last moment is on its way
 
 
 @router.get("/doors/{token}")
@@ -40,16 +41,11 @@ async def unlock(request: Request, token: str, who: CustomerWho) -> Response:
     Tapping again while a command runs joins it: the lock pulses once.
     """
     cloud = cloud_of(request)
-    await _throttle(cloud, who.ref)
 
-    async def act() -> UnlockOut:
-        async with cloud.db.write() as session:
-            command, again = await service.unlock(
-                session, who, token, cloud.clocks, cloud.waiters.instance
-            )
-        return await _outcome(cloud, command, again)
+    async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
+        return await service.unlock(session, who, token, cloud.clocks, cloud.waiters.instance, ref)
 
-    return await once(cloud, who.ref, request, await request.body(), act)
+    return await _tap(request, who.ref, begin)
 
 
 @router.get("/orders/{order_id}/pass")
@@ -67,18 +63,29 @@ async def staff_unlock(
     request: Request, door_id: str, body: StaffUnlockIn, who: StaffWho
 ) -> Response:
     """Open a door from afar, with a reason that is kept."""
-    who.need(DOOR_OPEN_REMOTE)
+    cloud, why = cloud_of(request), body.why
+
+    async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
+        instance = cloud.waiters.instance
+        return await service.staff_unlock(
+            session, who, door_id, why, cloud.clocks, instance, ref
+        ), False
+
+    return await _tap(request, who.ref, begin)
+
+
+@router.post("/console/doors/{door_id}/unlock-to-clean", response_model=UnlockOut)
+async def unlock_to_clean(request: Request, door_id: str, who: StaffWho) -> Response:
+    """Open a door of a room that is set to be cleaned."""
     cloud = cloud_of(request)
-    await _throttle(cloud, who.ref)
 
-    async def act() -> UnlockOut:
-        async with cloud.db.write() as session:
-            command = await service.staff_unlock(
-                session, who, door_id, body.why, cloud.clocks, cloud.waiters.instance
-            )
-        return await _outcome(cloud, command, False)
+    async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
+        instance = cloud.waiters.instance
+        return await service.unlock_to_clean(
+            session, who, door_id, cloud.clocks, instance, ref
+        ), False
 
-    return await once(cloud, who.ref, request, await request.body(), act)
+    return await _tap(request, who.ref, begin)
 
 
 @router.get("/console/stores/{store_id}/stickers")
@@ -90,13 +97,38 @@ async def stickers(request: Request, store_id: str, who: StaffWho) -> StickersOu
     return StickersOut(store=store.name, items=items)
 
 
-async def _throttle(cloud: Cloud, ref: str) -> None:
+async def _tap(
+    request: Request,
+    ref: str,
+    write: Callable[[AsyncSession, str], Awaitable[tuple[DeviceCommand, bool]]],
+) -> Response:
+    """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
+    cloud = cloud_of(request)
+    until: datetime | None = None
+
+    async def begin(session: AsyncSession, command_id: str) -> Begun:
+        nonlocal until
+        await _count(session, cloud, ref)
+        command, again = await write(session, command_id)
+        until = None if again else command.expires_at + devices.ON_ITS_WAY
+        return Begun(command.id, again)
+
+    async def finish(begun: Begun, now: bool) -> UnlockOut:
+        fresh = now and not begun.again
+        found = await devices.wait_for(cloud, begun.ref, until if fresh else None, fresh=fresh)
+        known = {name: found[name] for name in UnlockOut.model_fields if name in found}
+        return UnlockOut(**known, again=begun.again)
+
+    try:
+        return await once_begun(cloud, ref, request, await request.body(), begin, finish)
+    except TooOften:
+        raise
+    except KaimenError:  # nothing was written, but a tap that is refused counts as well
+        async with cloud.db.write() as session:
+            await _count(session, cloud, ref)
+        raise
+
+
+async def _count(session: AsyncSession, cloud: Cloud, ref: str) -> None:
     limit, window_s = service.UNLOCK_LIMIT
-    async with cloud.db.write() as session:
-        await hit(session, f"unlock:{ref}", limit, window_s, cloud.clocks.real)
-
-
-async def _outcome(cloud: Cloud, command: DeviceCommand, again: bool) -> UnlockOut:
-    found = await devices.wait_for(cloud, command.id, command.expires_at + SETTLE)
-    known = {name: found[name] for name in UnlockOut.model_fields if name in found}
-    return UnlockOut(**known, again=again)
+    await hit(session, f"unlock:{ref}", limit, window_s, cloud.clocks.real)

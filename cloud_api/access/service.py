@@ -23,6 +23,7 @@ from cloud_api.access.schemas import (
     StoreBrief,
 )
 from cloud_api.access.situation import Scene, door_of_room, look
+from cloud_api.audit import service as audit
 from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.devices import service as devices
 from cloud_api.devices.control import reason
@@ -34,9 +35,9 @@ from cloud_api.kit.keys import keys_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import lock_order
 from cloud_api.pricing.service import prices_from
-from cloud_api.staff.permissions import DOOR_OPEN_REMOTE, STORE_READ
+from cloud_api.staff.permissions import DOOR_OPEN_CLEANING, DOOR_OPEN_REMOTE, STORE_READ
 from cloud_api.stores import service as stores
-from cloud_api.stores.models import Store
+from cloud_api.stores.models import Door, Store
 from store_link import passes
 
 UNLOCK_VALID_S: Final = 10.0
@@ -58,7 +59,12 @@ async def door_view(
 
 
 async def unlock(
-    session: AsyncSession, actor: Actor, token: str, clocks: Clocks, instance: str
+    session: AsyncSession,
+    actor: Actor,
+    token: str,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None = None,
 ) -> tuple[DeviceCommand, bool]:
     """A command that opens the door, and whether it is an earlier one of a double tap.
 
@@ -69,6 +75,8 @@ async def unlock(
     door = await stores.get_door_by_token(session, System(), token)
     scene = await look(session, actor, door, clocks)
     decision = decide(scene.situation)
+    if decision.case is Case.OPEN and isinstance(actor, Customer):
+        return await _open_to_all(session, actor, scene, clocks, instance, command_id)
     if not decision.can_unlock or decision.booking is None or not isinstance(actor, Customer):
         raise await _refusal(session, scene, decision)
     # The order's row is the queue: of two taps at once the second sees the first one's command.
@@ -93,32 +101,117 @@ async def unlock(
         clocks=clocks,
         instance=instance,
         valid_s=UNLOCK_VALID_S,
+        command_id=command_id,
+    )
+    return command, False
+
+
+async def _open_to_all(
+    session: AsyncSession,
+    actor: Customer,
+    scene: Scene,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None,
+) -> tuple[DeviceCommand, bool]:
+    """Nobody's order is asked for: the store knows the mode itself, and judges it again."""
+    door = scene.door
+    running = await devices.last_command(
+        session, target=door.id, action="unlock", store_id=door.store_id
+    )
+    if running is not None and running.by == actor.ref and _runs(running, clocks.real):
+        return running, True
+    command = await devices.create_command(
+        session,
+        actor,
+        store=scene.store,
+        target=door.id,
+        action="unlock",
+        args={},
+        why="",
+        order_id=None,
+        clocks=clocks,
+        instance=instance,
+        valid_s=UNLOCK_VALID_S,
+        command_id=command_id,
     )
     return command, False
 
 
 async def staff_unlock(
-    session: AsyncSession, actor: Staff, door_id: str, why: str, clocks: Clocks, instance: str
+    session: AsyncSession,
+    actor: Staff,
+    door_id: str,
+    why: str,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None = None,
 ) -> DeviceCommand:
     """Open a door from afar. Needs door.open.remote and a reason; who and why stand in the log.
 
     Raises NotFound ``door.not_found``, KaimenError ``why.missing``, and StoreOffline.
     """
     actor.need(DOOR_OPEN_REMOTE)
-    door = await stores.get_door(session, actor, door_id)
-    return await devices.create_command(
+    door, store = await stores.get_door_and_store(session, actor, door_id)
+    return await _by_staff(session, actor, door, store, reason(why), clocks, instance, command_id)
+
+
+async def unlock_to_clean(
+    session: AsyncSession,
+    actor: Staff,
+    door_id: str,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None = None,
+) -> DeviceCommand:
+    """Open a door of a room that is set to be cleaned. Needs door.open.cleaning, and no reason.
+
+    Raises NotFound ``door.not_found``, Conflict ``room.not_cleaning``, and StoreOffline.
+    """
+    actor.need(DOOR_OPEN_CLEANING)
+    door, store = await stores.get_door_and_store(session, actor, door_id)
+    rooms = await stores.rooms_of(session, actor, store.id)
+    if not any(room.id in door.rooms and room.mode == "cleaning" for room in rooms):
+        raise Conflict("room.not_cleaning", "这间现在不是保洁状态，请店长先切到保洁")
+    return await _by_staff(session, actor, door, store, "保洁", clocks, instance, command_id)
+
+
+async def _by_staff(
+    session: AsyncSession,
+    actor: Staff,
+    door: Door,
+    store: Store,
+    told: str,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None,
+) -> DeviceCommand:
+    command = await devices.create_command(
         session,
         actor,
-        store=await stores.get_store(session, actor, door.store_id),
+        store=store,
         target=door.id,
         action="unlock",
         args={},
-        why=reason(why),
+        why=told,
         order_id=None,
         clocks=clocks,
         instance=instance,
         valid_s=UNLOCK_VALID_S,
+        command_id=command_id,
     )
+    await audit.record(
+        session,
+        actor,
+        "door.unlock",
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        subject=f"door:{door.id}",
+        after={"command": command.id},
+        why=told,
+        clocks=clocks,
+    )
+    return command
 
 
 async def order_pass(
@@ -174,8 +267,11 @@ def sticker_url(public_url: str, token: str) -> str:
 
 def _stands(command: DeviceCommand, grant: Grant, now: datetime) -> bool:
     """Whether a tap now would be the second for what ``command`` does; ``now`` is wire time."""
-    if command.args.get("grant") != grant.id:
-        return False
+    return command.args.get("grant") == grant.id and _runs(command, now)
+
+
+def _runs(command: DeviceCommand, now: datetime) -> bool:
+    """Whether it opened the door a moment ago, or may still do so."""
     if command.state == "done":
         return command.final_at is not None and now - command.final_at < JUST_OPENED
     undecided = command.state in ("created", "sent", "accepted", "unknown")

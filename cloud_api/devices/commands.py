@@ -23,6 +23,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Store
 
 LOOK_EVERY_S = 0.25
+ON_ITS_WAY = timedelta(seconds=1)  # the answer to a command that runs at its last moment
 NO_ANSWER = "no_answer"
 FINAL_STATES = frozenset({"done", "failed", "expired", "refused", "unknown", "not_sent"})
 
@@ -76,17 +77,24 @@ async def create_command(
     clocks: Clocks,
     instance: str,
     valid_s: float = 10,
+    command_id: str | None = None,
 ) -> DeviceCommand:
-    """Write a command and wake the relay. Raises StoreOffline; then there is no row.
+    """Write a command; it leaves after the commit. Raises StoreOffline; then there is no row.
 
     ``valid_s`` seconds of wire time, counted from now. The caller has judged whether ``actor`` may.
+    ``command_id``: an id made before, where somebody has to know it already.
     """
-    status = await session.get(StoreStatus, store.id, populate_existing=True)
-    if status is None or not status.online or status.nonce is None:
+    there = scoped(System(), StoreStatus).where(
+        col(StoreStatus.store_id) == store.id,
+        col(StoreStatus.online),
+        col(StoreStatus.nonce).is_not(None),
+    )
+    # Not the row: the store's last report stands in it, which is long.
+    if (await session.execute(there.with_only_columns(col(StoreStatus.store_id)))).first() is None:
         raise StoreOffline
     now = clocks.real
     command = DeviceCommand(
-        id=new_id(),
+        id=command_id or new_id(),
         merchant_id=store.merchant_id,
         store_id=store.id,
         target=target,
@@ -113,25 +121,42 @@ async def create_command(
     return command
 
 
-async def wait_for(cloud: Cloud, command_id: str, until: datetime) -> dict[str, Any]:
+async def wait_for(
+    cloud: Cloud, command_id: str, until: datetime | None = None, *, fresh: bool = False
+) -> dict[str, Any]:
     """The command's answer, or how far it came by ``until`` (wire time).
 
     Hears this process's acknowledgements at once, and looks at the row every 250 ms for those that
-    came through another process. The dict is that of ``answer``.
+    came through another process. Without ``until`` it waits as long as an answer may be on its way.
+    ``fresh``: it was written a moment ago, so its row has nothing to tell yet. The dict is that of
+    ``answer``.
     """
     loop = asyncio.get_running_loop()
+    heard = cloud.waiters.expect(command_id)
+    found = None if fresh and until is not None else await _look(cloud, command_id)
+    if until is None:
+        assert found is not None
+        until = found["expires_at"] + ON_ITS_WAY
     deadline = loop.time() + max(0.0, (until - cloud.clocks.real).total_seconds())
-    while True:
-        heard = cloud.waiters.expect(command_id)
-        found = await _look(cloud, command_id)
+    while found is None or not found["final"]:
         left = deadline - loop.time()
-        if found["final"] or left <= 0:
-            cloud.waiters.forget(command_id)
-            return found if found["final"] or until < found["expires_at"] else _unanswered(found)
-        try:
-            await asyncio.wait_for(asyncio.shield(heard), min(LOOK_EVERY_S, left))
-        except TimeoutError:
-            continue
+        if found is not None and left <= 0:
+            break
+        found = await _hear(heard, min(LOOK_EVERY_S, max(left, 0.0)))
+        if found is None:
+            heard = cloud.waiters.expect(command_id)
+            found = await _look(cloud, command_id)
+    cloud.waiters.forget(command_id)
+    return found if found["final"] or until < found["expires_at"] else _unanswered(found)
+
+
+async def _hear(heard: asyncio.Future[dict[str, Any]], seconds: float) -> dict[str, Any] | None:
+    """The whole answer, where it is told in time; None where the row has to be looked at."""
+    try:
+        told = await asyncio.wait_for(asyncio.shield(heard), seconds)
+    except TimeoutError:
+        return None
+    return told if told.get("final") else None
 
 
 def _unanswered(found: dict[str, Any]) -> dict[str, Any]:

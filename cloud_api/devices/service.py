@@ -7,6 +7,7 @@
 from cloud_api.devices.codes import code_hash, make_enrolment_code, use_enrolment_code
 from cloud_api.devices.commands import (
     FINAL_STATES,
+    ON_ITS_WAY,
     StoreOffline,
     answer,
     create_command,
@@ -25,6 +26,7 @@ from cloud_api.devices.status import (
 
 __all__ = [
     "FINAL_STATES",
+    "ON_ITS_WAY",
     "StoreOffline",
     "StoreStatusView",
     "ValueView",

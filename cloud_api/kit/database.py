@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
@@ -33,6 +33,21 @@ _RESTED = "kaimen.rested"
 PROBE_AFTER_S = 30.0  # a connection that rested so long is asked whether it still stands
 
 
+class Express(Protocol):
+    """Sends what waits in a stream of the outbox, right now and from this process."""
+
+    holder: str  # its name in leases
+
+    @property
+    def ready(self) -> bool:
+        """Whether it could send now."""
+        ...
+
+    def begin(self, stream: str) -> None:
+        """Send in the background; the stream's lease was taken for it with the row, just committed."""
+        ...
+
+
 class Database:
     """The cloud's database. ``url`` is ``postgresql+asyncpg://…`` or ``sqlite+aiosqlite:///…``."""
 
@@ -43,6 +58,8 @@ class Database:
         self._listeners: dict[str, list[Callable[[str], None]]] = {}
         # How announcements reach other processes; kit/wakeups.py sets it while it is connected.
         self.tell_others: Callable[[str, str], None] | None = None
+        # Who sends this process's commands at once; the channel sets it (see kit/outbox.py).
+        self.express: Express | None = None
         if self.is_sqlite:
             self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
@@ -126,6 +143,12 @@ class Database:
         await self._read_engine.dispose()  # PostgreSQL's are one pool
 
 
+def database_of(session: AsyncSession) -> Database | None:
+    """The database whose ``write()`` gave ``session``."""
+    database: Database | None = session.info.get(_DATABASE)
+    return database
+
+
 def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
     """Run ``act`` as the last thing of the transaction of ``session``, in the transaction.
 
@@ -154,7 +177,7 @@ def after_commit(session: AsyncSession, act: Callable[[], None]) -> None:
 
 def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
     """Wake the listeners of ``topic`` in all processes once the transaction has committed."""
-    database: Database | None = session.info.get(_DATABASE)
+    database = database_of(session)
     if database is not None:
         after_commit(session, lambda: database.announce(topic, key))
 

@@ -4,6 +4,9 @@ The key belongs to the actor. A row is written before the act and completed with
 second request with the same key and body gets that answer, one with another body is refused. A
 refusal or a failure is not kept: nothing was moved, so the same request may be judged again. A
 process that died in the middle leaves its row in progress; after a minute another may take it over.
+
+What goes on beyond its transaction (a command on its way to a store) is begun in the transaction that
+claims its key, and named there: see ``once_begun``.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +39,18 @@ _MAX_KEY = 128
 Act = Callable[[], Awaitable[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was begun under a key. ``again``: it ran already, and this request joined it."""
+
+    ref: str
+    again: bool = False
+
+
+Begin = Callable[[AsyncSession, str], Awaitable[Begun]]  # with a ref that it may use
+Finish = Callable[[Begun, bool], Awaitable[Any]]  # and whether it was begun by this request
+
+
 async def once(
     cloud: Cloud, actor_ref: str, request: Request, body_bytes: bytes, act: Act
 ) -> Response:
@@ -44,17 +60,15 @@ async def once(
     the header it simply runs. Raises KaimenError: ``idempotency.bad_key`` (400),
     ``idempotency.other_body`` (422), ``idempotency.in_progress`` (409), and whatever ``act`` raises.
     """
-    key = request.headers.get(HEADER)
+    key = _key(request)
     if key is None:
         return _response(await act())
-    if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
-        raise KaimenError(
-            "idempotency.bad_key", "Idempotency-Key 要 1 到 128 个可见字符", field=HEADER
-        )
     digest = _hash(request, body_bytes)
     row_id = new_id()
     async with cloud.db.write() as session:
         known = await _claim(session, row_id, actor_ref, key, digest, cloud.clocks.real)
+    if isinstance(known, Begun):
+        raise _in_progress()
     if known is not None:
         return known
     try:
@@ -75,16 +89,67 @@ async def once(
     return response
 
 
+async def once_begun(
+    cloud: Cloud,
+    actor_ref: str,
+    request: Request,
+    body_bytes: bytes,
+    begin: Begin,
+    finish: Finish,
+) -> Response:
+    """Begin once for this actor, key and body, and answer what became of it to whoever asks.
+
+    ``begin`` writes in the transaction that claims the key, and names what it wrote; ``finish`` waits
+    for its outcome, for a repeated request as well. One commit does for both, none is needed for the
+    answer, and whenever a process dies, nothing is left under which it could begin a second time. An
+    answer that was "not known yet" may be a better one when it is asked for again. Raises as ``once``.
+    """
+    key = _key(request)
+    ref = new_id()
+    async with cloud.db.write() as session:
+        known = None
+        if key is not None:
+            digest = _hash(request, body_bytes)
+            now = cloud.clocks.real
+            known = await _claim(session, ref, actor_ref, key, digest, now, Begun(ref))
+        if isinstance(known, Response):
+            return known
+        begun = known or await begin(session, ref)
+        if known is None and key is not None and begun != Begun(ref):
+            await session.exec(
+                update(IdempotencyKey)
+                .where(col(IdempotencyKey.id) == ref)
+                .values(response=_named(begun))
+            )
+    response = _response(await finish(begun, known is None))
+    if known is not None:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
 async def _claim(
-    session: AsyncSession, row_id: str, actor: str, key: str, digest: str, now: datetime
-) -> Response | None:
-    """None if the key is ours now, else the answer kept for it."""
+    session: AsyncSession,
+    row_id: str,
+    actor: str,
+    key: str,
+    digest: str,
+    now: datetime,
+    begins: Begun | None = None,
+) -> Response | Begun | None:
+    """None if the key is ours now, else the answer kept for it, or what was begun under it."""
     insert: Any = (
         sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     )
     made = await session.exec(
         insert(IdempotencyKey)
-        .values(id=row_id, actor=actor, key=key, request_hash=digest, created_at=now)
+        .values(
+            id=row_id,
+            actor=actor,
+            key=key,
+            request_hash=digest,
+            created_at=now,
+            **({} if begins is None else {"response": _named(begins)}),
+        )
         .on_conflict_do_nothing(index_elements=["actor", "key"])
         .returning(IdempotencyKey.id)
     )
@@ -104,6 +169,8 @@ async def _claim(
     if row.status is not None:
         body = (row.response or {}).get("body")
         return JSONResponse(body, status_code=row.status, headers={REPLAYED: "true"})
+    if row.response is not None:
+        return Begun(row.response["ref"], row.response["again"])
     if row.created_at > now - timedelta(seconds=TAKE_OVER_S):
         raise _in_progress()
     taken: Any = await session.exec(
@@ -120,6 +187,20 @@ async def forget_old(session: AsyncSession, now: datetime) -> None:
     """Delete keys older than two days; ``now`` is wire time."""
     old = col(IdempotencyKey.created_at) < now - KEEP
     await session.exec(delete(IdempotencyKey).where(old))
+
+
+def _key(request: Request) -> str | None:
+    """The request's key; raises KaimenError ``idempotency.bad_key`` for one that nobody could mean."""
+    key = request.headers.get(HEADER)
+    if key is not None and not (0 < len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
+        raise KaimenError(
+            "idempotency.bad_key", "Idempotency-Key 要 1 到 128 个可见字符", field=HEADER
+        )
+    return key
+
+
+def _named(begun: Begun) -> dict[str, Any]:
+    return {"ref": begun.ref, "again": begun.again}
 
 
 def _hash(request: Request, body: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.store_channel import outcomes
@@ -16,9 +17,26 @@ log = structlog.get_logger(__name__)
 
 
 async def take(cloud: Cloud, topic: ParsedTopic, raw: bytes) -> CommandAck | None:
-    """Verify an acknowledgement and write what it says; None where it is not believed."""
-    async with cloud.db.read() as session:
-        trust = await trusted(session, topic.store)
+    """Verify an acknowledgement and write what it says; None where it is not believed.
+
+    One transaction for both: somebody stands at the door.
+    """
+    async with cloud.db.write() as session:
+        ack = await _believed(session, topic, raw)
+        if ack is None:
+            return None
+        if ack.state is AckState.ACCEPTED:
+            await outcomes.accepted(session, topic.store, ack.id, cloud.clocks.real)
+            return ack
+        reason = None if ack.reason is None else ack.reason.value
+        outcome = outcomes.outcome_of(ack.state, reason, ack.evidence, ack.took_ms)
+        if outcome is not None:
+            await outcomes.settle(session, cloud, topic.store, ack.id, outcome)
+    return ack
+
+
+async def _believed(session: AsyncSession, topic: ParsedTopic, raw: bytes) -> CommandAck | None:
+    trust = await trusted(session, topic.store)
     if trust is None:
         log.warning("ack_refused", store=topic.store, why="no live credential")
         return None
@@ -30,11 +48,4 @@ async def take(cloud: Cloud, topic: ParsedTopic, raw: bytes) -> CommandAck | Non
     if ack.store != topic.store:
         log.warning("ack_refused", store=topic.store, why="names another store")
         return None
-    reason = None if ack.reason is None else ack.reason.value
-    outcome = outcomes.outcome_of(ack.state, reason, ack.evidence, ack.took_ms)
-    async with cloud.db.write() as session:
-        if ack.state is AckState.ACCEPTED:
-            await outcomes.accepted(session, topic.store, ack.id, cloud.clocks.real)
-        elif outcome is not None:
-            await outcomes.settle(session, cloud, topic.store, ack.id, outcome)
     return ack

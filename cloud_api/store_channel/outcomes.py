@@ -14,6 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.devices import commands
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit import feed
 from cloud_api.kit.alarm_signals import signal
@@ -88,28 +89,14 @@ async def settle(
             or_(col(DeviceCommand.final_at).is_(None), col(DeviceCommand.reason) == NO_ANSWER),
         )
         .values(state=outcome.state, reason=outcome.reason, evidence=outcome.evidence, final_at=now)
-        .returning(
-            col(DeviceCommand.merchant_id),
-            col(DeviceCommand.target),
-            col(DeviceCommand.action),
-            col(DeviceCommand.order_id),
-        )
+        .returning(DeviceCommand)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    row = changed.first()
-    answer = {
-        "command_id": command_id,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "evidence": outcome.evidence,
-        "took_ms": outcome.took_ms,
-    }
+    row = changed.scalar_one_or_none()
     if row is None:
         return False
+    answer = commands.answer(row)
     after_commit(session, lambda: cloud.waiters.resolve(command_id, answer))
-    if row.action == "unlock" and outcome.reason != NO_ANSWER:
-        await door_answered(
-            session, row.merchant_id, store_id, row.target, outcome.state, outcome.reason, now
-        )
     await feed.tell(
         session,
         merchant_id=row.merchant_id,

@@ -1,9 +1,13 @@
 """From the outbox to the broker: in order per store, with any number of relays, never late.
 
-A relay takes a stream's lease (4 s, a conditional UPDATE) and its first rows in one transaction,
-publishes them one after the other with no transaction open, marks them in a second one and gives the
-lease back. Correctness does not hang on the lease: a command carries its expiry and its connection's
-nonce and acts once by its id, a document carries its number. The lease keeps the order.
+A relay takes a stream's lease (4 s, one conditional statement) and its first rows, publishes them one
+after the other with no transaction open, then marks them and gives the lease back. Correctness does not
+hang on the lease: a command carries its expiry and its connection's nonce and acts once by its id, a
+document carries its number. The lease keeps the order.
+
+The process in which somebody taps sends that command itself where it can (``begin``): the lease came with
+the row's own transaction, so nothing but one read lies between its commit and the broker. Whatever cannot
+leave that way is found by the relays that look (``run``), those of the workers.
 
 Commands are worth something now or never. One that has expired, or whose store is not there, or
 that finds no broker, is not sent, and who waits for it hears so at once. One whose publication was
@@ -14,23 +18,22 @@ it could mark it may be published twice, which the store answers with ``duplicat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import DeviceCommand, StoreStatus
-from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.models import OutboxLease, OutboxRow
-from cloud_api.kit.outbox import OUTBOX
-from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.kit.outbox import COMMAND, DESIRED, OUTBOX, lease
 from cloud_api.store_channel import outcomes
 from cloud_api.store_channel.publisher import DesiredPublisher, Publisher
 from store_link import topics
@@ -42,9 +45,6 @@ from store_link.signing import EnvelopeTooLong, Purpose, seal
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(
-    seconds=4
-)  # what a door waits whose relay was killed, well within its command's life
 FENCE_S = 1.5  # no command is begun on a lease older than this: CONFIRM_S is left, and a margin
 LOOK_EVERY_S = 0.5  # where a wake-up was lost
 BATCH = 20
@@ -60,6 +60,9 @@ NO_BROKER = "broker_offline"
 NOT_VALID = "bad_message"
 
 
+_Found = tuple[OutboxRow, DeviceCommand | None, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A command, signed and addressed."""
@@ -68,6 +71,7 @@ class _Ready:
     command_id: str
     topic: str
     payload: bytes
+    created_at: datetime
     expires_at: datetime
 
 
@@ -78,7 +82,7 @@ class _Batch:
     commands: dict[int, _Ready] = field(default_factory=dict)  # by row
     order: list[tuple[int, bool]] = field(default_factory=list)  # (row, is it a command)
     sent: list[_Ready] = field(default_factory=list)
-    unsent: list[tuple[_Ready, str]] = field(default_factory=list)
+    unsent: list[tuple[int, str | None, str]] = field(default_factory=list)  # row, command, why
     done: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
 
@@ -100,13 +104,39 @@ class Relay:
         self._keys = keys
         self._link = link
         self._desired = desired
-        self._holder = holder
+        self.holder = holder
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._express: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         cloud.db.listen(OUTBOX, lambda _stream: self._wake.set())
 
     def wake(self) -> None:
         """Look now: the link came up."""
         self._wake.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a command could leave now."""
+        return self._is_up()
+
+    def begin(self, stream: str) -> None:
+        """Send what was just committed to ``stream`` with its lease, in the background."""
+        task = asyncio.create_task(self._send_now(stream))
+        self._express.add(task)
+        task.add_done_callback(self._express.discard)
+
+    async def _send_now(self, stream: str) -> None:
+        try:
+            await self.drain_stream(stream, leased=True)
+        except Exception:
+            log.exception("stream_failed", stream=stream)
+        finally:
+            if not self._is_up():  # others may have a broker, or say in time that there is none
+                self._cloud.db.announce(OUTBOX, stream)
+
+    async def finish(self) -> None:
+        """Wait for what ``begin`` began."""
+        await asyncio.gather(*self._express, return_exceptions=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until ``stop``."""
@@ -126,7 +156,7 @@ class Relay:
         """
         query = select(col(OutboxRow.stream)).where(*_pending()).distinct()
         if not self._is_up():
-            query = query.where(col(OutboxRow.topic) != "desired")
+            query = query.where(col(OutboxRow.topic) != DESIRED)
         async with self._cloud.db.read() as session:
             waiting = list((await session.execute(query)).scalars())
         lanes = asyncio.Semaphore(LANES)
@@ -141,101 +171,108 @@ class Relay:
 
         return sum(await asyncio.gather(*(one(stream) for stream in waiting)))
 
-    async def drain_stream(self, stream: str) -> int:
-        """Send what waits in a stream, in order; how many rows were settled."""
+    async def drain_stream(self, stream: str, *, leased: bool = False) -> int:
+        """Send what waits in a stream, in order; how many rows were settled.
+
+        ``leased``: its lease was taken a moment ago, with the row.
+        """
         settled = 0
-        while True:
-            began = self._cloud.clocks.wire.monotonic()
-            batch = await self._take(stream)
-            if batch is None:
-                return settled
-            try:
-                stuck = await self._publish(stream, batch, began)
-            finally:
-                more = await asyncio.shield(self._mark(stream, batch))
-            settled += len(batch.done) + len(batch.sent) + len(batch.unsent)
-            if stuck or not more:
-                return settled
+        leased = leased and not self._locks[stream].locked()  # who waits here may lose it meanwhile
+        async with self._locks[stream]:
+            while True:
+                began = self._cloud.clocks.wire.monotonic()
+                batch = await self._take(stream, leased=leased)
+                leased = False
+                if batch is None:
+                    return settled
+                try:
+                    stuck = await self._publish(stream, batch, began)
+                finally:
+                    more = await asyncio.shield(self._mark(stream, batch))
+                settled += len(batch.done) + len(batch.sent) + len(batch.unsent)
+                if stuck or not more:
+                    return settled
 
     # ---------------------------------------------------------------------------------- the steps
 
-    async def _take(self, stream: str) -> _Batch | None:
+    async def _take(self, stream: str, *, leased: bool) -> _Batch | None:
         """The stream's lease and its first rows; None where another has it or nothing waits."""
         now = self._cloud.clocks.real
+        if leased:
+            async with self._cloud.db.read() as session:
+                return self._batch(await self._rows(session, stream), now)
         async with self._cloud.db.write() as session:
             if not await self._lease(session, stream, now):
                 return None
-            query = (
-                scoped(System(), OutboxRow)
-                .where(col(OutboxRow.stream) == stream, *_pending())
-                .order_by(col(OutboxRow.seq))
-                .limit(BATCH)
-            )
-            rows = list(await session.exec(query))
-            batch = _Batch()
-            for row in rows:
-                assert row.seq is not None
-                if row.topic == "command":
-                    ready = await self._prepare(session, row, now)
-                    if ready is not None:
-                        batch.commands[row.seq] = ready
-                        batch.order.append((row.seq, True))
-                elif row.topic == "desired":
-                    batch.order.append((row.seq, False))
-                else:
-                    row.dropped = "unknown topic"
-                    session.add(row)
+            rows = await self._rows(session, stream)
             if not rows:
                 await self._release(session, stream)
-        return batch if rows else None
+        return self._batch(rows, now) if rows else None
 
     async def _lease(self, session: AsyncSession, stream: str, now: datetime) -> bool:
-        """Take or keep the lease: one conditional UPDATE, or the first INSERT."""
-        until = now + LEASE
-        result = await session.execute(
-            update(OutboxLease)
-            .where(
-                col(OutboxLease.stream) == stream,
-                or_(col(OutboxLease.holder) == self._holder, col(OutboxLease.until) < now),
-            )
-            .values(holder=self._holder, until=until)
-        )
-        assert isinstance(result, CursorResult)
-        if result.rowcount == 1:
-            return True
-        values = {"stream": stream, "holder": self._holder, "until": until}
-        return await insert_or_ignore(session, OutboxLease, values)
+        return await lease(session, stream, self.holder, now, again=True)
 
     async def _release(self, session: AsyncSession, stream: str) -> None:
         await session.execute(
             delete(OutboxLease).where(
-                col(OutboxLease.stream) == stream, col(OutboxLease.holder) == self._holder
+                col(OutboxLease.stream) == stream, col(OutboxLease.holder) == self.holder
             )
         )
 
-    async def _prepare(self, session: AsyncSession, row: OutboxRow, now: datetime) -> _Ready | None:
-        """A command ready to go; None where it is not to be sent, which is then written down."""
-        command = await session.get(DeviceCommand, str(row.body.get("command_id", "")))
-        if command is None or command.final_at is not None:
-            row.dropped = "no such open command"
-            session.add(row)
-            return None
-        status = await session.get(StoreStatus, command.store_id)
-        reason = None
+    async def _rows(self, session: AsyncSession, stream: str) -> Sequence[Row[*_Found]]:
+        """The first rows that wait, with their commands and where the store is: one round trip."""
+        query = (
+            select(OutboxRow, DeviceCommand, col(StoreStatus.nonce))
+            .outerjoin(
+                DeviceCommand,
+                col(DeviceCommand.id) == col(OutboxRow.body)["command_id"].as_string(),
+            )
+            .outerjoin(
+                StoreStatus,
+                and_(
+                    col(StoreStatus.store_id) == col(DeviceCommand.store_id),
+                    col(StoreStatus.online),
+                ),
+            )
+            .where(col(OutboxRow.stream) == stream, *_pending())
+            .order_by(col(OutboxRow.seq))
+            .limit(BATCH)
+        )
+        return (await session.execute(query)).all()
+
+    def _batch(self, rows: Sequence[Row[*_Found]], now: datetime) -> _Batch:
+        """What is to be done with the rows."""
+        batch = _Batch()
+        for row, command, nonce in rows:
+            assert row.seq is not None
+            if row.topic == DESIRED:
+                batch.order.append((row.seq, False))
+            elif row.topic != COMMAND:
+                batch.unsent.append((row.seq, None, "unknown topic"))
+            elif command is None or command.final_at is not None:
+                batch.unsent.append((row.seq, None, "no such open command"))
+            else:
+                ready = self._prepare(row, command, nonce, now)
+                if isinstance(ready, _Ready):
+                    batch.commands[row.seq] = ready
+                    batch.order.append((row.seq, True))
+                else:
+                    batch.unsent.append((row.seq, command.id, ready))
+        return batch
+
+    def _prepare(
+        self, row: OutboxRow, command: DeviceCommand, nonce: str | None, now: datetime
+    ) -> _Ready | str:
+        """A command ready to go, or why it is not to be sent."""
         if now >= command.expires_at:
-            reason = EXPIRED
-        elif status is None or not status.online or status.nonce is None:
-            reason = STORE_OFFLINE
-        else:
-            try:
-                return self._signed(row, command, status.nonce)
-            except (CodecError, EnvelopeTooLong, topics.TopicError, ValueError) as error:
-                log.error("command_not_valid", command=command.id, why=type(error).__name__)
-                reason = NOT_VALID
-        row.dropped = reason
-        session.add(row)
-        await self._not_sent(session, command.store_id, command.id, reason)
-        return None
+            return EXPIRED
+        if nonce is None:
+            return STORE_OFFLINE
+        try:
+            return self._signed(row, command, nonce)
+        except (CodecError, EnvelopeTooLong, topics.TopicError, ValueError) as error:
+            log.error("command_not_valid", command=command.id, why=type(error).__name__)
+            return NOT_VALID
 
     def _signed(self, row: OutboxRow, command: DeviceCommand, nonce: str) -> _Ready:
         message = Command(
@@ -256,7 +293,12 @@ class Relay:
         )
         assert row.seq is not None
         return _Ready(
-            row.seq, command.id, topics.command(command.store_id), payload, command.expires_at
+            row.seq,
+            command.id,
+            topics.command(command.store_id),
+            payload,
+            row.created_at,
+            command.expires_at,
         )
 
     async def _publish(self, stream: str, batch: _Batch, began: float) -> bool:
@@ -279,7 +321,7 @@ class Relay:
         """False where it stays for another try within its time."""
         now = self._cloud.clocks.real
         if now >= ready.expires_at:
-            batch.unsent.append((ready, EXPIRED))
+            batch.unsent.append((ready.seq, ready.command_id, EXPIRED))
             return True
         try:
             await self._link.publish(ready.topic, ready.payload, qos=1, timeout_s=CONFIRM_S)
@@ -315,37 +357,30 @@ class Relay:
                     .values(sent_at=now)
                 )
             if sent:
+                at_store = col(DeviceCommand.state)
                 await session.execute(
                     update(DeviceCommand)
                     .where(col(DeviceCommand.id).in_([ready.command_id for ready in batch.sent]))
-                    .values(sent_at=now)
-                )
-                await session.execute(
-                    update(DeviceCommand)
-                    .where(
-                        col(DeviceCommand.id).in_([ready.command_id for ready in batch.sent]),
-                        col(DeviceCommand.state) == "created",
+                    .values(
+                        sent_at=now, state=case((at_store == "created", "sent"), else_=at_store)
                     )
-                    .values(state="sent")
                 )
-            settled = {*sent, *(ready.seq for ready, _ in batch.unsent)}
+            settled = {*sent, *(seq for seq, _, _ in batch.unsent)}
             for ready in batch.commands.values():  # no broker: nobody shall wait for nothing
-                if ready.seq not in settled:
-                    row = await session.get(OutboxRow, ready.seq)
-                    if row is not None and now - row.created_at >= PATIENCE:
-                        batch.unsent.append((ready, NO_BROKER))
-            for ready, reason in batch.unsent:
+                if ready.seq not in settled and now - ready.created_at >= PATIENCE:
+                    batch.unsent.append((ready.seq, ready.command_id, NO_BROKER))
+            for seq, command_id, reason in batch.unsent:
                 await session.execute(
-                    update(OutboxRow).where(col(OutboxRow.seq) == ready.seq).values(dropped=reason)
+                    update(OutboxRow).where(col(OutboxRow.seq) == seq).values(dropped=reason)
                 )
-                await self._not_sent(session, stream, ready.command_id, reason)
+                if command_id is not None:
+                    await self._not_sent(session, stream, command_id, reason)
             for seq, error in batch.failed.items():
                 row = await session.get(OutboxRow, seq)
                 if row is not None:
                     row.attempts += 1
                     row.dropped = error if row.attempts >= DESIRED_TRIES else None
                     session.add(row)
-            await session.flush()
             waiting = select(col(OutboxRow.seq)).where(col(OutboxRow.stream) == stream, *_pending())
             more = (await session.execute(waiting.limit(1))).first() is not None
             await self._release(session, stream)

@@ -80,9 +80,9 @@ async def run(cloud: Cloud, stop: asyncio.Event) -> None:
 
 
 async def run_acks(cloud: Cloud, stop: asyncio.Event) -> None:
-    """For API processes beside separate workers: hears the answers to this process's commands only.
+    """For API processes beside separate workers: sends this process's commands, hears their answers.
 
-    Without it such a process still learns outcomes, from the database, a little later.
+    Without it a worker sends them, and outcomes are learned from the database, a little later.
     """
     await Channel(cloud, await asyncio.to_thread(office_of, cloud), acks_only=True).run(stop)
 
@@ -137,10 +137,13 @@ class Channel:
                 await self.sync_broker()
                 await self.renew_shards()  # so that the first connection subscribes at once
         await self.link.start()
+        self.cloud.db.express = self.relay
         tasks = [asyncio.create_task(self._keep(name, act, stop)) for name, act in work.items()]
         try:
             await stop.wait()
         finally:
+            self.cloud.db.express = None
+            tasks.append(asyncio.create_task(self.relay.finish()))
             await asyncio.wait(tasks, timeout=FINISH_S)  # what was published is marked as such
             for task in (*tasks, *self._retries):
                 task.cancel()

@@ -156,7 +156,7 @@ async def test_no_answer_is_unknown_and_never_done(
     cloud: Cloud, db: Database, shop: Shop, guest: Guest, order: Order, monkeypatch
 ):
     monkeypatch.setattr("cloud_api.access.service.UNLOCK_VALID_S", 0.3)
-    monkeypatch.setattr("cloud_api.access.routes.SETTLE", timedelta(0))
+    monkeypatch.setattr("cloud_api.devices.service.ON_ITS_WAY", timedelta(0))
     answer = await guest.tap(shop.door.token)
     body = answer.json()
     assert (body["state"], body["reason"], body["final"]) == ("unknown", "no_answer", True)

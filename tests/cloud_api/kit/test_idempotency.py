@@ -10,10 +10,11 @@ import pytest
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.kit.idempotency import REPLAYED, TAKE_OVER_S, once
+from cloud_api.kit.idempotency import REPLAYED, TAKE_OVER_S, Begun, once, once_begun
 from cloud_api.kit.models import IdempotencyKey
 
 
@@ -136,3 +137,86 @@ async def test_bad_keys_are_refused(cloud: Cloud, key: str):
     with pytest.raises(KaimenError) as caught:
         await once(cloud, "customer:a", request(key), b"{}", Act())
     assert caught.value.code == "idempotency.bad_key"
+
+
+# ------------------------------------------------------------------------- what goes on afterwards
+
+
+class Going:
+    """Something that is begun in the key's transaction, and finishes when it is told."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done = asyncio.Event()
+
+    async def begin(self, session: AsyncSession, ref: str) -> Begun:
+        self.begun.append(ref)
+        return Begun(ref)
+
+    async def finish(self, begun: Begun, now: bool) -> dict[str, Any]:
+        await self.done.wait()
+        return {"ref": begun.ref}
+
+    async def tap(self, cloud: Cloud, key: str | None = "k1", raw: bytes = b"{}") -> Response:
+        return await once_begun(cloud, "staff:a", request(key), raw, self.begin, self.finish)
+
+
+async def test_who_repeats_it_while_it_goes_on_hears_the_same_outcome(cloud: Cloud):
+    going = Going()
+    first = asyncio.create_task(going.tap(cloud))
+    await _written(cloud)
+    second = asyncio.create_task(going.tap(cloud))
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    going.done.set()
+    answers = await asyncio.gather(first, second)
+    assert [body(answer) for answer in answers] == [{"ref": going.begun[0]}] * 2
+    assert len(going.begun) == 1
+    assert [REPLAYED in answer.headers for answer in answers] == [False, True]
+
+
+async def test_a_process_that_died_after_beginning_leaves_nothing_to_begin_again(
+    cloud: Cloud, wire
+):
+    """A door must not open a second time because its first answer was lost with a process."""
+    going = Going()
+    dead = asyncio.create_task(going.tap(cloud))
+    await _written(cloud)
+    dead.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dead
+    wire.pass_time(TAKE_OVER_S * 2)
+    going.done.set()
+    after = await going.tap(cloud)
+    assert body(after) == {"ref": going.begun[0]}
+    assert len(going.begun) == 1
+
+
+async def test_what_was_joined_is_named_as_such_when_asked_again(cloud: Cloud):
+    seen: list[Begun] = []
+
+    async def begin(_session: AsyncSession, _ref: str) -> Begun:
+        return Begun("earlier", again=True)
+
+    async def finish(begun: Begun, _now: bool) -> dict[str, Any]:
+        seen.append(begun)
+        return {}
+
+    for _ in range(2):
+        await once_begun(cloud, "staff:a", request("k1"), b"{}", begin, finish)
+    assert seen == [Begun("earlier", again=True)] * 2
+
+
+async def test_a_refusal_in_the_beginning_keeps_no_key(cloud: Cloud):
+    going = Going()
+    going.done.set()
+
+    async def refuse(_session: AsyncSession, _ref: str) -> Begun:
+        raise Conflict("store.offline", "offline")
+
+    with pytest.raises(Conflict):
+        await once_begun(cloud, "staff:a", request("k1"), b"{}", refuse, going.finish)
+    assert body(await going.tap(cloud)) == {"ref": going.begun[0]}
+    with pytest.raises(KaimenError) as caught:
+        await going.tap(cloud, raw=b'{"x":1}')
+    assert caught.value.code == "idempotency.other_body"
