@@ -22,6 +22,8 @@ from demo.stage import Stage
 GRACE_S = 600
 VACATED_S = 65  # a sensor flickers: a room counts as left after a minute without a sign
 OFF_WITHIN_S = 10.0
+BEFORE_WH, USED_WH = 12_500, 412  # on the meter of 竹间
+ENDS_IN_5 = 4  # the file that the voice plays five minutes before the end
 Say = Callable[[str], None]
 
 
@@ -79,10 +81,12 @@ class Walk(Sight):
             self.controller_dies,
             self.broker_dies,
             self.cloud_dies,
+            self.voice_reminds,
             self.grace_keeps_power,
             self.power_goes_off,
             self.overtime_counts,
             self.usage_is_reported,
+            self.overtime_is_paid,
             self.over,
             self.next_guest,
             self.dead_board,
@@ -155,6 +159,7 @@ class Walk(Sight):
         for role in ("table", "light", "ac"):
             self.expect_power("竹间", role, on=True)
         until(lambda: self.seen()["state"], lambda state: state == "in_use", "the stay")
+        self.draw(watts=420.0, counted_wh=BEFORE_WH)
 
     def double_tap(self) -> None:
         """Five taps at once: one pulse more, not five."""
@@ -223,6 +228,7 @@ class Walk(Sight):
         """The cloud is killed and comes back: power stays, the order is as it was."""
         child = self.stage.children["cloud"]
         child.kill()
+        self.draw(watts=420.0, counted_wh=BEFORE_WH + USED_WH)  # read long before the stay ends
         self.expect_power("竹间", "table", on=True)
         child.start()
         ready = f"{self.stage.url('web', local=True)}/readyz"
@@ -231,6 +237,13 @@ class Walk(Sight):
         assert self.seen()["state"] == "in_use"
 
     # -------------------------------------------------------------------------------------- the end
+
+    def voice_reminds(self) -> None:
+        """Five minutes before the end the room's voice says so, once."""
+        before = self.said().count(ENDS_IN_5)
+        ends = datetime.fromisoformat(self.order["ends_at"])
+        self.advance_to(ends - timedelta(seconds=298))
+        until(lambda: self.said().count(ENDS_IN_5), lambda n: n == before + 1, "the voice", 10)
 
     def grace_keeps_power(self) -> None:
         """The end: in grace the power stays on."""
@@ -246,6 +259,7 @@ class Walk(Sight):
         for role in ("table", "light", "ac"):
             self.expect_power("竹间", role, on=False, seconds=OFF_WITHIN_S)
         assert time.monotonic() - began < OFF_WITHIN_S
+        self.draw(watts=95.0, counted_wh=BEFORE_WH + USED_WH)  # a kettle of the guests' own
 
     def overtime_counts(self) -> None:
         """The guests stay on for five minutes: overtime runs while the sensor sees them."""
@@ -257,7 +271,7 @@ class Walk(Sight):
         self.clock.advance(VACATED_S)
 
     def usage_is_reported(self) -> None:
-        """Usage and overtime reach the cloud; the order is completed."""
+        """Usage, energy and overtime with its evidence and price reach the cloud."""
         self.order = until(
             self.seen,
             lambda seen: seen["state"] == "completed" and seen["used_s"] is not None,
@@ -266,6 +280,22 @@ class Walk(Sight):
         )
         assert 6000 < self.order["used_s"] < 9000, self.order["used_s"]
         assert 280 < self.order["overtime_s"] < 420, self.order["overtime_s"]
+        assert self.order["energy_wh"] == USED_WH, self.order["energy_wh"]
+        owed = self.order["overtime"]
+        assert (owed["state"], owed["amount_fen"]) == ("due", 600), owed
+        assert "按 15 分钟 ¥6 计 ¥6" in owed["text"], owed
+        assert {sign for seen in owed["evidence"] for sign in seen["signs"]} >= {"presence"}, owed
+        self.draw(watts=0.0, counted_wh=BEFORE_WH + USED_WH)
+
+    def overtime_is_paid(self) -> None:
+        """What is due comes before the next booking; it is paid in the cashier's page."""
+        starts = quarter(self.clock.now() + timedelta(hours=4))
+        refused = refusal(lambda: self.guest.book(self.rooms["梅间"], starts, 1))
+        assert (refused.status, refused.code) == (409, "order.overtime_due"), refused
+        self.order = self.guest.pay(
+            self.order, there=lambda seen: seen["overtime"]["state"] == "paid"
+        )
+        assert self.order["paid_fen"] == self.order["total_fen"], self.order
 
     def over(self) -> None:
         """Over: the door says so and does not open."""

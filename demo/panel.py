@@ -18,7 +18,20 @@ from starlette.staticfiles import StaticFiles
 
 import cloud_api.web
 from cloud_api.web.qr import svg
-from demo.seed import ENTRANCE_CHANNEL, INPUT_UNIT, OWNER_PHONE, READERS, ROLES, ROOMS, STORE
+from demo.seed import (
+    CONTACT_INPUT,
+    ENTRANCE_CHANNEL,
+    INPUT_UNIT,
+    MEASURED,
+    METER_PORT,
+    OWNER_PHONE,
+    READERS,
+    RELAYS,
+    ROLES,
+    ROOMS,
+    SPEAKER_PORT,
+    STORE,
+)
 from demo.stage import NAMES, ORDER, Stage
 from store_link.clock import BusinessClock
 
@@ -161,14 +174,18 @@ class Panel:
         unit = board["unit_id"]
         roles = {channel: role for role, _, channel in ROLES}
         roles[ENTRANCE_CHANNEL] = "lock"
-        room = next((plan.name for plan in ROOMS if plan.unit == unit), None)
-        doors = [f"{room}门", "大门"] if unit == 1 else [f"{room}门"]
+        relays = board["profile"] == RELAYS
+        room = next((plan.name for plan in ROOMS if relays and plan.unit == unit), None)
+        doors = [f"{room}门", "大门"] if relays and unit == 1 else [f"{room}门"]
         is_inputs = unit == INPUT_UNIT
+        alone = {METER_PORT: f"{MEASURED}电表", SPEAKER_PORT: f"{MEASURED}喇叭"}
+        heard = {i: plan.name for i, plan in enumerate(ROOMS, 1)}
+        heard[CONTACT_INPUT] = f"{MEASURED}门磁"
         reader = READERS.get(board["id"])
         return {
             "id": board["id"],
             "unit": unit,
-            "name": f"{reader}扫码器" if reader else room or "人体感应",
+            "name": f"{reader}扫码器" if reader else room or alone.get(board["id"], "人体感应"),
             "reader": reader is not None,
             "model": board["model"],
             "dead": board["fault"]["dead"],
@@ -190,8 +207,9 @@ class Panel:
                 if name in doors
             ],
             "inputs": [
-                {"channel": one["n"], "name": ROOMS[one["n"] - 1].name, "on": one["on"]}
-                for one in board["inputs"][: len(ROOMS)]
+                {"channel": one["n"], "name": heard[one["n"]], "on": one["on"]}
+                for one in board["inputs"]
+                if one["n"] in heard
             ]
             if is_inputs
             else [],

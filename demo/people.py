@@ -92,8 +92,12 @@ class Person:
         )
         return self.post("/orders", {"quote_id": quote["id"]})
 
-    def pay(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Pay in the cashier's page and wait until the order stands."""
+    def pay(
+        self,
+        order: dict[str, Any],
+        there: Callable[[dict[str, Any]], bool] = lambda seen: seen["state"] == "ready",
+    ) -> dict[str, Any]:
+        """Pay in the cashier's page and wait until the order stands (or ``there``)."""
         payment = self.post(
             f"/orders/{order['id']}/pay", {"provider": "cashier", "channel": "page"}
         )
@@ -104,7 +108,7 @@ class Person:
             raise AssertionError(f"the cashier answered {page.status_code}")
         paid: dict[str, Any] = until(
             lambda: self.get(f"/orders/{order['id']}"),
-            lambda seen: seen["state"] == "ready",
+            there,
             "the order to be paid",
         )
         return paid

@@ -29,6 +29,12 @@ PORT = "rs485-1"
 RELAYS = "waveshare.modbus-rtu-relay-8ch"
 INPUTS = "waveshare.modbus-rtu-io-8ch"
 SCANNER = "hzgrow.gm65"
+METER = "eastron.sdm120"
+SPEAKER = "dy.sv17f"
+MEASURED = "竹间"  # the room with a meter, a door contact and a voice
+METER_PORT = "meter-1"
+SPEAKER_PORT = "speaker-1"
+CONTACT_INPUT = 4  # of the input board; 1 to 3 are the presence sensors
 # Code readers, each alone on its port: port → the door's name.
 READERS = {"scanner-1": "大门", "scanner-2": "竹间门"}
 
@@ -72,6 +78,10 @@ async def seed(session: AsyncSession, now: datetime, cashier: dict[str, str]) ->
         address="静安区南京西路 1618 号 3 楼",
         phone="021-6258 0000",
         notice="室内禁烟，22 点后请轻声。离开前请带好随身物品。",
+        overtime_mode="per_unit",
+        overtime_unit_minutes=15,
+        overtime_unit_fen=600,
+        overtime_cap_fen=6000,
         created_at=now,
     )
     session.add(store)
@@ -172,6 +182,9 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
         )
         session.add_all([*bindings.values(), presence])
         await session.flush()
+        contact = None
+        if plan.name == MEASURED:
+            contact = await _measured(session, own, room, inputs)
         session.add(
             Door(
                 name=f"{plan.name}门",
@@ -179,12 +192,53 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
                 token=new_token(128),
                 rooms=[room.id],
                 lock_binding_id=bindings["lock"].id,
+                contact_binding_id=contact,
                 reader_binding_id=_reader(readers, f"{plan.name}门", [room.id]),
                 **own,
             )
         )
         session.add_all(_tariffs(own, room, plan.hourly_fen))
     await _entrance(session, own, made, readers)
+
+
+async def _measured(session: AsyncSession, own: dict[str, Any], room: Room, inputs: Board) -> str:
+    """A meter, a door contact and a voice for a room; returns the contact's binding."""
+    meter = Board(name=f"{room.name}电表", profile=METER, port=METER_PORT, params={}, **own)
+    voice = Board(name=f"{room.name}喇叭", profile=SPEAKER, port=SPEAKER_PORT, params={}, **own)
+    session.add_all([meter, voice])
+    await session.flush()
+    contact = Binding(
+        board_id=inputs.id,
+        name="门磁",
+        capability="door.contact",
+        channel=CONTACT_INPUT,
+        role="door_contact",
+        rooms=[room.id],
+        **own,
+    )
+    uses = (
+        (meter, "功率", "power.w", "meter"),
+        (meter, "电量", "energy.wh", "meter"),
+        (voice, "喇叭", "speaker.say", "speaker"),
+    )
+    session.add_all(
+        [
+            contact,
+            *(
+                Binding(
+                    board_id=board.id,
+                    name=name,
+                    capability=capability,
+                    role=role,
+                    rooms=[room.id],
+                    **own,
+                )
+                for board, name, capability, role in uses
+            ),
+        ]
+    )
+    await session.flush()
+    return contact.id
 
 
 async def _readers(session: AsyncSession, own: dict[str, Any]) -> dict[str, Binding]:

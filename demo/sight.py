@@ -18,7 +18,15 @@ from cloud_api.orders.models import Order
 from cloud_api.store_channel.models import EventCursor, StoreEvent
 from cloud_api.stores.models import Door
 from demo.people import Person, Refused, until
-from demo.seed import OWNER_PHONE, ROLES, ROOMS
+from demo.seed import (
+    CONTACT_INPUT,
+    METER_PORT,
+    OWNER_PHONE,
+    RELAYS,
+    ROLES,
+    ROOMS,
+    SPEAKER_PORT,
+)
 from demo.stage import Stage
 from store_link.clock import BusinessClock
 
@@ -52,7 +60,9 @@ class Sight:
             f"{self.stage.url('boards', local=True)}/state", timeout=5.0, trust_env=False
         ).json()
         boards = [board for line in state["lines"] for board in line["boards"]]
-        return next(board for board in boards if board["unit_id"] == unit)
+        return next(
+            board for board in boards if board["unit_id"] == unit and board["profile"] == RELAYS
+        )
 
     def coil(self, room: str, role: str) -> dict[str, Any]:
         """One coil of a room's board."""
@@ -135,11 +145,29 @@ class Sight:
         """Make the board of a room silent, or heal it."""
         self._meddle(f"/boards/{self.board(room)['id']}/fault", {"dead": dead})
 
+    def open_door(self, *, standing: bool) -> None:
+        """Let the contact of the measured room's door see it open, or shut."""
+        self._meddle(f"/boards/inputs/inputs/{CONTACT_INPUT}", {"on": standing})
+
+    def draw(self, *, watts: float, counted_wh: float) -> None:
+        """What the meter of the measured room shows."""
+        self._meddle(f"/boards/{METER_PORT}/points/power", {"value": watts})
+        self._meddle(f"/boards/{METER_PORT}/points/energy", {"value": counted_wh})
+
+    def said(self) -> list[int]:
+        """The numbers of the clips that the measured room's voice has played."""
+        state = httpx.get(
+            f"{self.stage.url('boards', local=True)}/state", timeout=5.0, trust_env=False
+        ).json()
+        boards = [board for line in state["lines"] for board in line["boards"]]
+        played: list[int] = next(b["played"] for b in boards if b["id"] == SPEAKER_PORT)
+        return played
+
     def scan(self, reader: str, text: str) -> None:
         """Hold a code before a reader."""
         self._meddle(f"/boards/{reader}/scan", {"text": text})
 
-    def _meddle(self, path: str, body: dict[str, bool] | dict[str, str]) -> None:
+    def _meddle(self, path: str, body: dict[str, bool] | dict[str, str] | dict[str, float]) -> None:
         httpx.post(
             f"{self.stage.url('boards', local=True)}{path}", json=body, timeout=5.0, trust_env=False
         ).raise_for_status()

@@ -30,16 +30,21 @@ from demo.seed import (
     ENTRANCE_CHANNEL,
     INPUT_UNIT,
     INPUTS,
+    METER,
+    METER_PORT,
     PORT,
     READERS,
     RELAYS,
     ROLES,
     ROOMS,
     SCANNER,
+    SPEAKER,
+    SPEAKER_PORT,
     seed,
 )
 
 WANTED = {"web": 8000, "panel": 8010, "cashier": 8020, "sms": 8030, "boards": 8040, "mqtt": 8883}
+PORTS = (PORT, *READERS, METER_PORT, SPEAKER_PORT)
 PUBLIC = {"web", "panel", "cashier", "sms"}  # a phone on the local network reaches these
 ORDER = ("boards", "broker", "cashier", "sms", "cloud", "controller")
 NAMES = {
@@ -154,7 +159,7 @@ class Stage:
             "controller": [
                 edge, "run",
                 "--state", str(self.state),
-                *(word for port in (PORT, *READERS) for word in ("--port", f"{port}={links / port}")),
+                *(word for port in PORTS for word in ("--port", f"{port}={links / port}")),
             ],
         }  # fmt: skip
         self.children = {
@@ -251,6 +256,10 @@ class Stage:
         boards.append({"id": "inputs", "profile": INPUTS, "unit_id": INPUT_UNIT})
         lines = {PORT: {"boards": boards}}
         lines |= {port: {"boards": [{"id": port, "profile": SCANNER}]} for port in READERS}
+        lines |= {
+            METER_PORT: {"boards": [{"id": METER_PORT, "profile": METER}]},
+            SPEAKER_PORT: {"boards": [{"id": SPEAKER_PORT, "profile": SPEAKER}]},
+        }
         text = yaml.safe_dump({"lines": lines}, allow_unicode=True)
         (self.folder / "boards.yaml").write_text(text, encoding="utf-8")
 
