@@ -12,6 +12,7 @@ from cloud_api.web.view_models.orders import (
     ConsoleOrdersPage,
     Happened,
 )
+from tests.web import samples_notices
 from tests.web.samples import ERROR, SHELL, STORE, at
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
@@ -224,4 +225,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
     "console-stickers": ("console/stickers.html", {"page": STICKERS}),
     "console-error": ("console/error.html", {"page": ERROR, "shell": STAFF}),
+    **samples_notices.console_pages(NAV, STAFF),
 }

@@ -20,6 +20,12 @@ PAGES = {
     "orders": ("/console/orders", "使用时间"),
     "found": ("/console/orders?state=in_use&day=nonsense&sort=-total&q=5678", "尾号 5678"),
     "order": ("/console/orders/{order}?state=in_use", "结束使用"),
+    "alarms": ("/console/alarms", "没有要处理的"),
+    "solved": ("/console/alarms?state=resolved&severity=critical", "没有符合这些条件的"),
+    "notices": ("/console/notifications", "安静时间"),
+    "event": ("/console/notifications/events/order.ready", "怎么说"),
+    "channel": ("/console/notifications/channels/new?kind=email", "SMTP 服务器"),
+    "notice-log": ("/console/notifications/log", "发出去的每一条"),
     "stickers": ("/console/stickers", "扫码，点一下开门"),
     "store-stickers": ("/console/stores/{store}/stickers", "扫码，点一下开门"),
 }

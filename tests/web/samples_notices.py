@@ -1,0 +1,100 @@
+"""Alarms, notices and messages as pages are tried out with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
+from cloud_api.web.view_models import notices as vm
+from tests.web.samples import NOW
+
+ALARMS: Listing[vm.AlarmRow] = Listing(
+    path="/console/alarms",
+    caption="告警",
+    query={"sort": "-raised"},
+    sort="-raised",
+    columns=tuple(Column(text) for text in ("告警", "状态", "在哪里", "什么时候", "多久", "")),
+    rows=(
+        vm.AlarmRow("1", "门店断网", "", "is-overtime", "紧急", "待处理", "静安店", NOW, "12 分钟", 2, "", True, True),
+        vm.AlarmRow("2", "设备没有回应", "竹间 继电器板", "is-cleaning", "注意", "处理中", "静安店", NOW, "3 分钟", 1, "你在处理", False, True),
+    ),
+    filters=(Filter("state", "chips", "状态", "", (Choice("", "要处理"), Choice("resolved", "已解决"))),),
+    empty=Empty("没有要处理的"),
+)  # fmt: skip
+NOTICES = vm.NoticesPage(
+    channels=(vm.ChannelRow("1", "店长群", "企业微信群机器人", True, "试发成功", "is-free", "/console"),),
+    kinds=(vm.KindChoice("email", "电子邮件", "/console/notifications/channels/new?kind=email"),),
+    events=(vm.EventRow("order.new", "新订单", "店员", "消息、电子邮件", True, True, "/console"),),
+    quiet_from="22:30",
+    quiet_until="08:00",
+    per_hour=20,
+    per_event_hour=6,
+    may_edit=True,
+)
+CHANNEL = vm.ChannelPage(
+    "email",
+    "电子邮件",
+    "",
+    True,
+    (
+        vm.ChannelField("host", "SMTP 服务器", "text", "", "", True),
+        vm.ChannelField("port", "端口", "number", "465", "", False),
+        vm.ChannelField("security", "加密方式", "text", "tls", "", False),
+        vm.ChannelField("password", "密码", "password", "", "已经存好了，要换才填", False),
+        vm.ChannelField("to", "收件人", "list", "a@b.example", "", True),
+    ),
+)
+EVENT = vm.EventPage(
+    event="order.ready",
+    name="预订确认",
+    audience="顾客",
+    urgent=True,
+    title="",
+    body="",
+    default_title="预订好了",
+    default_body="{store} {room}",
+    variables=(("{room}", "包间名"),),
+    enabled=True,
+    channels=("sms",),
+    choices=(("sms", "短信", "用第一个短信渠道"),),
+    providers=(vm.ProviderTemplate("sms_aliyun", "阿里云短信", "SMS_1", "room={room}"),),
+    may_edit=True,
+)
+LOG: Listing[vm.DeliveryRow] = Listing(
+    path="/console/notifications/log",
+    caption="通知记录",
+    query={"sort": "-created"},
+    sort="-created",
+    columns=tuple(Column(text) for text in ("通知", "结果", "渠道", "给谁", "时间")),
+    rows=(
+        vm.DeliveryRow("1", "新订单", "飞书群机器人", "店长群", "新订单", "不确定", "is-cleaning", "服务商没有回应", 3, NOW),
+    ),
+    empty=Empty("发出去的每一条都会记在这里", "去加渠道", "/console/notifications"),
+)  # fmt: skip
+MESSAGES = vm.MessagesPage(
+    rows=(
+        vm.MessageRow("预订好了", "静安店 竹间，11月23日 14:00", "/orders/1", NOW, True),
+        vm.MessageRow("退款好了", "¥76 已原路退回", "", NOW, False),
+    ),
+    more_href="/me/notices?cursor=x",
+)
+
+
+def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, object]]]:
+    """The console's pages of these packages, inside its frame."""
+    around: dict[str, object] = {"nav": nav, "shell": shell}
+    return {
+        "console-alarms": ("console/alarms.html", around | {"page": vm.AlarmsPage(ALARMS)}),
+        "console-no-alarms": (
+            "console/alarms.html",
+            around | {"page": vm.AlarmsPage(replace(ALARMS, rows=(), filters=()))},
+        ),
+        "console-notices": ("console/notices.html", around | {"page": NOTICES}),
+        "console-no-channels": (
+            "console/notices.html",
+            around | {"page": replace(NOTICES, channels=(), may_edit=False)},
+        ),
+        "console-channel": ("console/channel.html", around | {"page": CHANNEL}),
+        "console-notice-event": ("console/notice_event.html", around | {"page": EVENT}),
+        "console-notice-log": ("console/notice_log.html", around | {"page": vm.DeliveryLogPage(LOG)}),
+    }
