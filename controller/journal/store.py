@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 from tortoise.context import TortoiseContext, get_current_context, set_global_context
-from tortoise.exceptions import IntegrityError, OperationalError
+from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.models import Model
 from ulid import ULID
@@ -113,15 +113,15 @@ class Tx:
             self.left_out += 1
             return
         plain = body if isinstance(body, dict) else body.model_dump(mode="json")
-        _ = await OutboxEntry.create(
-            using_db=self._db,
-            id=str(ULID()),
-            at=self._now.ms,
-            clock=self._now.quality.value,
-            kind=kind.value,
-            body=plain,
-            historical=self._historical,
-        )
+        row = {
+            "id": str(ULID()),
+            "at": self._now.ms,
+            "clock": self._now.quality.value,
+            "kind": kind.value,
+            "body": plain,
+            "historical": self._historical,
+        }
+        _ = await self._insert(OutboxEntry, row, "NOTHING")
 
     async def put_stay(self, stay: StayRecord) -> None:
         """Write a stay as it is now."""
@@ -145,21 +145,18 @@ class Tx:
         self, command: Command, grant: str | None, at_ms: int, state: str = "received"
     ) -> bool:
         """Write a command down as ``received`` or ``executing``; False if its id was seen before."""
-        try:
-            _ = await CommandEntry.create(
-                using_db=self._db,
-                id=command.id,
-                action=command.action.value,
-                target=command.target,
-                grant=grant,
-                by=command.by,
-                state=state,
-                reply_to=command.reply_to,
-                received_at=at_ms,
-            )
-        except IntegrityError:
-            return False
-        return True
+        row: dict[str, Any] = {
+            "id": command.id,
+            "action": command.action.value,
+            "target": command.target,
+            "grant": grant,
+            "by": command.by,
+            "state": state,
+            "reply_to": command.reply_to,
+            "received_at": at_ms,
+            "evidence": {},
+        }
+        return await self._insert(CommandEntry, row, "NOTHING") == 1
 
     async def command_executing(self, command: str) -> None:
         """The last word before the act."""
@@ -211,16 +208,20 @@ class Tx:
         await KeyValue.filter(key=key).using_db(self._db).delete()
 
     async def _replace(self, model: type[Model], row: dict[str, Any]) -> None:
-        """Insert or overwrite a whole row, in one statement (Tortoise takes four)."""
-        fields_map, key = model._meta.fields_map, model._meta.pk_attr
-        values = [fields_map[name].to_db_value(value, model) for name, value in row.items()]
-        names = ", ".join(f'"{name}"' for name in row)
+        """Insert or overwrite a whole row."""
+        key = model._meta.pk_attr
         fresh = ", ".join(f'"{name}" = excluded."{name}"' for name in row if name != key)
-        await self._db.execute_query(
-            f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({", ".join("?" * len(row))})'  # noqa: S608  (our own names)
-            f' ON CONFLICT ("{key}") DO UPDATE SET {fresh}',
-            values,
-        )
+        await self._insert(model, row, f"UPDATE SET {fresh}")
+
+    async def _insert(self, model: type[Model], row: dict[str, Any], on_conflict: str) -> int:
+        """One statement, where Tortoise takes four; how many rows it changed. Names are our own."""
+        meta = model._meta
+        values = [meta.fields_map[name].to_db_value(value, model) for name, value in row.items()]
+        names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+        into = f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({marks})'  # noqa: S608
+        query = f'{into} ON CONFLICT ("{meta.pk_attr}") DO {on_conflict}'
+        changed, _ = await self._db.execute_query(query, values)
+        return changed
 
 
 class Journal:
