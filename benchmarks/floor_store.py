@@ -3,7 +3,7 @@
     python -m benchmarks.floor_store MQTT_PORT SERIAL_DEVICE
 
 Bare paho and bare bytes: no signature, no expiry, no journal, no poll, no second door. The frame comes
-in the message. What benchmarks/store_part.py measures against.
+in the message. What benchmarks/bench_store.py measures against.
 """
 
 from __future__ import annotations

@@ -101,8 +101,16 @@ class OneStore:
         }
         config.write_text(yaml.safe_dump({"lines": boards}))
         self._boards = _spawn(
-            ["firmware_bridge.cli", "virtual", "--config", config, "--links", links]
-            + ["--http", "127.0.0.1:0"],
+            [
+                "firmware_bridge.cli",
+                "virtual",
+                "--config",
+                config,
+                "--links",
+                links,
+                "--http",
+                "127.0.0.1:0",
+            ],
             self.folder / "boards.log",
         )
         _until(lambda: all((links / name).exists() for name in self.names), "the boards")

@@ -35,8 +35,13 @@ def measure(n: int) -> list[Measured]:
         with OneStore(folder, ours=OUR_LINES, others=2) as site:
             floor_line, peer_line = site.names[OUR_LINES:]
             floor = GuardedProcess(
-                [sys.executable, "-m", "benchmarks.floor_store", str(site.broker.mqtt_port)]
-                + [str(site.device(floor_line))],
+                [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.floor_store",
+                    str(site.broker.mqtt_port),
+                    str(site.device(floor_line)),
+                ],
                 log=folder / "floor.log",
                 cwd=ROOT,
             )
