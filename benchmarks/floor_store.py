@@ -38,8 +38,11 @@ def main() -> None:
             echo += os.read(port, ECHO)
         client.publish(UP, echo, 1)
 
+    def on_connect(client: mqtt.Client, *_: Any) -> None:
+        client.subscribe(DOWN, 1)
+
     client.on_socket_open = on_open
-    client.on_connect = lambda *_: client.subscribe(DOWN, 1)
+    client.on_connect = on_connect
     client.on_message = heard
     client.connect("127.0.0.1", int(sys.argv[1]))
     client.loop_forever()

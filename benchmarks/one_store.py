@@ -45,7 +45,11 @@ class Asker:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         subscribed = threading.Event()
         self._client.on_socket_open = _no_delay
-        self._client.on_connect = lambda *_: self._client.subscribe(filters)
+
+        def on_connect(client: mqtt.Client, *_: Any) -> None:
+            client.subscribe(filters)
+
+        self._client.on_connect = on_connect
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.on_message = lambda _c, _u, message: self.heard.put(
             (message.topic, bytes(message.payload))
