@@ -196,6 +196,15 @@ async def _take_gap(scene: Scene, journal: str, first: int, last: int) -> None:
     log.error("events_gap_taken", store=scene.store.id, journal=journal, first=first, last=last)
 
 
+async def taken_upto(cloud: Cloud, store_id: str, journal: str) -> int:
+    """How far a store's journal was taken; 0 for one never heard of, or of another store."""
+    query = select(col(EventCursor.upto)).where(
+        col(EventCursor.journal) == journal, col(EventCursor.store_id) == store_id
+    )
+    async with cloud.db.read() as session:
+        return int((await session.execute(query)).scalar() or 0)
+
+
 async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS) -> bool:
     """Try a dead event's effect once more; False where there is no such dead event.
 

@@ -106,6 +106,7 @@ class Channel:
         self._effects = effects
         self._acks_only = acks_only
         self._gaps: dict[str, float] = {}
+        self._greeted: dict[str, tuple[str, str]] = {}  # by store: journal and connection
         self._retries: set[asyncio.Task[None]] = set()
         self.link = CloudLink(
             endpoint_of(cloud, office),
@@ -211,8 +212,22 @@ class Channel:
             await status.take_presence(self.cloud, merchant_id, message, retained=retained)
         else:
             await status.take_reported(self.cloud, merchant_id, message, retained=retained)
+            await self._greet(message)
             with contextlib.suppress(LinkError):  # the next report brings it up again
                 await self.desired.compare(topic.store, message.epoch, message.rev)
+
+    async def _greet(self, report: Reported) -> None:
+        """Tell a store, once per connection, how far its journal was taken.
+
+        A cloud that was put back from a backup has less than the store believes; one that has nothing
+        to say at the moment would not hear of it until its next event.
+        """
+        heard = (report.journal, report.nonce)
+        if self._greeted.get(report.store) == heard:
+            return
+        upto = await ingest.taken_upto(self.cloud, report.store, report.journal)
+        if await self._say_upto(report.store, report.journal, upto):
+            self._greeted[report.store] = heard
 
     async def _open(
         self, topic: ParsedTopic, raw: bytes, purpose: Purpose
@@ -242,6 +257,10 @@ class Channel:
         return True
 
     async def _acknowledge(self, store_id: str, journal: str, upto: int) -> None:
+        await self._say_upto(store_id, journal, upto)
+
+    async def _say_upto(self, store_id: str, journal: str, upto: int) -> bool:
+        """Say how far a journal was taken; False where the broker did not take it."""
         message = EventAck(store=store_id, journal=journal, upto=upto)
         key = self.office.keys.signing("command")
         try:
@@ -252,6 +271,8 @@ class Channel:
             )
         except LinkError as error:
             log.info("event_ack_not_sent", store=store_id, why=str(error))  # it will be asked for
+            return False
+        return True
 
     async def _later(self, wait_s: float, topic: ParsedTopic, raw: bytes) -> None:
         await asyncio.sleep(wait_s)
