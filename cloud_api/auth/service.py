@@ -15,6 +15,7 @@ from cloud_api.auth.models import Account, Login, LoginCode, SetupCode
 from cloud_api.kit import throttle
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_digits, new_id, new_token
@@ -22,6 +23,7 @@ from cloud_api.kit.ids import new_digits, new_id, new_token
 CODE_LIFE = timedelta(minutes=5)
 CODE_ATTEMPTS = 5
 LOGIN_LIFE = timedelta(days=90)
+LOGGED_IN = "login.made"  # ref: login id. A job: whoever works here hears of a new device
 SETUP_LIFE = timedelta(days=1)
 RIGHTS = "rights"  # announced when a login, an account's or a merchant's rights change
 
@@ -195,6 +197,9 @@ async def make_login(
     )
     session.add(login)
     await session.flush()
+    await schedule(
+        session, merchant_id="", kind=LOGGED_IN, ref=login.id, run_at=now, clock="wire"
+    )
     return NewLogin(token, login, account)
 
 
