@@ -35,7 +35,7 @@ class BadFactor(KaimenError):
         super().__init__(
             "second_factor.bad_code",
             "动态码不对或已经用过，等下一个再输",
-            status=401,
+            status=422,  # 401 would send a logged-in page to the login
             field="code",
         )
 

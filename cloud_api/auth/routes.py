@@ -102,7 +102,7 @@ async def set_up(request: Request, response: Response, body: SetupIn) -> LoginOu
         raise KaimenError(
             "auth.bad_setup_code",
             "设置码不对、用过或过期了。在服务器上重新运行 kaimen-cloud init 会给一个新的",
-            status=401,
+            status=422,
             field="code",
         )
     return _logged_in(request, response, made)

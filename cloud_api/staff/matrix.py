@@ -39,6 +39,7 @@ from cloud_api.staff.permissions import (
     ORDER_READ,
     ORDER_REFUND,
     ORDER_WAIVE,
+    PRICE_EDIT,
     ROOM_MODE,
     STAFF_EDIT,
     STAFF_READ,
@@ -109,6 +110,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /console/login": ANYONE,
     "POST /console/logout": ANYONE,
     "GET /console/setup": ANYONE,
+    "POST /console/acting/end": ANYONE,
 }
 
 _PEOPLE: Final[dict[str, Row]] = {
@@ -134,6 +136,8 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /api/v1/me/exports/{export_id}": PERSON,
     "POST /api/v1/me/delete": PERSON,
     "GET /me/privacy": PERSON,
+    "POST /me/privacy/export": PERSON,
+    "POST /me/privacy/delete": PERSON,
     # orders
     "POST /api/v1/orders": PERSON,
     "GET /api/v1/orders": PERSON,
@@ -154,6 +158,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /orders/{order_id}/pass": PERSON,
     "GET /orders/{order_id}/pass.svg": PERSON,
     "GET /console/security": PERSON,
+    "GET /console/security/qr.svg": PERSON,
     "GET /console/second-factor": PERSON,
 }
 
@@ -245,6 +250,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /console/notifications/channels/{channel_id}": needs(NOTICE_EDIT),
     "GET /console/stores/{store_id}/stickers": needs(STORE_READ),
     "GET /console/stores/{store_id}/stickers.pdf": needs(STORE_READ),
+    "GET /console/overtime": needs(PRICE_EDIT, STORE_EDIT),
     "GET /console/doors/{door_id}/sticker.svg": needs(STORE_READ),
     "GET /console/orders": needs(ORDER_READ),
     "GET /console/orders/{order_id}": needs(ORDER_READ),

@@ -19,7 +19,9 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max_length=24)]
 Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
 Fen = Annotated[int, Field(ge=0, le=100_000_000)]
-Stores = Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=500)]
+Stores = Annotated[
+    list[Annotated[str, StringConstraints(max_length=64)]], Field(min_length=1, max_length=500)
+]
 Token = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=80)]
 
 

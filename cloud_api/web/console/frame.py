@@ -62,4 +62,13 @@ def console_page(
     around = nav.shell(
         who.permissions, here, merchant=frame.merchant, stores=frame.stores, alarms=frame.alarms
     )
-    return page(seen, template, model, shell=shell, nav=around, status=status, **more)
+    return page(
+        seen,
+        template,
+        model,
+        shell=shell,
+        nav=around,
+        status=status,
+        acting=bool(who.platform_admin),
+        **more,
+    )

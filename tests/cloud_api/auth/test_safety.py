@@ -180,15 +180,15 @@ async def test_a_code_of_the_generator_is_good_once(
     assert secret not in raw
     assert not set(recovery) & set(codes)
     # the very code that confirmed it is used up; so is one of the half minute before
-    assert (await post(client, "/second-factor", me, code=code_of(secret, wire))).status_code == 401
+    assert (await post(client, "/second-factor", me, code=code_of(secret, wire))).status_code == 422
     wire.pass_time(30)
     code = code_of(secret, wire)
     assert (await post(client, "/second-factor", me, code=code)).status_code == 200
     again = await post(client, "/second-factor", me, code=code)
-    assert (again.status_code, again.json()["code"]) == (401, "second_factor.bad_code")
+    assert (again.status_code, again.json()["code"]) == (422, "second_factor.bad_code")
     wire.pass_time(90)
     old = pyotp.TOTP(secret).at(wire.now() - timedelta(seconds=60))
-    assert (await post(client, "/second-factor", me, code=old)).status_code == 401
+    assert (await post(client, "/second-factor", me, code=old)).status_code == 422
     late = pyotp.TOTP(secret).at(wire.now() - timedelta(seconds=30))
     assert (await post(client, "/second-factor", me, code=late)).status_code == 200
 
@@ -202,7 +202,7 @@ async def test_side_by_side_a_code_is_still_good_once(
         answers = await asyncio.gather(
             *(post(client, "/second-factor", me, code=code) for _ in range(4))
         )
-        assert sorted(one.status_code for one in answers) == [200, 401, 401, 401]
+        assert sorted(one.status_code for one in answers) == [200, 422, 422, 422]
 
 
 async def test_recovery_codes_are_good_once_and_end_with_new_ones(
@@ -211,9 +211,9 @@ async def test_recovery_codes_are_good_once_and_end_with_new_ones(
     _, old = await enrol(client, me, wire)
     used = await post(client, "/second-factor", me, code=old[0].upper().replace("-", " "))
     assert used.json()["recovery_left"] == 9
-    assert (await post(client, "/second-factor", me, code=old[0])).status_code == 401
+    assert (await post(client, "/second-factor", me, code=old[0])).status_code == 422
     new = (await post(client, "/recovery-codes", me)).json()["codes"]
-    assert (await post(client, "/second-factor", me, code=old[1])).status_code == 401
+    assert (await post(client, "/second-factor", me, code=old[1])).status_code == 422
     assert (await post(client, "/second-factor", me, code=new[0])).status_code == 200
 
 
@@ -226,7 +226,7 @@ async def test_guesses_at_the_second_factor_are_few(
     statuses = [
         (await post(client, "/second-factor", me, code=wrong)).status_code for _ in range(10)
     ]
-    assert statuses == [401] * 9 + [429]
+    assert statuses == [422] * 9 + [429]
     right = code_of(secret, wire)
     assert (await post(client, "/second-factor", me, code=right)).status_code == 429
 
