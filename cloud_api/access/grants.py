@@ -7,8 +7,8 @@ from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access.models import Grant
-from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.claims.models import RoomClaim
+from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.kit import outbox
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks

@@ -76,6 +76,7 @@ class DoorView(BaseModel):
     held_until: AwareDatetime | None = None
     due_fen: int | None = None
     right_room: RightRoom | None = None
+    somebody_inside: bool = False  # guests of before, while this person's time is near or has begun
     free_until: AwareDatetime | None = None
     busy_until: AwareDatetime | None = None
     price_from_fen: int | None = None

@@ -367,6 +367,11 @@ async def _show(
         else RoomBrief(id=room.id, name=room.name, art=room.art, state=scene.states[room.id].value),
         life_s=int(UNLOCK_VALID_S),
     )
+    if decision.booking is not None and decision.case in (Case.EARLY, Case.READY):
+        others = scene.inside.get(decision.booking.room_id, set()) - {decision.booking.order_id}
+        if others:
+            view.somebody_inside = True
+            view.message = words.still_inside(view.message)
     if room is not None:
         view.free_until = scene.free_until.get(room.id)
         view.busy_until = scene.busy_until.get(room.id)

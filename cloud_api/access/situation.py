@@ -40,6 +40,7 @@ class Scene:
     busy_until: dict[str, datetime] = field(default_factory=dict)
     lock_failed_at: datetime | None = None  # wire time
     states: dict[str, RoomNow] = field(default_factory=dict)  # of all rooms of the store
+    inside: dict[str, set[str | None]] = field(default_factory=dict)  # room → orders in use there
 
 
 async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) -> Scene:
@@ -122,6 +123,7 @@ async def _rooms_now(session: AsyncSession, scene: Scene, now: datetime) -> None
     least = timedelta(minutes=scene.store.min_minutes)
     for room in scene.rooms.values():
         mine = [claim for claim in claims if claim.room_id == room.id]
+        scene.inside[room.id] = {claim.order_id for claim in mine if claim.state == "in_use"}
         current = next((claim for claim in mine if claim.block_from <= now), None)
         if room.mode == "maintenance":
             scene.states[room.id] = RoomNow.MAINTENANCE

@@ -47,6 +47,11 @@ def sentence(case: Case, *, room: str, right_room: str, time: str) -> str:
     return texts[case].format(room=named, time=time)
 
 
+def still_inside(message: str) -> str:
+    """The sentence for a guest whose room is not empty yet."""
+    return message + _("。前面的客人还在里面，先敲门")
+
+
 def clock(at: datetime, now: datetime, tz: str) -> str:
     """``19:00`` today, ``明天 19:00``, ``11-25 19:00``; in the store's zone."""
     zone = ZoneInfo(tz)

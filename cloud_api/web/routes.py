@@ -1,26 +1,45 @@
 """All pages in one router, and the page that says why another cannot be shown."""
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Request, Response
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.web.console import account as console_account
 from cloud_api.web.console import alarms as console_alarms
+from cloud_api.web.console import audit as console_audit
+from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
+from cloud_api.web.console import overtime as console_overtime
+from cloud_api.web.console import people as console_people
 from cloud_api.web.console import routes as console
 from cloud_api.web.customer import notices as customer_notices
+from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
 router = APIRouter(include_in_schema=False)
+FACTOR_PAGES = {  # who may go on once they prove, or set up, their second factor
+    "second_factor.needed": "/console/second-factor?",
+    "second_factor.fresh_needed": "/console/second-factor?",
+    "second_factor.enrol_needed": "/console/security?first=true&",
+}
 router.include_router(customer.router)
 router.include_router(customer_notices.router)
+router.include_router(customer_privacy.router)
 router.include_router(console.router)
 for pages in (
+    console_account,
+    console_people,
     console_orders,
     console_alarms,
     console_notices,
+    console_audit,
+    console_backups,
+    console_overtime,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 
@@ -29,6 +48,9 @@ async def error_page(request: Request, refusal: KaimenError) -> Response:
     """A refusal as a page in the look; who is not logged in goes to the login and comes back."""
     if refusal.status == 401 and request.method in ("GET", "HEAD"):
         return go(login_href(request))
+    if request.method in ("GET", "HEAD") and refusal.code in FACTOR_PAGES:
+        way = FACTOR_PAGES[refusal.code]
+        return go(f"{way}next={quote(request.url.path, safe='')}")
     # What crashed may be the database: a page that says so must not need it.
     seen = visit_of(request, None) if refusal.status >= 500 else await visit(request)
     on_console = request.url.path.startswith("/console")

@@ -12,7 +12,8 @@ from cloud_api.web.view_models.orders import (
     ConsoleOrdersPage,
     Happened,
 )
-from tests.web import samples_notices
+from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
+from tests.web import samples_notices, samples_safety
 from tests.web.samples import ERROR, SHELL, STORE, at
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
@@ -104,12 +105,26 @@ INSPECTOR = vm.Inspector(
         vm.Device("c2", "空调", "snowflake", "switch", True, vm.DeviceState.OK, "已通电", "/x"),
         vm.Device("c3", "灯", "lightbulb", "switch", False, vm.DeviceState.PENDING, "正在调…", "/x"),
         vm.Device("c4", "备用", "plug", "switch", None, vm.DeviceState.UNKNOWN, "没有回话", "/x"),
+        vm.Device(
+            "c5", "空调温度", "thermometer", "climate", True, vm.DeviceState.OK, "26 度 · 手动，到 20:00",
+            "/x", number=25, low=16, high=30, clear_href="/y",
+        ),
+        vm.Device(
+            "c6", "语音", "volume-2", "speaker", True, vm.DeviceState.OK, "能说 5 句录好的话", "/x",
+            clips=(("welcome", "欢迎光临"), ("ends_in_5", "还有 5 分钟")),
+        ),
     ),
     stay=vm.ConsoleStay(
         "KM-7F3Q", "/console/orders/o1", "王* · 尾号 4821", at(16, 50), at(20, 50), 65.0, 15200,
         warning="20:50 林** 接着用，没留保洁时间",
     ),
     href="/console/rooms/竹间",
+    modes=vm.RoomModes(
+        "/api/v1/console/rooms/r1/mode",
+        (vm.ModeChoice("normal", "正常"), vm.ModeChoice("open", "常开", current=True)),
+        "到 21:00 · 有活动",
+        obeyed=False,
+    ),
 )  # fmt: skip
 LIVE = vm.LivePage(
     kpis=(
@@ -120,7 +135,7 @@ LIVE = vm.LivePage(
         vm.Kpi("设备", "23", "/24 在线", "车公庙店断网", "warn"),
     ),
     stores=(
-        vm.StoreBlock("s1", "静安店", True, "", 3, 9, 691800, TILES),
+        vm.StoreBlock("s1", "静安店", True, "", 3, 9, 691800, TILES, bulk=True),
         vm.StoreBlock(
             "s2",
             "徐汇店",
@@ -146,7 +161,32 @@ LIVE = vm.LivePage(
         vm.Arrival(at(20), "荷间", "静安店", "徐* 2951", "等保洁，约 8 分钟", False),
     ),
     inspector=INSPECTOR,
+    may_force=True,
+    mode_sheets=(
+        ("normal", "{name}切到正常", "订单说了算", ()),
+        ("open", "{name}切到常开", "谁都能进", (("7200", "2 小时"), ("3600", "1 小时"))),
+    ),
     board_href="/console/board",
+)
+OVERTIME_RULES = OvertimeRulesPage(
+    tuple(
+        OvertimeRuleForm(
+            store_name=name,
+            action=f"/api/v1/console/stores/{key}",
+            mode=mode,
+            free_minutes=0,
+            unit_minutes=15,
+            unit_fen=600,
+            per_cent=100,
+            cap_fen=cap,
+            resting_w=30,
+            example="按现在的规则，¥40 一小时的包间超时 19 分钟收 ¥12",
+        )
+        for key, name, mode, cap in (
+            ("s1", "静安店", "per_unit", 6000),
+            ("s2", "徐汇店", "off", None),
+        )
+    )
 )
 STICKERS = vm.StickersPage(
     tuple(
@@ -224,6 +264,11 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
     "console-stickers": ("console/stickers.html", {"page": STICKERS}),
+    "console-overtime": (
+        "console/overtime.html",
+        {"page": OVERTIME_RULES, "nav": replace(NAV, here="overtime"), "shell": STAFF},
+    ),
     "console-error": ("console/error.html", {"page": ERROR, "shell": STAFF}),
     **samples_notices.console_pages(NAV, STAFF),
+    **samples_safety.console_pages(NAV, STAFF),
 }

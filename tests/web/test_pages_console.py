@@ -26,7 +26,9 @@ PAGES = {
     "event": ("/console/notifications/events/order.ready", "怎么说"),
     "channel": ("/console/notifications/channels/new?kind=email", "SMTP 服务器"),
     "notice-log": ("/console/notifications/log", "发出去的每一条"),
+    "audit": ("/console/audit?what=door&day=2026-11-23", "没有符合这些条件的"),
     "stickers": ("/console/stickers", "扫码，点一下开门"),
+    "overtime": ("/console/overtime", "现在超时只记录，不收费"),
     "store-stickers": ("/console/stores/{store}/stickers", "扫码，点一下开门"),
 }
 

@@ -12,7 +12,16 @@ from typing import Final
 
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.merchants.models import Merchant
-from cloud_api.staff.permissions import ALARM_READ, NOTICE_READ, ORDER_READ, STORE_READ
+from cloud_api.staff.permissions import (
+    ALARM_READ,
+    AUDIT_READ,
+    BACKUP_READ,
+    NOTICE_READ,
+    ORDER_READ,
+    PRICE_EDIT,
+    STAFF_READ,
+    STORE_READ,
+)
 from cloud_api.stores.models import Store
 from cloud_api.web.view_models import ConsoleShell, NavItem, NavSection
 
@@ -63,9 +72,14 @@ PAGES: Final = (
     Page("live", "live", "实时", "/console", STORE_READ),
     Page("live", "alarms", "告警", "/console/alarms", ALARM_READ),
     Page("orders", "orders", "订单", "/console/orders", ORDER_READ),
+    Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
+    Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
+    Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT),
     Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
     Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
+    Page("settings", "audit", "操作记录", "/console/audit", AUDIT_READ),
+    Page("settings", "backups", "备份", "/console/backups", BACKUP_READ),
 )
 
 
