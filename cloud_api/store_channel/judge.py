@@ -25,7 +25,13 @@ QUIET_BEFORE_FORCED: Final = timedelta(hours=1)
 """Who was let in, or had the room, may open from inside; so long after, nobody should be there."""
 _CALM: Final = 0.9  # of the threshold: below it an overload is over
 _WATCHED: Final = ("hazard", "door.contact", "power.w")
-_KINDS: Final = ("device.offline", "clock.untrusted", "hazard.input", "door.open_too_long")
+_KINDS: Final = (
+    "device.offline",
+    "clock.untrusted",
+    "disk.low",
+    "hazard.input",
+    "door.open_too_long",
+)
 
 Key = tuple[str, str]
 
@@ -53,6 +59,8 @@ async def report(
     levels |= await _boards(session, row, said)
     clock = said.get("clock")
     levels["clock.untrusted", f"store:{row.store_id}"] = (clock == "untrusted", {"detail": clock})
+    full = bool(said.get("outbox", {}).get("full"))
+    levels["disk.low", f"store:{row.store_id}"] = (full, {"detail": "journal"})
     query = scoped(System(), Binding).where(
         col(Binding.store_id) == row.store_id, col(Binding.capability).in_(_WATCHED)
     )

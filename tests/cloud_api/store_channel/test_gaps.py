@@ -12,6 +12,7 @@ from store_link.codec import decode, encode
 from store_link.messages import Event, EventBatch, EventKind
 from tests.cloud_api.factories import Shop
 from tests.cloud_api.store_channel.test_ingest import Poison, batch, journal_of, stored, upto
+from tests.cloud_api.store_channel.test_status import reports
 
 
 def kept_from(shop: Shop, events: list[Event], oldest: int) -> EventBatch:
@@ -72,7 +73,7 @@ async def test_an_effect_that_fails_behind_a_gap_holds_up_only_itself(
     cloud: Cloud, shop: Shop
 ) -> None:
     events = journal_of(9)
-    effects = {EventKind.DEVICE: Poison(7, times=1)}
+    effects = {EventKind.DEVICE: Poison(7, times=9)}
     taken = await ingest.take(cloud, shop.store.id, kept_from(shop, events[4:], 5), effects)
     assert (taken.upto, taken.fresh) == (6, 2)
     assert taken.retry_at is not None
@@ -89,3 +90,16 @@ def test_both_neighbours_of_this_version_understand_each_other(shop: Shop) -> No
     assert old.oldest is None
     assert decode(encode(new), EventBatch) == new
     assert EventBatch.model_config["extra"] == "ignore"
+
+
+async def test_a_store_whose_disk_is_full_raises_an_alarm_until_it_is_not(
+    cloud: Cloud, shop: Shop
+) -> None:
+    for full in (True, True, False):
+        outbox = {"depth": 0, "oldest_at": None, "full": full}
+        await reports(cloud, shop, outbox=outbox)
+        async with cloud.db.read() as session:
+            rows = (await session.exec(select(AlarmSignal))).all()
+        assert [(row.kind, row.subject, row.active) for row in rows] == [
+            ("disk.low", f"store:{shop.store.id}", full)
+        ]
