@@ -15,8 +15,8 @@ from cloud_api.auth.models import Account, Login, LoginCode, SetupCode
 from cloud_api.kit import throttle
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
-from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.database import announce_after_commit
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_digits, new_id, new_token
 
