@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from cloud_api.devices.models import Binding
+from cloud_api.devices.profiles import clips, degrees
 from cloud_api.devices.status import StoreStatusView, ValueView
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.web import words
@@ -20,6 +22,14 @@ _ICONS = {
     "presence": "user",
     "sign": "store",
 }
+_API = "/api/v1/console/bindings"
+_CLIPS = {
+    "welcome": "欢迎光临",
+    "ends_in_30": "还有 30 分钟",
+    "ends_in_15": "还有 15 分钟",
+    "ends_in_5": "还有 5 分钟",
+    "time_is_over": "时间到了",
+}
 _NEVER = ValueView(None, "never", None)
 _SHOWN = frozenset({"switch.set", "presence", "door.contact", "power.w", "hazard"})
 
@@ -32,6 +42,83 @@ def room_devices(
         _device(seen, binding, status, may_switch)
         for binding in bindings
         if binding.capability in _SHOWN
+    )
+
+
+def steered_devices(
+    seen: Visit,
+    bindings: Iterable[Binding],
+    profiles: Mapping[str, str],
+    status: StoreStatusView,
+    *,
+    may_steer: bool,
+) -> tuple[Device, ...]:
+    """The room's devices for staff: temperatures and speakers as well; ``profiles`` by board."""
+    made = []
+    for binding in bindings:
+        profile = profiles.get(binding.board_id, "")
+        if binding.capability in _SHOWN:
+            device = _device(seen, binding, status, may_steer)
+            held = status.overrides.get(binding.id)
+            if may_steer and status.online and held is not None:
+                device = replace(device, clear_href=f"{_API}/{binding.id}/clear")
+        elif binding.capability == "climate.set":
+            device = _climate(seen, binding, profile, status, may_steer)
+        elif binding.capability == "speaker.say":
+            device = _speaker(binding, profile, status, may_steer)
+        else:
+            continue
+        made.append(device)
+    return tuple(made)
+
+
+def _climate(
+    seen: Visit, binding: Binding, profile: str, status: StoreStatusView, may_steer: bool
+) -> Device:
+    value = status.values.get(binding.id, _NEVER)
+    state = _state(status, binding, value)
+    limits = degrees(profile, binding.channel) or (16, 30)
+    steers = may_steer and status.online and state is DeviceState.OK
+    held = status.climates.get(binding.id)
+    number = round(value.value) if isinstance(value.value, int | float) else None
+    word = _word(seen, binding, status, value, state)
+    if held is not None and state is DeviceState.OK:
+        until = words.moment(seen.local(held[1]), seen.now)
+        word = _("{n} 度 · 手动，到 {time}").format(n=held[0], time=until)
+    return Device(
+        id=binding.id,
+        name=binding.name,
+        icon="thermometer",
+        kind="climate" if steers and number is not None else "view",
+        on=None if number is None else True,
+        state=state,
+        word=word,
+        set_href=f"{_API}/{binding.id}/climate" if steers else "",
+        number=number,
+        low=limits[0],
+        high=limits[1],
+        clear_href=f"{_API}/{binding.id}/clear" if steers and held is not None else "",
+    )
+
+
+def _speaker(binding: Binding, profile: str, status: StoreStatusView, may_steer: bool) -> Device:
+    dead = status.board_dead(binding.board_id)
+    state = DeviceState.FAILED if dead else DeviceState.OK
+    if not status.online:
+        state = DeviceState.STALE
+    known = clips(profile)
+    steers = may_steer and status.online and not dead and bool(known)
+    word = _("没有回应") if dead else _("能说 {n} 句录好的话").format(n=len(known))
+    return Device(
+        id=binding.id,
+        name=binding.name,
+        icon="volume-2",
+        kind="speaker" if steers else "view",
+        on=None if dead else True,
+        state=state,
+        word=word,
+        set_href=f"{_API}/{binding.id}/say" if steers else "",
+        clips=tuple((one, _(_CLIPS[one]) if one in _CLIPS else one) for one in known),
     )
 
 
@@ -100,6 +187,8 @@ def _value(binding: Binding, value: ValueView) -> str:
     found = value.value
     if binding.capability == "power.w" and isinstance(found, int | float):
         return f"{found:.0f} W"
+    if binding.capability == "climate.set" and isinstance(found, int | float):
+        return _("设定 {n} 度").format(n=f"{found:.0f}")
     if not isinstance(found, bool):
         return str(found)
     on, off = {

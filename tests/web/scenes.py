@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
-from cloud_api.devices.models import DeviceCommand, StoreStatus
+from cloud_api.devices.models import Binding, Board, DeviceCommand, StoreStatus
 from cloud_api.kit.ids import new_id
 from cloud_api.orders.models import Order, OrderLine
 from tests.cloud_api.factories import (
@@ -85,6 +85,7 @@ async def make_town(session: AsyncSession, shop: Shop, now: datetime, real: date
     assert far.status is not None
     far.status.presence_at = far.status.reported_at = real - timedelta(minutes=12)
     session.add(far.status)
+    await fit(session, shop, now)
     await report(session, shop, real, stays={stay.claim_id: "in_use", over.claim_id: "overtime"})
     await _unlocked(session, shop, real, owner.id)
     return town
@@ -106,6 +107,26 @@ async def _line(session: AsyncSession, order: Order) -> None:
     await session.flush()
 
 
+async def fit(session: AsyncSession, shop: Shop, now: datetime) -> None:
+    """The first room gets an air conditioner that takes a temperature, and a speaker."""
+    own = {"merchant_id": shop.merchant.id, "store_id": shop.store.id, "created_at": now}
+    for name, profile, capability, role in (
+        ("空调温度", "haier.ycj-a002", "climate.set", "ac"),
+        ("语音", "dy.sv17f", "speaker.say", "speaker"),
+    ):
+        board = Board(name=name, profile=profile, port=f"{role}-1", **own)  # type: ignore[arg-type]
+        session.add(board)
+        await session.flush()
+        binding = Binding(
+            board_id=board.id, name=name, capability=capability, role=role,
+            rooms=[shop.room.id], **own,  # type: ignore[arg-type]
+        )  # fmt: skip
+        session.add(binding)
+        shop.boards.append(board)
+        shop.bindings[f"{shop.room.name}.{capability}"] = binding
+    await session.flush()
+
+
 async def report(
     session: AsyncSession, shop: Shop, real: datetime, *, stays: dict[str, str], dead: str = ""
 ) -> None:
@@ -116,6 +137,7 @@ async def report(
     at = round(real.timestamp() * 1000)
     for key in ("竹间.table", "竹间.ac", "梅间.table"):
         told["values"][shop.bindings[key].id] = {"value": True, "quality": "ok", "at": at}
+    told["values"][shop.bindings["竹间.climate.set"].id] = {"value": 25, "quality": "ok", "at": at}
     told["stays"] = [
         {"id": claim, "room": shop.room.id, "state": state} for claim, state in stays.items()
     ]

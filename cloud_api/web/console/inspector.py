@@ -11,16 +11,22 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims.models import RoomClaim
 from cloud_api.devices.commands import answer
 from cloud_api.devices.models import Binding, DeviceCommand
-from cloud_api.devices.status import StoreStatusView
+from cloud_api.devices.status import StoreStatusView, boards_of
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.models import StaffMember
-from cloud_api.staff.permissions import DEVICE_CONTROL, DEVICE_READ, DOOR_OPEN_REMOTE
+from cloud_api.staff.permissions import (
+    DEVICE_CONTROL,
+    DEVICE_READ,
+    DOOR_OPEN_CLEANING,
+    DOOR_OPEN_REMOTE,
+    ROOM_MODE,
+)
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door, Room
 from cloud_api.web import words
 from cloud_api.web.console import tiles
-from cloud_api.web.device_words import room_devices
+from cloud_api.web.device_words import steered_devices
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import hm, hm_end
 from cloud_api.web.room_days import RoomDay
@@ -29,6 +35,8 @@ from cloud_api.web.view_models import (
     ConsoleDoor,
     ConsoleStay,
     Inspector,
+    ModeChoice,
+    RoomModes,
     RoomState,
     StayPhase,
     StepState,
@@ -58,6 +66,7 @@ async def inspector(
         if binding.store_id == day.store.id and room.id in binding.rooms
     ]
     shown = [b for b in mine if DEVICE_READ in who.permissions]
+    boards = await boards_of(session, who, day.store.id) if shown else []
     coming = tiles.next_claim(day, day.running)
     # live.spoke_at, not imported: live imports this module.
     ahead = seen.cloud.clocks.now - seen.cloud.clocks.real
@@ -70,8 +79,12 @@ async def inspector(
             (day.store.name, _("{n} 人").format(n=room.capacity), f"{room.area_m2} m²")
         ),
         doors=await _doors(session, seen, who, doors, house.bindings, status),
-        devices=room_devices(
-            seen, shown, status, may_switch=status.online and DEVICE_CONTROL in who.permissions
+        devices=steered_devices(
+            seen,
+            shown,
+            {board.id: board.profile for board in boards},
+            status,
+            may_steer=status.online and DEVICE_CONTROL in who.permissions,
         ),
         stay=_stay(seen, house, day, now),
         next_line=_next(seen, house, coming),
@@ -83,7 +96,56 @@ async def inspector(
         href=f"/console/rooms/{room.id}?part=inspector",
         store_id=day.store.id,
         can_command=DOOR_OPEN_REMOTE in who.permissions,
+        can_clean=room.mode == "cleaning" and DOOR_OPEN_CLEANING in who.permissions,
+        modes=_modes(seen, who, room, status),
     )
+
+
+def _modes(seen: Visit, who: Staff, room: Room, status: StoreStatusView) -> RoomModes:
+    """``seen`` is in the zone of the room's store."""
+    choices = tuple(
+        ModeChoice(key, text, current=key == room.mode) for key, (text, _line) in _words().items()
+    )
+    line = ""
+    if room.mode != "normal":
+        until = room.mode_until
+        time = _("一直到改回正常")
+        if until is not None:
+            time = _("到 {time}").format(time=words.moment(seen.local(until), seen.now))
+        line = f"{time} · {room.mode_why}" if room.mode_why else time
+    return RoomModes(
+        url=f"/api/v1/console/rooms/{room.id}/mode",
+        choices=choices,
+        line=line,
+        obeyed=status.modes.get(room.id, "normal") == room.mode or not status.online,
+        may_set=ROOM_MODE in who.permissions,
+    )
+
+
+def _words() -> dict[str, tuple[str, str]]:
+    return {
+        "normal": (_("正常"), _("订单说了算，手动的开关不受影响")),
+        "open": (_("常开"), _("谁扫门上的码都能进，电一直开着。到时间自动回到正常")),
+        "cleaning": (_("保洁"), _("只开灯，保洁员能开门。有客人在用时不受影响")),
+        "maintenance": (_("维护"), _("不能再订，不通电。已经订了的不动，要你去联系改期")),
+    }
+
+
+def mode_sheets() -> tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]:
+    """What is asked before a room's mode is changed."""
+    return tuple(
+        (key, _("{{name}}切到{mode}").format(mode=text), line, _lengths(key))
+        for key, (text, line) in _words().items()
+    )
+
+
+def _lengths(mode: str) -> tuple[tuple[str, str], ...]:
+    """How long a mode may be set for; its default first."""
+    hours = {"open": (2, 1, 4, 8, 12), "cleaning": (1, 2, 4), "maintenance": (24, 72, 168)}
+    if mode not in hours:
+        return ()
+    offered = tuple((str(h * 3600), words.hours(h * 60)) for h in hours[mode])
+    return (("", _("修好为止")), *offered) if mode == "maintenance" else offered
 
 
 def _stay(seen: Visit, house: House, day: RoomDay, now: tiles.Present) -> ConsoleStay | None:

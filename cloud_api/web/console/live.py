@@ -18,7 +18,14 @@ from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order
 from cloud_api.orders.views import phone_tails
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
-from cloud_api.staff.permissions import DEVICE_READ, ORDER_READ, REPORT_READ
+from cloud_api.staff.permissions import (
+    DEVICE_BULK,
+    DEVICE_FORCE,
+    DEVICE_READ,
+    ORDER_READ,
+    REPORT_READ,
+    ROOM_MODE,
+)
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import room_days
 from cloud_api.web.console import inspector, tiles
@@ -79,9 +86,11 @@ async def live_page(
         glass = await inspector.inspector(session, seen, who, house, room)
     return LivePage(
         kpis=_kpis(seen, who, house),
-        stores=tuple(_block(seen, house, store, shown[store.id]) for store in found),
+        stores=tuple(_block(seen, who, house, store, shown[store.id]) for store in found),
         arrivals=_arrivals(seen, house) if ORDER_READ in who.permissions else (),
         inspector=glass,
+        may_force=DEVICE_FORCE in who.permissions,
+        mode_sheets=inspector.mode_sheets() if ROOM_MODE in who.permissions else (),
         board_href=f"/console/board?room={marked}" if marked else "/console/board",
     )
 
@@ -221,7 +230,9 @@ def _arrival(seen: Visit, house: House, day: RoomDay, claim: RoomClaim) -> Arriv
     )
 
 
-def _block(seen: Visit, house: House, store: Store, shown: Sequence[Tile]) -> StoreBlock:
+def _block(
+    seen: Visit, who: Staff, house: House, store: Store, shown: Sequence[Tile]
+) -> StoreBlock:
     status = house.status[store.id]
     mine = [day for day in house.days.values() if day.store.id == store.id]
     note = ""
@@ -241,6 +252,7 @@ def _block(seen: Visit, house: House, store: Store, shown: Sequence[Tile]) -> St
         rooms=len(mine),
         income_fen=None if house.income is None else house.income[store.id],
         tiles=tuple(shown),
+        bulk=status.online and DEVICE_BULK in who.permissions,
         stale_at=None if status.online else spoke_at(seen.at(store.tz), status),
     )
 

@@ -50,8 +50,8 @@ def present(day: RoomDay, status: StoreStatusView) -> Present:
     running = day.running
     if running is not None:
         return Present(stay_state(day, running, status), running)
-    if day.room.mode == "maintenance":
-        return Present(RoomState.MAINTENANCE)
+    if day.room.mode in ("maintenance", "cleaning"):
+        return Present(RoomState(day.room.mode))
     here = day.spans[0]
     if here.state == "cleaning":
         return Present(RoomState.CLEANING, here.claim)
@@ -102,6 +102,8 @@ def tile(seen: Visit, house: House, day: RoomDay, *, current: bool) -> Tile:
         current=current,
     )
     if status.online:
+        if day.room.mode == "open":
+            made = replace(made, warn=_("常开"), warn_icon="lock-open", warn_bad=False)
         return _warned(house, day, made)
     return replace(
         made,
@@ -219,6 +221,10 @@ def _booked(seen: Visit, house: House, day: RoomDay, now: Present, plain: Tile) 
 
 
 def _cleaning(seen: Visit, day: RoomDay, now: Present, plain: Tile) -> Tile:
+    if day.room.mode == "cleaning":
+        over = day.room.mode_until
+        foot = _("到 {t}").format(t=hm(seen.local(over))) if over is not None else ""
+        return replace(plain, number=_("在打扫"), foot=foot)
     until = day.spans[0].ends_at
     return replace(
         plain,

@@ -62,6 +62,8 @@ class StoreBlock:
     rooms: int
     income_fen: int | None
     tiles: tuple[Tile, ...]
+    bulk: bool = False
+    """Whether this member of staff may switch the whole store now."""
     stale_at: datetime | None = None
 
 
@@ -99,6 +101,26 @@ class ConsoleDoor:
 
 
 @dataclass(frozen=True)
+class ModeChoice:
+    """One of a room's modes."""
+
+    key: str
+    text: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class RoomModes:
+    """What a room is set to. ``line`` says until when and why; ``obeyed`` whether the store does so."""
+
+    url: str
+    choices: tuple[ModeChoice, ...]
+    line: str = ""
+    obeyed: bool = True
+    may_set: bool = True
+
+
+@dataclass(frozen=True)
 class ConsoleStay:
     order_number: str
     order_href: str
@@ -128,6 +150,9 @@ class Inspector:
     href: str = ""
     store_id: str = ""
     can_command: bool = True
+    can_clean: bool = False
+    """Whether this member of staff may open its doors because it is being cleaned."""
+    modes: RoomModes | None = None
     photo_url: str = ""
 
 
@@ -201,6 +226,9 @@ class LivePage:
     alarms: tuple[Alarm, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     inspector: Inspector | None = None
+    may_force: bool = False
+    mode_sheets: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = ()
+    """Of each mode: its key, the question, the consequence, the lengths it may have."""
     board_href: str = ""
     """GET gives ``console/_board.html`` alone, for live refresh."""
 

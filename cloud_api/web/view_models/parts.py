@@ -167,7 +167,11 @@ class Fees:
 
 @dataclass(frozen=True)
 class Device:
-    """``icon`` is of the sprite; ``kind`` says what the control may be: ``switch``, ``view``."""
+    """``icon`` is of the sprite; ``kind`` says what the control may be.
+
+    ``switch``, ``climate`` (``number`` within ``low`` and ``high``), ``speaker`` (``clips``: key and words),
+    or ``view``. ``clear_href`` ends what staff hold now.
+    """
 
     id: str
     name: str
@@ -177,6 +181,11 @@ class Device:
     state: DeviceState
     word: str
     set_href: str = ""
+    number: int | None = None
+    low: int = 0
+    high: int = 0
+    clips: tuple[tuple[str, str], ...] = ()
+    clear_href: str = ""
 
 
 @dataclass(frozen=True)

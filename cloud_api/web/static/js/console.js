@@ -71,13 +71,17 @@ const dialog = document.querySelector('[data-ask-dialog]');
 let asked = null;
 
 function ask(kind, button, name) {
-  asked = { kind, button, url: button.dataset.url ?? button.dataset.setUrl, key: intent() };
-  for (const part of dialog.querySelectorAll('[data-ask-title], [data-ask-line]')) part.textContent = fill(part.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`], { name });
+  const n = button.closest('[data-stepper]')?.dataset.wanted ?? '';
+  asked = { kind, button, n, url: button.dataset.url ?? button.dataset.setUrl, key: intent() };
+  for (const part of dialog.querySelectorAll('[data-ask-title], [data-ask-line]')) part.textContent = fill(part.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`], { name, n });
   const go = dialog.querySelector('[data-ask-go]');
   go.firstElementChild.textContent = go.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`];
-  dialog.querySelector('[data-ask-for]').hidden = kind === 'door';
+  dialog.querySelector('[data-ask-for]').hidden = !['on', 'off', 'climate'].includes(kind);
+  const clip = dialog.querySelector('[data-ask-clip]');
+  clip.hidden = kind !== 'say';
+  if (kind === 'say') clip.querySelector('select').replaceChildren(...JSON.parse(button.dataset.clips).map(([key, text]) => new Option(text, key)));
   const force = dialog.querySelector('[data-ask-force]');
-  force.hidden = kind !== 'off';
+  force.hidden = kind !== 'off' || !('may' in force.dataset);
   force.querySelector('input').checked = false;
   const why = dialog.querySelector('[name="why"]');
   why.value = '';
@@ -88,8 +92,11 @@ function ask(kind, button, name) {
 
 document.addEventListener('click', (event) => {
   if (!dialog || !event.isTrusted) return;
-  const door = event.target.closest('[data-ask="door"]');
-  if (door && door.getAttribute('aria-busy') !== 'true') ask('door', door, door.dataset.name);
+  const button = event.target.closest('[data-ask]');
+  if (button && button.getAttribute('aria-busy') !== 'true') {
+    if (button.dataset.ask === 'clean') command({ kind: 'clean', button, url: button.dataset.url, key: intent() }, '', 0, false, '');
+    else ask(button.dataset.ask, button, button.dataset.name);
+  }
   const device = event.target.closest('.console .switch[data-set-url]');
   if (device && device.getAttribute('aria-busy') !== 'true') {
     const on = device.getAttribute('aria-checked') !== 'true';
@@ -97,17 +104,28 @@ document.addEventListener('click', (event) => {
   }
 });
 
-async function command({ kind, button, url, key }, why, seconds, force) {
+/** What the store is asked, by kind. */
+function bodyOf(kind, n, why, seconds, force, clip) {
+  switch (kind) {
+    case 'door': case 'clear': return { why };
+    case 'clean': return {};
+    case 'climate': return { setpoint: Number(n), for_s: seconds, why };
+    case 'say': return { clip, why };
+    default: return { on: kind === 'on', for_s: seconds, why, force };
+  }
+}
+
+async function command({ kind, button, url, key, n = '' }, why, seconds, force, clip) {
   const group = button.closest('[data-door-box], [data-device-box]');
   const box = group.querySelector('[data-answer]');
-  const last = kind === 'door' ? texts.moved : texts.switched;
+  const last = kind === 'door' || kind === 'clean' ? texts.moved : texts.switched;
   const line = group.querySelector('[data-device-word]');
   const started = performance.now();
   group.setAttribute('hx-morph-skip', '');
   draw(box, [{ text: texts.sent, kind: 'now' }, { text: texts.obeyed, kind: 'wait' }, { text: last, kind: 'wait' }]);
-  if (line) line.textContent = button.dataset.tPending;
+  if (line && button.dataset.tPending) line.textContent = button.dataset.tPending;
   await busy(button, async () => {
-    const body = kind === 'door' ? { why } : { on: kind === 'on', for_s: seconds, why, force };
+    const body = bodyOf(kind, n, why, seconds, force, clip);
     let answer;
     try {
       answer = await api(url, { body, key, timeout: 15000 });
@@ -117,8 +135,8 @@ async function command({ kind, button, url, key }, why, seconds, force) {
     const took = (performance.now() - started) / 1000;
     const who = document.querySelector('.menu-pop > b')?.textContent ?? '';
     draw(box, rowsOf(answer, last, took), fill(texts.by, { who, t: hm(now(), offset), why }));
-    if (line) line.textContent = answer.state === 'done' ? (answer.message ?? '') : button.dataset[answer.state === 'unknown' ? 'tUnknown' : 'tFailed'];
-    if (answer.state === 'done' && kind !== 'door') button.setAttribute('aria-checked', String(answer.on ?? kind === 'on'));
+    if (line && button.dataset.tPending) line.textContent = answer.state === 'done' ? (answer.message ?? '') : button.dataset[answer.state === 'unknown' ? 'tUnknown' : 'tFailed'];
+    if (answer.state === 'done' && (kind === 'on' || kind === 'off')) button.setAttribute('aria-checked', String(answer.on ?? kind === 'on'));
   });
   setTimeout(() => group.removeAttribute('hx-morph-skip'), 20000);
   touch(['merchant']);
@@ -135,7 +153,48 @@ dialog?.querySelector('[data-ask-form]').addEventListener('submit', (event) => {
     return;
   }
   dialog.close();
-  command(asked, why, Number(form.elements.for_s.value), form.elements.force.checked);
+  command(asked, why, Number(form.elements.for_s.value), form.elements.force.checked, form.elements.clip.value);
+});
+
+// --- a temperature is chosen first and asked for then; the number shown is the store's until it answers ---
+document.addEventListener('click', (event) => {
+  const step = event.target.closest('[data-step]');
+  if (!step) return;
+  const box = step.closest('[data-stepper]');
+  const { low, high, now: told } = box.dataset;
+  const wanted = Math.min(Number(high), Math.max(Number(low), Number(box.dataset.wanted ?? told) + Number(step.dataset.step)));
+  box.dataset.wanted = wanted;
+  box.querySelector('[data-stepped]').textContent = `${wanted}°`;
+  box.classList.toggle('is-wish', wanted !== Number(told));
+  box.querySelector('[data-ask]').hidden = wanted === Number(told);
+  box.closest('[data-device-box]')?.setAttribute('hx-morph-skip', '');
+});
+
+// --- many at once: each device's own answer -------------------------------------------------------
+document.addEventListener('km:done', (event) => {
+  const form = event.target;
+  if (!form.matches('[data-bulk-form]')) return;
+  event.preventDefault();
+  const { message, items } = event.detail;
+  form.querySelector('[data-bulk-ask]').hidden = true;
+  form.querySelector('[data-bulk-told]').hidden = false;
+  form.querySelector('[data-bulk-sum]').textContent = message;
+  form.querySelector('[data-bulk-items]').replaceChildren(...items.filter((one) => one.state !== 'done').map((one) => {
+    const row = document.createElement('li');
+    const name = document.createElement('span');
+    name.className = 'grow';
+    name.textContent = one.name;
+    const said = document.createElement('span');
+    said.textContent = one.message;
+    row.append(name, said);
+    return row;
+  }));
+  touch(['merchant']);
+});
+document.addEventListener('click', (event) => {
+  if (!event.target.closest('[data-open-sheet="bulk"]')) return;
+  document.querySelector('[data-bulk-ask]').hidden = false;
+  document.querySelector('[data-bulk-told]').hidden = true;
 });
 
 // --- alarms and the clock ------------------------------------------------------------------------

@@ -108,8 +108,9 @@ async function send(form, button) {
     }
     keys.delete(form);
     const quiet = !form.dispatchEvent(new CustomEvent('km:done', { detail: answer, bubbles: true, cancelable: true }));
+    if (quiet) return; // who listens shows the answer
     form.closest('dialog')?.close();
-    if (!quiet) await follow(form, answer);
+    await follow(form, answer);
   });
 }
 
