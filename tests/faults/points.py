@@ -1,6 +1,6 @@
 """The steps of the main job at which a process may be made to stand still: which function, when.
 
-A point belongs to one process. ``arm`` names the stage of the guest's way (guest.py) before which it
+A point belongs to one process, or to whichever comes there first. ``arm`` names the stage of the guest's way (guest.py) before which it
 is armed, so that the first call from there on is the one of this very job.
 """
 
@@ -19,7 +19,7 @@ class Point:
     """``target`` is ``module:name`` or ``module:Class.name``; ``wanted`` sees its arguments."""
 
     name: str
-    process: Literal["api", "worker", "controller"]
+    process: str  # "api", "worker", "controller"; "api worker" where either may do it
     target: str
     when: Literal["before", "after"]
     arm: Literal["book", "pay", "pass", "enter", "end", "over"]
@@ -79,9 +79,9 @@ POINTS: tuple[Point, ...] = (
     Point("passed", "api", f"{_CLOUD}access.service:order_pass", "after", "pass"),
     # the door
     Point("asked", "api", f"{_CLOUD}devices.service:wait_for", "before", "enter"),
-    Point("sending", "worker", f"{_CLOUD}store_channel.link:CloudLink.publish", "before", "enter",
+    Point("sending", "api worker", f"{_CLOUD}store_channel.link:CloudLink.publish", "before", "enter",
           _command),
-    Point("sent", "worker", f"{_CLOUD}store_channel.link:CloudLink.publish", "after", "enter",
+    Point("sent", "api worker", f"{_CLOUD}store_channel.link:CloudLink.publish", "after", "enter",
           _command),
     Point("pulsing", "controller", f"{_BRIDGE}pulse", "before", "enter"),
     Point("pulsed", "controller", f"{_BRIDGE}pulse", "after", "enter"),

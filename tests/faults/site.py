@@ -27,7 +27,7 @@ from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from demo.people import Person
 from demo.processes import Child, Failed, answers, listens
-from demo.seed import OWNER_PHONE, PORT, READERS, ROLES, ROOMS
+from demo.seed import OWNER_PHONE, ROLES, ROOMS
 from demo.stage import Stage
 from store_link.clock import BusinessClock
 from tests.faults.points import BY_NAME
@@ -115,16 +115,16 @@ class Site(Stage):
 
     def _children(self, env: dict[str, str]) -> None:
         Stage._children(self, env)
-        links, mortal = self.folder / "ports", [sys.executable, "-m", "tests.faults.mortal"]
-        ports = (word for name in (PORT, *READERS) for word in ("--port", f"{name}={links / name}"))
+        mortal = [sys.executable, "-m", "tests.faults.mortal"]
+        controller = self.children["controller"].command[1:]
+        web, health = str(self.ports["web"]), str(self.ports["health"])
         commands = {
-            "api": [*mortal, "api", "serve", "--host", "0.0.0.0", "--port", str(self.ports["web"])],
-            "worker": [*mortal, "worker", "worker", "--health-port", str(self.ports["health"])],
-            "controller": [
-                *self.wire.prefix, *mortal, "controller", "run", "--state", str(self.state), *ports,
-            ],
+            # On all addresses: the store's side of the wire is another.
+            "api": [*mortal, "api", "serve", "--host", "0.0.0.0", "--port", web],
+            "worker": [*mortal, "worker", "worker", "--health-port", health],
+            "controller": [*self.wire.prefix, *mortal, "controller", *controller],
             "broker": [str(find_nats_server()), "-c", str(self.folder / "broker" / "nats.conf")],
-        }  # fmt: skip
+        }
         del self.children["cloud"]
         for name, command in commands.items():
             self.children[name] = Child(name, command, env, self.folder / "logs" / f"{name}.log")
