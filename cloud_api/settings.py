@@ -166,6 +166,17 @@ class Settings(BaseSettings):
         description="An SMS gateway (protocol: cloud_api/auth/sms.py). Without one nobody can log in.",
     )
     sms_key: str | None = Field(None, description="The key that signs calls to the SMS gateway.")
+    # ------------------------------------------------------------------------------- notices
+    notice_private_hosts: bool = Field(
+        False,
+        description="Let merchants' mail servers and apprise addresses lie in private networks. Only "
+        "where all merchants are your own: it lets them reach what only this machine can.",
+    )
+    notice_endpoints: str = Field(
+        "",
+        description="Demonstration and tests only: other addresses of notice providers, as "
+        "`sms_aliyun=http://…,wecom=http://…`.",
+    )
     # ---------------------------------------------------------------------------------- demo
     clock_file: Path | None = Field(
         None,

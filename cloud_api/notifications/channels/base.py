@@ -17,6 +17,7 @@ from cloud_api.kit.cloud import Cloud
 TIMEOUT_S: Final = 8.0
 MINUTE_S: Final = 60.0
 _DETAIL: Final = 200
+_ENDPOINTS: Final = "notices.endpoints"
 
 Addressed = Literal["phone", "openid", "group", "room"]
 
@@ -98,8 +99,12 @@ def unknown(code: object, detail: object = "") -> Outcome:
 
 def endpoint(cloud: Cloud, kind: str, own: str) -> str:
     """Where a provider's API is: its own address, unless this installation says otherwise."""
-    given: dict[str, str] = cloud.parts.get("notices.endpoints", {})
-    return given.get(kind, own).rstrip("/")
+    given = cloud.parts.get(_ENDPOINTS)
+    if given is None:
+        pairs = (one.partition("=") for one in cloud.settings.notice_endpoints.split(",") if one)
+        given = {name.strip(): url.strip() for name, _, url in pairs}
+        cloud.parts[_ENDPOINTS] = given
+    return str(given.get(kind, own)).rstrip("/")
 
 
 async def call(

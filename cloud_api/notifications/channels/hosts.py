@@ -22,7 +22,7 @@ class HostRefused(ValueError):
 
 async def public_address(cloud: Cloud, host: str, port: int) -> str:
     """An address of ``host`` that may be spoken to. Raises HostRefused."""
-    private_too: bool = cloud.parts.get("notices.private_hosts", False)
+    private_too = cloud.settings.notice_private_hosts
     if port in _PORTS:
         raise HostRefused(f"port {port} takes no notices")
     try:

@@ -301,7 +301,7 @@ async def test_mail_goes_by_tls_alone_and_answers_are_read(
     security: str, cloud: Cloud, tmp_path: Path
 ):
     async with post_office(tmp_path, security) as office:
-        cloud.parts["notices.private_hosts"] = True
+        cloud.settings.notice_private_hosts = True
         cloud.parts["notices.tls"] = office.trust
         given = {
             "host": "127.0.0.1",
@@ -355,7 +355,7 @@ async def test_apprise_reaches_its_service_and_a_private_host_only_where_that_is
         credentials = GenericCredentials(url=url.replace("http", "json") + "/hook")
         refused = await channel.send(cloud, credentials, LETTER)
         assert (refused.state, refused.code, got) == ("failed", "host_refused", [])
-        cloud.parts["notices.private_hosts"] = True
+        cloud.settings.notice_private_hosts = True
         assert (await channel.send(cloud, credentials, LETTER)).state == "sent"
         assert got[0]["title"] == LETTER.title
         assert (await channel.send(cloud, credentials, LETTER)).state == "unknown"
