@@ -60,6 +60,11 @@ export async function api(path, { method = 'POST', body, key, signal, timeout = 
     answer = {};
   }
   if (response.ok) return answer;
+  const prove = document.getElementById('sheet-factor');
+  if (answer.code === 'second_factor.fresh_needed' && prove && !path.endsWith('/second-factor')) {
+    const { proved } = await import('./factor.js');
+    if (await proved(prove)) return api(path, { method, body, key: headers['Idempotency-Key'], signal, timeout });
+  }
   if (response.status === 401 && !location.pathname.endsWith('/login')) {
     const login = location.pathname.startsWith('/console') ? '/console/login' : '/login';
     location.assign(`${login}?next=${encodeURIComponent(location.pathname + location.search)}`);
