@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pypdfium2
 import pytest
+import zxingcpp
 
 from tests.cloud_api.factories import make_staff, make_store
 from tests.web.real import Site
@@ -27,6 +29,11 @@ PAGES = {
     "channel": ("/console/notifications/channels/new?kind=email", "SMTP 服务器"),
     "notice-log": ("/console/notifications/log", "发出去的每一条"),
     "audit": ("/console/audit?what=door&day=2026-11-23", "没有符合这些条件的"),
+    "staff": ("/console/staff", "正登录着的设备"),
+    "new-staff": ("/console/staff/new", "发邀请短信"),
+    "roles": ("/console/roles", "远程开门"),
+    "new-role": ("/console/roles/new", "一次最多退"),
+    "role": ("/console/roles/cashier", "登录控制台要动态码"),
     "stickers": ("/console/stickers", "扫码，点一下开门"),
     "overtime": ("/console/overtime", "现在超时只记录，不收费"),
     "store-stickers": ("/console/stores/{store}/stickers", "扫码，点一下开门"),
@@ -177,3 +184,21 @@ def test_the_live_page_takes_the_same_queries_for_any_number_of_rooms(visitor: V
             counts.append(visitor.queries("owner", path))
     assert counts[:2] == counts[2:]
     assert max(counts) <= 20
+
+
+def test_a_sheet_of_stickers_is_a_pdf_of_ones_own_doors(visitor: Visitor) -> None:
+    shop, far = visitor.site.shop, visitor.town.far
+    path = f"/console/stores/{shop.store.id}/stickers.pdf"
+    answer = visitor.get("owner", path, params={"grid": "2x3"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/pdf"
+    document = pypdfium2.PdfDocument(answer.content)
+    codes = zxingcpp.read_barcodes(document[0].render(scale=3).to_pil())
+    doors = [*shop.doors, shop.entrance]
+    assert {c.text for c in codes} == {
+        f"{visitor.site.url}/d/{door.token}" for door in doors if door is not None
+    }
+    assert visitor.get("owner", path, params={"grid": "9x9"}).status_code == 422
+    others = {"door": far.doors[0].id}
+    assert visitor.get("owner", path, params=others).status_code == 404
+    assert visitor.get("guest", path).status_code == 403

@@ -8,7 +8,10 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
+from cloud_api.access import service as access
+from cloud_api.access.situation import door_of_room
 from cloud_api.audit.models import AuditEntry
+from cloud_api.auth.models import Account
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
 from cloud_api.orders import overtime, pay, store_events, views
 from cloud_api.orders.models import Order, OvertimeCharge
@@ -19,7 +22,7 @@ from cloud_api.staff.permissions import ORDER_READ, ORDER_WAIVE
 from cloud_api.stores.models import Store
 from store_link.clock import ms
 from store_link.messages import StayBody, StayState, UsageBody
-from tests.cloud_api.factories import make_customer, make_staff, make_store, staff
+from tests.cloud_api.factories import customer, make_customer, make_staff, make_store, staff
 from tests.cloud_api.house import House
 
 
@@ -181,6 +184,18 @@ async def test_waived_for_a_reason_by_who_may(house: House) -> None:
     assert paid.applied == "overtime_refunded"
 
 
+async def told_inside(house: House, guest: Account, order: Order) -> bool:
+    """Whether the door tells a guest that somebody is still in the room of their order."""
+    async with house.cloud.db.read() as session:
+        door = await door_of_room(session, order.store_id, order.room_id)
+        assert door is not None
+        view = await access.door_view(
+            session, customer(guest), door.token, house.cloud.clocks, house.cloud.settings.data_dir
+        )
+    assert view.somebody_inside == ("还在里面" in view.message)
+    return view.somebody_inside
+
+
 async def test_who_stays_on_keeps_the_room_from_being_sold(house: House) -> None:
     order = await house.paid_order(in_h=1)
     starts, ends = order.starts_at, order.ends_at
@@ -216,12 +231,17 @@ async def test_who_stays_on_keeps_the_room_from_being_sold(house: House) -> None
     async with house.cloud.db.write() as session:
         other = await make_customer(session, now)
     follows = await house.order(in_h=(at - house.noon) / timedelta(hours=1), guest=other)
+    payment = await pay.pay(house.cloud, customer(other), follows.id, provider="cashier")
+    house.till.pay(payment.number)
+    await house.until(follows, "ready")
     house.passes((at - now).total_seconds() - 60)
     await stay(StayState.OVERTIME, "grace_over")
     claim = await house.claim(order)
     assert claim.overstay_until == claim.block_until == follows.starts_at
     assert (await shown(house, follows)).opens_at == follows.starts_at
 
+    assert await told_inside(house, other, follows)  # the next guest is warned at the door
     await stay(StayState.ENDED, "vacated")
+    assert not await told_inside(house, other, follows)
     claim = await house.claim(order)
     assert (claim.state, claim.overstay_until) == ("released", None)
