@@ -180,7 +180,7 @@ class Panel:
         is_inputs = unit == INPUT_UNIT
         alone = {METER_PORT: f"{MEASURED}电表", SPEAKER_PORT: f"{MEASURED}喇叭"}
         heard = {i: plan.name for i, plan in enumerate(ROOMS, 1)}
-        heard[CONTACT_INPUT] = f"{MEASURED}门磁"
+        heard[CONTACT_INPUT] = f"{MEASURED}门"
         reader = READERS.get(board["id"])
         return {
             "id": board["id"],
@@ -207,7 +207,14 @@ class Panel:
                 if name in doors
             ],
             "inputs": [
-                {"channel": one["n"], "name": heard[one["n"]], "on": one["on"]}
+                {
+                    "channel": one["n"],
+                    "name": heard[one["n"]],
+                    "on": one["on"],
+                    "words": ["门开着", "门关着"]
+                    if one["n"] == CONTACT_INPUT
+                    else ["有人", "没人"],
+                }
                 for one in board["inputs"]
                 if one["n"] in heard
             ]

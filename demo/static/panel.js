@@ -118,12 +118,12 @@ function boardCard(board) {
     const row = node("div", { className: "sensors" });
     for (const one of board.inputs) {
       const press = node("button", { className: "sensor" });
-      press.append(node("span", { textContent: one.name }), node("small", { textContent: one.on ? "有人" : "没人" }));
+      press.append(node("span", { textContent: one.name }), node("small", { textContent: one.on ? one.words[0] : one.words[1] }));
       press.setAttribute("aria-pressed", String(one.on));
       Object.assign(press.dataset, { board: board.id, input: one.channel, on: String(!one.on) });
       row.append(press);
     }
-    card.append(row, node("p", { className: "hint", textContent: "点一下换：房里有人，还是人都走了。超时按它算。" }));
+    card.append(row, node("p", { className: "hint", textContent: "点一下换：房里有人，还是人都走了；门开着，还是关着。超时按它们算。" }));
   }
   card.append(...board.doors.map((door) => doorLine(door)));
   if (board.reader) card.append(scanForm(board));

@@ -115,6 +115,7 @@ def test_a_sensor_is_pressed(running_stage: RunningStage):
             "channel": 2,
             "name": "梅间",
             "on": on,
+            "words": ["有人", "没人"],
         }
 
 
