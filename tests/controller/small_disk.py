@@ -22,7 +22,7 @@ BLOCK = b"\xa5" * (64 * 1024)
 
 
 class SmallDisk:
-    """Mounted at ``path``, which is made. ``fill`` leaves not a byte; ``empty`` takes that back."""
+    """Mounted at ``path``. ``fill`` leaves nothing but what is given up meanwhile; ``empty`` undoes it."""
 
     def __init__(self, path: Path, world: World, patch: pytest.MonkeyPatch) -> None:
         self.path = path
@@ -66,7 +66,11 @@ class SmallDisk:
                         continue
 
         await asyncio.to_thread(write)
-        assert shutil.disk_usage(self.path).free < 4096
+
+    @property
+    def nothing_free(self) -> bool:
+        """Whether not a block is left at this moment."""
+        return self._full or shutil.disk_usage(self.path).free < 4096
 
     async def empty(self) -> None:
         """Somebody clears up."""

@@ -40,10 +40,10 @@ async def ready(world: World) -> None:
 
 async def nothing_left(world: World, disk: SmallDisk) -> None:
     """The reserve was given up, and whoever filled the disk took it as well."""
-    await disk.fill()
     assert world.controller is not None
-    world.controller.journal.reserve.look()
-    await disk.fill()
+    reserve = world.controller.journal.reserve
+    while not (reserve.look() and disk.nothing_free):
+        await disk.fill()
 
 
 def entries(world: World) -> list[dict[str, Any]]:
