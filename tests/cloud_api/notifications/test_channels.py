@@ -373,3 +373,20 @@ def test_a_long_text_is_cut_between_characters():
     cut = robots.text_of(replace(LETTER, body="雀" * 2000), 2048)
     assert len(cut.encode()) <= 2048
     assert cut.endswith("雀…")
+
+
+async def test_a_simulator_that_runs_alone_shows_what_it_took(cloud: Cloud, town: Town):
+    from simulators.notices.__main__ import Kind, provider, with_messages
+    from simulators.notices.desk import Desk
+
+    desk = Desk(time=cloud.clocks.real.timestamp)  # the clock stands still here
+    app = with_messages(provider(Kind.ROBOTS, desk, "demo-secret"), desk)
+    async with serving(app) as url:
+        town.urls["feishu"] = url
+        keys = {"hook": "demo-secret", "secret": "demo-secret"}
+        asked = await cloud.http.post(f"{url}/faults", json=["rate_limit"])
+        assert asked.json() == {"faults": ["rate_limit"]}
+        assert (await post(cloud, "feishu", **keys)).state == "later"
+        assert (await post(cloud, "feishu", **keys)).state == "sent"
+        shown = (await cloud.http.get(f"{url}/messages")).json()
+        assert len(shown["messages"]) == 1
