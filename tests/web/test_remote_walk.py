@@ -31,7 +31,7 @@ def test_a_temperature_and_words_show_the_stores_answer(console: Page, town: Vis
         dialog.get_by_label("说哪一句").select_option(label="还有 15 分钟")
         dialog.get_by_role("button", name="设备检查").click()
         dialog.get_by_role("button", name="播报").click()
-        expect(voice.get_by_text("控制器照办")).to_be_visible()
+        expect(voice.locator("[data-answer-steps] > .is-ok")).to_have_count(3)
     assert (asked[0].action, asked[0].args) == ("say", {"clip": "ends_in_15"})
 
 
@@ -79,7 +79,7 @@ def test_an_order_is_found_opened_and_cancelled_for_a_reason(console: Page, town
     order = town.town.orders["ready"]
     console.goto(f"{town.site.url}/console/orders")
     console.evaluate("window.marked = true")
-    console.get_by_text("待使用", exact=True).first.click()
+    console.locator("label.lf-chip").filter(has_text="待使用").click()
     expect(console).to_have_url(re.compile("state=ready"))
     search = console.get_by_role("searchbox", name="订单号或手机尾号")
     search.fill(order.number[-8:])
