@@ -260,7 +260,7 @@ class Stage:
             METER_PORT: {"boards": [{"id": METER_PORT, "profile": METER}]},
             SPEAKER_PORT: {"boards": [{"id": SPEAKER_PORT, "profile": SPEAKER}]},
         }
-        text = yaml.safe_dump({"lines": lines}, allow_unicode=True)
+        text = yaml.safe_dump({"lines": lines}, allow_unicode=True, sort_keys=False)
         (self.folder / "boards.yaml").write_text(text, encoding="utf-8")
 
     def _write_broker(self) -> None:
