@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RELAY = "waveshare.modbus-rtu-relay-8ch"
 CHANNELS = 8
 PULSE_MS = 500
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 
 
 class Asker:
@@ -64,7 +64,7 @@ class Asker:
         self._client.publish(topic, payload, qos, retain=retain)
 
     def hear(self) -> tuple[str, bytes]:
-        """The next message. Raises queue.Empty after 10 s."""
+        """The next message. Raises queue.Empty after 30 s."""
         return self.heard.get(timeout=ANSWER_S)
 
     def close(self) -> None:
