@@ -8,7 +8,7 @@ from collections import Counter
 from tests.faults.guest import ROLES, Job
 from tests.faults.site import Site, eventually
 
-SETTLE_S = 75.0  # a killed process's jobs are leased for a minute; a lost command ends after 40 s
+SETTLE_S = 75.0  # a killed process's jobs are leased for 12 s; a lost command ends after 40 s
 KNOWN = {"done", "unknown", "duplicate", "not_sent", "failed", "expired", "refused"}
 
 

@@ -21,7 +21,6 @@ AWAY_S = 0.5  # so long the victim is away at least
 START_S = 20.0  # until a controller that was killed drives its boards again, on a busy machine
 QUICK = {
     ("opened", "api"),  # the provider has the payment, and nobody here knows
-    ("paid", "worker"),  # in the transaction that moves the money
     ("sent", "broker"),  # a command on its way
     ("pulsing", "controller"),  # between the journal and the pulse
     ("entered", "worker"),  # events committed and not acknowledged
