@@ -1,10 +1,11 @@
-"""An unlock over HTTP until its answer, with workers of their own on PostgreSQL, against its floor.
+"""An unlock over HTTP until its answer, with a worker of its own on PostgreSQL, against its floor.
 
     python -m benchmarks unlock [--count 1000]
 
-Ours: login, throttle, idempotency, rights, command and outbox row, relay in another process, signature,
-TLS, journal in the store, frame, answer, outcome. The floor (benchmarks/floor_unlock.py) commits one row
-and does the bare round trip and frame. They take turns, so whatever else the machine does hits both.
+Ours: login, throttle, idempotency, rights, audit, command and outbox row, signature, TLS, journal in the
+store, frame, answer, outcome. The floor (benchmarks/floor_unlock.py) commits one row and does the bare
+round trip and frame. Both write into the same PostgreSQL, which syncs its disk. They take turns, so
+whatever else the machine does hits both.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from contextlib import contextmanager
 
 import httpx
 
+from benchmarks.durable import durable_server
 from benchmarks.results import Measured
 from demo.processes import Child, listens
-from tests.processes.cluster import APIS, STAFF, Cluster
+from tests.processes.cluster import STAFF, Cluster
 from tests.support.nats import NatsBroker
 from tests.support.ports import free_port
 from tests.support.postgres import make_directory
-from tests.support.shared_postgres import shared_server
 
 REST_S = 0.7  # a lock that is held refuses a second pulse
 
@@ -34,9 +35,15 @@ REST_S = 0.7  # a lock that is held refuses a second pulse
 def everything() -> Iterator[tuple[Cluster, int]]:
     """The cluster, and the floor on the line of its last store; the floor's port."""
     folder = make_directory("kaimen-bench-")
-    with shared_server() as server, NatsBroker(folder / "floor") as broker:
+    with durable_server() as server, NatsBroker(folder / "floor") as broker:
         name = f"bench_{uuid.uuid4().hex[:12]}"
-        cluster = Cluster(folder / "cluster", server.create_database(name))
+        cluster = Cluster(
+            folder / "cluster",
+            server.create_database(name),
+            apis=("api-a",),
+            workers=("worker-a",),
+            halves=(range(64),) * 3,
+        )
         cluster.folder.mkdir()
         children = []
         try:
@@ -83,7 +90,7 @@ def measure(cluster: Cluster, floor_port: int, times: int) -> dict[str, list[flo
         door = next(doors)
         time.sleep(max(0.0, free_at.get(door, 0.0) - time.monotonic()))
         headers = {"authorization": f"Bearer {next(people)}", "idempotency-key": uuid.uuid4().hex}
-        url = f"{cluster.url(APIS[0])}/api/v1/console/doors/{door}/unlock"
+        url = f"{cluster.url(cluster.apis[0])}/api/v1/console/doors/{door}/unlock"
         began = time.perf_counter()
         answer = http.post(url, headers=headers, json={"why": "测量"}).json()
         took = time.perf_counter() - began

@@ -23,7 +23,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
@@ -99,25 +100,30 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     if lost:
         await _take_gap(scene, batch.journal, before + 1, before + lost)
     failing = await _failures(session, fresh)
-    for event in map(_storable_event, fresh):
-        retry_at = await _apply(scene, batch.journal, event, effects, failing.get(event.id))
+    events = [_storable_event(event) for event in fresh]
+    new = await _keep(scene, batch.journal, events)
+    for event in events:
+        act = effects.get(event.kind) if event.id in new else None
+        retry_at = await _apply(scene, batch.journal, event, act, failing.get(event.id))
         if retry_at is not None:  # this one and those after it stay with the store
             await _move(session, batch.journal, fresh[-1].seq, event.seq - 1, now)
+            late = [one.id for one in events if one.seq >= event.seq and one.id in new]
+            await session.execute(delete(StoreEvent).where(col(StoreEvent.id).in_(late)))
             return Taken(event.seq - 1, event.seq - 1 - before - lost, retry_at=retry_at)
     return Taken(fresh[-1].seq, len(fresh), gap=batch.events[-1].seq > fresh[-1].seq)
 
 
 async def _apply(
-    scene: Scene, journal: str, event: Event, effects: Effects, failure: EventFailure | None
+    scene: Scene, journal: str, event: Event, act: Effect | None, failure: EventFailure | None
 ) -> datetime | None:
-    """Keep an event and let it act; when its effect failed, the instant of the next try."""
+    """Let an event that was kept act; when its effect failed, the instant of the next try."""
     session, now = scene.session, scene.cloud.clocks.real
     if failure is not None and failure.dead_at is None and failure.not_before > now:
         return failure.not_before
     try:
-        async with session.begin_nested():
-            if await _keep(scene, journal, event) and event.kind in effects:
-                await effects[event.kind](scene, event)
+        if act is not None:
+            async with session.begin_nested():
+                await act(scene, event)
                 await session.flush()
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -150,7 +156,6 @@ async def _failed(
     dead = failure.attempts >= MAX_TRIES
     if dead:
         failure.dead_at = now
-        await _keep(scene, journal, event)
         await _poison(scene, failure, active=True)
     session.add(failure)
     await session.flush()
@@ -293,11 +298,13 @@ async def _move(session: AsyncSession, journal: str, was: int, upto: int, now: d
     return bool(result.rowcount == 1)
 
 
-async def _keep(scene: Scene, journal: str, event: Event) -> bool:
-    """Write an event down; False where its id was taken before, under another number."""
-    new = await insert_or_ignore(
-        scene.session,
-        StoreEvent,
+async def _keep(scene: Scene, journal: str, events: Sequence[Event]) -> set[str]:
+    """Write events down; the ids of those that are new: not taken before, under another number."""
+    session = scene.session
+    insert: Any = (
+        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    )
+    rows = [
         {
             "id": event.id,
             "merchant_id": scene.store.merchant_id,
@@ -310,10 +317,16 @@ async def _keep(scene: Scene, journal: str, event: Event) -> bool:
             "body": event.body,
             "historical": event.historical,
             "received_at": scene.cloud.clocks.real,
-        },
+        }
+        for event in events
+    ]
+    kept = await session.execute(
+        insert(StoreEvent).values(rows).on_conflict_do_nothing().returning(col(StoreEvent.id))
     )
-    if not new:
-        log.error("event_id_twice", store=scene.store.id, journal=journal, seq=event.seq)
+    new = set(kept.scalars())
+    for event in events:
+        if event.id not in new:
+            log.error("event_id_twice", store=scene.store.id, journal=journal, seq=event.seq)
     return new
 
 

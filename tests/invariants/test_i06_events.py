@@ -264,9 +264,9 @@ def _blind(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         return True
 
-    async def keep_it(*args: Any) -> bool:
-        await keep(*args)
-        return True
+    async def keep_it(scene: Any, journal: str, events: Any) -> set[str]:
+        await keep(scene, journal, events)
+        return {event.id for event in events}
 
     monkeypatch.setattr(ingest, "_move", set_it)
     monkeypatch.setattr(ingest, "_keep", keep_it)
