@@ -135,11 +135,11 @@ async def test(cloud: Cloud, actor: Staff, channel_id: str, event: str) -> Outco
     Needs notice.edit. Raises KaimenError ``test.event``, ``test.template``, ``test.addressee``; 429.
     """
     actor.need(NOTICE_EDIT)
-    if event not in TEXTS:
-        raise KaimenError("test.event", "没有这种通知", status=422, field="event")
     async with cloud.db.write() as session:
-        await throttle.hit(session, f"notice-test:{actor.merchant_id}", *TESTS, cloud.clocks.real)
         channel = await _one(session, actor, channel_id)
+        if event not in TEXTS:
+            raise KaimenError("test.event", "没有这种通知", status=422, field="event")
+        await throttle.hit(session, f"notice-test:{actor.merchant_id}", *TESTS, cloud.clocks.real)
         letter = await _example(cloud, session, actor, channel, event)
     outcome = await attempt(cloud, channel, letter)
     async with cloud.db.write() as session:

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer, Staff
+from cloud_api.kit.errors import NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
 from cloud_api.notifications import channel_service, inbox, template_service
@@ -34,6 +35,7 @@ from cloud_api.notifications.schemas import (
     TestIn,
     TestOut,
 )
+from cloud_api.notifications.texts import TEXTS
 from cloud_api.staff.deps import staff_actor
 
 router = APIRouter(tags=["notifications"])
@@ -165,6 +167,7 @@ async def set_rules(request: Request, body: RulesIn, who: Who) -> RulesOut:
 async def set_template(event: str, request: Request, body: TemplateForm, who: Who) -> None:
     """Keep own words for one event and channel. Needs notice.edit."""
     cloud = cloud_of(request)
+    _known(event)
     async with cloud.db.write() as session:
         await template_service.set_templates(session, who, [body.of(event)], cloud.clocks)
 
@@ -173,9 +176,15 @@ async def set_template(event: str, request: Request, body: TemplateForm, who: Wh
 async def set_rule(event: str, request: Request, body: EventRuleIn, who: Who) -> None:
     """Say which channels one event takes. Needs notice.edit."""
     cloud = cloud_of(request)
-    rule = RuleIn(event=event[:40], enabled=body.enabled, channels=body.channels)
+    _known(event)
+    rule = RuleIn(event=event, enabled=body.enabled, channels=body.channels)
     async with cloud.db.write() as session:
         await template_service.set_rules(session, who, [rule], None, cloud.clocks)
+
+
+def _known(event: str) -> None:
+    if event not in TEXTS:
+        raise NotFound("event", "没有这种通知")
 
 
 @router.put(f"{_HERE}/settings", status_code=204)
