@@ -181,6 +181,7 @@ def test_tests_mirror_packages():
         "processes",
         "concurrency",
         "e2e",
+        "faults",
         "invariants",
         "support",
         "web",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -27,9 +28,28 @@ def run(*words: str, seconds: float) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(240)
-def test_the_main_job_and_its_failures_are_walked():
-    done = run(seconds=230)
+SECRETS = re.compile(  # of guests and of the installation: none of it belongs into a log
+    r"(?<!\d)1[3-9]\d{9}(?!\d)|K1:[0-9A-Z]|PRIVATE KEY|Bearer [\w-]{20}|kaimen_login=|验证码"
+)
+
+
+def told_secrets(folder: Path) -> list[str]:
+    """The lines of a demonstration's logs that hold a secret. The SMS server's own is its inbox."""
+    keys = json.loads((folder / "secrets.json").read_text()).values()
+    return [
+        f"{log.name}: {line[:300]}"
+        for log in sorted((folder / "logs").glob("*.log"))
+        if log.stem != "sms"
+        for line in log.read_text(errors="replace").splitlines()
+        if SECRETS.search(line) or any(key in line for key in keys)
+    ]
+
+
+@pytest.mark.timeout(420)
+def test_the_main_job_and_its_failures_are_walked(tmp_path: Path):
+    done = run("--data", str(tmp_path), seconds=400)
+    assert list((tmp_path / "logs").glob("*.log"))
+    assert told_secrets(tmp_path) == []
     assert done.returncode == 0, done.stdout + done.stderr
     steps = len(check.Walk.steps(check.Walk.__new__(check.Walk)))
     assert f"All {steps} steps are well" in done.stdout
