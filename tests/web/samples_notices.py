@@ -81,7 +81,7 @@ MESSAGES = vm.MessagesPage(
 
 
 def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, object]]]:
-    """The console's pages of these packages, inside its frame."""
+    """The console's pages of these packages, inside its frame; and the customer's messages."""
     around: dict[str, object] = {"nav": nav, "shell": shell}
     return {
         "console-alarms": ("console/alarms.html", around | {"page": vm.AlarmsPage(ALARMS)}),
@@ -96,5 +96,7 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
         ),
         "console-channel": ("console/channel.html", around | {"page": CHANNEL}),
         "console-notice-event": ("console/notice_event.html", around | {"page": EVENT}),
+        "messages": ("customer/notices.html", {"page": MESSAGES}),
+        "messages-none": ("customer/notices.html", {"page": vm.MessagesPage()}),
         "console-notice-log": ("console/notice_log.html", around | {"page": vm.DeliveryLogPage(LOG)}),
     }
