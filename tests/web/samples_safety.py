@@ -65,7 +65,7 @@ PRIVACY = PrivacyPage(
 
 
 def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, object]]]:
-    """Every console template of these pages, full and empty."""
+    """The pages full and empty, the console's inside its frame; and the customer's own."""
     around = {"nav": nav, "shell": shell}
     bare = BackupsPage(replace(BACKUPS, rows=()), trouble="还没有设置备份放哪里，现在没有备份")
     full = BackupsPage(BACKUPS, (("放在", "/mnt/nas/kaimen"),), "", True)
@@ -79,5 +79,7 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
             {"page": AuditPage(replace(ACTS, rows=(), filters=())), **around},
         ),
         "console-backups": ("console/backups.html", {"page": full, **around}),
+        "privacy": ("customer/privacy.html", {"page": PRIVACY}),
+        "privacy-none": ("customer/privacy.html", {"page": PrivacyPage("尾号 4821")}),
         "console-no-backups": ("console/backups.html", {"page": bare, **around}),
     }

@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.backups import service
 from cloud_api.backups.models import BackupRun
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.settings import Settings
 from cloud_api.staff.deps import staff_actor
@@ -30,10 +32,7 @@ async def all_backups(request: Request, seen: Seen, who: Who) -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         here = seen.at(frame.tz)
-        runs = await service.runs(session, who)
-        running = await service.running(session, seen.cloud.clocks.real) is not None
-    settings = seen.cloud.settings
-    trouble = _trouble(settings)
+        runs, trouble, running = await _runs(session, seen, who)
     model = BackupsPage(
         Listing(
             path=PATH,
@@ -49,12 +48,26 @@ async def all_backups(request: Request, seen: Seen, who: Who) -> Response:
             sort=wish.sort,
             empty=Empty(_("每天夜里自动备份一次，结果会出现在这里")),
         ),
-        facts=_facts(settings),
+        facts=() if trouble else _facts(seen.cloud.settings),
         trouble=trouble,
         can_run=BACKUP_RUN in who.permissions and not trouble,
         running=running,
     )
     return console_page(here, who, frame, "console/backups.html", model, here="backups")
+
+
+async def _runs(
+    session: AsyncSession, seen: Visit, who: Staff
+) -> tuple[list[BackupRun], str, bool]:
+    """The runs, what is in the way, and whether one is on its way now."""
+    try:
+        runs = await service.runs(session, who)
+    except KaimenError as error:
+        if error.code != "backup.platform":
+            raise
+        return [], _(error.message), False
+    running = await service.running(session, seen.cloud.clocks.real) is not None
+    return runs, _trouble(seen.cloud.settings), running
 
 
 def _trouble(settings: Settings) -> str:
