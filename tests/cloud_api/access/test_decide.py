@@ -149,6 +149,29 @@ TABLE = [
         at(MIDNIGHT, other(), rooms={"r1": RoomNow.TAKEN, "r2": RoomNow.TAKEN}),
         Case.READY,
     ),
+    # staff opened it to anybody
+    ("open to all, nothing booked", at(MIDNIGHT, open_to_all=True), Case.OPEN),
+    ("open to all, not logged in", at(MIDNIGHT, logged_in=False, open_to_all=True), Case.LOGIN),
+    ("open to all, early", at(OPENS - SECOND, MINE, open_to_all=True), Case.OPEN),
+    ("open to all, over", at(ENDS, MINE, open_to_all=True), Case.OPEN),
+    ("open to all, unpaid", at(MIDNIGHT, UNPAID, open_to_all=True), Case.OPEN),
+    ("open to all, theirs is another", at(MIDNIGHT, other(), open_to_all=True), Case.OPEN),
+    ("open to all, theirs and now", at(MIDNIGHT, MINE, open_to_all=True), Case.READY),
+    (
+        "open to all, theirs, the lock dead",
+        at(MIDNIGHT, MINE, open_to_all=True, lock_dead=True),
+        Case.LOCK_DEAD,
+    ),
+    (
+        "open to all, offline: no tap reaches it",
+        at(MIDNIGHT, open_to_all=True, store_online=False),
+        Case.NONE_FREE,
+    ),
+    (
+        "open to all, theirs, offline: the pass helps",
+        at(MIDNIGHT, MINE, open_to_all=True, store_online=False),
+        Case.STORE_OFFLINE,
+    ),
     # nothing booked
     ("free", at(MIDNIGHT), Case.NONE_FREE),
     ("taken", at(MIDNIGHT, rooms={"r1": RoomNow.TAKEN}), Case.NONE_TAKEN),
@@ -179,19 +202,27 @@ def test_the_table_holds_every_case():
     assert {row[2] for row in TABLE} == set(Case)
 
 
-def test_only_a_paid_booking_of_this_door_in_its_window_can_unlock():
+def test_only_a_paid_booking_in_its_window_or_an_open_room_can_unlock():
     """Over every combination: nothing else ever gives a right, whatever else is so."""
     checked = 0
-    for status, room, shift, online, dead, state in product(
+    for status, room, shift, online, dead, state, everybody in product(
         ["pending_payment", "paid", "ready", "in_use", "completed", "cancelled"],
         ["r1", "r2"],
         [OPENS - SECOND, OPENS, ENDS - SECOND, ENDS],
         [True, False],
         [True, False],
         list(RoomNow),
+        [True, False],
     ):
         booking = replace(MINE, status=status, room_id=room, hold_expires_at=ENDS)
-        situation = at(shift, booking, store_online=online, lock_dead=dead, rooms={"r1": state})
+        situation = at(
+            shift,
+            booking,
+            store_online=online,
+            lock_dead=dead,
+            rooms={"r1": state},
+            open_to_all=everybody,
+        )
         decision = decide(situation)
         right = (
             status in ("paid", "ready", "in_use")
@@ -199,10 +230,10 @@ def test_only_a_paid_booking_of_this_door_in_its_window_can_unlock():
             and OPENS <= shift < ENDS
             and (state is not RoomNow.MAINTENANCE or status == "in_use")
         )
-        assert decision.can_unlock == (right and online), (status, room, shift, state)
+        assert decision.can_unlock == ((right or everybody) and online), situation
         checked += 1
         assert not decide(replace(situation, logged_in=False)).can_unlock
-    assert checked == 6 * 2 * 4 * 2 * 2 * 4
+    assert checked == 6 * 2 * 4 * 2 * 2 * 4 * 2
 
 
 @pytest.mark.parametrize(
