@@ -22,7 +22,9 @@ ALARMS: Listing[vm.AlarmRow] = Listing(
     empty=Empty("没有要处理的"),
 )  # fmt: skip
 NOTICES = vm.NoticesPage(
-    channels=(vm.ChannelRow("1", "店长群", "企业微信群机器人", True, "试发成功", "is-free", "/console"),),
+    channels=(
+        vm.ChannelRow("1", "店长群", "企业微信群机器人", True, "试发成功", "is-free", "/console"),
+    ),
     kinds=(vm.KindChoice("email", "电子邮件", "/console/notifications/channels/new?kind=email"),),
     events=(vm.EventRow("order.new", "新订单", "店员", "消息、电子邮件", True, True, "/console"),),
     quiet_from="22:30",
@@ -98,5 +100,8 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
         "console-notice-event": ("console/notice_event.html", around | {"page": EVENT}),
         "messages": ("customer/notices.html", {"page": MESSAGES}),
         "messages-none": ("customer/notices.html", {"page": vm.MessagesPage()}),
-        "console-notice-log": ("console/notice_log.html", around | {"page": vm.DeliveryLogPage(LOG)}),
+        "console-notice-log": (
+            "console/notice_log.html",
+            around | {"page": vm.DeliveryLogPage(LOG)},
+        ),
     }
