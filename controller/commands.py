@@ -373,7 +373,7 @@ class Commands:
         outcome = await act()
         state, reason = settled(outcome)
         await self._finish(command, state, reason, evidence_of(outcome), arrived)
-        self._reconciler.wake()
+        self._reconciler.changed()
 
     async def _clear(self, command: Command, arrived: float) -> None:
         known = self._state.bindings.get(command.target)
@@ -388,7 +388,7 @@ class Commands:
                 await write_outcome(tx, command, AckState.DONE, None, {})
             self._state.overrides.pop(binding.id, None)
         await self._ack(command, AckState.DONE, None, {}, arrived)
-        self._reconciler.wake()
+        self._reconciler.changed()
 
     async def _finish_stay(self, command: Command, arrived: float) -> None:
         await self._reconciler.tick()

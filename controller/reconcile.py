@@ -106,6 +106,11 @@ class Reconciler:
         """Look again soon; may be given to ``Bridge.on_change``."""
         self._wake.set()
 
+    def changed(self) -> None:
+        """Something that is reported changed by a command: tell it, and look again."""
+        self._on_change()
+        self.wake()
+
     async def run(self) -> None:
         """Tick whenever woken, until cancelled. The ticker wakes it every second."""
         while True:
