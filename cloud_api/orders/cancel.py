@@ -49,6 +49,7 @@ async def cancel_by_staff(
     decision = cancel_rules.decide_staff(order)
     if decision.refund_fen:
         staff.need(ORDER_REFUND)
+        staff.need_refund(decision.refund_fen)
     was = audit.facts(order, "status", "refunded_fen", "refunding_fen")
     order = await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
     if order.status != was["status"]:
