@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from cloud_api.kit.actor import Limits
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
 from cloud_api.orders.cancel import cancel, cancel_by_staff
 from cloud_api.orders.models import Order
@@ -98,6 +100,11 @@ async def test_staff_cancel_late_with_permission_and_reason(house: House) -> Non
                 session, staff(member, frozenset({"order.cancel"})), order.id, "空调坏了", clocks
             )
     owner = staff(member, frozenset({"order.cancel", "order.refund"}))
+    junior = replace(owner, limits=Limits(refund_fen=7599))
+    async with house.cloud.db.write() as session:
+        with pytest.raises(KaimenError) as refused:
+            await cancel_by_staff(session, junior, order.id, "空调坏了", clocks)
+    assert refused.value.code == "staff.limit"
     async with house.cloud.db.write() as session:
         with pytest.raises(KaimenError) as refused:
             await cancel_by_staff(session, owner, order.id, "  ", clocks)
