@@ -16,6 +16,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id, new_number
+from cloud_api.merchants.models import Merchant
 from cloud_api.orders import overtime
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.orders.money import settle_free
@@ -32,7 +33,8 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     """Hold the room and write the order. The same quote again gives the same order.
 
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
-    ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``.
+    ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``,
+    ``merchant.suspended``.
     """
     if (known := await _ordered(session, customer, quote_id)) is not None:
         return known
@@ -41,6 +43,8 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     store = await session.get_one(Store, quote.store_id)
     if room.mode == "maintenance":
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
+    if (await session.get_one(Merchant, store.merchant_id)).suspended_at is not None:
+        raise Conflict("merchant.suspended", "这家店暂停接单，请换一家")
     await _check_unpaid(session, customer)
     await overtime.check_nothing_due(session, customer, store.merchant_id)
     order_id = new_id()

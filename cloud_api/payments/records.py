@@ -80,6 +80,8 @@ async def record_refund(
 ) -> RefundAttempt:
     """Take a provider's word about a refund; the same word again changes nothing."""
     refund = await lock_refund(session, refund_id)
+    if view.state is Back.SUCCEEDED and (refund.state == "by_hand" or refund.replaced_by):
+        _log.error("refund.given_twice", number=refund.number, replaced_by=refund.replaced_by)
     if view.state is Back.SUCCEEDED and view.amount_fen != refund.amount_fen:
         _log.error("refund.wrong_amount", number=refund.number, told=view.amount_fen)
         moved = await move_refund(session, refund, "abnormal", last_error="amount differs")

@@ -55,5 +55,5 @@ def test_a_whole_store_is_switched_and_a_paid_stay_is_spared(hands: Hands):
         lambda: [one for one in hands.owner.get(devices)["bindings"] if one["override_until"]],
         lambda held: not held,
         "nothing held by hand",
-        40,
+        20,
     )

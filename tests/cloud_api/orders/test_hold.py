@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloud_api.kit.errors import Conflict
+from cloud_api.merchants.models import Merchant
 from cloud_api.orders.cancel import cancel
 from cloud_api.orders.words import refund_words, word
 from cloud_api.payments import service as payments
@@ -173,3 +174,13 @@ async def test_no_payment_is_opened_when_the_hold_is_over(house: House) -> None:
     with pytest.raises(Conflict) as refused:
         await house.pay(order)
     assert refused.value.code == "order.hold_over"
+
+
+async def test_a_suspended_merchant_takes_no_orders(house: House) -> None:
+    async with house.cloud.db.write() as session:
+        merchant = await session.get_one(Merchant, house.shop.merchant.id)
+        merchant.suspended_at = house.cloud.clocks.now
+        session.add(merchant)
+    with pytest.raises(Conflict) as refused:
+        await house.order()
+    assert refused.value.code == "merchant.suspended"
