@@ -10,17 +10,16 @@ from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Bridge
 from store_link.clock import Clock, ms
-from store_link.messages import (
+from store_link.messages import Millis, StayState
+from store_link.reports import (
     BoardReport,
     ClimateReport,
-    Millis,
     ModeReport,
     OutboxReport,
     Override,
     Quality,
     Reported,
     StayReport,
-    StayState,
     Value,
 )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from store_link.messages import Presence, Reported
+from store_link.reports import Presence, Reported
 
 _ENDED_KEPT = 16
 

@@ -21,7 +21,8 @@ from store_link.link import (
     random_client_id,
     random_nonce,
 )
-from store_link.messages import CommandAck, EventBatch, Presence, Reported, Telemetry
+from store_link.messages import CommandAck, EventBatch
+from store_link.reports import Presence, Reported, Telemetry
 from store_link.signing import MacKey, Purpose, seal
 from store_link.topics import Plane
 

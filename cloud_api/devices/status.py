@@ -14,7 +14,7 @@ from cloud_api.devices.models import Binding, Board, StoreStatus
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.stores import service as stores
 from store_link.clock import from_ms
-from store_link.messages import Reported
+from store_link.reports import Reported
 
 STALE = timedelta(seconds=90)  # a store reports at least every 30 s
 

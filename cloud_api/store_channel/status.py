@@ -17,7 +17,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.store_channel import judge
 from store_link.clock import from_ms
-from store_link.messages import Presence, Reported
+from store_link.reports import Presence, Reported
 
 log = structlog.get_logger(__name__)
 

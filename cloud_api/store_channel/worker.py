@@ -25,7 +25,8 @@ from cloud_api.store_channel.publisher import DesiredPublisher
 from store_link import topics
 from store_link.codec import CodecError, decode, encode
 from store_link.link import Backoff, LinkError
-from store_link.messages import EventAck, EventBatch, Presence, Reported
+from store_link.messages import EventAck, EventBatch
+from store_link.reports import Presence, Reported
 from store_link.signing import EnvelopeError, Purpose, open_mac, seal
 from store_link.topics import ParsedTopic, Plane
 

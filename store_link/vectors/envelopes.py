@@ -20,15 +20,12 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
-    OutboxReport,
     PinVerifier,
-    Presence,
-    Reported,
     Room,
     Stay,
-    Telemetry,
     UsageBody,
 )
+from store_link.reports import OutboxReport, Presence, Reported, Telemetry
 from store_link.signing import MacKey, Purpose, SigningKey, seal
 from store_link.vectors.keys import (
     AT_MS,

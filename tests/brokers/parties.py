@@ -29,12 +29,10 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
-    OutboxReport,
-    Presence,
     Reason,
-    Reported,
 )
 from store_link.presence import PresenceTracker
+from store_link.reports import OutboxReport, Presence, Reported
 from store_link.signing import (
     MacKey,
     PublicKeyRing,

@@ -21,10 +21,9 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
-    Presence,
     PublicKey,
-    Reported,
 )
+from store_link.reports import Presence, Reported
 from store_link.signing import MacKey, Purpose, SigningKey, open_mac
 from store_link.topics import ParsedTopic, Plane
 

@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store_link.codec import CodecError, decode, encode
-from store_link.messages import (
-    Desired,
-    EventAck,
-    EventBatch,
-    Presence,
-    Reason,
-    Reported,
-    Telemetry,
-    Value,
-)
+from store_link.messages import Desired, EventAck, EventBatch, Reason
+from store_link.reports import Presence, Reported, Telemetry, Value
 from tests.store_link.strategies import BATCHES, flipped
 
 ACK = EventAck(store="S", journal="j", upto=7)

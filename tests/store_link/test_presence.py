@@ -7,8 +7,9 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store_link.messages import ClockQuality, OutboxReport, Presence, Reported
+from store_link.messages import ClockQuality
 from store_link.presence import PresenceTracker
+from store_link.reports import OutboxReport, Presence, Reported
 
 
 def presence(state: Literal["online", "lost"], nonce: str, at: int) -> Presence:

@@ -24,13 +24,10 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
-    OutboxReport,
-    Presence,
-    Reported,
-    Telemetry,
 )
 from store_link.passes import ulid_text
 from store_link.presence import PresenceTracker
+from store_link.reports import OutboxReport, Presence, Reported, Telemetry
 from store_link.signing import (
     EnvelopeTooLong,
     MacKey,

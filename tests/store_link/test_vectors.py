@@ -29,12 +29,10 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     Message,
-    Presence,
     PublicKey,
-    Reported,
-    Telemetry,
 )
 from store_link.passes import Pass, PassError
+from store_link.reports import Presence, Reported, Telemetry
 from store_link.signing import (
     EnvelopeError,
     MacKey,

@@ -150,7 +150,7 @@ def test_the_board_follows_what_happens_and_the_clock(console: Page, town: Visit
 
     async def lost() -> None:
         from cloud_api.store_channel.status import take_presence
-        from store_link.messages import Presence
+        from store_link.reports import Presence
 
         async with site.cloud.db.read() as session:
             query = select(StoreStatus).where(col(StoreStatus.store_id) == far)

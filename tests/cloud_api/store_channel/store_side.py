@@ -37,11 +37,9 @@ from store_link.messages import (
     EventAck,
     EventBatch,
     EventKind,
-    OutboxReport,
-    Presence,
     Reason,
-    Reported,
 )
+from store_link.reports import OutboxReport, Presence, Reported
 from store_link.signing import PublicKeyRing, Purpose, open_signed, seal
 from store_link.topics import Plane
 

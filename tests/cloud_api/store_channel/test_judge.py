@@ -14,7 +14,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import AlarmSignal
 from cloud_api.store_channel import outcomes, status
 from store_link.clock import ManualClock
-from store_link.messages import Presence, Reported
+from store_link.reports import Presence, Reported
 from tests.cloud_api.factories import Shop, make_customer, make_order, reported
 
 

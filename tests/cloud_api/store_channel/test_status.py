@@ -15,7 +15,7 @@ from cloud_api.kit.models import FeedEntry
 from cloud_api.store_channel import status
 from cloud_api.store_channel.worker import Channel
 from store_link.clock import ManualClock, ms
-from store_link.messages import Presence, Reported
+from store_link.reports import Presence, Reported
 from tests.cloud_api.factories import Shop, make_store, reported
 from tests.cloud_api.store_channel.store_side import StoreSide, until
 from tests.cloud_api.store_channel.test_end_to_end import online
