@@ -27,7 +27,7 @@ from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.records import lock_payment
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.payments.transitions import note as note_payment
-from cloud_api.pricing.overtime import OvertimeRule, price
+from cloud_api.pricing.overtime import OFF, OvertimeRule, price
 from cloud_api.staff.permissions import ORDER_WAIVE
 from cloud_api.stores.models import Store
 from store_link.clock import from_ms, ms
@@ -115,6 +115,15 @@ async def charge(
             at=clocks.now,
         )
     return made
+
+
+async def so_far(session: AsyncSession, store: Store, order: Order, now: datetime) -> int | None:
+    """What overtime costs a guest who leaves at ``now``, in fen; None before it begins or where it is free."""
+    rule = rule_of(store)
+    seconds = (now - order.ends_at).total_seconds() - store.grace_s
+    if rule.mode == OFF or seconds < 0:
+        return None
+    return price(rule, int(seconds), await _hourly_fen(session, order)).amount_fen
 
 
 async def of_order(session: AsyncSession, order_id: str) -> OvertimeCharge | None:

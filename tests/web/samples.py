@@ -197,6 +197,7 @@ CONFIRM = vm.ConfirmPage(
     fees=FEES,
     phone="138****4821",
     cancel_rule="今天 13:00 前取消全退，之后收一半",
+    overtime_rule="到点后 10 分钟内离开不加钱；超时每 15 分钟加 ¥12，不满也算",
     expires_at=at(14, 20),
     back_href="/stores/s1/book?room=r1",
 )

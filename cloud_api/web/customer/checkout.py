@@ -10,10 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel_rules
+from cloud_api.orders.overtime import rule_of
 from cloud_api.orders.schemas import LineOut, OrderOut
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.pricing.models import Quote
+from cloud_api.pricing.overtime import price
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
@@ -47,6 +50,7 @@ async def confirm_page(session: AsyncSession, seen: Visit, quote: Quote) -> Conf
         fees=Fees(fee_lines(quote.lines), quote.total_fen),
         phone=store.phone,
         cancel_rule=_cancel_rule(quote.starts_at, seen.now),
+        overtime_rule=overtime_rule(store, quote.lines),
         expires_at=seen.local(quote.expires_at),
         back_href=back_href(seen, room, quote.starts_at, quote.ends_at),
     )
@@ -84,6 +88,23 @@ def _cancel_rule(starts_at: datetime, now: datetime) -> str:
         return _("离开始不到 2 小时，付款后不能取消")
     until = starts_at.astimezone(now.tzinfo) - cancel_rules.FREE_UNTIL
     return _("{time} 前可以免费取消，全额退款；之后不能取消").format(time=words.moment(until, now))
+
+
+def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
+    """What staying longer would cost, before anybody books: the store's rule at this time's price."""
+    rule = rule_of(store)
+    hourly = next((fen for line in reversed(lines) if (fen := int(line["hourly_fen"]))), 0)
+    free = store.grace_s // 60 + rule.free_minutes
+    unit = price(rule, (rule.free_minutes + 1) * 60, hourly).unit_fen
+    if not unit:
+        return (
+            _("到点后有 {n} 分钟收拾，请按时离开").format(n=free) if free else _("到点请按时离开")
+        )
+    parts = [_("到点后 {n} 分钟内离开不加钱").format(n=free)] if free else []
+    parts.append(_("超时每 {n} 分钟加 {sum}，不满也算").format(n=rule.unit_minutes, sum=yuan(unit)))
+    if rule.cap_fen is not None:
+        parts.append(_("最多加 {sum}").format(sum=yuan(rule.cap_fen)))
+    return "；".join(parts)
 
 
 def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:

@@ -168,7 +168,10 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
     if order.state == "in_use":
         if order.finished_early:
             return _("已经提前结束，收拾几分钟后断电")
-        return _("玩到 {time}").format(time=words.moment(seen.local(order.ends_at), now))
+        until = words.moment(seen.local(order.ends_at), now)
+        if now >= seen.local(order.ends_at):
+            return _("{time} 到点了，你还在使用").format(time=until)
+        return _("玩到 {time}").format(time=until)
     if order.state == "completed":
         ended = order.ended_at or order.ends_at
         parts = [_("{time} 结束").format(time=words.moment(seen.local(ended), now))]

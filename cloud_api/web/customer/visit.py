@@ -16,6 +16,7 @@ from cloud_api.kit.actor import System
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.orders import overtime
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.web import words
@@ -295,6 +296,7 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         order_href=f"/orders/{order.id}",
         devices=room_devices(seen, mine, status, may_switch=False),
         phone=_dial(store.phone),
+        overtime_fen=await overtime.so_far(session, store, order, now),
         store_online=status.online,
         finishing=order.finished_early,
         speaks=any(b.capability == "speaker.say" and room.id in b.rooms for b in bindings),

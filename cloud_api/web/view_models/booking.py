@@ -162,6 +162,7 @@ class ConfirmPage:
     fees: Fees
     phone: str
     cancel_rule: str
+    overtime_rule: str
     expires_at: datetime
     back_href: str
     photo_url: str = ""

@@ -10,6 +10,9 @@ import { touch } from './live.js';
 import './regions.js';
 import './sheet.js';
 
+// Where the pages of a section do not fit side by side, the one that is open is in sight.
+document.querySelector('.subnav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
 const offset = offsetOf(document.querySelector('meta[name="km-now"]')?.content ?? '');
 
 // --- the store's answer --------------------------------------------------------------------------

@@ -26,7 +26,7 @@ if (invite) {
   const who = one('[data-invite-who]', invite);
   const wrong = one('[data-invite-error]', invite);
   const acts = one('[data-invite-acts]', invite);
-  const refuse = (problem) => { wrong.textContent = problem.message; };
+  const refuse = (problem) => { wrong.textContent = problem.status === 422 ? wrong.dataset.tPart : problem.message; };
   api('/api/v1/invitations/look', { body: { token } }).then((told) => {
     line.textContent = fill(line.dataset.t, told);
     const tail = fill(who.dataset.tTail, { n: told.phone_tail });
