@@ -67,11 +67,12 @@ async def live_page(
     seen: Visit,
     who: Staff,
     found: Sequence[Store],
+    rooms: Sequence[Room],
     room: Room | None,
     current: str,
 ) -> LivePage:
-    """All rooms of ``found``; with ``room`` that one under the glass. ``current`` marks a tile."""
-    house = await _read(session, seen, who, found)
+    """All ``rooms`` of ``found``; with ``room`` that one under the glass. ``current`` marks a tile."""
+    house = await _read(session, seen, who, found, rooms)
     marked = room.id if room is not None else current
     shown = {
         store.id: [
@@ -95,8 +96,9 @@ async def live_page(
     )
 
 
-async def _read(session: AsyncSession, seen: Visit, who: Staff, found: Sequence[Store]) -> House:
-    rooms = await room_days.rooms_of_all(session, who, found)
+async def _read(
+    session: AsyncSession, seen: Visit, who: Staff, found: Sequence[Store], rooms: Sequence[Room]
+) -> House:
     days = await room_days.room_days(session, found, rooms, seen.cloud.clocks.now)
     house = House(found, rooms, days, await room_days.statuses(session, found, seen.cloud.clocks))
     if ORDER_READ in who.permissions:

@@ -1,12 +1,11 @@
 """The owner's pages; what a member of staff may not see is not read."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession as Session
 
-from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff import service as staff_service
@@ -19,6 +18,7 @@ from cloud_api.web.console import live, stickers
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.customer.routes import log_out
 from cloud_api.web.pages import Visit, go, local_path, page, svg, visit
+from cloud_api.web.room_days import rooms_of_all
 from cloud_api.web.view_models import LoginPage
 
 router = APIRouter(prefix="/console", include_in_schema=False)
@@ -53,14 +53,15 @@ async def _live(
     who.need(STORE_READ)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
-        room = await _room(session, who, under_glass) if under_glass else None
+        rooms = await rooms_of_all(session, who, frame.stores)
+        room = _one(rooms, under_glass) if under_glass else None
         here = seen.at(frame.tz_of(room.store_id) if room is not None else frame.tz)
-        model = await live.live_page(session, here, who, frame.stores, room, current)
+        model = await live.live_page(session, here, who, frame.stores, rooms, room, current)
     return console_page(here, who, frame, template, model, here="live")
 
 
-async def _room(session: Session, who: Staff, room_id: str) -> Room:
-    found = (await session.exec(scoped(who, Room).where(col(Room.id) == room_id))).one_or_none()
+def _one(rooms: Sequence[Room], room_id: str) -> Room:
+    found = next((room for room in rooms if room.id == room_id), None)
     if found is None:
         raise NotFound("room", "没有这个包间，或不归你管")
     return found
