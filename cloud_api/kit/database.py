@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import event
@@ -43,8 +44,11 @@ class Express(Protocol):
         """Whether it could send now."""
         ...
 
-    def begin(self, stream: str) -> None:
-        """Send in the background; the stream's lease was taken for it with the row, just committed."""
+    def begin(self, stream: str, leased_at: datetime) -> None:
+        """Send in the background what was just committed; the stream's lease came with it.
+
+        ``leased_at``: wire time from which the lease counts.
+        """
         ...
 
 
@@ -149,18 +153,22 @@ def database_of(session: AsyncSession) -> Database | None:
     return database
 
 
-def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+def before_commit(
+    session: AsyncSession, act: Callable[[], Awaitable[None]], *, first: bool = False
+) -> None:
     """Run ``act`` as the last thing of the transaction of ``session``, in the transaction.
 
     For what takes a lock that many want: it is held for the commit alone, and always taken last. Not
-    run if the transaction, or the savepoint in which this was called, rolls back.
+    run if the transaction, or the savepoint in which this was called, rolls back. ``first``: before
+    those without it, so that two kinds of such locks are always taken in the same order.
     """
     inside: list[SessionTransaction] = []
     nested = session.sync_session.get_nested_transaction()
     while nested is not None:
         inside.append(nested)
         nested = nested.parent if nested.parent is not None and nested.parent.nested else None
-    session.info.setdefault(_BEFORE_COMMIT, []).append((inside, act))
+    waiting = session.info.setdefault(_BEFORE_COMMIT, [])
+    waiting.insert(0 if first else len(waiting), (inside, act))
 
 
 @event.listens_for(Session, "after_soft_rollback")

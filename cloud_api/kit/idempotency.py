@@ -176,7 +176,11 @@ async def _claim(
     taken: Any = await session.exec(
         update(IdempotencyKey)
         .where(col(IdempotencyKey.id) == row.id, col(IdempotencyKey.created_at) == row.created_at)
-        .values(id=row_id, created_at=now)
+        .values(
+            id=row_id,
+            created_at=now,
+            **({} if begins is None else {"response": _named(begins)}),
+        )
     )
     if taken.rowcount != 1:
         raise _in_progress()

@@ -2,8 +2,8 @@
 
 The relay (store_channel/relay.py) drains a stream in order of ``seq``, one relay at a time: whoever has
 the stream's lease. Somebody waits for a command at a door, so where this process could send it itself the
-lease is taken in the transaction that writes it, and it leaves right after the commit; else, as with
-everything that may wait a moment, the relays of all processes are woken.
+lease is taken at the end of the transaction that writes it, and it leaves right after the commit; else,
+as with everything that may wait a moment, the relays of all processes are woken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.kit.database import after_commit, announce_after_commit, database_of
+from cloud_api.kit.database import (
+    after_commit,
+    announce_after_commit,
+    before_commit,
+    database_of,
+)
 from cloud_api.kit.models import OutboxLease, OutboxRow
 
 OUTBOX = "outbox"
@@ -50,21 +55,30 @@ async def put(
             expires_at=expires_at,
         )
     )
-    if topic == COMMAND and await _goes_at_once(session, stream, now):
-        return
-    announce_after_commit(session, OUTBOX, stream)
+    if topic != COMMAND or not _goes_at_once(session, stream, now):
+        announce_after_commit(session, OUTBOX, stream)
 
 
-async def _goes_at_once(session: AsyncSession, stream: str, now: datetime) -> bool:
-    """Whether this process sends it itself. One lease in a transaction: several could wait in a circle."""
+def _goes_at_once(session: AsyncSession, stream: str, now: datetime) -> bool:
+    """Whether this process will try to send it itself.
+
+    A lease that another has is locked by asking for it as well. So a transaction asks for one alone, at
+    its very end: with two, or with locks taken after it, transactions could wait for each other in a circle.
+    """
     database = database_of(session)
     express = None if database is None else database.express
     if express is None or not express.ready or session.info.get(_LEASED):
         return False
-    if not await lease(session, stream, express.holder, now):
-        return False
     session.info[_LEASED] = True
-    after_commit(session, lambda: express.begin(stream))
+
+    async def ask() -> None:
+        await session.flush()
+        if await lease(session, stream, express.holder, now):
+            after_commit(session, lambda: express.begin(stream, now))
+        else:
+            announce_after_commit(session, OUTBOX, stream)
+
+    before_commit(session, ask, first=True)
     return True
 
 

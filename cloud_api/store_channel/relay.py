@@ -26,6 +26,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import ColumnElement, Row, and_, case, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -82,6 +83,7 @@ class _Batch:
     commands: dict[int, _Ready] = field(default_factory=dict)  # by row
     order: list[tuple[int, bool]] = field(default_factory=list)  # (row, is it a command)
     sent: list[_Ready] = field(default_factory=list)
+    refused: list[_Ready] = field(default_factory=list)  # there was no broker
     unsent: list[tuple[int, str | None, str]] = field(default_factory=list)  # row, command, why
     done: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
@@ -119,24 +121,26 @@ class Relay:
         """Whether a command could leave now."""
         return self._is_up()
 
-    def begin(self, stream: str) -> None:
+    def begin(self, stream: str, leased_at: datetime) -> None:
         """Send what was just committed to ``stream`` with its lease, in the background."""
-        task = asyncio.create_task(self._send_now(stream))
+        task = asyncio.create_task(self._send_now(stream, leased_at))
         self._express.add(task)
         task.add_done_callback(self._express.discard)
 
-    async def _send_now(self, stream: str) -> None:
+    async def _send_now(self, stream: str, leased_at: datetime) -> None:
+        settled = 0
         try:
-            await self.drain_stream(stream, leased=True)
+            settled = await self.drain_stream(stream, leased_at=leased_at)
         except Exception:
             log.exception("stream_failed", stream=stream)
         finally:
-            if not self._is_up():  # others may have a broker, or say in time that there is none
+            if not settled:  # others may have a broker, or say in time that there is none
                 self._cloud.db.announce(OUTBOX, stream)
 
     async def finish(self) -> None:
-        """Wait for what ``begin`` began."""
-        await asyncio.gather(*self._express, return_exceptions=True)
+        """Wait for what ``begin`` began, until nothing is left of it."""
+        while self._express:
+            await asyncio.gather(*self._express, return_exceptions=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until ``stop``."""
@@ -171,24 +175,31 @@ class Relay:
 
         return sum(await asyncio.gather(*(one(stream) for stream in waiting)))
 
-    async def drain_stream(self, stream: str, *, leased: bool = False) -> int:
+    async def drain_stream(self, stream: str, *, leased_at: datetime | None = None) -> int:
         """Send what waits in a stream, in order; how many rows were settled.
 
-        ``leased``: its lease was taken a moment ago, with the row.
+        ``leased_at``: its lease was taken with the row, and counts from then (wire time).
         """
         settled = 0
-        leased = leased and not self._locks[stream].locked()  # who waits here may lose it meanwhile
+        if self._locks[stream].locked():
+            leased_at = None  # who holds this may give the lease back meanwhile
         async with self._locks[stream]:
             while True:
                 began = self._cloud.clocks.wire.monotonic()
-                batch = await self._take(stream, leased=leased)
-                leased = False
+                if leased_at is not None:  # the commit may have taken long
+                    age = (self._cloud.clocks.real - leased_at).total_seconds()
+                    if 0 <= age < FENCE_S:
+                        began -= age
+                    else:
+                        leased_at = None
+                batch = await self._take(stream, leased=leased_at is not None)
+                leased_at = None
                 if batch is None:
                     return settled
                 try:
                     stuck = await self._publish(stream, batch, began)
                 finally:
-                    more = await asyncio.shield(self._mark(stream, batch))
+                    more = await asyncio.shield(self._mark_surely(stream, batch))
                 settled += len(batch.done) + len(batch.sent) + len(batch.unsent)
                 if stuck or not more:
                     return settled
@@ -199,8 +210,11 @@ class Relay:
         """The stream's lease and its first rows; None where another has it or nothing waits."""
         now = self._cloud.clocks.real
         if leased:
-            async with self._cloud.db.read() as session:
-                return self._batch(await self._rows(session, stream), now)
+            try:
+                async with self._cloud.db.read() as session:
+                    return self._batch(await self._rows(session, stream), now)
+            except SQLAlchemyError:  # a connection broke; nobody shall wait for a lease to run out
+                log.warning("stream_read_again", stream=stream, exc_info=True)
         async with self._cloud.db.write() as session:
             if not await self._lease(session, stream, now):
                 return None
@@ -328,6 +342,7 @@ class Relay:
         except NotConfirmed:
             log.warning("command_not_confirmed", command=ready.command_id)
         except NotConnected:
+            batch.refused.append(ready)
             return False
         batch.sent.append(ready)
         return True
@@ -345,8 +360,16 @@ class Relay:
         batch.done.append(seq)
         return True
 
+    async def _mark_surely(self, stream: str, batch: _Batch) -> bool:
+        """Mark, once more where a connection broke or a deadlock was cut: unmarked, it is sent again."""
+        try:
+            return await self._mark(stream, batch)
+        except SQLAlchemyError:
+            log.warning("stream_marked_again", stream=stream, exc_info=True)
+            return await self._mark(stream, batch)
+
     async def _mark(self, stream: str, batch: _Batch) -> bool:
-        """Write down what was done, and give the lease back if nothing waits; True if more does."""
+        """Write down what was done and give the lease back; True if more waits."""
         now = self._cloud.clocks.real
         async with self._cloud.db.write() as session:
             sent = [ready.seq for ready in batch.sent]
@@ -365,9 +388,9 @@ class Relay:
                         sent_at=now, state=case((at_store == "created", "sent"), else_=at_store)
                     )
                 )
-            settled = {*sent, *(seq for seq, _, _ in batch.unsent)}
-            for ready in batch.commands.values():  # no broker: nobody shall wait for nothing
-                if ready.seq not in settled and now - ready.created_at >= PATIENCE:
+            while batch.refused:  # no broker: nobody shall wait for nothing
+                ready = batch.refused.pop()
+                if now - ready.created_at >= PATIENCE:
                     batch.unsent.append((ready.seq, ready.command_id, NO_BROKER))
             for seq, command_id, reason in batch.unsent:
                 await session.execute(
@@ -381,10 +404,11 @@ class Relay:
                     row.attempts += 1
                     row.dropped = error if row.attempts >= DESIRED_TRIES else None
                     session.add(row)
-            waiting = select(col(OutboxRow.seq)).where(col(OutboxRow.stream) == stream, *_pending())
-            more = (await session.execute(waiting.limit(1))).first() is not None
+            # In this order: whoever asked for the lease in vain has committed when it is given back, so
+            # its row is seen here; who asks later waits for this commit, and gets it.
             await self._release(session, stream)
-        return more
+            waiting = select(col(OutboxRow.seq)).where(col(OutboxRow.stream) == stream, *_pending())
+            return (await session.execute(waiting.limit(1))).first() is not None
 
     async def _not_sent(
         self, session: AsyncSession, store_id: str, command_id: str, reason: str

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import service as devices
+from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.database import before_commit
 from cloud_api.kit.models import OutboxLease
+from cloud_api.kit.outbox import COMMAND, LEASE, put
+from cloud_api.store_channel import relay
 from cloud_api.store_channel.office import office_of
 from cloud_api.store_channel.relay import Relay
 from store_link.link import NotConnected
@@ -105,18 +113,7 @@ async def test_what_was_rolled_back_is_not_sent(
 ) -> None:
     with pytest.raises(RuntimeError):  # noqa: PT012  the transaction around it is the point
         async with cloud.db.write() as session:
-            await devices.create_command(
-                session,
-                System(),
-                store=shop.store,
-                target=shop.door.id,
-                action="unlock",
-                args={},
-                why="",
-                order_id=None,
-                clocks=cloud.clocks,
-                instance="p",
-            )
+            await _command(session, cloud, shop)
             raise RuntimeError("after the command was written")
     await express.finish()
     assert wire_out.sent == []
@@ -152,12 +149,176 @@ async def test_a_store_that_left_meanwhile_gets_nothing(
     cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = express.begin
-    waiting: list[str] = []
-    monkeypatch.setattr(express, "begin", waiting.append)
+    waiting: list[tuple[str, datetime]] = []
+    monkeypatch.setattr(express, "begin", lambda *what: waiting.append(what))
     command = await unlock(cloud, shop)
     heard = cloud.waiters.expect(command.id)
     await set_status(cloud, shop, online=False)
-    begin(*waiting)
+    begin(*waiting[0])
     await express.finish()
     assert wire_out.sent == []
     assert (await heard)["reason"] == "store_offline"
+
+
+# ------------------------------------------------------------------------------- leases and locks
+
+
+async def test_the_lease_counts_from_its_taking_not_from_the_commit(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+) -> None:
+    """A commit that took seconds: the lease has run out, and another relay may be at it."""
+    cloud.db.express = None
+    await unlock(cloud, shop)
+    now = cloud.clocks.real
+    async with cloud.db.write() as session:
+        session.add(
+            OutboxLease(stream=shop.store.id, holder="another", until=now + timedelta(minutes=1))
+        )
+    express.begin(shop.store.id, now - LEASE)
+    await express.finish()
+    assert wire_out.sent == []
+    assert await leases(cloud) == ["another"]
+
+
+async def test_a_row_that_asked_in_vain_while_the_lease_was_given_back_leaves_at_once(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks here: who gives the lease back sees the row of whoever asked for it before."""
+    gate, sending = asyncio.Event(), asyncio.Event()
+    asked, commit, giving_back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    publish, release = wire_out.publish, express._release
+
+    async def held(*args: Any, **named: Any) -> None:
+        sending.set()
+        await gate.wait()
+        await publish(*args, **named)
+
+    async def seen(session: AsyncSession, stream: str) -> None:
+        giving_back.set()
+        await release(session, stream)
+
+    wire_out.publish = held  # type: ignore[method-assign]
+    monkeypatch.setattr(express, "_release", seen)
+    first = await unlock(cloud, shop)
+    await sending.wait()
+
+    async def late() -> str:
+        async def stand() -> None:
+            asked.set()
+            await commit.wait()
+
+        async with cloud.db.write() as session:
+            before_commit(session, stand)  # after the lease was asked for
+            return (await _command(session, cloud, shop)).id
+
+    second = asyncio.create_task(late())
+    await asked.wait()
+    gate.set()
+    if not cloud.db.is_sqlite:  # there the writer keeps them apart
+        await giving_back.wait()
+    commit.set()
+    last = await second
+    await express.finish()
+    assert [sent.id for sent in wire_out.commands] == [first.id, last]
+    assert await leases(cloud) == []
+
+
+async def test_two_transactions_with_two_stores_each_do_not_wait_in_a_circle(
+    cloud: Cloud, express: Relay, shop: Shop
+) -> None:
+    if cloud.db.is_sqlite:
+        return  # one writer
+    streams = ["stream-a", "stream-b"]
+    async with cloud.db.write() as session:
+        until = cloud.clocks.real + timedelta(minutes=1)
+        session.add_all(
+            OutboxLease(stream=stream, holder="another", until=until) for stream in streams
+        )
+    met = asyncio.Barrier(2)
+
+    async def both(order: list[str]) -> None:
+        async with cloud.db.write() as session:
+            for stream in order:
+                await put(
+                    session,
+                    merchant_id=shop.merchant.id,
+                    stream=stream,
+                    topic=COMMAND,
+                    body={"command_id": "none"},
+                    now=cloud.clocks.real,
+                )
+                await session.flush()
+                await met.wait()
+
+    await asyncio.gather(both(streams), both(streams[::-1]))  # a deadlock raises
+
+
+async def test_a_command_in_a_savepoint_that_is_rolled_back_takes_no_lease(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+) -> None:
+    begun: list[str] = []
+    express.begin = lambda stream, _at: begun.append(stream)  # type: ignore[method-assign]
+    async with cloud.db.write() as session:
+        savepoint = await session.begin_nested()
+        await _command(session, cloud, shop)
+        await savepoint.rollback()
+    assert begun == []
+    assert await leases(cloud) == []
+
+
+async def test_what_a_killed_process_did_not_send_leaves_within_its_time(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+) -> None:
+    """The lease came with the row, and its holder is gone: another waits for the lease to run out."""
+    express.begin = lambda *_: None  # type: ignore[method-assign]
+    command = await unlock(cloud, shop)
+    worker = make_relay(cloud, wire_out, "worker")
+    assert await worker.drain() == 0
+    assert LEASE.total_seconds() + relay.LOOK_EVERY_S <= 5  # half of a command's life
+    async with cloud.db.write() as session:
+        held = (await session.execute(select(col(OutboxLease.until)))).scalar_one()
+        assert held <= command.created_at + LEASE
+        await session.execute(update(OutboxLease).values(until=cloud.clocks.real - LEASE))
+    assert await worker.drain() == 1
+    assert [sent.id for sent in wire_out.commands] == [command.id]
+
+
+async def test_a_broken_connection_keeps_nobody_waiting_and_repeats_nothing(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fails before the publication, one after it."""
+    for name in ("_rows", "_release"):
+        monkeypatch.setattr(express, name, _fails_once(getattr(express, name)))
+    command = await unlock(cloud, shop)
+    await express.finish()
+    assert [sent.id for sent in wire_out.commands] == [command.id]
+    assert (await row_of(cloud, command.id)).state == "sent"
+    assert await leases(cloud) == []
+
+
+def _fails_once(act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    failed = False
+
+    async def acted(*args: Any) -> Any:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise OperationalError("SELECT", {}, ConnectionError("the server went"))
+        return await act(*args)
+
+    return acted
+
+
+async def _command(session: AsyncSession, cloud: Cloud, shop: Shop) -> DeviceCommand:
+    return await devices.create_command(
+        session,
+        System(),
+        store=shop.store,
+        target=shop.door.id,
+        action="unlock",
+        args={},
+        why="",
+        order_id=None,
+        clocks=cloud.clocks,
+        instance="p",
+    )
