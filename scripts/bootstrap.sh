@@ -52,10 +52,11 @@ if ! [ -x "$venv/bin/uv" ]; then
         stop "The package registry cannot be reached, or it does not have what requirements/bootstrap.lock names."
 fi
 
+# Compiled here, once: a process that may not write beside its modules compiles them at each start.
 # uv trusts its own list of authorities; behind a company's proxy only the system's list will do.
 install() {
-    VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet "$@" 2>"$venv/install.log" ||
-        VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --system-certs "$@" 2>>"$venv/install.log" || {
+    VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --compile-bytecode "$@" 2>"$venv/install.log" ||
+        VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --compile-bytecode --system-certs "$@" 2>>"$venv/install.log" || {
         cat "$venv/install.log" >&2
         return 1
     }

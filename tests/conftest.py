@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests.support.nats import NatsBroker
 from tests.support.postgres import Server
 from tests.support.shared_postgres import shared_server, template
 from tests.support.stage import RunningStage
+
+# Dozens of tests start processes. Where the environment forbids compiled modules, each of them would
+# compile a thousand modules again: half of all the time that starting the cloud takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Hypothesis: no deadline anywhere, two cores are shared with browsers and databases.
 _PATIENT = (HealthCheck.too_slow,)
