@@ -207,6 +207,22 @@ async def test_what_was_joined_is_named_as_such_when_asked_again(cloud: Cloud):
     assert seen == [Begun("earlier", again=True)] * 2
 
 
+async def test_a_key_that_is_taken_over_begins_once(cloud: Cloud, wire):
+    """A row of a process that died before it could name what it began, taken over by another."""
+    going = Going()
+    going.done.set()
+    await going.tap(cloud)
+    async with cloud.db.write() as session:
+        (row,) = (await session.exec(select(IdempotencyKey))).all()
+        row.response = None
+    wire.pass_time(TAKE_OVER_S * 2)
+    taken = await going.tap(cloud)
+    wire.pass_time(TAKE_OVER_S * 2)
+    again = await going.tap(cloud)
+    assert body(taken) == body(again) == {"ref": going.begun[1]}
+    assert len(going.begun) == 2
+
+
 async def test_a_refusal_in_the_beginning_keeps_no_key(cloud: Cloud):
     going = Going()
     going.done.set()

@@ -108,6 +108,25 @@ async def test_two_at_once_in_one_process_leave_once_each_in_order(
     assert sorted(sent.id for sent in wire_out.commands) == sorted(one.id for one in made)
 
 
+async def test_nothing_is_held_while_it_is_published(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+) -> None:
+    """Neither the writer of SQLite nor a row: others write meanwhile, in the same store as well."""
+    publish = wire_out.publish
+    during: list[str] = []
+
+    async def beside(*args: Any, **named: Any) -> None:
+        if not during:
+            async with asyncio.timeout(30):
+                during.append((await unlock(cloud, shop)).id)
+        await publish(*args, **named)
+
+    wire_out.publish = beside  # type: ignore[method-assign]
+    command = await unlock(cloud, shop)
+    await express.finish()
+    assert [sent.id for sent in wire_out.commands] == [command.id, *during]
+
+
 async def test_what_was_rolled_back_is_not_sent(
     cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
 ) -> None:
@@ -254,10 +273,10 @@ async def test_two_transactions_with_two_stores_each_do_not_wait_in_a_circle(
 
 
 async def test_a_command_in_a_savepoint_that_is_rolled_back_takes_no_lease(
-    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+    cloud: Cloud, express: Relay, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[str] = []
-    express.begin = lambda stream, _at: begun.append(stream)  # type: ignore[method-assign]
+    begun: list[tuple[str, datetime]] = []
+    monkeypatch.setattr(express, "begin", lambda *what: begun.append(what))
     async with cloud.db.write() as session:
         savepoint = await session.begin_nested()
         await _command(session, cloud, shop)
@@ -267,10 +286,10 @@ async def test_a_command_in_a_savepoint_that_is_rolled_back_takes_no_lease(
 
 
 async def test_what_a_killed_process_did_not_send_leaves_within_its_time(
-    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease came with the row, and its holder is gone: another waits for the lease to run out."""
-    express.begin = lambda *_: None  # type: ignore[method-assign]
+    monkeypatch.setattr(express, "begin", lambda *_: None)
     command = await unlock(cloud, shop)
     worker = make_relay(cloud, wire_out, "worker")
     assert await worker.drain() == 0
