@@ -11,7 +11,6 @@ from typing import Annotated, TypeVar
 
 import typer
 import uvicorn
-from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -263,8 +262,12 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
 
 
 app.add_typer(platform_commands, name="platform-admin", context_settings={"obj": _run})
+
+
 async def _upgrade(db: Database) -> None:
     """Bring a restored database up to date."""
+    from alembic.util import CommandError  # loaded by who migrates, see runner
+
     try:
         await runner.upgrade(db)
     except CommandError as error:

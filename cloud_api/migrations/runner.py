@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud_api.kit.database import Database
 from cloud_api.migrations import guards
 from cloud_api.migrations.tables import is_ours, metadata
 
+if TYPE_CHECKING:
+    # Alembic takes a quarter of a second to load. Whoever migrates loads it, inside the functions
+    # below; each process that serves or works only asks whether the database is at the head.
+    from alembic.config import Config
+
 FOLDER = Path(__file__).parent
+_STATED = re.compile(r'^(down_revision|revision) = "([^"]+)"$', re.MULTILINE)
 
 
 def config() -> Config:
     """Alembic's configuration; there is no ini file."""
+    from alembic.config import Config
+
     made = Config()
     made.set_main_option("script_location", str(FOLDER))
     made.set_main_option("path_separator", "os")
@@ -30,10 +35,15 @@ def config() -> Config:
 
 @cache
 def head() -> str:
-    """The newest revision."""
-    found = ScriptDirectory.from_config(config()).get_current_head()
-    assert found is not None
-    return found
+    """The newest revision: the one that no other follows."""
+    stated: list[tuple[str, str]] = [
+        found
+        for path in (FOLDER / "versions").glob("*.py")
+        for found in _STATED.findall(path.read_text())
+    ]
+    followed = {name for kind, name in stated if kind == "down_revision"}
+    (newest,) = {name for kind, name in stated if kind == "revision"} - followed
+    return newest
 
 
 async def upgrade(db: Database, revision: str = "head") -> None:
@@ -57,13 +67,18 @@ async def is_current(connection: AsyncConnection) -> bool:
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
+    from alembic import command
+
     made = config()
     made.attributes["connection"] = connection
     command.upgrade(made, revision)
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _make_folder(url: str) -> None:
@@ -86,6 +101,8 @@ async def revise(
 
     The database must be at head.
     """
+    from alembic import command
+
     made = config()
     made.attributes["tables"] = tables
     async with db.engine.begin() as connection:
@@ -98,6 +115,9 @@ async def revise(
 
 
 def _compare(connection: Connection) -> list[object]:
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     options = {"compare_type": True, "include_object": is_ours}
     context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata()))

@@ -10,9 +10,9 @@ import pytest
 from minio import Minio
 from moto.server import ThreadedMotoServer
 
-from cloud_api.backups import make, service
-from cloud_api.backups import storage as storages
-from cloud_api.backups.storage import S3, StorageFailed
+from cloud_api.backups import make, s3, service
+from cloud_api.backups.s3 import S3
+from cloud_api.backups.storage import StorageFailed
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
 from cloud_api.settings import Settings
@@ -97,7 +97,7 @@ def test_what_the_storage_refuses_is_said(endpoint: str, tmp_path: Path):
 
 
 def test_a_storage_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(storages, "RETRIES", 0)
+    monkeypatch.setattr(s3, "RETRIES", 0)
     away = S3(settings("http://127.0.0.1:9"))
     with pytest.raises(StorageFailed):
         away.listed()
