@@ -195,10 +195,11 @@ async def test_an_echoing_adapter_is_never_taken_for_a_board(start_bridge: Start
 
             os.write(self.terminal.far, request)
 
+    patient = hurried(RELAY, timeout_ms=400)  # an echo that comes too late is silence
     with Echo() as slave:
-        bridge = await start_bridge(slave.path, {"a": (RELAY, 1)}, hurried(RELAY))
+        bridge = await start_bridge(slave.path, {"a": (RELAY, 1)}, patient)
         await until(lambda: bridge.board_state("a").state == "offline")
-        outcome = await bridge.pulse("a", 1, 500, 2)
+        outcome = await bridge.pulse("a", 1, 500, 30)
         assert (outcome.state, outcome.reason) == (FAILED, "device_offline")
         assert "echoes what it sends" in outcome.detail
         assert slave.pulses == []

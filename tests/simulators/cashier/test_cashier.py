@@ -80,11 +80,15 @@ async def test_a_payment_from_opening_to_refund(provider: cashier.Cashier, till:
         )
         return view.state
 
-    till.faults(refund_delay_s=0)
+    till.faults(refund_delay_s=3600)
     assert await give("P-000001-R1", 5000) is Back.SUBMITTED
     assert await give("P-000001-R1", 5000) is Back.SUBMITTED
     assert await give("P-000001-R2", 2601) is Back.FAILED
-    assert (await provider.query_refund("P-000001-R1")).state is Back.SUCCEEDED
+    assert (await provider.query_refund("P-000001-R1")).state is Back.SUBMITTED
+    till.faults(refund_delay_s=0)
+    assert await give("P-000001-R3", 2600) is Back.SUBMITTED
+    assert (await provider.query_refund("P-000001-R3")).state is Back.SUCCEEDED
+    assert await give("P-000001-R3", 2600) is Back.SUCCEEDED
     assert (await provider.query_refund("P-nothing")).state is Back.ABSENT
     assert (await provider.query("P-nothing")).state is Money.ABSENT
 
