@@ -125,7 +125,7 @@ def _checked(kind: str, given: dict[str, Any]) -> str:
         info = CHANNELS[kind].credentials.model_fields.get(field)
         name = info.title if info is not None and info.title else field
         raise KaimenError(
-            "channel.fields", f"{name}没填或者不对", status=422, field=f"fields.{field}"
+            "channel.fields", f"{name}：没填或者不对", status=422, field=f"fields.{field}"
         ) from None
 
 

@@ -64,7 +64,7 @@ async def error_page(request: Request, refusal: KaimenError) -> Response:
         heads[403] = _("这里只给店员看")
     number = str(getattr(request.state, "request_id", ""))[-6:]
     main = Way("", _("回到实时"), "/console") if on_console else Way("", _("回到找店"), "/")
-    if on_console and refusal.status == 403:
+    if on_console and refusal.code == "staff.none":
         main = Way("", _("换个号码登录"), "/console/login")
     model = ErrorPage(
         status=refusal.status,

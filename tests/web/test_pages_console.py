@@ -8,7 +8,9 @@ import pypdfium2
 import pytest
 import zxingcpp
 
-from tests.cloud_api.factories import make_staff, make_store
+from cloud_api.staff.models import Role
+from cloud_api.staff.permissions import AUDIT_READ
+from tests.cloud_api.factories import make_login, make_staff, make_store
 from tests.web.real import Site
 from tests.web.town import Visitor, read, running_town
 
@@ -159,8 +161,6 @@ def test_another_merchant_sees_nothing_of_it(visitor: Visitor):
 
 
 async def _other_owner(site: Site) -> str:
-    from tests.cloud_api.factories import make_login
-
     async with site.cloud.db.write() as session:
         other = await make_store(session, site.now, name="别家")
         owner = await make_staff(session, other, site.now)
@@ -176,6 +176,44 @@ def test_every_link_leads_somewhere(visitor: Visitor):
                 links.setdefault(href, path)
     for href, path in links.items():
         assert visitor.get("owner", href).status_code == 200, (path, href)
+
+
+@pytest.mark.parametrize("role", ["manager", "cashier", "customer_service", "cleaner", "finance"])
+def test_whatever_a_role_is_led_to_is_open_to_it(visitor: Visitor, role: str):
+    site = visitor.site
+    if role not in visitor.town.tokens:
+        visitor.town.tokens[role] = site.run(_member(site, role))
+    hrefs = {h for h in read(look(visitor, role, "/console")).hrefs if h.startswith("/console")}
+    assert len(hrefs) > 3
+    for href in hrefs:
+        assert visitor.get(role, href).status_code == 200, href
+
+
+def test_who_may_not_see_rooms_begins_at_a_page_of_theirs(visitor: Visitor):
+    site = visitor.site
+    visitor.town.tokens["keeper"] = site.run(_member(site, "keeper", {AUDIT_READ}))
+    answer = visitor.get("keeper", "/console")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/audit")
+    look(visitor, "keeper", "/console/audit")
+    assert 'href="/console"' in look(visitor, "keeper", "/console/staff", 403)
+
+
+async def _member(site: Site, role: str, permissions: set[str] | None = None) -> str:
+    async with site.cloud.db.write() as session:
+        if permissions is not None:
+            session.add(
+                Role(
+                    merchant_id=site.shop.merchant.id,
+                    key=role,
+                    name=role,
+                    permissions=sorted(permissions),
+                    created_at=site.now,
+                    updated_at=site.now,
+                )
+            )
+            await session.flush()
+        member = await make_staff(session, site.shop, site.now, role=role)
+        return await make_login(session, member.account_id, site.cloud.clocks.real)
 
 
 def test_the_live_page_takes_the_same_queries_for_any_number_of_rooms(visitor: Visitor):

@@ -20,6 +20,7 @@ from cloud_api.staff.permissions import (
     ORDER_READ,
     PRICE_EDIT,
     STAFF_READ,
+    STORE_EDIT,
     STORE_READ,
 )
 from cloud_api.stores.models import Store
@@ -39,7 +40,7 @@ class Section:
 class Page:
     """A page: ``key`` is what its route calls itself, ``needs`` the permission of its first read.
 
-    ``any_of`` opens it to whoever has one of several.
+    ``also`` is needed beside it; ``any_of`` opens it to whoever has one of several.
     """
 
     section: str
@@ -48,12 +49,13 @@ class Page:
     href: str
     needs: str = ""
     any_of: tuple[str, ...] = ()
+    also: str = ""
 
     def open_to(self, permissions: frozenset[str]) -> bool:
         """Whether somebody with ``permissions`` sees it."""
         if self.any_of:
             return bool(permissions.intersection(self.any_of))
-        return not self.needs or self.needs in permissions
+        return {self.needs, self.also} - {""} <= permissions
 
 
 SECTIONS: Final = (
@@ -75,12 +77,17 @@ PAGES: Final = (
     Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
     Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
-    Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT),
+    Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT, also=STORE_EDIT),
     Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
     Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
     Page("settings", "audit", "操作记录", "/console/audit", AUDIT_READ),
     Page("settings", "backups", "备份", "/console/backups", BACKUP_READ),
 )
+
+
+def first(permissions: frozenset[str]) -> str:
+    """Where somebody with ``permissions`` begins; empty where no page is open to them."""
+    return next((page.href for page in PAGES if page.open_to(permissions)), "")
 
 
 def shell(

@@ -113,6 +113,7 @@ async def all_staff(request: Request, seen: Seen, who: Who) -> Response:
                 login.device or _("不知道的设备"),
                 here.local(login.last_seen_at or login.created_at),
                 login.kind == "platform",
+                login.id == who.login_id,
             )
             for member, login in logins[:30]
         ),

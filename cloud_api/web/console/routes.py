@@ -14,7 +14,7 @@ from cloud_api.staff.permissions import STORE_READ
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room
 from cloud_api.web import qr
-from cloud_api.web.console import live, stickers
+from cloud_api.web.console import live, nav, stickers
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.customer.routes import log_out
 from cloud_api.web.pages import Visit, go, local_path, page, svg, visit
@@ -28,7 +28,9 @@ Who = Annotated[Staff, Depends(staff_actor)]
 
 @router.get("")
 async def all_rooms(seen: Seen, who: Who) -> Response:
-    """All rooms of all stores, live."""
+    """All rooms of all stores, live; who may not see rooms begins at the first page that is theirs."""
+    if STORE_READ not in who.permissions and (href := nav.first(who.permissions)):
+        return go(href)
     return await _live(seen, who, "console/live.html")
 
 

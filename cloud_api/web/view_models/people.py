@@ -35,6 +35,7 @@ class StaffLoginRow:
     device: str
     seen_at: datetime
     platform: bool
+    current: bool = False
 
 
 @dataclass(frozen=True)
