@@ -17,6 +17,7 @@ from cloud_api.kit.models import OutboxRow
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Room
 from tests.cloud_api.access.conftest import Guest
+from tests.cloud_api.answers import answering
 from tests.cloud_api.factories import (
     Shop,
     bearer,
@@ -32,29 +33,6 @@ async def commands(db: Database) -> list[DeviceCommand]:
     async with db.read() as session:
         query = select(DeviceCommand).order_by(col(DeviceCommand.id))
         return list((await session.exec(query)).all())
-
-
-def answering(cloud: Cloud, state: str, reason: str | None = None) -> asyncio.Task[None]:
-    """A store that answers the first command it sees, as the channel would write it down."""
-
-    async def act() -> None:
-        async with asyncio.timeout(5):
-            while True:
-                async with cloud.db.read() as session:
-                    query = select(DeviceCommand).where(col(DeviceCommand.state) == "created")
-                    found = (await session.exec(query)).first()
-                if found is not None:
-                    break
-                await asyncio.sleep(0.01)
-        async with cloud.db.write() as session:
-            await session.exec(
-                update(DeviceCommand)
-                .where(col(DeviceCommand.id) == found.id)
-                .values(state=state, reason=reason, final_at=cloud.clocks.real, evidence={"f": 1})
-            )
-        cloud.waiters.resolve(found.id, {})
-
-    return asyncio.create_task(act())
 
 
 async def test_looking_opens_nothing(db: Database, shop: Shop, guest: Guest, order: Order):

@@ -12,6 +12,7 @@ from cloud_api.audit.models import AuditEntry
 from cloud_api.audit.service import record
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
+from tests.cloud_api.answers import answering
 from tests.cloud_api.factories import (
     Shop,
     bearer,
@@ -70,10 +71,12 @@ async def test_what_was_done_is_found(
             who.role: bearer(await make_login(session, who.account_id, cloud.clocks.now))
             for who in (cashier, finance)
         }
+    answer = answering(cloud, "done")
     door = await client.post(
         f"/api/v1/console/doors/{shop.door.id}/unlock", headers=owner, json={"why": "客人忘带手机"}
     )
     assert door.status_code == 200, door.text
+    await answer
     cancelled = await client.post(
         f"/api/v1/console/orders/{order.id}/cancel", headers=owner, json={"why": "空调坏了"}
     )
