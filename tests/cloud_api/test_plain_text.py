@@ -22,6 +22,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.key_rotation import encrypted
 from cloud_api.migrations.tables import metadata
 from cloud_api.payments.models import ProviderAccount
+from tests.cloud_api.answers import answering
 from tests.cloud_api.factories import (
     Shop,
     bearer,
@@ -136,6 +137,7 @@ async def lived_in(client: httpx.AsyncClient, cloud: Cloud, shop: Shop, log: io.
             clocks=cloud.clocks,
         )
     person = bearer(token)
+    answer = answering(cloud, "done")
     for method, path, headers, body in (
         ("POST", "/auth/code", {}, {"phone": PHONE}),
         ("POST", "/auth/login", {}, {"phone": PHONE, "code": "000000"}),
@@ -149,6 +151,7 @@ async def lived_in(client: httpx.AsyncClient, cloud: Cloud, shop: Shop, log: io.
     ):
         headers = {**headers, "Idempotency-Key": f"k-{method}-{path[:20]}"}
         await client.request(method, f"/api/v1{path}", headers=headers, json=body)
+    await answer
     structlog.get_logger("test").warning("gone wrong", phone=PHONE, text=f"an {PHONE} gesendet")
     return log.getvalue() + token
 
