@@ -82,9 +82,7 @@ class HazardWatch:
             log.warning("hazard_unlock", door=door.id, outcome=state.value)
             reason = None if state is AckState.DONE else Reason.DEVICE_ERROR
             body = AccessBody(door=door.id, by="hazard", outcome=state, reason=reason)
-            await self._journal.keep(
-                self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body)
-            )
+            await self._journal.keep(self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body))
         await asyncio.sleep(door.pulse_ms / 1000 + AGAIN_AFTER_S)
 
 

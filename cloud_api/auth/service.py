@@ -197,9 +197,7 @@ async def make_login(
     )
     session.add(login)
     await session.flush()
-    await schedule(
-        session, merchant_id="", kind=LOGGED_IN, ref=login.id, run_at=now, clock="wire"
-    )
+    await schedule(session, merchant_id="", kind=LOGGED_IN, ref=login.id, run_at=now, clock="wire")
     return NewLogin(token, login, account)
 
 
