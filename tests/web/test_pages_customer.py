@@ -345,3 +345,10 @@ def test_the_list_of_stores_takes_the_same_queries_for_any_number_of_stores(visi
             site.write(lambda s: make_store(s, site.now, merchant=site.shop.merchant, rooms=2))
         counts.append(visitor.queries("", "/"))
     assert counts[0] == counts[1] <= 6
+
+
+def test_a_button_is_only_disabled_where_it_has_to_be(visitor: Visitor):
+    """A copy of one's data can be asked for once; while it is made the button says so."""
+    asks = look(visitor, "guest", "/me/privacy").split("/me/privacy/export")[1].split("</form>")[0]
+    assert "整理一份" in asks
+    assert "disabled" not in asks
