@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from cloud_api.claims import guard
@@ -32,6 +33,26 @@ async def test_migrations_make_our_tables(empty_url: str):
         connection = await session.connection()
         assert await runner.is_current(connection)
         assert await guard.present(connection)
+    await db.close()
+
+
+def test_the_head_is_read_as_alembic_reads_it():
+    """It is read from the files, because loading Alembic costs each process a quarter of a second."""
+    runner.head.cache_clear()
+    assert ScriptDirectory.from_config(runner.config()).get_heads() == [runner.head()]
+
+
+async def test_a_database_that_is_empty_or_behind_is_not_current(empty_url: str):
+    if empty_url.startswith("sqlite"):
+        Path(empty_url.partition("///")[2]).parent.mkdir(parents=True)
+    db = Database(empty_url)
+    async with db.read() as session:
+        assert not await runner.is_current(await session.connection())
+    await runner.upgrade(db)
+    async with db.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    async with db.read() as session:
+        assert not await runner.is_current(await session.connection())
     await db.close()
 
 
