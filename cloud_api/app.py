@@ -47,6 +47,7 @@ from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.members import routes as members
 from cloud_api.members import service as members_service
+from cloud_api.notifications import inbox as notices_inbox
 from cloud_api.notifications import routes as notifications
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import overtime_routes, place, refund_routes
@@ -209,7 +210,7 @@ async def _forget(cloud: Cloud, stop: asyncio.Event) -> None:
 
 
 async def forget_old(cloud: Cloud) -> None:
-    """Old counts, keys, codes, logins and feed lines go."""
+    """Old counts, keys, codes, logins, feed lines and notices go."""
     for forget in (
         throttle.forget_old,
         idempotency.forget_old,
@@ -221,6 +222,8 @@ async def forget_old(cloud: Cloud) -> None:
             await forget(session, cloud.clocks.real)
     async with cloud.db.write() as session:
         await place.forget_quotes(session, cloud.clocks.now)
+    async with cloud.db.write() as session:
+        await notices_inbox.forget_old(session, cloud.clocks)
 
 
 def _lifespan(own: bool) -> Callable[[FastAPI], Any]:

@@ -41,7 +41,6 @@ FOR_STAFF: Final = frozenset(
         "alarm.escalated",
         "alarm.resolved",
         "login.new_device",
-        "staff.invited",
     }
 )
 EVENTS: Final = FOR_CUSTOMERS | FOR_STAFF

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, update
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Customer, Staff, System, scoped
+from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.paging import page_of
@@ -22,6 +26,8 @@ from cloud_api.notifications.schemas import DeliveryOut
 from cloud_api.notifications.texts import TEXTS
 from cloud_api.staff.permissions import NOTICE_READ
 
+KEPT: Final = timedelta(days=180)
+"""So long a notice and its log are kept: past any dispute about an order, no longer than needed."""
 MOST_CONSENTS = 20  # free ones of a person and template: more are of no use to anybody
 
 
@@ -131,3 +137,15 @@ async def _free(session: AsyncSession, person: Customer, template: str) -> int:
         .subquery()
     )
     return int((await session.exec(select(func.count()).select_from(inner))).one())
+
+
+async def forget_old(session: AsyncSession, clocks: Clocks) -> None:
+    """Notices whose time is over go with their deliveries, and consents that were used up so long ago."""
+    old = col(Notice.created_at) <= clocks.now - KEPT
+    await session.exec(
+        delete(Delivery).where(col(Delivery.notice_id).in_(select(col(Notice.id)).where(old)))
+    )
+    await session.exec(delete(Notice).where(old))
+    await session.exec(
+        delete(WechatConsent).where(col(WechatConsent.used_at) <= clocks.real - KEPT)
+    )

@@ -36,6 +36,7 @@ CODE_NAMES = {
     "host_refused": "服务器地址不能用",
     "store.offline": "门店断网",
     "no_speaker": "包间里没有音箱",
+    "no_clip": "音箱里没有这一句",
     "bad_credentials": "渠道的密钥不完整",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +15,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
 from cloud_api.notifications import wording
 from cloud_api.notifications.channels import CHANNELS
+from cloud_api.notifications.channels.speaker import CLIPS, clips_of
 from cloud_api.notifications.fanout import settings_of
 from cloud_api.notifications.models import NoticeRule, NoticeSettings, NoticeTemplate
 from cloud_api.notifications.schemas import (
@@ -27,6 +28,8 @@ from cloud_api.notifications.schemas import (
 )
 from cloud_api.notifications.texts import TEXTS, VARIABLES, check, fill
 from cloud_api.staff.permissions import NOTICE_EDIT, NOTICE_READ
+
+SPEAKER: Final = "speaker"
 
 
 def example(event: str, now: datetime) -> dict[str, str]:
@@ -48,10 +51,32 @@ def example(event: str, now: datetime) -> dict[str, str]:
         "detail": "",
         "device": "",
         "name": "店长",
-        "merchant": "雀友会",
         "place": "上海 · 手机",
     }
     return {name: values[name] for name in TEXTS[event].variables}
+
+
+async def _check_clip(session: AsyncSession, actor: Staff, clip: str, field: str) -> None:
+    """Refuse what no speaker of the merchant's stores can say."""
+    known = await clips_of(session, actor.merchant_id)
+    if not known:
+        raise KaimenError(
+            "template.no_speaker",
+            "你的门店还没有音箱，先在包间里接上音箱再选这个渠道",
+            status=422,
+            field=field,
+        )
+    if clip not in known:
+        words = "、".join(known)
+        raise KaimenError(
+            "template.clip",
+            f"音箱里没有录 {clip} 这一句，能说的有：{words}"
+            if clip
+            else f"还没选说哪一句，能说的有：{words}",
+            status=422,
+            field=field,
+            extra={"clip": clip, "clips": list(known)},
+        )
 
 
 def _check(asked: TemplateIn) -> None:
@@ -95,11 +120,14 @@ async def set_templates(
 ) -> None:
     """Keep own words for events; one with nothing in it takes ours again. Needs notice.edit.
 
-    Raises KaimenError ``template.variable`` for a variable that the event has not.
+    Raises KaimenError ``template.variable`` for a variable that the event has not, ``template.clip`` and
+    ``template.no_speaker`` for what no speaker of the stores can say.
     """
     actor.need(NOTICE_EDIT)
     for one in asked:
         _check(one)
+        if one.channel == SPEAKER and one.provider_template:
+            await _check_clip(session, actor, one.provider_template, "provider_template")
         query = scoped(actor, NoticeTemplate).where(
             col(NoticeTemplate.event) == one.event,
             col(NoticeTemplate.channel) == one.channel,
@@ -173,7 +201,8 @@ async def set_rules(
 ) -> None:
     """Say which channels events take, and when it is quiet. Needs notice.edit.
 
-    Raises KaimenError ``rule.event``, ``rule.channel``, ``rule.quiet``.
+    Raises KaimenError ``rule.event``, ``rule.channel``, ``rule.quiet``, and ``template.clip`` or
+    ``template.no_speaker`` where the speaker is chosen anew and cannot say it.
     """
     actor.need(NOTICE_EDIT)
     for one in rules:
@@ -185,6 +214,12 @@ async def set_rules(
         query = scoped(actor, NoticeRule).where(col(NoticeRule.event) == one.event)
         row = (await session.exec(query)).first()
         before = {} if row is None else {"enabled": row.enabled, "channels": row.channels}
+        had = TEXTS[one.event].channels if row is None else row.channels
+        if SPEAKER in one.channels and SPEAKER not in had:
+            own = await wording.templates_of(session, actor.merchant_id, one.event)
+            chosen = own.get((SPEAKER, "zh_Hans"))
+            clip = chosen.provider_template if chosen is not None else ""
+            await _check_clip(session, actor, clip or CLIPS.get(one.event, ""), "channels")
         row = row or NoticeRule(
             merchant_id=actor.merchant_id, event=one.event, updated_at=clocks.real
         )

@@ -35,7 +35,6 @@ VARIABLES: Final[dict[str, str]] = {
     "detail": "细节",
     "device": "设备",
     "name": "姓名",
-    "merchant": "商家名",
     "place": "登录的设备和地点",
     "at": "时间",
 }
@@ -217,14 +216,6 @@ TEXTS: Final[dict[str, EventText]] = {
             "{at} 在 {place} 登录。不是你？马上改密码，并在登录列表里把它退出。",
             ("place", "at", "name", "link"),
             urgent=True,
-            channels=("sms",),
-        ),
-        EventText(
-            "staff.invited",
-            "员工邀请",
-            "{merchant} 邀请你加入",
-            "{merchant} 邀请你做 {name}，用这个手机号登录后台就能开始。",
-            ("merchant", "name", "link"),
             channels=("sms",),
         ),
     )

@@ -42,7 +42,7 @@ class Facts:
             "room": self.room,
             "link": self.link,
         }
-        for name in ("number", "reason", "detail", "device", "name", "merchant", "place"):
+        for name in ("number", "reason", "detail", "device", "name", "place"):
             found[name] = str(data.get(name) or "")
         if "minutes" in data:
             found["minutes"] = str(data["minutes"])

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlmodel import col
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import service as devices
-from cloud_api.devices.models import Binding
+from cloud_api.devices.models import Binding, Board
+from cloud_api.devices.profiles import clips
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
@@ -22,10 +24,27 @@ from cloud_api.stores.models import Store
 CLIPS: Final[dict[str, str]] = {
     "order.starting_soon": "welcome",
     "order.ending_soon": "ends_in_15",
-    "order.extended": "extended",
-    "overtime.due": "overtime",
+    "order.ended": "time_is_over",
+    "overtime.due": "time_is_over",
 }
-"""What is said at an event. The texts behind the names lie in the device's profile."""
+"""What is said at an event where the merchant chose nothing else. What a name stands for is recorded
+in the device; which names there are says its profile."""
+
+
+async def clips_of(
+    session: AsyncSession, merchant_id: str, store_id: str | None = None
+) -> tuple[str, ...]:
+    """What the speakers of a merchant's stores (or of one store) can say, each clip once."""
+    query = (
+        select(col(Board.profile))
+        .join(Binding, col(Binding.board_id) == col(Board.id))
+        .where(col(Binding.merchant_id) == merchant_id, col(Binding.capability) == "speaker.say")
+        .distinct()
+    )
+    if store_id is not None:
+        query = query.where(col(Binding.store_id) == store_id)
+    profiles = sorted((await session.exec(query)).all())
+    return tuple(dict.fromkeys(clip for profile in profiles for clip in clips(profile)))
 
 
 class SpeakerCredentials(base.Credentials):
@@ -45,7 +64,7 @@ class Speaker:
     async def send(self, cloud: Cloud, credentials: SpeakerCredentials, letter: Letter) -> Outcome:
         """Command the room's speaker; what the store answers is in the command's own log."""
         del credentials
-        clip = CLIPS.get(letter.event)
+        clip = letter.template or CLIPS.get(letter.event)
         if clip is None or letter.store_id is None:
             return base.failed("no_clip")
         async with cloud.db.write() as session:
@@ -59,6 +78,9 @@ class Speaker:
             ]
             if not speakers:
                 return base.failed("no_speaker")
+            board = await session.get_one(Board, speakers[0].board_id)
+            if clip not in clips(board.profile):
+                return base.failed("no_clip")
             store = await session.get_one(Store, letter.store_id)
             try:
                 command = await devices.create_command(

@@ -12,7 +12,6 @@ from sqlmodel import col, select
 
 from cloud_api.app import register_jobs
 from cloud_api.auth.models import Account
-from cloud_api.devices.models import Binding, DeviceCommand
 from cloud_api.kit import due_jobs
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
@@ -427,38 +426,6 @@ async def test_a_consent_comes_back_only_if_wechat_took_nothing(scene: Scene):
     assert await free(scene) == 2
     await scene.tell(key="2")
     assert await free(scene) == 1  # WeChat says there was no consent: then there is none
-
-
-async def test_the_rooms_speaker_gets_a_command(scene: Scene):
-    async with scene.cloud.db.write() as session:
-        session.add(
-            Binding(
-                merchant_id=scene.shop.merchant.id,
-                store_id=scene.shop.store.id,
-                board_id=scene.shop.boards[0].id,
-                name="音箱",
-                capability="speaker.say",
-                role="speaker",
-                rooms=[scene.shop.room.id],
-                created_at=scene.cloud.clocks.real,
-            )
-        )
-    await scene.channel("speaker")
-    await scene.own("order.extended", "*", title="好了")
-    async with scene.cloud.db.write() as session:
-        session.add(
-            NoticeRule(
-                merchant_id=scene.shop.merchant.id,
-                event="order.extended",
-                channels=["speaker"],
-                updated_at=scene.cloud.clocks.real,
-            )
-        )
-    await scene.tell("order.extended")
-    assert await scene.log() == [("speaker", "sent", None, 1)]
-    async with scene.cloud.db.read() as session:
-        command = (await session.exec(select(DeviceCommand))).one()
-    assert (command.action, command.by) == ("say", "system")
 
 
 def test_a_template_may_only_name_what_the_event_has():
