@@ -116,6 +116,9 @@ async def _open_to_all(
 ) -> tuple[DeviceCommand, bool]:
     """Nobody's order is asked for: the store knows the mode itself, and judges it again."""
     door = scene.door
+    # Without an order the door's row is the queue: of two taps at once the second sees the first's.
+    queue = scoped(System(), Door).with_only_columns(col(Door.id)).where(col(Door.id) == door.id)
+    await session.execute(queue.with_for_update(key_share=True))
     running = await devices.last_command(
         session, target=door.id, action="unlock", store_id=door.store_id
     )

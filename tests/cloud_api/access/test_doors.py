@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 import httpx
 from sqlmodel import col, select, update
 
+from cloud_api.access import service as access
 from cloud_api.access.models import Grant
 from cloud_api.devices.models import DeviceCommand, StoreStatus
+from cloud_api.kit.actor import Customer
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
@@ -101,6 +103,27 @@ async def test_a_double_tap_is_one_command(
     await store
     assert later.json()["again"] is False
     assert len(await commands(db)) == 2
+
+
+async def test_two_taps_at_once_at_a_door_open_to_all_are_one_command(
+    cloud: Cloud, db: Database, shop: Shop, guest: Guest, clocks: Clocks
+):
+    """The second tap arrives while the first is not yet written down: it waits, and sees it."""
+    async with db.write() as session:
+        await session.exec(update(Room).values(mode="open"))
+    actor = Customer(account_id=guest.account.id)
+
+    async def tap() -> tuple[DeviceCommand, bool]:
+        async with db.write() as session:
+            return await access.unlock(session, actor, shop.door.token, clocks, "test")
+
+    async with db.write() as session:
+        first, _ = await access.unlock(session, actor, shop.door.token, clocks, "test")
+        second = asyncio.create_task(tap())
+        await asyncio.wait([second], timeout=0.3)
+    command, again = await second
+    assert (command.id, again) == (first.id, True)
+    assert len(await commands(db)) == 1
 
 
 async def test_unknown_is_not_pulsed_again_before_it_expired(
