@@ -19,9 +19,9 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.ids import new_id, new_token
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights, roles
-from cloud_api.staff.models import Invitation, StaffMember
+from cloud_api.staff.models import Invitation, PlatformAdmin, Role, StaffMember
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
-from cloud_api.staff.service import employ, may_give
+from cloud_api.staff.service import actor_of, employ, may_give
 
 LIFE = timedelta(days=7)
 
@@ -166,8 +166,8 @@ async def accept(
 ) -> tuple[StaffMember, str]:
     """Begin to work where the link invites to: the member and the merchant's name.
 
-    Raises BadInvitation, KaimenError ``invitation.other_phone`` and ``staff.exists``. Of two who
-    accept at once one does.
+    Raises BadInvitation, also where who invited left or may no longer give this; KaimenError
+    ``invitation.other_phone`` and ``staff.exists``. Of two who accept at once one does.
     """
     seen = await look(session, token, clocks)
     invitation = seen.invitation
@@ -178,7 +178,8 @@ async def accept(
             f"这个邀请是发给尾号 {invitation.phone_tail} 的，请用那个手机号登录",
             status=403,
         )
-    await roles.need_role(session, invitation.merchant_id, invitation.role)
+    row = await roles.need_role(session, invitation.merchant_id, invitation.role)
+    await _still_given(session, invitation, row)
     taken = await session.exec(
         update(Invitation)
         .where(
@@ -202,6 +203,29 @@ async def accept(
         clocks=clocks,
     )
     return member, seen.merchant
+
+
+async def _still_given(session: AsyncSession, invitation: Invitation, row: Role | None) -> None:
+    """Raise BadInvitation unless who invited is still there and may still give what they gave.
+
+    Or somebody who is dismissed comes back by an invitation they sent to another phone of theirs.
+    """
+    kind, _, who = invitation.invited_by.partition(":")
+    if kind == "platform":
+        admin = await session.get(PlatformAdmin, who)
+        if admin is None or admin.removed_at is not None:
+            raise BadInvitation
+        return
+    inviter = await session.get(StaffMember, who)
+    if inviter is None or not inviter.active:
+        raise BadInvitation
+    own = await roles.find(session, invitation.merchant_id, inviter.role)
+    stores = None if invitation.store_ids is None else list(map(str, invitation.store_ids))
+    try:
+        actor = actor_of(inviter, own)
+        await may_give(session, actor, invitation.merchant_id, invitation.role, row, stores)
+    except KaimenError:
+        raise BadInvitation from None
 
 
 def _open() -> tuple[Any, Any]:

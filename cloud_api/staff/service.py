@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_
+from sqlalchemy import and_, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,7 +18,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights, roles
-from cloud_api.staff.models import Role, StaffMember
+from cloud_api.staff.models import Invitation, Role, StaffMember
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
 
 _FACTS = ("role", "store_ids", "name", "active")
@@ -240,10 +240,29 @@ async def deactivate(
     await session.flush()
     await auth.revoke_all(session, member.account_id, clocks.real)
     auth.rights_changed(session, member.account_id)
+    await _end_invitations(session, member, clocks)
     await _note(
         session, actor, "staff.deactivate", member, {"active": True}, {"active": False}, clocks
     )
     return member
+
+
+async def _end_invitations(session: AsyncSession, member: StaffMember, clocks: Clocks) -> None:
+    """Who left comes back neither by an older invitation of theirs nor by one they sent."""
+    account = await session.get_one(Account, member.account_id)
+    await session.exec(
+        update(Invitation)
+        .where(
+            col(Invitation.merchant_id) == member.merchant_id,
+            or_(
+                col(Invitation.invited_by) == f"staff:{member.id}",
+                col(Invitation.phone_index) == account.phone_index,
+            ),
+            col(Invitation.accepted_at).is_(None),
+            col(Invitation.revoked_at).is_(None),
+        )
+        .values(revoked_at=clocks.real)
+    )
 
 
 async def logins_of_staff(
