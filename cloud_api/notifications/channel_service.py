@@ -42,7 +42,7 @@ async def set_channels(
 ) -> Sequence[NoticeChannel]:
     """Make the merchant's channels those of ``asked``, by name. Needs notice.edit.
 
-    A secret field left empty keeps what it was. Raises KaimenError ``channel.kind``,
+    A secret field left empty keeps what it was, unless the secret would go to somebody else. Raises KaimenError ``channel.kind``,
     ``channel.twice``, ``channel.fields`` (with ``field``).
     """
     actor.need(NOTICE_EDIT)
@@ -94,8 +94,11 @@ async def _put(
     given = dict(asked.fields)
     if known is not None:
         old = json.loads(known.credentials)
+        same = all(
+            str(given.get(name, "")).strip() == old[name] for name in port.credentials.GOES_TO
+        )
         for name in port.credentials.SECRET:
-            if not given.get(name) and name in old:
+            if same and not given.get(name) and name in old:
                 given[name] = old[name]
     credentials = _checked(asked.kind, given)
     if known is None:

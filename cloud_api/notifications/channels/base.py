@@ -23,10 +23,14 @@ Addressed = Literal["phone", "openid", "group", "room"]
 
 
 class Credentials(BaseModel):
-    """What a merchant enters for a channel. Secret fields are never given back."""
+    """What a merchant enters for a channel. Secret fields are never given back.
+
+    ``GOES_TO``: the fields that say who is shown the secrets; a secret is kept for the same ones only.
+    """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     SECRET: ClassVar[frozenset[str]] = frozenset()
+    GOES_TO: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Anything else that apprise can reach, from a closed list: services people of other countries use.
 
 apprise itself blocks, and speaks to desktops and local programs as well; so it runs in a thread with a
-time-out, and takes only the schemes listed here. Those whose host a merchant writes are looked up first.
+time-out, and takes only the schemes listed here. Those whose host a merchant writes are looked up first:
+the host that apprise itself reads, since another reading of the same address may find another one; and
+no answer may send it on to a further address.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Final
 
 from pydantic import Field, field_validator
 
@@ -38,9 +39,7 @@ class GenericCredentials(base.Credentials):
         scheme = value.partition("://")[0].lower()
         if scheme not in HOSTED | OWN_HOST:
             raise ValueError("不支持这种地址")
-        import apprise  # a second of loading, which only those who use it pay
-
-        if apprise.Apprise.instantiate(value, suppress_exceptions=True) is None:
+        if _robot(value) is None:
             raise ValueError("地址不完整")
         return value
 
@@ -57,26 +56,36 @@ class Generic:
 
     async def send(self, cloud: Cloud, credentials: GenericCredentials, letter: Letter) -> Outcome:
         """Send it in a thread; what takes longer than the time-out is left to end by itself."""
-        parts = urlsplit(credentials.url)
-        if parts.scheme.lower() in OWN_HOST:
+        robot = await asyncio.to_thread(_robot, credentials.url)
+        if robot is None:
+            return base.failed("bad_address")
+        scheme = credentials.url.partition("://")[0].lower()
+        if scheme in OWN_HOST:
             try:
-                secure = parts.scheme.lower().endswith("s")
-                port = parts.port or (443 if secure else 80)
-                await public_address(cloud, parts.hostname or "", port)
+                port = int(robot.port or (443 if robot.secure else 80))
+                await public_address(cloud, str(robot.host or "").strip("[]"), port)
             except (HostRefused, ValueError) as error:
                 return base.failed("host_refused", error)
         try:
             async with asyncio.timeout(2 * base.TIMEOUT_S):
-                worked = await asyncio.to_thread(_notify, credentials.url, letter)
+                worked = await asyncio.to_thread(_notify, robot, letter)
         except TimeoutError:
             return base.unknown("no_answer")
         return base.sent() if worked else base.unknown("apprise")
 
 
-def _notify(url: str, letter: Letter) -> bool:
+def _robot(url: str) -> Any:
+    """What apprise makes of an address; None where it can make nothing of it."""
+    import apprise  # a second of loading, which only those who use it pay
+
+    robot: Any = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if robot is not None:
+        robot.redirects = False
+    return robot
+
+
+def _notify(robot: Any, letter: Letter) -> bool:
     import apprise
 
-    robot = apprise.Apprise()
-    if not robot.add(url):
-        return False
-    return bool(robot.notify(body=letter.body, title=letter.title))
+    sender = apprise.Apprise()
+    return sender.add(robot) and bool(sender.notify(body=letter.body, title=letter.title))

@@ -36,6 +36,7 @@ class MailCredentials(base.Credentials):
     """The merchant's SMTP server, who sends, and who gets the notices for staff."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"password"})
+    GOES_TO: ClassVar[frozenset[str]] = frozenset({"host"})
     host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$", title="SMTP 服务器")
     port: int = Field(465, ge=1, le=65535, title="端口")
     security: Literal["tls", "starttls"] = Field("tls", title="加密方式")

@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cloud_api.kit.clocks import Clocks
@@ -359,6 +359,28 @@ async def test_apprise_reaches_its_service_and_a_private_host_only_where_that_is
         assert (await channel.send(cloud, credentials, LETTER)).state == "sent"
         assert got[0]["title"] == LETTER.title
         assert (await channel.send(cloud, credentials, LETTER)).state == "unknown"
+
+
+async def test_apprise_is_led_into_the_house_neither_by_a_second_reading_nor_by_an_answer(
+    cloud: Cloud,
+):
+    """Its own reading of an address counts, and an answer that sends it elsewhere is the end."""
+    got: list[str] = []
+
+    async def hook(request: Request) -> Response:
+        got.append(request.url.path)
+        return RedirectResponse("/inside", 307)
+
+    routes = [Route("/hook", hook, methods=["POST"]), Route("/inside", hook, methods=["POST"])]
+    channel = CHANNELS["apprise"]
+    async with serving(Starlette(routes=routes)) as url:
+        here = url.removeprefix("http://")
+        two = GenericCredentials(url=f"json://u:p@{here}@203.0.114.9/hook")
+        refused = await channel.send(cloud, two, LETTER)
+        assert (refused.state, refused.code, got) == ("failed", "host_refused", [])
+        cloud.settings.notice_private_hosts = True
+        sent = await channel.send(cloud, GenericCredentials(url=f"json://{here}/hook"), LETTER)
+        assert (sent.state, got) == ("unknown", ["/hook"])
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,28 @@ async def test_secrets_go_in_and_never_come_out(
     assert (await client.get(f"{HERE}/channels", headers=owner)).json()["items"] == []
 
 
+async def test_a_kept_secret_is_shown_to_nobody_new(
+    client: httpx.AsyncClient, owner: dict[str, str], db: Database
+):
+    """Another mail server under the same name has to be given its password: it would get the old one."""
+    mail = {
+        "host": "smtp.example.com",
+        "username": "notices",
+        "password": "the-mail-secret",
+        "sender": "notices@example.com",
+        "to": ["boss@example.com"],
+    }
+    assert (await put_channel(client, owner, kind="email", fields=mail)).status_code == 200
+    empty = mail | {"password": ""}
+    kept = await put_channel(client, owner, kind="email", fields=empty | {"username": "other"})
+    assert kept.status_code == 200, kept.text
+    lured = await put_channel(client, owner, kind="email", fields=empty | {"host": "evil.example"})
+    assert (lured.status_code, lured.json()["field"]) == (422, "fields.password")
+    async with db.read() as session:
+        row = (await session.exec(select(NoticeChannel))).one()
+    assert json.loads(row.credentials)["host"] == mail["host"]
+
+
 async def test_a_wrong_field_is_named_without_its_value(
     client: httpx.AsyncClient, owner: dict[str, str]
 ):
