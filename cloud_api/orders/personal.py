@@ -122,7 +122,8 @@ class _Orders:
         back = (
             await session.exec(
                 scoped(who, RefundAttempt).where(
-                    col(RefundAttempt.state).in_((*_MONEY_MOVES, "failed", "abnormal"))
+                    col(RefundAttempt.state).in_((*_MONEY_MOVES, "failed", "abnormal")),
+                    col(RefundAttempt.replaced_by).is_(None),  # its money goes by the next number
                 )
             )
         ).all()

@@ -200,7 +200,11 @@ async def test_what_must_be_settled_first_is_named(
         session.add(refund)
     assert await reasons() == ["money.held"]  # nobody's money is lost by forgetting whose it is
     async with cloud.db.write() as session:
-        refund.state = "succeeded"
+        refund.state = "failed"
+        session.add(refund)
+    assert await reasons() == ["money.held"]
+    async with cloud.db.write() as session:
+        refund.replaced_by = "R1x2"  # it stays refused; its money went by another number
         session.add(refund)
         member = await make_staff(session, shop, now)
         member.account_id = guest.account.id
