@@ -14,6 +14,7 @@ from cloud_api.kit.alarm_signals import KINDS
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,
+    AUDIT_READ,
     BACKUP_READ,
     DEVICE_ENROL,
     ORDER_REFUND,
@@ -94,6 +95,7 @@ RULES: Final[dict[str, Rule]] = {
         _rule("certificate.expiring", "证书快到期", "warning", 0, _TECH, threshold=14, unit="天"),
         _rule("job.dead", "后台任务失败", "warning", 0, _TECH),
         _rule("backup.failed", "备份失败", "critical", 0, _steps(f"staff:{BACKUP_READ}")),
+        _rule("audit.broken", "操作记录被改动", "critical", 0, _steps(f"staff:{AUDIT_READ}")),
         _rule("event.poison", "门店事件没能处理", "warning", 0, _TECH),
         _rule("refund.refused", "退款没有成功", "critical", 0, _MONEY),
         _rule("payment.wrong_amount", "收款金额对不上", "critical", 0, _MONEY),

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import update
 from sqlmodel import col
 
-from cloud_api.backups import service
+from cloud_api.backups import checks, service
 from cloud_api.backups.models import BackupRun
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
@@ -60,16 +60,28 @@ async def _backup(cloud: Cloud, job: DueJob) -> None:
             begun = run
     if begun is None:
         raise BackupFailed(run.error if run is not None else "")
-    tasks: set[asyncio.Task[BackupRun]] = cloud.parts.setdefault(_PART, set())
-    task = asyncio.create_task(service.perform(cloud, begun))
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
+    _keep(cloud, asyncio.create_task(service.perform(cloud, begun)))
     raise Again(LOOK_S, "begun")
 
 
 async def finish(cloud: Cloud) -> None:
-    """Wait for the backups that this process makes."""
+    """Wait for the backups that this process makes, and for its looks at some."""
     await asyncio.gather(*cloud.parts.get(_PART, ()))
+
+
+async def _verify(cloud: Cloud, job: DueJob) -> None:
+    run, mine = await checks.begin(cloud, job.ref.partition(":")[0])
+    if run is None:
+        return
+    if mine:
+        _keep(cloud, asyncio.create_task(checks.perform(cloud, run)))
+    raise Again(LOOK_S, "it is being looked at")
+
+
+def _keep(cloud: Cloud, task: asyncio.Task[BackupRun]) -> None:
+    tasks: set[asyncio.Task[BackupRun]] = cloud.parts.setdefault(_PART, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def _watch(cloud: Cloud, job: DueJob) -> None:
@@ -78,6 +90,7 @@ async def _watch(cloud: Cloud, job: DueJob) -> None:
 
 
 register(service.RUN, _backup)
+register(checks.VERIFY, _verify)
 register(WATCH, _watch)
 every_day(service.RUN, lambda settings: settings.backup_at if settings.backup_to else None)
 every_day(WATCH, lambda _settings: "12:00")

@@ -19,7 +19,9 @@ class BackupRun(SQLModel, table=True):
     slot: str = Field(index=True)  # what asked for it: a night, or a person's tap
     by: str  # actor.ref
     state: str = "asked"
-    stage: str = ""  # dump | media | upload | check | retention
+    stage: str = (
+        ""  # dump | media | upload | check | retention; of a good one: verify.asked | verify
+    )
     done_bytes: int = Field(default=0, sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UTCDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

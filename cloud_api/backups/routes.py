@@ -6,19 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, StringConstraints
 
-from cloud_api.backups import key, make, service
+from cloud_api.backups import checks, service
 from cloud_api.backups.models import BackupRun
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.staff.deps import staff_actor
-from cloud_api.staff.permissions import BACKUP_RUN
 
 router = APIRouter(prefix="/console/backups", tags=["backups"])
 Who = Annotated[Staff, Depends(staff_actor)]
 
 
 class RunOut(BaseModel):
-    """One try. ``state``: asked, running, good, failed."""
+    """One try. ``state``: asked, running, good, failed. ``stage`` of a good one: it is looked at."""
 
     id: str
     state: str
@@ -51,15 +50,6 @@ class VerifyIn(BaseModel):
     name: Annotated[str, StringConstraints(max_length=128)] | None = None
 
 
-class VerifiedOut(BaseModel):
-    """A backup that was opened wholly and is good."""
-
-    name: str
-    made_at: str
-    members: int
-    plain_bytes: int
-
-
 @router.get("")
 async def list_runs(request: Request, who: Who) -> RunsOut:
     """The last runs. Needs backup.read, and an installation of one merchant."""
@@ -75,22 +65,11 @@ async def run_now(request: Request, who: Who) -> RunOut:
         return RunOut.of(await service.ask(session, who, cloud))
 
 
-@router.post("/verify")
-async def verify(request: Request, body: VerifyIn, who: Who) -> VerifiedOut:
-    """Fetch a backup, open all of it, look into its database. Needs backup.run."""
+@router.post("/verify", status_code=202)
+async def verify(request: Request, body: VerifyIn, who: Who) -> RunOut:
+    """Have a backup fetched, opened wholly and its database looked into; the list tells the outcome.
+
+    409 ``backup.running`` while one is made or looked at. Needs backup.run.
+    """
     cloud = cloud_of(request)
-    async with cloud.db.read() as session:
-        await service.may(session, who, BACKUP_RUN)
-    inner = await service.verify(
-        cloud,
-        who,
-        body.name,
-        lambda header: key.for_header(cloud.settings, header, None),
-        make.Progress(),
-    )
-    return VerifiedOut(
-        name=inner["name"],
-        made_at=inner["made_at"],
-        members=len(inner["members"]),
-        plain_bytes=sum(one["size"] for one in inner["members"]),
-    )
+    return RunOut.of(await checks.ask(cloud, who, body.name))

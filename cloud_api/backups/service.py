@@ -111,7 +111,7 @@ async def perform(
     Never raises for a backup that failed: the row says why. ``told`` hears the progress now and then.
     """
     progress = make.Progress()
-    await _write(
+    await write(
         cloud, run, state="running", started_at=cloud.clocks.real, heartbeat_at=cloud.clocks.real
     )
     beating = asyncio.create_task(_beat(cloud, run, progress, told))
@@ -137,7 +137,7 @@ async def perform(
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
-    finished = await _write(cloud, run, finished_at=cloud.clocks.real, stage="", **values)
+    finished = await write(cloud, run, finished_at=cloud.clocks.real, stage="", **values)
     await _tell(cloud, finished)
     return finished
 
@@ -152,7 +152,7 @@ async def _beat(
         await asyncio.sleep(BEAT_S)
         told(progress)
         try:
-            await _write(
+            await write(
                 cloud,
                 run,
                 heartbeat_at=cloud.clocks.real,
@@ -163,7 +163,8 @@ async def _beat(
             _log.warning("backup.heartbeat_failed")
 
 
-async def _write(cloud: Cloud, run: BackupRun, **values: Any) -> BackupRun:
+async def write(cloud: Cloud, run: BackupRun, **values: Any) -> BackupRun:
+    """Change columns of a run; the run as it stands then."""
     async with cloud.db.write() as session:
         await session.exec(update(BackupRun).where(col(BackupRun.id) == run.id).values(**values))
         found = await session.get(BackupRun, run.id, populate_existing=True)

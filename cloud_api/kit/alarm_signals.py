@@ -38,6 +38,7 @@ KINDS: Final = frozenset(
         "certificate.expiring",
         "job.dead",
         "backup.failed",
+        "audit.broken",
         "event.poison",
         "refund.refused",
         "payment.wrong_amount",

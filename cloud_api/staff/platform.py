@@ -280,6 +280,27 @@ async def end_impersonation(
     found = await session.get(Impersonation, impersonation_id)
     if found is None or found.admin_id != actor.admin_id:
         raise NotFound("impersonation")
+    await _stop(session, actor, found, clocks)
+
+
+async def leave(session: AsyncSession, found: Impersonation, ip: str, clocks: Clocks) -> None:
+    """Stop acting by its own token, from the banner of the console. Fine where it is over already."""
+    admin = await session.get_one(PlatformAdmin, found.admin_id)
+    actor = Platform(
+        admin_id=admin.id,
+        account_id=admin.account_id,
+        login_id=found.login_id,
+        ip=ip,
+        name=admin.name,
+        fresh=False,
+    )
+    await _stop(session, actor, found, clocks)
+
+
+async def _stop(
+    session: AsyncSession, actor: Platform, found: Impersonation, clocks: Clocks
+) -> None:
+    """End the borrowed login and write it down, once."""
     if await auth.revoke(session, found.login_id, clocks.real):
         await record(
             session,

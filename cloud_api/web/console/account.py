@@ -11,6 +11,7 @@ from cloud_api.auth.deps import own_login
 from cloud_api.auth.models import Account, Login, Password, Totp
 from cloud_api.kit.actor import Platform
 from cloud_api.kit.errors import NotFound
+from cloud_api.kit.http import client_ip
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff import platform
 from cloud_api.staff.deps import acting, platform_actor
@@ -99,7 +100,7 @@ async def end_acting(request: Request, seen: Seen) -> Response:
     found = await acting(request)
     if found is not None:
         async with seen.cloud.db.write() as session:
-            await service.revoke(session, found[1].id, seen.cloud.clocks.real)
+            await platform.leave(session, found[0], client_ip(request), seen.cloud.clocks)
     answer = go("/platform")
     secure = seen.cloud.settings.cookie_secure
     answer.headers.append("Set-Cookie", set_cookie(ACTING_COOKIE, "", max_age_s=0, secure=secure))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.backups import service
+from cloud_api.backups import checks, service
 from cloud_api.backups.models import BackupRun
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import KaimenError
@@ -23,6 +23,7 @@ router = APIRouter(prefix="/console/backups", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Who = Annotated[Staff, Depends(staff_actor)]
 PATH = "/console/backups"
+BUSY = (checks.ASKED, checks.GOING)
 
 
 @router.get("")
@@ -66,7 +67,8 @@ async def _runs(
         if error.code != "backup.platform":
             raise
         return [], _(error.message), False
-    running = await service.running(session, seen.cloud.clocks.real) is not None
+    running = any(one.state == "asked" or one.stage in BUSY for one in runs)
+    running = running or await service.running(session, seen.cloud.clocks.real) is not None
     return runs, _trouble(seen.cloud.settings), running
 
 
@@ -97,12 +99,15 @@ def _facts(settings: Settings) -> tuple[tuple[str, str], ...]:
 def _row(seen: Visit, run: BackupRun) -> BackupRow:
     words = {"asked": _("排队中"), "running": _("进行中"), "good": _("完好"), "failed": _("失败")}
     note = (run.error or "").partition(": ")[2] or (run.error or "")
+    word = words[run.state]
     if run.state == "running":
         note = _("已处理 {size}").format(size=_size(run.done_bytes))
+    elif run.stage in BUSY:
+        word, note = _("检查中"), _("已核对 {size}").format(size=_size(run.done_bytes))
     return BackupRow(
         id=run.id,
-        state=run.state,
-        word=words[run.state],
+        state="running" if run.stage in BUSY else run.state,
+        word=word,
         name=run.name or "",
         size=_size(run.size_bytes) if run.size_bytes else "",
         note=note,

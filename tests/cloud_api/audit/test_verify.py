@@ -12,18 +12,20 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select, text
 
-import cloud_api.audit.jobs  # noqa: F401  registers its handlers
-from cloud_api.audit import chain, checkpoints, export, guard
+from cloud_api.audit import chain, checkpoints, export, guard, jobs
 from cloud_api.audit.canonical import canonical
 from cloud_api.audit.models import AuditCheckpoint, AuditEntry
 from cloud_api.audit.service import record
 from cloud_api.audit.signing import is_genuine
 from cloud_api.audit.verify import Verdict, chains, verify
+from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
-from cloud_api.kit.due_jobs import run_due
+from cloud_api.kit.due_jobs import run_due, schedule
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.models import AlarmSignal
 from cloud_api.kit.recurring import plan
+from cloud_api.merchants.models import Merchant
 from store_link.clock import ManualClock
 from tests.cloud_api.audit.test_record import OWNER
 
@@ -243,3 +245,40 @@ async def test_an_export_can_be_checked_without_us(cloud: Cloud, tmp_path: Path)
     assert is_genuine(signed, head["public_keys"])
     signed.seq += 1
     assert not is_genuine(signed, head["public_keys"])
+
+
+async def test_each_night_every_chain_is_read_and_its_merchant_hears_of_a_broken_one(cloud: Cloud):
+    async with cloud.db.write() as session:
+        session.add(Merchant(id="m1", name="雀友会", created_at=cloud.clocks.real))
+        session.add(Merchant(id="m2", name="听竹轩", created_at=cloud.clocks.real))
+    await write(cloud, 3)
+    await write(cloud, 3, merchant="m2")
+
+    async def levels() -> list[tuple[str, str, bool]]:
+        async with cloud.db.read() as session:
+            found = (await session.exec(scoped(System(), AlarmSignal))).all()
+        return [(one.merchant_id, one.kind, one.active) for one in found]
+
+    async def night(day: str) -> None:
+        async with cloud.db.write() as session:
+            await schedule(
+                session,
+                merchant_id="installation",
+                kind=jobs.VERIFY,
+                ref=day,
+                run_at=cloud.clocks.real,
+                clock="wire",
+            )
+        while await run_due(cloud):
+            pass
+
+    await night("2026-11-22")
+    assert await levels() == []
+    await force(
+        cloud.db, "UPDATE audit_entry SET why = '别的' WHERE seq = 2 AND merchant_id = 'm2'"
+    )
+    await night("2026-11-23")
+    assert await levels() == [("m2", "audit.broken", True)]
+    await force(cloud.db, "UPDATE audit_entry SET why = '客人忘了手机' WHERE seq = 2")
+    await night("2026-11-24")
+    assert await levels() == [("m2", "audit.broken", False)]

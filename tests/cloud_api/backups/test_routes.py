@@ -11,8 +11,10 @@ from typer.testing import CliRunner, Result
 
 from cloud_api.backups import jobs
 from cloud_api.cli import app as program
+from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
+from cloud_api.kit.models import AlarmSignal
 from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, make_store
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
@@ -36,14 +38,47 @@ async def test_the_owner_makes_one_and_checks_it(
     await jobs.finish(backed)
     (*_, run) = (await client.get("/api/v1/console/backups", headers=owner)).json()["items"]
     assert (run["state"], run["error"]) == ("good", None)
-    good = await client.post("/api/v1/console/backups/verify", headers=owner, json={})
-    assert (good.status_code, good.json()["name"]) == (200, run["name"])
+    await _verify_later(client, backed, owner, run)
     manager = await login(backed, shop, "manager")
     for method, path in (("GET", ""), ("POST", ""), ("POST", "/verify")):
         no = await client.request(
             method, f"/api/v1/console/backups{path}", headers=manager, json={}
         )
         assert no.status_code == 403
+
+
+async def _verify_later(
+    client: httpx.AsyncClient, backed: Cloud, owner: dict[str, str], run: dict[str, str]
+) -> None:
+    """The request only asks; a job looks, and the list tells what it found."""
+    path = "/api/v1/console/backups"
+
+    async def told() -> dict[str, str]:
+        items = (await client.get(path, headers=owner)).json()["items"]
+        return next(one for one in items if one["id"] == run["id"])
+
+    asked = await client.post(f"{path}/verify", headers=owner, json={"name": run["name"]})
+    assert (asked.status_code, asked.json()["stage"]) == (202, "verify.asked")
+    twice = await client.post(f"{path}/verify", headers=owner, json={})
+    assert twice.json()["code"] == "backup.running"
+    await run_due(backed)
+    await jobs.finish(backed)
+    good = await told()
+    assert (good["stage"], good["state"], good["error"]) == ("", "good", None)
+    assert good["verified_at"] is not None
+    sealed = Path(str(backed.settings.backup_to)) / run["name"]
+    whole = sealed.read_bytes()
+    sealed.write_bytes(whole[:-40] + bytes(40))
+    await client.post(f"{path}/verify", headers=owner, json={"name": run["name"]})
+    await run_due(backed)
+    await jobs.finish(backed)
+    bad = await told()
+    assert bad["state"] == "failed"
+    assert str(bad["error"]).startswith("backup.damaged")
+    async with backed.db.read() as session:
+        level = (await session.exec(scoped(System(), AlarmSignal))).one()
+    assert (level.kind, level.active) == ("backup.failed", True)
+    sealed.write_bytes(whole)
 
 
 async def test_what_is_not_set_up_is_said_and_merchants_share_no_backups(

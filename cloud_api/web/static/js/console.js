@@ -7,7 +7,7 @@ import './countdown.js';
 import './forms.js';
 import './lists.js';
 import { touch } from './live.js';
-import './regions.js';
+import { again } from './regions.js';
 import './sheet.js';
 
 // Where the pages of a section do not fit side by side, the one that is open is in sight.
@@ -209,5 +209,14 @@ document.addEventListener('click', (event) => {
     button.closest('[data-alarm]').remove();
   }).catch((problem) => { button.closest('.alarm').append(Object.assign(document.createElement('p'), { textContent: problem.message })); });
 });
+// --- what goes on and tells no event: drawn again every data-again-s seconds until it says no more ----
+let drawn = Date.now();
+setInterval(() => {
+  const going = document.querySelector('[data-again-s]');
+  if (!going || document.hidden || document.querySelector('dialog[open]') || Date.now() - drawn < going.dataset.againS * 1000) return;
+  drawn = Date.now();
+  again();
+}, 500);
+
 const clock = document.querySelector('[data-clock]');
 if (clock) setInterval(() => { clock.textContent = hm(now(), offset); }, 1000);
