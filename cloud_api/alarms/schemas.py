@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from cloud_api.alarms.models import Alarm, AlarmEvent
 from cloud_api.alarms.rules import RULES, SEVERITY_NAMES, STATE_NAMES, Rule, Severity, Step
@@ -94,13 +95,26 @@ class WhyIn(BaseModel):
 
 
 class RuleIn(BaseModel):
-    """A merchant's own rule for a kind."""
+    """A merchant's own rule for a kind. A form gives ``steps`` as rows by number; one without ``to`` is none."""
 
     enabled: bool = True
     severity: Severity
     raise_after_s: int = Field(ge=0, le=86400)
     threshold: float | None = Field(None, ge=0, le=1_000_000)
     steps: list[Step] = Field(max_length=10)
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _rows(cls, given: Any) -> Any:
+        """Rows of a form in their order; no channel chosen means those of the event's own rule."""
+        if not isinstance(given, dict):
+            return given
+        rows = [given[key] for key in sorted(given, key=str)]
+        return [
+            {**row, "channels": row.get("channels") or None}
+            for row in rows
+            if isinstance(row, dict) and row.get("to")
+        ]
 
 
 class RulesOut(BaseModel):

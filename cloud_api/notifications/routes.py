@@ -141,7 +141,9 @@ async def set_templates(request: Request, body: list[TemplateIn], who: Who) -> T
 @router.post(f"{_HERE}/templates/preview")
 async def preview(request: Request, body: TemplateIn, who: Who) -> PreviewOut:
     """The words filled with an example. Needs notice.read."""
-    return template_service.preview(who, body, cloud_of(request).clocks.now)
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        return await template_service.preview(session, who, body, cloud.clocks.now)
 
 
 @router.get(f"{_HERE}/rules")

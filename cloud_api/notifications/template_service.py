@@ -153,14 +153,22 @@ async def set_templates(
         )
 
 
-def preview(actor: Staff, asked: TemplateIn, now: datetime) -> PreviewOut:
-    """The words filled with an example. Needs notice.read; raises as ``set_templates``."""
+async def preview(
+    session: AsyncSession, actor: Staff, asked: TemplateIn, now: datetime
+) -> PreviewOut:
+    """The words filled with an example, as they would be sent: what is empty takes the merchant's words
+    for all channels, then ours. Needs notice.read; raises as ``set_templates``.
+    """
     actor.need(NOTICE_READ)
     _check(asked)
+    own = await wording.templates_of(session, actor.merchant_id, asked.event)
+    base = None if asked.channel == "*" else own.get(("*", asked.language))
     text, values = TEXTS[asked.event], example(asked.event, now)
+    title = asked.title or (base.title if base is not None else "") or text.title
+    body = asked.body or (base.body if base is not None else "") or text.body
     return PreviewOut(
-        title=fill(asked.title or text.title, values),
-        body=fill(asked.body or text.body, values),
+        title=fill(title, values),
+        body=fill(body, values),
         params=[(name, fill(how, values)) for name, how in asked.provider_params],
     )
 

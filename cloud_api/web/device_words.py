@@ -118,8 +118,13 @@ def _speaker(binding: Binding, profile: str, status: StoreStatusView, may_steer:
         state=state,
         word=word,
         set_href=f"{_API}/{binding.id}/say" if steers else "",
-        clips=tuple((one, _(_CLIPS[one]) if one in _CLIPS else one) for one in known),
+        clips=tuple((one, clip_word(one)) for one in known),
     )
+
+
+def clip_word(clip: str) -> str:
+    """A recorded sentence in words; its own name where it is not one of those we know."""
+    return _(_CLIPS[clip]) if clip in _CLIPS else clip
 
 
 def _device(seen: Visit, binding: Binding, status: StoreStatusView, may_switch: bool) -> Device:

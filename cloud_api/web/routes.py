@@ -7,9 +7,11 @@ from fastapi import APIRouter, Request, Response
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.web.console import account as console_account
+from cloud_api.web.console import alarm_rules as console_alarm_rules
 from cloud_api.web.console import alarms as console_alarms
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
+from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
@@ -36,7 +38,9 @@ for pages in (
     console_people,
     console_orders,
     console_alarms,
+    console_alarm_rules,
     console_notices,
+    console_notice_words,
     console_audit,
     console_backups,
     console_overtime,

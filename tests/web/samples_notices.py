@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
+from cloud_api.web.view_models import alarm_rules as rules
 from cloud_api.web.view_models import notices as vm
 from tests.web.samples import NOW
 
@@ -61,6 +62,48 @@ EVENT = vm.EventPage(
     choices=(("sms", "短信", "用第一个短信渠道"),),
     providers=(vm.ProviderTemplate("sms_aliyun", "阿里云短信", "SMS_1", "room={room}"),),
     may_edit=True,
+    channel_name="所有渠道",
+    own=True,
+    words=(
+        vm.WordsChoice("*", "所有渠道", "/console/notifications", True),
+        vm.WordsChoice("in_app", "消息", "/console/notifications", False),
+    ),
+    shown_title="预订好了",
+    shown_body="静安店 竹间",
+    tests=(("1", "店长群"),),
+)
+TEMPLATES = vm.TemplatesPage(
+    (vm.TemplateRow("预订确认", "顾客", "预订好了", "/console/notifications", EVENT.words),)
+)
+RULES = rules.AlarmRulesPage(
+    rows=(
+        rules.RuleRow("store.offline", "门店断网", "is-overtime", "紧急", "持续1 分钟", "能处理告警的人",
+                      ("10 分钟没人处理：店长", "30 分钟没人处理：店主（短信）"), True, "/console"),
+        rules.RuleRow("hazard.input", "烟感或火警", "is-maintenance", "不告警", "马上", "没有人", (), False, "/console"),
+    ),
+    quiet="告警在安静时间也发",
+    may_edit=True,
+)  # fmt: skip
+RULE = rules.AlarmRuleForm(
+    kind="power.overload",
+    name="用电超过上限",
+    enabled=True,
+    severity="critical",
+    severities=(("critical", "紧急"), ("warning", "注意")),
+    raise_after_s=60,
+    spans=((0, "马上"), (60, "1 分钟")),
+    limit="用电超过多少瓦算超",
+    threshold="3500",
+    steps=(
+        rules.StepRow("staff:alarm.handle", 0, ()),
+        rules.StepRow("role:owner", 30, ("sms",)),
+        rules.StepRow("", None, ()),
+    ),
+    people=(("staff:alarm.handle", "能处理告警的人"), ("role:owner", "店主")),
+    channels=(("sms", "短信", "用第一个短信渠道"),),
+    quiet="告警在安静时间也发",
+    own=True,
+    default='{"enabled": true}',
 )
 LOG: Listing[vm.DeliveryRow] = Listing(
     path="/console/notifications/log",
@@ -97,6 +140,24 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
             around | {"page": replace(NOTICES, channels=(), may_edit=False)},
         ),
         "console-channel": ("console/channel.html", around | {"page": CHANNEL}),
+        "console-alarm-rules": ("console/alarm_rules.html", around | {"page": RULES}),
+        "console-alarm-rules-read": (
+            "console/alarm_rules.html",
+            around | {"page": replace(RULES, may_edit=False)},
+        ),
+        "console-alarm-rule": ("console/alarm_rule.html", around | {"page": RULE}),
+        "console-notice-templates": (
+            "console/notice_templates.html",
+            around | {"page": TEMPLATES},
+        ),
+        "console-notice-clip": (
+            "console/notice_event.html",
+            around | {"page": replace(EVENT, channel="speaker", clips=(("", "不说话"),), tests=())},
+        ),
+        "console-notice-read": (
+            "console/notice_event.html",
+            around | {"page": replace(EVENT, may_edit=False)},
+        ),
         "console-notice-event": ("console/notice_event.html", around | {"page": EVENT}),
         "messages": ("customer/notices.html", {"page": MESSAGES}),
         "messages-none": ("customer/notices.html", {"page": vm.MessagesPage()}),

@@ -26,6 +26,13 @@ PAGES = {
     "order": ("/console/orders/{order}?state=in_use", "结束使用"),
     "alarms": ("/console/alarms", "没有要处理的"),
     "solved": ("/console/alarms?state=resolved&severity=critical", "没有符合这些条件的"),
+    "alarm-rules": ("/console/alarms/rules", "10 分钟没人处理：店长"),
+    "alarm-rule": ("/console/alarms/rules/power.overload", "用电超过多少瓦算超"),
+    "notice-words": ("/console/notifications/templates", "改哪里的话"),
+    "speaker-words": (
+        "/console/notifications/events/order.ending_soon?channel=speaker",
+        "时间到了",
+    ),
     "notices": ("/console/notifications", "安静时间"),
     "event": ("/console/notifications/events/order.ready", "怎么说"),
     "channel": ("/console/notifications/channels/new?kind=email", "SMTP 服务器"),

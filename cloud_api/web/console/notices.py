@@ -12,11 +12,12 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.notifications import channel_service, inbox, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.models import NoticeChannel
-from cloud_api.notifications.schemas import STATE_NAMES, TemplateOut, shown
+from cloud_api.notifications.schemas import STATE_NAMES, shown
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import NOTICE_EDIT
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.console.listing import asked
+from cloud_api.web.console.notice_words import AUDIENCES
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
 from cloud_api.web.view_models.notices import (
@@ -25,18 +26,15 @@ from cloud_api.web.view_models.notices import (
     ChannelRow,
     DeliveryLogPage,
     DeliveryRow,
-    EventPage,
     EventRow,
     KindChoice,
     NoticesPage,
-    ProviderTemplate,
 )
 
 router = APIRouter(prefix="/console/notifications", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Who = Annotated[Staff, Depends(staff_actor)]
 PATH: Final = "/console/notifications"
-_AUDIENCES: Final = {"customer": "顾客", "staff": "店员"}
 _TONES: Final = {"sent": "is-free", "failed": "is-overtime", "unknown": "is-cleaning"}
 
 
@@ -57,7 +55,7 @@ async def overview(seen: Seen, who: Who) -> Response:
             EventRow(
                 event=rule.event,
                 name=_(rule.name),
-                audience=_(_AUDIENCES[rule.audience]),
+                audience=_(AUDIENCES[rule.audience]),
                 channels=_words_of(rule.channels),
                 enabled=rule.enabled,
                 own=rule.own,
@@ -136,62 +134,6 @@ def _field(
         hint=_("已经存好了，要换才填") if kept else "",
         required=info.is_required() and not kept,
     )
-
-
-@router.get("/events/{event}")
-async def one_event(seen: Seen, who: Who, event: str) -> Response:
-    """An event's words and channels. Needs notice.read."""
-    async with seen.cloud.db.read() as session:
-        frame = await frame_of(session, who)
-        templates = {one.event: one for one in await template_service.list_templates(session, who)}
-        rules, _settings = await template_service.list_rules(session, who, seen.cloud.clocks)
-        channels = await channel_service.list_channels(session, who)
-    told = templates.get(event)
-    if told is None:
-        raise NotFound("event", "没有这种通知")
-    rule = next(one for one in rules if one.event == event)
-    own = next((one for one in told.own if (one.channel, one.language) == ("*", "zh_Hans")), None)
-    model = EventPage(
-        event=event,
-        name=_(told.name),
-        audience=_(_AUDIENCES[told.audience]),
-        urgent=told.urgent,
-        title="" if own is None else own.title,
-        body="" if own is None else own.body,
-        default_title=told.title,
-        default_body=told.body,
-        variables=tuple((f"{{{name}}}", _(word)) for name, word in told.variables.items()),
-        enabled=rule.enabled,
-        channels=tuple(rule.channels),
-        choices=_choices(told.audience),
-        providers=tuple(_providers(told, {channel.kind for channel in channels})),
-        may_edit=NOTICE_EDIT in who.permissions,
-    )
-    here = seen.at(frame.tz)
-    return console_page(here, who, frame, "console/notice_event.html", model, here="notifications")
-
-
-def _choices(audience: str) -> tuple[tuple[str, str, str], ...]:
-    """Kinds an event of this audience can take: guests are in no staff group."""
-    made = [("sms", _("短信"), _("用第一个短信渠道"))]
-    for kind, port in CHANNELS.items():
-        guests = port.addressed in {"openid", "room"}
-        if kind.startswith("sms_") or guests is not (audience == "customer"):
-            continue
-        made.append((kind, _(port.name), ""))
-    return tuple(made)
-
-
-def _providers(told: TemplateOut, have: set[str]) -> list[ProviderTemplate]:
-    made = []
-    for kind, port in CHANNELS.items():
-        if not port.needs_template or kind not in have:
-            continue
-        own = next((one for one in told.own if one.channel == kind), None)
-        params = "" if own is None else "\n".join(f"{n}={t}" for n, t in own.provider_params)
-        code = "" if own is None else own.provider_template
-        made.append(ProviderTemplate(kind, _(port.name), code, params))
-    return made
 
 
 @router.get("/log")

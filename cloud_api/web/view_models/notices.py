@@ -117,8 +117,38 @@ class ProviderTemplate:
 
 
 @dataclass(frozen=True)
+class WordsChoice:
+    """A channel that an event may have words of its own for; ``own`` where it has."""
+
+    channel: str
+    name: str
+    href: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class TemplateRow:
+    """An event with the channels it may have words for."""
+
+    name: str
+    audience: str
+    title: str
+    href: str
+    choices: tuple[WordsChoice, ...]
+
+
+@dataclass(frozen=True)
+class TemplatesPage:
+    """Every event and channel, and where the words were changed."""
+
+    rows: tuple[TemplateRow, ...]
+
+
+@dataclass(frozen=True)
 class EventPage:
-    """An event's words and channels."""
+    """An event's words and channels. ``shown_title`` and ``shown_body`` are an example, as it is now;
+    ``tests`` are the channels (id, name) that an example can be sent by.
+    """
 
     event: str
     name: str
@@ -134,6 +164,15 @@ class EventPage:
     choices: tuple[tuple[str, str, str], ...]
     providers: tuple[ProviderTemplate, ...]
     may_edit: bool
+    channel: str = "*"
+    channel_name: str = ""
+    own: bool = False
+    words: tuple[WordsChoice, ...] = ()
+    clip: str = ""
+    clips: tuple[tuple[str, str], ...] = ()
+    shown_title: str = ""
+    shown_body: str = ""
+    tests: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
