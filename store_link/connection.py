@@ -164,13 +164,14 @@ class Connection:
 
     # ------------------------------------------------------------------------------ event loop side
 
-    async def open(self) -> None:
-        """Dial and wait for the broker's welcome. Raises DialFailed."""
+    async def open(self, patience_s: float) -> None:
+        """Dial and wait for the broker's welcome, ``patience_s`` at most. Raises DialFailed."""
         threading.Thread(target=self._dial, name="mqtt-dial", daemon=True).start()
         try:
             # Name lookup is not bounded by a socket's time-out, so the whole is bounded here.
             nodes = len(self._endpoint.addresses())
-            async with asyncio.timeout((1 + nodes) * self._endpoint.connect_timeout_s):
+            longest = (1 + nodes) * self._endpoint.connect_timeout_s
+            async with asyncio.timeout(min(longest, patience_s)):
                 await asyncio.shield(self._opened)
         except TimeoutError:
             raise DialFailed("no answer in time") from None

@@ -67,16 +67,25 @@ class Backoff:
 
     ``delay(n)`` is anything from 0 to ``min(cap_s, base_s * 2**n)`` seconds. A connection that
     stood for ``stable_s`` seconds starts the row again.
+
+    ``patience(n)`` is how long a broker may take to answer while the link comes up: little at first,
+    since one that was asked while it started itself may never answer, and twice as much after each
+    time it was not enough, since a cluster that has just lost a node needs seconds for each filter.
     """
 
     base_s: float = 1.0
     cap_s: float = 30.0
     stable_s: float = 30.0
+    patience_s: float = 4.0
     uniform: Callable[[float, float], float] = random.uniform
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait before the next attempt, after ``attempt`` failed ones (from 0)."""
         return self.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)))
+
+    def patience(self, failed: int) -> float:
+        """Seconds for one answer, after ``failed`` connections in a row that did not come up."""
+        return self.patience_s * 2.0 ** min(failed, 30)
 
 
 def random_client_id() -> str:
@@ -134,6 +143,7 @@ class MqttLink:
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failed = 0  # connections in a row that did not come up
         self.dropped = 0
 
     @property
@@ -191,12 +201,14 @@ class MqttLink:
     ) -> None:
         """Subscribe on this connection; do it again from ``on_connected`` on the next.
 
-        Patient: a cluster that has just lost a node takes seconds for each filter, and giving up
-        would make it begin anew.
+        While the link comes up the answer is waited for as ``Backoff.patience`` says, and at most
+        ``timeout_s``.
 
         Raises NotConnected, NotConfirmed or SubscriptionRefused (some brokers accept what they
         then filter: silence is not permission).
         """
+        if self._state is LinkState.CONNECTING:
+            timeout_s = min(timeout_s, self._backoff.patience(self._failed))
         await self._present().subscribe(filters, qos, timeout_s)
 
     async def unsubscribe(self, filters: Iterable[str], *, timeout_s: float = 5.0) -> None:
@@ -240,16 +252,20 @@ class MqttLink:
         self._set_state(LinkState.CONNECTING)
         will = self._will(nonce) if self._will is not None else None
         connection = Connection(self._endpoint, self._client_id, will, self._deliver)
+        came_up = False
         try:
-            await connection.open()
+            await connection.open(self._backoff.patience(self._failed))
             self._connection, self._nonce = connection, nonce
             if self._on_connected is not None:
                 await self._set_up(connection, self._on_connected, nonce)
             if not connection.closed.done():
+                came_up = True
+                self._failed = 0
                 self._set_state(LinkState.UP)
                 log.info("link_up")
             return await asyncio.shield(connection.closed)
         finally:
+            self._failed += not came_up
             self._connection = self._nonce = None
             self._set_state(LinkState.DOWN)
             await connection.close()

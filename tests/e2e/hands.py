@@ -102,7 +102,7 @@ class Hands:
 
     def log_in(self, page: Page, phone: str) -> None:
         """On a login page, as a person does."""
-        page.get_by_label("手机号").fill(phone.removeprefix("+86"))
+        page.get_by_role("textbox", name="手机号").first.fill(phone.removeprefix("+86"))
         page.get_by_role("button", name="发验证码").click()
         field = page.get_by_label("短信里的 6 位数字")
         expect(field).to_be_visible()

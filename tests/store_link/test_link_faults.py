@@ -367,6 +367,27 @@ async def test_a_broker_that_never_welcomes_is_left(fake, make_link):
     await until(lambda: all(life.closed for life in fake.lives[:-1]))
 
 
+async def test_a_broker_that_swallows_a_first_try_is_asked_again_soon(fake, make_link):
+    """One that starts takes a connection and never answers on it; the next is answered."""
+    fake.welcome = None
+    link = make_link(fake, backoff=Backoff(base_s=0.01, patience_s=0.2))
+    await link.start()
+    await until(lambda: len(fake.lives) >= 1)
+    fake.welcome = 0
+    await link.wait_up(4)  # the longest it would wait for one answer is 10 s
+
+
+async def test_patience_grows_until_a_slow_broker_has_answered(fake, make_link):
+    fake.welcome = None
+    link = make_link(fake, backoff=Backoff(base_s=0.001, patience_s=0.02))
+    await link.start()
+    await until(lambda: len(fake.lives) >= 4)
+    assert link._backoff.patience(link._failed) >= 0.16
+    fake.welcome = 0
+    await link.wait_up(5)
+    assert link._failed == 0
+
+
 async def test_delays_grow_with_full_jitter_and_start_again_after_a_stable_time():
     asked: list[tuple[float, float]] = []
 
