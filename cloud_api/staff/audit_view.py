@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.paging import PAGE, page_of
 from cloud_api.staff.models import StaffMember
+from cloud_api.staff.permissions import NAMES, ROLE_NAMES
 
 NOUNS: Final = {
     "door": "门",
@@ -23,7 +24,8 @@ NOUNS: Final = {
     "channel": "通知渠道",
     "alarm_rule": "告警规则",
     "platform_admin": "平台管理员",
-    "impersonation": "平台代管",
+    "impersonation": "平台代看",
+    "invitation": "邀请",
     "room": "包间",
     "store": "门店",
     "order": "订单",
@@ -41,6 +43,9 @@ NOUNS: Final = {
     "merchant": "商家",
     "overtime": "超时费",
     "keys": "密钥",
+    "password": "密码",
+    "second_factor": "动态码",
+    "recovery_code": "恢复码",
 }
 ACTIONS: Final = {
     "door.unlock": "远程开门",
@@ -82,8 +87,8 @@ ACTIONS: Final = {
     "keys.rotate": "更换密钥",
     "keys.reindex": "重建手机号索引",
     "merchant.second_factor": "改动态码要求",
-    "impersonation.begin": "平台管理员代为进入",
-    "impersonation.end": "平台管理员退出代管",
+    "impersonation.begin": "平台管理员代看控制台",
+    "impersonation.end": "平台管理员结束代看",
     "alarm.acknowledge": "接手告警",
     "alarm.resolve": "解决告警",
     "alarm_rule.change": "改告警规则",
@@ -96,6 +101,13 @@ ACTIONS: Final = {
     "audit.export": "导出操作记录",
     "backup.run": "立即备份",
     "backup.verify": "检查备份",
+    "password.set": "设密码",
+    "second_factor.set": "设动态码",
+    "second_factor.drop": "停用动态码",
+    "recovery_code.use": "用了一个恢复码",
+    "recovery_code.renew": "换一组恢复码",
+    "login.revoke": "退出一台设备",
+    "login.revoke_others": "退出别的设备",
     "account.export": "导出资料",
     "account.delete": "注销账号",
 }
@@ -143,7 +155,43 @@ FIELDS: Final = {
     "temperature": "温度",
     "text": "内容",
     "expires_at": "有效到",
+    "minutes": "多久（分钟）",
+    "read_only": "只看不改",
+    "second_factor": "动态码",
+    "limits": "限额",
+    "waiver_fen": "一次最多免",
+    "state": "状态",
+    "kind": "种类",
+    "subject": "对象",
+    "severity": "轻重",
+    "enabled": "启用",
+    "what": "做什么",
+    "devices": "几个设备",
+    "stores": "门店",
+    "entries": "条数",
+    "before": "到哪天以前",
+    "made_at": "备份时间",
+    "by": "由谁",
+    "setpoint": "温度",
+    "clip": "哪一句",
+    "values": "几处",
 }
+VALUES: Final[dict[str, Mapping[str, str]]] = {
+    "second_factor": {"off": "设置过的人", "owner": "店主都要", "all": "所有人都要"},
+    "role": ROLE_NAMES,
+    "permissions": NAMES,
+    "mode": {"normal": "正常", "open": "常开", "cleaning": "保洁", "maintenance": "维护"},
+    "state": {
+        "due": "待付",
+        "waived": "已免",
+        "open": "待处理",
+        "acknowledged": "处理中",
+        "resolved": "已解决",
+    },
+    "by": {"command line": "命令行"},
+}
+UNSET: Final = {"store_ids": "全部门店", "permissions": "照预设", "until": "一直"}
+NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +258,20 @@ def action_name(action: str) -> str:
     return ACTIONS.get(action) or f"{NOUNS.get(noun, noun)} {verb}"
 
 
-def in_words(name: str, value: Any) -> tuple[str, str]:
-    """A field of ``before`` or ``after`` as label and text."""
+def in_words(name: str, value: Any, named: Mapping[str, str] = NO_NAMES) -> tuple[str, str]:
+    """A field of ``before`` or ``after`` as label and text. ``named``: what ids are called."""
     label = FIELDS.get(name, name.replace("_", " "))
+    if isinstance(value, str):
+        value = VALUES.get(name, NO_NAMES).get(value) or named.get(value, value)
     if value is None or value == "":
-        return label, "无"
+        return label, UNSET.get(name, "无")
     if isinstance(value, bool):
         return label, "是" if value else "否"
     if name.endswith("_fen") and isinstance(value, int):
         return label, f"¥{value / 100:.2f}"
     if isinstance(value, list):
-        return label, "、".join(str(one) for one in value) or "无"
+        return label, "、".join(in_words(name, one, named)[1] for one in value) or "无"
     if isinstance(value, dict):
-        return label, "，".join("：".join(in_words(key, one)) for key, one in value.items())
+        told = (in_words(key, one, named) for key, one in value.items())
+        return label, "，".join("：".join(one) for one in told)
     return label, str(value)

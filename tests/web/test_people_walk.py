@@ -249,7 +249,7 @@ def test_an_administrator_suspends_resumes_and_looks_on_seen_by_the_owner(
             owner.reload()
             expect(owner.get_by_text("平台代看")).to_have_count(0)
             owner.goto(f"{site.url}/console/audit")
-            for told in ("平台管理员退出代管", "平台管理员代为进入", "恢复商家", "暂停商家"):
+            for told in ("平台管理员结束代看", "平台管理员代看控制台", "恢复商家", "暂停商家"):
                 expect(owner.get_by_role("link", name=told)).to_have_count(1)
-            owner.get_by_role("link", name="平台管理员代为进入").click()
+            owner.get_by_role("link", name="平台管理员代看控制台").click()
             expect(owner.locator("#inspector").get_by_text("店主请我帮忙")).to_be_visible()

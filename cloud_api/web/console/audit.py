@@ -126,11 +126,12 @@ def _act(
         why=entry.why,
         at=seen.local(entry.at),
         facts=tuple(one for one in facts if one[1]),
-        before=_pairs(entry.before),
-        after=_pairs(entry.after),
+        before=_pairs(entry.before, frame),
+        after=_pairs(entry.after, frame),
         mark=entry.hash[:16],
     )
 
 
-def _pairs(value: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
-    return tuple(audit_view.in_words(name, one) for name, one in (value or {}).items())
+def _pairs(value: dict[str, Any] | None, frame: Frame) -> tuple[tuple[str, str], ...]:
+    named = {store.id: store.name for store in frame.stores}
+    return tuple(audit_view.in_words(name, one, named) for name, one in (value or {}).items())
