@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 from typing import Any
@@ -56,6 +57,16 @@ _BY_PREFIX = (
 )
 
 
+class _Problem(JSONResponse):
+    """It may repeat what was sent: half of a character has no bytes, and is shown as ``?``."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode(errors="replace")
+
+
 def problem(error: KaimenError) -> JSONResponse:
     """The answer that says what ``error`` says; 429 and 503 carry Retry-After."""
     body: dict[str, Any] = {
@@ -73,7 +84,7 @@ def problem(error: KaimenError) -> JSONResponse:
         headers["Retry-After"] = str(error.extra["retry_after"])
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
+    return _Problem(body, error.status, headers)
 
 
 def from_http(error: HTTPException) -> KaimenError:

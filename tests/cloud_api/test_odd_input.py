@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import httpx
@@ -93,6 +94,22 @@ async def test_a_nul_is_no_crash(
     """
     answer = await client.request(method, f"/api/v1{path}", json=body, headers=owner)
     assert answer.status_code < 500, answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("roles", {"name": "夜班", "permissions": ["\ud800"]}, "role.bad_permission"),
+        ("bindings/x/say", {"clip": "a", "\ud800": 1}, "invalid"),
+    ],
+)
+async def test_half_a_character_is_no_crash(
+    client: httpx.AsyncClient, owner: dict[str, str], path: str, body: dict[str, object], code: str
+) -> None:
+    """Bug: a refusal that repeats a lone surrogate could not be written as UTF-8, and was a 500."""
+    headers = owner | {"Content-Type": "application/json"}
+    answer = await client.post(f"/api/v1/console/{path}", content=json.dumps(body), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
 async def test_a_database_error_does_not_tell_its_parameters(db: Database) -> None:
