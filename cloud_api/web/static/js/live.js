@@ -1,13 +1,14 @@
 // The feed of what happened (SSE). An event names topics; every [data-live="topic"] on the page asks for
 // its own fragment again and is morphed, so that focus, scroll and open things stay where they are.
 //   data-live       "store:ID", "room:ID", "order:ID" or "merchant" (any event)
+//   data-live-on    "alarm": asked for again when such an event comes, and at no other time
 //   data-live-href  where its fragment is; data-live-reload takes it out of this same page instead
 
 import { setNow } from './clock.js';
 
 const href = document.querySelector('meta[name="km-events"]')?.content;
 // The server names its events by noun; what they say is the same for all.
-const NAMES = ['clock', 'change', 'order', 'room', 'store', 'device', 'command', 'access', 'power', 'stay'];
+const NAMES = ['clock', 'change', 'order', 'room', 'store', 'device', 'command', 'access', 'power', 'stay', 'alarm'];
 const waiting = new Set();
 let timer = 0;
 
@@ -26,8 +27,8 @@ function flush() {
   timer = 0;
   const topics = new Set(waiting);
   waiting.clear();
-  for (const element of document.querySelectorAll('[data-live]')) {
-    if (topics.has(element.dataset.live) || element.dataset.live === 'merchant') refresh(element);
+  for (const element of document.querySelectorAll('[data-live], [data-live-on]')) {
+    if (topics.has(element.dataset.liveOn) || topics.has(element.dataset.live) || element.dataset.live === 'merchant') refresh(element);
   }
 }
 
@@ -54,7 +55,7 @@ function listen() {
       return;
     }
     if (event.now) setNow(event.now);
-    const topics = topicsOf(event);
+    const topics = message.type === 'alarm' ? [...topicsOf(event), 'alarm'] : topicsOf(event);
     if (event.jump) everything();
     else if (topics.length) touch(topics);
     document.dispatchEvent(new CustomEvent('km:event', { detail: { ...event, topics } }));
