@@ -199,6 +199,52 @@ async def test_alarms_over_http(
     assert refused.status_code == 422
 
 
+async def test_an_alarm_rule_comes_from_a_form_and_reaches_somebody(
+    client: httpx.AsyncClient, owner: dict[str, str]
+):
+    url = "/api/v1/console/alarm-rules/power.overload"
+
+    async def put(steps: Any, **more: Any) -> httpx.Response:
+        body = {"severity": "critical", "raise_after_s": 10, "steps": steps} | more
+        return await client.put(url, json=body, headers=owner)
+
+    rows = {
+        "0": {"to": "staff:alarm.handle", "after_min": 0, "channels": []},
+        "1": {"to": "role:owner", "after_min": 15, "channels": ["sms"]},
+        "2": {"channels": []},  # nobody was chosen: no step
+    }
+    kept = await put(rows, threshold=2800)
+    assert kept.json()["steps"] == [
+        {"to": "staff:alarm.handle", "after_min": 0, "channels": None},
+        {"to": "role:owner", "after_min": 15, "channels": ["sms"]},
+    ]
+    assert kept.json()["threshold"] == 2800
+    for steps, code, field in (
+        ([], "alarm_rule.nobody", "steps.0.to"),
+        ([{"to": "role:gone", "after_min": 0}], "alarm_rule.to", "steps.0.to"),
+        ([{"to": "staff:door.kick", "after_min": 0}], "alarm_rule.to", "steps.0.to"),
+        ({"0": {"to": "role:owner"}}, "invalid", "steps.0.after_min"),
+    ):
+        refused = await put(steps)
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+        assert refused.json()["field"] == field
+    assert (await put([], enabled=False)).status_code == 200
+
+
+async def test_a_preview_of_one_channel_falls_back_as_the_message_will(
+    client: httpx.AsyncClient, owner: dict[str, str]
+):
+    own = {"title": "到了", "body": "找 {room}"}
+    kept = await client.put(f"{HERE}/templates/order.ready", json=own, headers=owner)
+    assert kept.status_code == 204
+    asked = {"event": "order.ready", "channel": "in_app", "title": "请进"}
+    shown = (await client.post(f"{HERE}/templates/preview", json=asked, headers=owner)).json()
+    assert (shown["title"], shown["body"]) == ("请进", "找 竹间")
+    asked = {"event": "order.ready", "title": "请进"}  # for all: what is left empty is ours
+    shown = (await client.post(f"{HERE}/templates/preview", json=asked, headers=owner)).json()
+    assert shown["body"].endswith("到店扫门口的码开门。")
+
+
 async def test_an_inbox_is_ones_own(
     client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime
 ):
