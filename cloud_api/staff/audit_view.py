@@ -243,8 +243,13 @@ async def one(session: AsyncSession, actor: Staff, entry_id: str) -> AuditEntry:
 
 
 async def names_of(session: AsyncSession, entries: Iterable[AuditEntry]) -> dict[str, str]:
-    """Who the references in ``by`` and ``via`` are, for people. Customers have no name here."""
+    """Who the references in ``by`` and ``via`` are, for people, and staff that an act was about.
+
+    Customers have no name here.
+    """
+    entries = list(entries)
     refs = {ref for entry in entries for ref in (entry.by, entry.via) if ref}
+    refs |= {entry.subject for entry in entries if entry.subject.startswith("staff:")}
     ids = [ref.partition(":")[2] for ref in refs if ref.startswith("staff:")]
     query = scoped(System(), StaffMember).where(col(StaffMember.id).in_(ids))
     staff = {f"staff:{one.id}": one.name for one in (await session.exec(query)).all()}

@@ -113,7 +113,7 @@ def _act(
         (_("谁"), names.get(entry.by, entry.by)),
         (_("代替"), names.get(entry.via, "") if entry.via else ""),
         (_("门店"), store),
-        (_("对象"), f"{_(audit_view.NOUNS.get(noun, noun))} {key[-8:]}"),
+        (_("对象"), f"{_(audit_view.NOUNS.get(noun, noun))} {_whom(entry, names) or key[-8:]}"),
         (_("从哪里"), entry.ip),
         (_("真实时间"), f"{seen.local(entry.wire_at):%Y-%m-%d %H:%M:%S}"),
         (_("序号"), str(entry.seq)),
@@ -130,6 +130,12 @@ def _act(
         after=_pairs(entry.after, frame),
         mark=entry.hash[:16],
     )
+
+
+def _whom(entry: AuditEntry, names: dict[str, str]) -> str:
+    """The name of the member of staff that an act was about."""
+    told = names.get(entry.subject, "")
+    return "" if told == entry.subject else told
 
 
 def _pairs(value: dict[str, Any] | None, frame: Frame) -> tuple[tuple[str, str], ...]:
