@@ -89,6 +89,8 @@ async def change_staff(
     """Another name, role or set of stores; it holds from their next request on."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
+        # Before reading what stays: else it would bring back what somebody takes away meanwhile.
+        await service.lock_merchant(session, who.merchant_id)
         known = await service.get_staff(session, who, staff_id)
         stores = None if known.store_ids is None else list(map(str, known.store_ids))
         member = await service.change_staff(

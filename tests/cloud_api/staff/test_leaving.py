@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import httpx
 
+from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
-from cloud_api.staff.models import Role
-from cloud_api.staff.permissions import ROLES, STAFF_EDIT, STAFF_READ
-from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
+from cloud_api.staff import service
+from cloud_api.staff.models import Role, StaffMember
+from cloud_api.staff.permissions import ALL, ROLES, STAFF_EDIT, STAFF_READ
+from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, staff
 from tests.cloud_api.staff.test_people import API, GUEST, accept, invited, login
 
 
@@ -45,3 +48,31 @@ async def test_an_invitation_is_worth_no_more_than_who_sent_it(
     assert (await accept(client, sent["link"], second)).status_code == 404
     listed = await client.get(f"{path}/invitations", headers=boss)
     assert listed.json()["items"] == []
+
+
+async def test_a_new_name_brings_no_store_back_that_is_taken_away_meanwhile(
+    client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime, clocks: Clocks
+) -> None:
+    """Two owners at once: one takes stores away, the other only corrects a name."""
+    async with db.write() as session:
+        owner = await make_staff(session, shop, now)
+        boss = bearer(await make_login(session, owner.account_id, now))
+        cashier = await make_staff(session, shop, now, role="cashier")
+    path = f"{API}/console/staff/{cashier.id}"
+    async with db.write() as session:
+        await service.change_staff(
+            session,
+            staff(owner, ALL),
+            cashier.id,
+            name="小王",
+            role="cashier",
+            store_ids=[shop.store.id],
+            clocks=clocks,
+        )
+        other = asyncio.create_task(client.patch(path, json={"name": "小汪"}, headers=boss))
+        await asyncio.wait([other], timeout=0.5)
+    answer = await other
+    assert answer.status_code == 200, answer.text
+    async with db.read() as session:
+        kept = await session.get_one(StaffMember, cashier.id)
+    assert (kept.name, kept.store_ids) == ("小汪", [shop.store.id])
