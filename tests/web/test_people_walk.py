@@ -79,7 +79,8 @@ def test_the_first_owner_is_guided_in_and_asked_again_before_what_is_dangerous(
     with sitting(browser, town, phone=True) as page:
         page.goto(link)
         expect(page).to_have_url(f"{site.url}/console/setup")  # the code stays in no address
-        page.get_by_role("button", name="进门").click()
+        with page.expect_navigation():  # and its scripts have run
+            page.get_by_role("button", name="进门").click()
         page.get_by_label("新密码").fill("1234567890")
         page.get_by_role("button", name="设密码").click()
         expect(
@@ -88,7 +89,8 @@ def test_the_first_owner_is_guided_in_and_asked_again_before_what_is_dangerous(
             .first
         ).to_be_visible()
         page.get_by_label("新密码").fill(PASSWORD)
-        page.get_by_role("button", name="设密码").click()
+        with page.expect_navigation():  # and its scripts have run
+            page.get_by_role("button", name="设密码").click()
         page.get_by_role("button", name="开始设置").click()
         picture = page.get_by_alt_text("给动态码应用扫的二维码")
         expect(picture).to_be_visible()
@@ -116,9 +118,11 @@ def test_the_first_owner_is_guided_in_and_asked_again_before_what_is_dangerous(
         page.get_by_text("用密码登录").click()
         page.locator("#f-p-phone").fill(OWNER)
         page.get_by_label("密码").fill(PASSWORD)
-        page.locator("details").get_by_role("button", name="登录").click()
+        with page.expect_navigation():  # and its scripts have run
+            page.locator("details").get_by_role("button", name="登录").click()
         page.get_by_label("手机动态码应用里的 6 位数字").fill(recovery[0])
-        page.get_by_role("button", name="继续").click()
+        with page.expect_navigation():  # and its scripts have run
+            page.get_by_role("button", name="继续").click()
         expect(page.get_by_role("heading", name="请一位员工")).to_be_visible()
         stale(town, OWNER)
         page.get_by_label("手机号").fill("13900004444")
@@ -157,11 +161,12 @@ def test_who_is_invited_gets_in_sees_what_the_role_may_and_is_thrown_out_at_once
         with sitting(browser, town, phone=True) as page:
             page.goto(link.inner_text())
             expect(page.get_by_text("雀友会请你做收银员")).to_be_visible()
-            page.get_by_role("button", name="登录后接受").click()
+            with page.expect_navigation():  # and its scripts have run
+                page.get_by_role("button", name="登录后接受").click()
             page.get_by_label("手机号").first.fill(CASHIER)
             page.get_by_role("button", name="发验证码").click()
-            page.get_by_label("短信里的 6 位数字").fill(_login_code(town, CASHIER))
-            page.wait_for_url(re.compile("/invite"))
+            with page.expect_navigation(url=re.compile("/invite")):
+                page.get_by_label("短信里的 6 位数字").fill(_login_code(town, CASHIER))
             page.get_by_role("button", name="接受").click()
             page.wait_for_url(re.compile("/console"))
             page.goto(f"{site.url}/console/orders")
@@ -174,7 +179,8 @@ def test_who_is_invited_gets_in_sees_what_the_role_may_and_is_thrown_out_at_once
             assert page.goto(f"{site.url}/console/staff").status == 403
             page.goto(f"{site.url}/console/orders")
             desk.goto(f"{site.url}/console/staff")
-            desk.get_by_role("link", name="周收银").click()
+            with desk.expect_navigation():
+                desk.get_by_role("link", name="周收银").click()
             desk.get_by_role("button", name="停用").click()
             desk.get_by_role("dialog").get_by_role("button", name="停用").click()
             desk.wait_for_url(re.compile("/console/staff$"))
@@ -215,25 +221,29 @@ def test_an_administrator_suspends_resumes_and_looks_on_seen_by_the_owner(
     with sitting(browser, town, token) as page:
         page.goto(f"{site.url}/platform")
         page.get_by_label("手机动态码应用里的 6 位数字").fill(pyotp.TOTP(secret).now())
-        page.get_by_role("button", name="继续").click()
+        with page.expect_navigation():  # and its scripts have run
+            page.get_by_role("button", name="继续").click()
         page.wait_for_url(re.compile("/platform"))
         mine = page.locator(".merchants > li").filter(has_text="雀友会")
         sheet = page.get_by_role("dialog")
         mine.get_by_role("button", name="暂停").click()
         sheet.get_by_label("为什么").fill("欠费")
-        sheet.get_by_role("button", name="暂停").click()
+        with page.expect_navigation():  # and its scripts have run
+            sheet.get_by_role("button", name="暂停").click()
         expect(mine.get_by_text("已暂停")).to_be_visible()
         shut = town.get("owner", "/console")
         assert shut.status_code == 403
         assert "商家已暂停使用" in shut.text
         mine.get_by_role("button", name="恢复").click()
         sheet.get_by_label("为什么").fill("付清了")
-        sheet.get_by_role("button", name="恢复").click()
+        with page.expect_navigation():  # and its scripts have run
+            sheet.get_by_role("button", name="恢复").click()
         expect(mine.get_by_role("button", name="暂停")).to_be_visible()
         assert town.get("owner", "/console").status_code == 200
         mine.get_by_role("button", name="代看控制台").click()
         sheet.get_by_role("button", name="店主请我帮忙").click()
-        sheet.get_by_role("button", name="进去").click()
+        with page.expect_navigation():  # and its scripts have run
+            sheet.get_by_role("button", name="进去").click()
         banner = page.get_by_text("你在代看 雀友会，店主看得到")
         expect(banner).to_be_visible()
         page.goto(f"{site.url}/console/staff/new")
