@@ -159,12 +159,16 @@ async def change_role(
 
 
 async def delete_role(session: AsyncSession, actor: Staff, key: str, clocks: Clocks) -> None:
-    """Delete an own role nobody has. Needs staff.edit; raises KaimenError ``role.in_use``."""
+    """Delete an own role nobody has. Needs staff.edit, for every store, and what the role may.
+
+    Raises NotFound, KaimenError ``role.branch``, ``role.in_use``.
+    """
     actor.need(STAFF_EDIT)
     query = scoped(actor, Role).where(col(Role.key) == key).with_for_update()
     role = (await session.exec(query)).one_or_none()
     if role is None or rights.is_preset(key):
         raise NotFound("role")
+    _may(actor, rights.permissions_of(key, role))
     count = await _members(session, actor, key)
     if count:
         raise Conflict("role.in_use", f"还有 {count} 个人是这个岗位，先给他们换岗位")

@@ -76,3 +76,26 @@ async def test_a_new_name_brings_no_store_back_that_is_taken_away_meanwhile(
     async with db.read() as session:
         kept = await session.get_one(StaffMember, cashier.id)
     assert (kept.name, kept.store_ids) == ("小汪", [shop.store.id])
+
+
+async def test_a_branch_manager_deletes_no_role_of_all_branches(
+    client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime
+) -> None:
+    async with db.write() as session:
+        for key, name in (("deputy", "副店长"), ("night", "夜班")):
+            may = sorted({STAFF_EDIT, STAFF_READ})
+            role = Role(
+                merchant_id=shop.merchant.id,
+                key=key,
+                name=name,
+                permissions=may,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(role)
+        deputy = await make_staff(session, shop, now, role="deputy")
+        deputy.store_ids = [shop.store.id]
+        session.add(deputy)
+        me = bearer(await make_login(session, deputy.account_id, now))
+    refused = await client.delete(f"{API}/console/roles/night", headers=me)
+    assert (refused.status_code, refused.json()["code"]) == (403, "role.branch")
