@@ -137,7 +137,11 @@ def test_texts_can_be_extracted() -> None:
 
 
 def test_forms_that_post_carry_the_csrf_token() -> None:
+    """Those a script sends carry it in a header; sent by the browser alone they are refused."""
+    by_script = re.compile(r"<form[^>]*\bdata-(api|login|pick|pay|factor)\b")
     for name in PAGES:
         html, _ = read(name)
         for form in re.findall(r'<form[^>]*method="post".*?</form>', html, re.S):
+            if by_script.match(form):
+                continue
             assert 'name="csrf_token" value="sample-token"' in form, name
