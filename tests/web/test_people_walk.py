@@ -61,6 +61,7 @@ def stale(town: Visitor, phone: str) -> None:
 
     async def act(session) -> None:
         account = await account_of_phone(session, f"+86{phone}")
+        assert account is not None
         long_ago = town.site.cloud.clocks.real - timedelta(minutes=11)
         mine = col(Login.account_id) == account.id
         await session.exec(update(Login).where(mine).values(strong_at=long_ago))
@@ -176,7 +177,9 @@ def test_who_is_invited_gets_in_sees_what_the_role_may_and_is_thrown_out_at_once
             expect(pages.get_by_role("link", name="订单")).to_be_visible()
             expect(pages.get_by_role("link", name="员工")).to_have_count(0)
             expect(pages.get_by_role("link", name="备份")).to_have_count(0)
-            assert page.goto(f"{site.url}/console/staff").status == 403
+            refused = page.goto(f"{site.url}/console/staff")
+            assert refused is not None
+            assert refused.status == 403
             page.goto(f"{site.url}/console/orders")
             desk.goto(f"{site.url}/console/staff")
             with desk.expect_navigation():

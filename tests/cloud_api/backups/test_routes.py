@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -53,7 +54,7 @@ async def _verify_later(
     """The request only asks; a job looks, and the list tells what it found."""
     path = "/api/v1/console/backups"
 
-    async def told() -> dict[str, str]:
+    async def told() -> dict[str, Any]:
         items = (await client.get(path, headers=owner)).json()["items"]
         return next(one for one in items if one["id"] == run["id"])
 

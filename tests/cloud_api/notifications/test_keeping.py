@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlmodel import select
 
@@ -21,7 +23,7 @@ from tests.cloud_api.notifications.test_delivery import (  # noqa: F401  the fix
 
 
 async def with_speaker(scene: Scene) -> None:  # noqa: F811
-    own = {
+    own: dict[str, Any] = {
         "merchant_id": scene.shop.merchant.id,
         "store_id": scene.shop.store.id,
         "created_at": scene.cloud.clocks.real,
