@@ -95,7 +95,7 @@ def test_the_first_owner_is_guided_in_and_asked_again_before_what_is_dangerous(
         page.get_by_role("button", name="开始设置").click()
         picture = page.get_by_alt_text("给动态码应用扫的二维码")
         expect(picture).to_be_visible()
-        page.wait_for_function("document.querySelector('.totp-qr').naturalWidth > 0")
+        page.locator(".totp-qr").evaluate("image => image.decode()")
         (code,) = zxingcpp.read_barcodes(Image.open(BytesIO(picture.screenshot())))
         generator = pyotp.parse_uri(code.text)
         assert isinstance(generator, pyotp.TOTP)
