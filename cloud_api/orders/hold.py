@@ -9,8 +9,9 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked
 from cloud_api.kit.models import DueJob
 from cloud_api.orders.models import Order
-from cloud_api.orders.money import HOLD_EXPIRED, pays, settle
+from cloud_api.orders.money import HOLD_EXPIRED, pays
 from cloud_api.orders.transitions import move, system_lock
+from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.transitions import OPEN_PAYMENT
 
@@ -33,7 +34,7 @@ async def hold_ended(cloud: Cloud, job: DueJob) -> None:
             state = await payments.settle_or_close(cloud, attempt.id)
         if state == "succeeded":
             async with cloud.db.write() as session:
-                await settle(session, attempt.id, cloud.clocks)
+                await dispatch.settle(session, attempt.id, cloud.clocks)
             return
         if state == "unknown":
             after = _ASK_AGAIN_S[min(looked(job), len(_ASK_AGAIN_S) - 1)]

@@ -5,21 +5,26 @@ Importing this module registers the handlers.
 
 from __future__ import annotations
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import hold, money, overstay, place, store_events
-from cloud_api.payments.records import REFUND_CHANGED, SETTLED
+from cloud_api.orders import hold, money, overstay, overtime, place, store_events
+from cloud_api.payments import dispatch
 
 
-async def _settled(cloud: Cloud, job: DueJob) -> None:
-    async with cloud.db.write() as session:
-        await money.settle(session, job.ref, cloud.clocks)
+async def _settle_order(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
+    await money.settle(session, payment_id, clocks)
 
 
-async def _refund_changed(cloud: Cloud, job: DueJob) -> None:
-    async with cloud.db.write() as session:
-        await money.refund_changed(session, job.ref.partition(".")[0], cloud.clocks)
+async def _settle_overtime(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
+    await overtime.settle(session, payment_id, clocks)
+
+
+async def _refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
+    await money.refund_changed(session, refund_id, clocks)
 
 
 async def _forgotten(cloud: Cloud, job: DueJob) -> None:
@@ -30,5 +35,5 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
-register(SETTLED, _settled)
-register(REFUND_CHANGED, _refund_changed)
+dispatch.register("order", settle=_settle_order, refund_changed=_refund_changed)
+dispatch.register(overtime.KIND, settle=_settle_overtime, refund_changed=_refund_changed)

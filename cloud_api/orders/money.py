@@ -11,10 +11,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims import service as claims
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
-from cloud_api.orders import overtime
+from cloud_api.orders.differences import PRICE, free_tag, give_back, left_of, part_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, events_of, move, note, system_lock
 from cloud_api.payments import service as payments
+from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.records import lock_payment
 from cloud_api.payments.transitions import note as note_payment
@@ -34,27 +35,15 @@ def pays(order_id: str) -> str:
     return f"order:{order_id}"
 
 
-def order_id_of(what: str) -> str | None:
-    """The order a payment is for, or None if it is for something else."""
-    kind, _, order_id = what.partition(":")
-    return order_id if kind == "order" else None
-
-
 async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
-    """Let a payment that succeeded have its one effect; again changes nothing.
+    """Let a payment for an order have its one effect; again changes nothing.
 
     Waiting for it: the order is paid and ready. Given up because the hold ran out: the same room
     time again if it is still free, else the money goes back. Anything else (paid already, cancelled
     by somebody): the money goes back in full.
     """
-    what = (await session.get_one(PaymentAttempt, payment_id)).pays
-    if what.startswith(f"{overtime.KIND}:"):
-        await overtime.settle(session, payment_id, clocks)
-        return
-    order_id = order_id_of(what)
-    if order_id is None:
-        return
-    order = await system_lock(session, order_id)
+    payment = await session.get_one(PaymentAttempt, payment_id)
+    order = await system_lock(session, ref_of(payment.pays))
     payment = await lock_payment(session, payment_id)
     if payment.state != "succeeded" or payment.applied is not None:
         return
@@ -84,33 +73,24 @@ async def refund_everything(
     session: AsyncSession, order: Order, *, by: str, reason: str, clocks: Clocks
 ) -> int:
     """Ask for all that was paid and not yet given back, payment by payment; returns it in fen."""
-    refunds = await payments.refunds_of(session, pays(order.id))
-    asked = 0
-    for payment in await payments.payments_of(session, pays(order.id)):
-        given = sum(
-            r.amount_fen for r in refunds if r.payment_id == payment.id and r.state != "failed"
-        )
-        left = payment.amount_fen - given
-        if payment.state != "succeeded" or payment.applied is None or left <= 0:
-            continue
-        refund = await payments.ask_refund(
-            session, payment.id, tag="1", amount_fen=left, reason=reason, clocks=clocks
-        )
-        asked += refund.amount_fen
+    everything = part_of(order.id)
+    refunds = await payments.refunds_in(session, everything)
+    paid = [
+        one for one in await payments.payments_in(session, everything) if kind_of(one.pays) in PRICE
+    ]
+    asked = sum(left for _, left in left_of(paid, refunds))
     if asked:
-        await note(session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": asked})
+        tag = free_tag(refunds)
+        await give_back(session, order, asked, tag=tag, reason=reason, by=by, clocks=clocks)
     await recount(session, order)
     return asked
 
 
 async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
-    """Take a refund's new state into its order; again changes nothing."""
+    """Take a refund's new state into the order that its payment belongs to; again changes nothing."""
     refund = await session.get_one(RefundAttempt, refund_id)
     payment = await session.get_one(PaymentAttempt, refund.payment_id)
-    order_id = order_id_of(payment.pays)
-    if order_id is None:
-        return
-    order = await system_lock(session, order_id)
+    order = await system_lock(session, ref_of(payment.part_of))
     await session.refresh(refund)
     await recount(session, order)
     kind = f"refund_{refund.state}"
@@ -124,8 +104,14 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
 
 
 async def recount(session: AsyncSession, order: Order) -> None:
-    """Make the order's sums what its payments and refunds say."""
-    sums = await payments.sums(session, pays(order.id))
+    """Make the order's sums what the payments for its price and their refunds say."""
+    everything = part_of(order.id)
+    paid = [
+        one for one in await payments.payments_in(session, everything) if kind_of(one.pays) in PRICE
+    ]
+    ids = {one.id for one in paid}
+    back = await payments.refunds_in(session, everything)
+    sums = payments.sums(paid, [one for one in back if one.payment_id in ids])
     now = (order.paid_fen, order.refunded_fen, order.refunding_fen)
     if now != (sums.paid, sums.refunded, sums.refunding):
         await change(

@@ -11,11 +11,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.orders import overtime
+from cloud_api.kit.errors import Conflict
+from cloud_api.orders import differences, overtime
 from cloud_api.orders.models import Order, OvertimeCharge
-from cloud_api.orders.money import pays, settle
-from cloud_api.orders.transitions import lock_order, note
+from cloud_api.orders.money import pays
+from cloud_api.orders.transitions import lock_order
+from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.transitions import OPEN_PAYMENT
@@ -42,7 +43,6 @@ async def pay(
     asking under the same number. Raises NotFound, Conflict ``order.not_payable`` (with
     ``status_now``), ``order.hold_over``, ``payment.pending_elsewhere``, and what opening raises.
     """
-    path = _local(return_path) or f"/orders/{order_id}/pay"
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
         owed = await overtime.due(session, customer, order.id)
@@ -52,22 +52,19 @@ async def pay(
                 "订单已取消，请重新预订" if order.status == "cancelled" else "订单已经支付过了",
                 status_now=order.status,
             )
-        what = pays(order.id) if owed is None else overtime.pays(order.id)
-        attempts = await payments.payments_of(session, what)
-        if any(attempt.state == "succeeded" for attempt in attempts):
-            raise Conflict("order.not_payable", "钱已到账，正在确认订单", status_now="paid")
-        open_ones = [attempt for attempt in attempts if attempt.state in OPEN_PAYMENT]
-        if open_ones:
-            payment = open_ones[0]
-            if payment.provider != provider:
-                raise Conflict(
-                    "payment.pending_elsewhere",
-                    "上一次支付还没有结果，请先完成它，或等它关闭",
-                    provider=payment.provider,
-                )
-        else:
-            bill = await _bill(session, order, owed, len(attempts) + 1, cloud.clocks.now)
-            payment = await _open(session, cloud, order, bill, provider, channel, path)
+        bill = await _bill(session, order, owed, cloud.clocks.now)
+        payment = await differences.collect(
+            session,
+            cloud,
+            order,
+            pays=bill.pays,
+            amount_fen=bill.amount_fen,
+            subject=bill.subject,
+            expires_at=bill.expires_at,
+            provider=provider,
+            channel=channel,
+            return_path=return_path,
+        )
     return await payments.begin(cloud, payment.id)
 
 
@@ -75,16 +72,13 @@ async def check(cloud: Cloud, customer: Customer, order_id: str) -> None:
     """The guest came back from the provider's page: ask now instead of waiting for a message."""
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
-        attempts = [
-            *await payments.payments_of(session, pays(order.id)),
-            *await payments.payments_of(session, overtime.pays(order.id)),
-        ]
+        attempts = await payments.payments_in(session, pays(order.id))
     for attempt in attempts:
         if attempt.state in OPEN_PAYMENT:
             attempt = await payments.look(cloud, attempt.id)
         if attempt.state == "succeeded" and attempt.applied is None:
             async with cloud.db.write() as session:
-                await settle(session, attempt.id, cloud.clocks)
+                await dispatch.settle(session, attempt.id, cloud.clocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +86,13 @@ class _Bill:
     """What a payment is opened for."""
 
     pays: str
-    number: str
     amount_fen: int
     subject: str
     expires_at: datetime
 
 
 async def _bill(
-    session: AsyncSession, order: Order, owed: OvertimeCharge | None, count: int, now: datetime
+    session: AsyncSession, order: Order, owed: OvertimeCharge | None, now: datetime
 ) -> _Bill:
     """The order's price, to be paid while its hold runs; or its overtime, in a quarter of an hour."""
     store = await session.get_one(Store, order.store_id)
@@ -108,59 +101,8 @@ async def _bill(
     here, there = order.starts_at.astimezone(zone), order.ends_at.astimezone(zone)
     about = f"{room.name} {here:%m月%d日 %H:%M}–{there:%H:%M}"
     if owed is not None:
-        number = f"{order.number}-T{count}"
         subject = f"{about} 超时 {owed.minutes} 分钟"
-        return _Bill(
-            overtime.pays(order.id), number, owed.amount_fen, subject, now + _OVERTIME_OPEN
-        )
+        return _Bill(overtime.pays(order.id), owed.amount_fen, subject, now + _OVERTIME_OPEN)
     if order.hold_expires_at - now < _LEAST:
         raise Conflict("order.hold_over", "保留时间已到，请重新预订")
-    return _Bill(
-        pays(order.id), f"{order.number}-{count}", order.total_fen, about, order.hold_expires_at
-    )
-
-
-async def _open(
-    session: AsyncSession,
-    cloud: Cloud,
-    order: Order,
-    bill: _Bill,
-    provider: str,
-    channel: str,
-    path: str,
-) -> PaymentAttempt:
-    clocks = cloud.clocks
-    payment = await payments.open_payment(
-        session,
-        store=await session.get_one(Store, order.store_id),
-        account_id=order.account_id,
-        pays=bill.pays,
-        number=bill.number,
-        amount_fen=bill.amount_fen,
-        subject=bill.subject,
-        return_url=cloud.settings.public_url.rstrip("/") + path,
-        expires_at=bill.expires_at,
-        provider=provider,
-        channel=channel,
-        clocks=clocks,
-    )
-    await note(
-        session,
-        order,
-        "payment_opened",
-        by=f"customer:{order.account_id}",
-        clocks=clocks,
-        body={"payment": payment.number, "provider": provider},
-    )
-    return payment
-
-
-def _local(path: str | None) -> str | None:
-    """A path of this site to come back to. Raises KaimenError ``pay.return_path`` for anything else."""
-    if path is None:
-        return None
-    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
-        raise KaimenError(
-            "pay.return_path", "返回地址要是本站的路径", status=422, field="return_path"
-        )
-    return path
+    return _Bill(pays(order.id), order.total_fen, about, order.hold_expires_at)

@@ -84,7 +84,7 @@ class PaymentOut(BaseModel):
     number: str
     state: str
     provider: str
-    purpose: str = "order"  # or overtime
+    purpose: str = "order"  # or overtime, change, extension
     amount_fen: int
     at: AwareDatetime
     applied: str | None

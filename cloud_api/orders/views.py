@@ -21,6 +21,7 @@ from cloud_api.orders.money import pays
 from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
+from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.stores.models import Room, Store
@@ -96,11 +97,11 @@ class _Parts:
             session,
             [(parts.stores[o.store_id], o.room_id, o.claim_id, o.starts_at) for o in orders],
         )
-        wanted = [name(i) for i in ids for name in (pays, overtime.pays)]
-        tried = select(PaymentAttempt).where(col(PaymentAttempt.pays).in_(wanted))
+        wanted = [pays(i) for i in ids]
+        tried = select(PaymentAttempt).where(col(PaymentAttempt.part_of).in_(wanted))
         of_payment: dict[str, str] = {}
         for payment in (await session.exec(tried.order_by(col(PaymentAttempt.id)))).all():
-            order_id = payment.pays.partition(":")[2]
+            order_id = ref_of(payment.part_of)
             of_payment[payment.id] = order_id
             parts.payments[order_id].append(payment)
         back = select(RefundAttempt).where(col(RefundAttempt.payment_id).in_(list(of_payment)))
@@ -194,7 +195,7 @@ def _payment(payment: PaymentAttempt) -> schemas.PaymentOut:
         number=payment.number,
         state=payment.state,
         provider=payment.provider,
-        purpose="overtime" if payment.pays.startswith("overtime:") else "order",
+        purpose=kind_of(payment.pays),
         amount_fen=payment.amount_fen,
         at=payment.succeeded_at or payment.created_at,
         applied=payment.applied,

@@ -10,7 +10,8 @@ from typing import Final
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, register
 from cloud_api.kit.models import DueJob
-from cloud_api.payments import inbox, service
+from cloud_api.payments import dispatch, inbox, service
+from cloud_api.payments.records import CLOSED, REFUND_CHANGED, SETTLED
 from cloud_api.payments.transitions import OPEN_PAYMENT
 
 _WATCH_S: Final = (3, 3, 5, 5, 10, 10, 20, 30, 60, 60, 120, 300)
@@ -44,6 +45,24 @@ async def _notice(cloud: Cloud, job: DueJob) -> None:
     await inbox.handle(cloud, job.ref)
 
 
+async def _settled(cloud: Cloud, job: DueJob) -> None:
+    async with cloud.db.write() as session:
+        await dispatch.settle(session, job.ref, cloud.clocks)
+
+
+async def _refund_changed(cloud: Cloud, job: DueJob) -> None:
+    async with cloud.db.write() as session:
+        await dispatch.refund_changed(session, job.ref.partition(".")[0], cloud.clocks)
+
+
+async def _closed(cloud: Cloud, job: DueJob) -> None:
+    async with cloud.db.write() as session:
+        await dispatch.closed(session, job.ref, cloud.clocks)
+
+
+register(SETTLED, _settled)
+register(REFUND_CHANGED, _refund_changed)
+register(CLOSED, _closed)
 register(service.WATCH, _watch)
 register(service.CLOSE, _close)
 register(service.REFUND, _refund)

@@ -28,7 +28,8 @@ class PaymentAttempt(SQLModel, table=True):
     """One try to collect money. ``number`` is sent to the provider; written before the call.
 
     States: created → pending → succeeded | closed | failed | unknown (payments/transitions.py).
-    ``pays`` names what it pays for, e.g. ``order:<id>``.
+    ``pays`` names what it pays for, e.g. ``order:<id>`` (payments/dispatch.py); ``part_of`` the thing
+    that it belongs to: ``order:<id>`` for an extension or the overtime of that order too.
     """
 
     __tablename__ = "payment_attempt"
@@ -53,6 +54,7 @@ class PaymentAttempt(SQLModel, table=True):
     subject: str = ""  # what for, as the payer reads it; sent again unchanged on a retry
     return_url: str = ""  # where the provider's page leads back to
     pays: str = Field(index=True)
+    part_of: str = Field(index=True)
     number: str = Field(unique=True)
     amount_fen: int
     state: str = "created"
@@ -83,6 +85,7 @@ class RefundAttempt(SQLModel, table=True):
     number: str = Field(unique=True)
     amount_fen: int
     reason: str
+    purpose: str = "price"  # or deposit
     state: str = "created"
     provider_refund: str | None = None
     created_at: datetime = Field(sa_type=UTCDateTime)

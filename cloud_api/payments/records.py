@@ -18,6 +18,7 @@ from cloud_api.payments.transitions import move_payment, move_refund, note
 
 SETTLED = "payment.settled"  # ref: payment id. Money is there: whoever sold the thing applies it
 REFUND_CHANGED = "refund.changed"  # ref: "<refund id>.<version>"
+CLOSED = "payment.closed"  # ref: payment id. It ended without money
 REFUSED = "refund.refused"
 WRONG_AMOUNT = "payment.wrong_amount"
 
@@ -69,7 +70,15 @@ async def record_payment(
         url = view.redirect_url or payment.redirect_url
         await move_payment(session, payment, "pending", redirect_url=url, last_error=None)
     elif view.state in {Money.CLOSED, Money.FAILED}:
-        await move_payment(session, payment, view.state.value, last_error=view.detail or None)
+        if await move_payment(session, payment, view.state.value, last_error=view.detail or None):
+            await schedule(
+                session,
+                merchant_id=payment.merchant_id,
+                kind=CLOSED,
+                ref=payment.id,
+                run_at=clocks.real,
+                clock="wire",
+            )
     elif view.state is Money.UNKNOWN and payment.state == "created":
         await move_payment(session, payment, "unknown", last_error=view.detail)
     return payment

@@ -24,12 +24,14 @@ from cloud_api.payments.transitions import move_refund, note
 _MOST_TRIES: Final = 20
 
 
-async def find_refund(session: AsyncSession, actor: Actor, pays: str, number: str) -> RefundAttempt:
-    """The refund of that number of what was paid for. Raises NotFound."""
+async def find_refund(
+    session: AsyncSession, actor: Actor, part_of: str, number: str
+) -> RefundAttempt:
+    """The refund of that number of a payment that belongs to ``part_of``. Raises NotFound."""
     query = (
         scoped(actor, RefundAttempt)
         .join(PaymentAttempt, col(PaymentAttempt.id) == col(RefundAttempt.payment_id))
-        .where(col(RefundAttempt.number) == number, col(PaymentAttempt.pays) == pays)
+        .where(col(RefundAttempt.number) == number, col(PaymentAttempt.part_of) == part_of)
     )
     found = (await session.exec(query)).first()
     if found is None:
@@ -67,6 +69,7 @@ async def ask_again(session: AsyncSession, refund_id: str, clocks: Clocks) -> Re
         tag=tag,
         amount_fen=refund.amount_fen,
         reason=refund.reason,
+        purpose=refund.purpose,
         clocks=clocks,
     )
     await note(session, refund, replaced_by=again.number)

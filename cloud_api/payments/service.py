@@ -100,9 +100,11 @@ async def open_payment(
     provider: str,
     channel: str,
     clocks: Clocks,
+    part_of: str | None = None,
 ) -> PaymentAttempt:
     """Write an attempt, before any call. ``begin`` makes the call; a watch job sees to the rest.
 
+    ``part_of`` is what it belongs to, where that is not what it pays for.
     Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider``.
     """
     accounts = await accounts_of(session, store, provider)
@@ -123,6 +125,7 @@ async def open_payment(
         subject=subject,
         return_url=return_url,
         pays=pays,
+        part_of=part_of or pays,
         number=number,
         amount_fen=amount_fen,
         expires_at=expires_at,
@@ -147,6 +150,19 @@ async def payments_of(session: AsyncSession, pays: str) -> Sequence[PaymentAttem
     return (await session.exec(query.order_by(col(PaymentAttempt.id)))).all()
 
 
+async def payments_in(session: AsyncSession, part_of: str) -> Sequence[PaymentAttempt]:
+    """All attempts that belong to one thing, whatever of it they pay for; oldest first."""
+    query = scoped(_SYSTEM, PaymentAttempt).where(col(PaymentAttempt.part_of) == part_of)
+    return (await session.exec(query.order_by(col(PaymentAttempt.id)))).all()
+
+
+async def refunds_in(session: AsyncSession, part_of: str) -> Sequence[RefundAttempt]:
+    """All refunds of the payments that belong to one thing, oldest first."""
+    ids = select(col(PaymentAttempt.id)).where(col(PaymentAttempt.part_of) == part_of)
+    query = scoped(_SYSTEM, RefundAttempt).where(col(RefundAttempt.payment_id).in_(ids))
+    return (await session.exec(query.order_by(col(RefundAttempt.id)))).all()
+
+
 async def refunds_of(session: AsyncSession, pays: str) -> Sequence[RefundAttempt]:
     """All refunds of the payments for one thing, oldest first."""
     ids = select(col(PaymentAttempt.id)).where(col(PaymentAttempt.pays) == pays)
@@ -154,10 +170,8 @@ async def refunds_of(session: AsyncSession, pays: str) -> Sequence[RefundAttempt
     return (await session.exec(query.order_by(col(RefundAttempt.id)))).all()
 
 
-async def sums(session: AsyncSession, pays: str) -> Paid:
+def sums(payments: Sequence[PaymentAttempt], refunds: Sequence[RefundAttempt]) -> Paid:
     """Paid (and applied), refunded, and on its way back, counted from the attempts themselves."""
-    payments = await payments_of(session, pays)
-    refunds = await refunds_of(session, pays)
     owed = [r for r in refunds if r.replaced_by is None and r.state not in GIVEN_BACK]
     return Paid(
         paid=sum(p.amount_fen for p in payments if p.applied is not None),
@@ -243,6 +257,7 @@ async def ask_refund(
     amount_fen: int,
     reason: str,
     clocks: Clocks,
+    purpose: str = "price",
 ) -> RefundAttempt:
     """Write a refund, to be submitted after the commit. The same ``tag`` again is the same refund.
 
@@ -271,6 +286,7 @@ async def ask_refund(
         number=number,
         amount_fen=amount_fen,
         reason=reason,
+        purpose=purpose,
         created_at=clocks.now,
     )
     session.add(refund)

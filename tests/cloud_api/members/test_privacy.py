@@ -175,6 +175,7 @@ async def test_what_must_be_settled_first_is_named(
             account_ref=provider.id,
             provider="cashier",
             pays=f"order:{order.id}",
+            part_of=f"order:{order.id}",
             number="P1",
             amount_fen=100,
             state="unknown",

@@ -64,6 +64,7 @@ class Desk:
             account_ref=self.account.id,
             provider="cashier",
             pays=f"order:{number}",
+            part_of=f"order:{number}",
             number=number,
             amount_fen=AMOUNT,
             state=state,
