@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,14 +27,23 @@ class Trusted:
 
 async def trusted(session: AsyncSession, store_id: str) -> Trusted | None:
     """The live credential of a store; None where it has none (never enrolled, or revoked)."""
+    return (await trusted_of(session, [store_id])).get(store_id)
+
+
+async def trusted_of(session: AsyncSession, store_ids: Collection[str]) -> dict[str, Trusted]:
+    """The live credentials of many stores by store; those that have none are left out."""
     query = scoped(System(), StoreCredential).where(
-        col(StoreCredential.store_id) == store_id, col(StoreCredential.revoked_at).is_(None)
+        col(StoreCredential.store_id).in_(store_ids), col(StoreCredential.revoked_at).is_(None)
     )
-    row = (await session.exec(query)).first()
-    if row is None:
-        return None
-    mac = MacKey(row.mac_kid, bytes.fromhex(row.mac_key))
-    return Trusted(row.merchant_id, row.store_id, row.mqtt_user, mac)
+    return {
+        row.store_id: Trusted(
+            row.merchant_id,
+            row.store_id,
+            row.mqtt_user,
+            MacKey(row.mac_kid, bytes.fromhex(row.mac_key)),
+        )
+        for row in await session.exec(query)
+    }
 
 
 async def broker_users(session: AsyncSession) -> list[tuple[str, str]]:

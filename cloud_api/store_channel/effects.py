@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 from sqlmodel import col
@@ -105,24 +105,32 @@ async def access(scene: Scene, event: Event) -> None:
     await _tell(scene, event, "access", body)
 
 
-async def device(scene: Scene, event: Event) -> None:
-    """A board came, went or refused: shown live."""
-    await _tell(scene, event, "device", _body(event, DeviceBody))
+SHOWN: Final[Mapping[EventKind, tuple[str, type[BaseModel]]]] = {
+    EventKind.ACCESS: ("access", AccessBody),
+    EventKind.DEVICE: ("device", DeviceBody),  # a board came, went or refused
+    EventKind.POWER: ("device", PowerBody),  # a binding was switched
+    EventKind.MODE: ("room", ModeBody),  # a room's mode began or ended in the store
+    EventKind.CLIMATE: ("device", ClimateBody),  # a temperature was set
+}
+"""Kinds that are shown live (topic of the feed, shape of the body) and change nothing else; but an
+opened or refused door that is no history (``access``)."""
 
 
-async def power(scene: Scene, event: Event) -> None:
-    """A binding was switched: shown live."""
-    await _tell(scene, event, "device", _body(event, PowerBody))
+async def show(scene: Scene, event: Event) -> None:
+    """Shown live."""
+    topic, model = SHOWN[event.kind]
+    await _tell(scene, event, topic, _body(event, model))
 
 
-async def mode(scene: Scene, event: Event) -> None:
-    """A room's mode began or ended in the store: shown live."""
-    await _tell(scene, event, "room", _body(event, ModeBody))
+def only_shown(event: Event) -> tuple[str, dict[str, Any]] | None:
+    """Topic and body of the feed's line that is all an event does; None where it does more.
 
-
-async def climate(scene: Scene, event: Event) -> None:
-    """A temperature was set: shown live."""
-    await _tell(scene, event, "device", _body(event, ClimateBody))
+    Raises pydantic's ValidationError for a body that is not of its kind.
+    """
+    if event.kind not in SHOWN or (event.kind is EventKind.ACCESS and not event.historical):
+        return None
+    topic, model = SHOWN[event.kind]
+    return topic, _told(event, _body(event, model))
 
 
 EFFECTS: Mapping[EventKind, Effect] = {
@@ -130,10 +138,10 @@ EFFECTS: Mapping[EventKind, Effect] = {
     EventKind.STAY: stay,
     EventKind.USAGE: usage,
     EventKind.ACCESS: access,
-    EventKind.DEVICE: device,
-    EventKind.POWER: power,
-    EventKind.MODE: mode,
-    EventKind.CLIMATE: climate,
+    EventKind.DEVICE: show,
+    EventKind.POWER: show,
+    EventKind.MODE: show,
+    EventKind.CLIMATE: show,
 }
 
 
@@ -141,17 +149,16 @@ def _body(event: Event, model: type[Body]) -> Body:
     return model.model_validate(event.body)
 
 
+def _told(event: Event, body: BaseModel) -> dict[str, Any]:
+    return {"event": event.kind.value, "at": event.at, **body.model_dump(mode="json")}
+
+
 async def _tell(scene: Scene, event: Event, topic: str, body: BaseModel) -> None:
-    told: dict[str, Any] = {
-        "event": event.kind.value,
-        "at": event.at,
-        **body.model_dump(mode="json"),
-    }
     await feed.tell(
         scene.session,
         merchant_id=scene.store.merchant_id,
         store_id=scene.store.id,
         topic=topic,
-        body=told,
+        body=_told(event, body),
         now=scene.cloud.clocks.real,
     )

@@ -100,7 +100,7 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     if lost:
         await _take_gap(scene, batch.journal, before + 1, before + lost)
     failing = await _failures(session, fresh)
-    events = [_storable_event(event) for event in fresh]
+    events = [storable(event) for event in fresh]
     new = await _keep(scene, batch.journal, events)
     for event in events:
         act = effects.get(event.kind) if event.id in new else None
@@ -304,22 +304,8 @@ async def _keep(scene: Scene, journal: str, events: Sequence[Event]) -> set[str]
     insert: Any = (
         sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     )
-    rows = [
-        {
-            "id": event.id,
-            "merchant_id": scene.store.merchant_id,
-            "store_id": scene.store.id,
-            "journal": journal,
-            "seq": event.seq,
-            "at": from_ms(event.at),
-            "clock": event.clock.value,
-            "kind": event.kind.value,
-            "body": event.body,
-            "historical": event.historical,
-            "received_at": scene.cloud.clocks.real,
-        }
-        for event in events
-    ]
+    store, now = scene.store, scene.cloud.clocks.real
+    rows = [row_of(event, journal, store.merchant_id, store.id, now) for event in events]
     kept = await session.execute(
         insert(StoreEvent).values(rows).on_conflict_do_nothing().returning(col(StoreEvent.id))
     )
@@ -328,6 +314,25 @@ async def _keep(scene: Scene, journal: str, events: Sequence[Event]) -> set[str]
         if event.id not in new:
             log.error("event_id_twice", store=scene.store.id, journal=journal, seq=event.seq)
     return new
+
+
+def row_of(
+    event: Event, journal: str, merchant_id: str, store_id: str, now: datetime
+) -> dict[str, Any]:
+    """The columns of the StoreEvent that keeps an event received at ``now`` (wire time)."""
+    return {
+        "id": event.id,
+        "merchant_id": merchant_id,
+        "store_id": store_id,
+        "journal": journal,
+        "seq": event.seq,
+        "at": from_ms(event.at),
+        "clock": event.clock.value,
+        "kind": event.kind.value,
+        "body": event.body,
+        "historical": event.historical,
+        "received_at": now,
+    }
 
 
 async def _failures(session: AsyncSession, events: Sequence[Event]) -> dict[str, EventFailure]:
@@ -348,7 +353,8 @@ async def _refuse_fork(session: AsyncSession, batch: EventBatch) -> None:
         raise ForkedJournal(f"journal {batch.journal} has other events from {last.seq} or before")
 
 
-def _storable_event(event: Event) -> Event:
+def storable(event: Event) -> Event:
+    """The event as the database can keep it."""
     return event.model_copy(update={"body": _storable(event.body)})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
@@ -22,16 +22,19 @@ from store_link.topics import SHARDS, ParsedTopic, Plane, TopicError
 log = structlog.get_logger(__name__)
 
 LANES = 8
+TOGETHER = 64  # batches of events that are handled in one go
 WAITING_MAX = 5_000  # messages per lane; beyond that new ones are dropped: stores send again
 
 Handler = Callable[[ParsedTopic, bytes, bool], Awaitable[None]]
+EventsHandler = Callable[[list[tuple[ParsedTopic, bytes]]], Awaitable[None]]
 
 
 class _Lane:
-    """Messages handled in the order of their arrival."""
+    """Messages handled in the order of their arrival; batches of events that follow each other, together."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, events: EventsHandler | None = None) -> None:
         self._handler = handler
+        self._events = events
         self._waiting: deque[tuple[ParsedTopic, bytes, bool]] = deque()
         self._some = asyncio.Event()
         self.dropped = 0
@@ -52,13 +55,26 @@ class _Lane:
             while self._waiting:
                 topic, payload, retained = self._waiting.popleft()
                 try:
-                    await self._handler(topic, payload, retained)
+                    if self._events is None or topic.plane is not Plane.EVENT:
+                        await self._handler(topic, payload, retained)
+                    else:
+                        await self._events([(topic, payload), *self._more_events()])
                 except Exception:
                     log.exception("message_failed", store=topic.store, plane=topic.plane.value)
 
+    def _more_events(self) -> Iterator[tuple[ParsedTopic, bytes]]:
+        for _ in range(TOGETHER - 1):
+            if not self._waiting or self._waiting[0][0].plane is not Plane.EVENT:
+                return
+            topic, payload, _retained = self._waiting.popleft()
+            yield topic, payload
+
 
 class CloudLink:
-    """The link with its subscriptions. ``on_message`` is awaited for what stores say."""
+    """The link with its subscriptions. ``on_message`` is awaited for what stores say.
+
+    ``on_events``: for batches of events instead, several at a time where several wait.
+    """
 
     def __init__(
         self,
@@ -66,6 +82,7 @@ class CloudLink:
         instance: str,
         on_message: Handler,
         *,
+        on_events: EventsHandler | None = None,
         on_up: Callable[[], None] | None = None,
         backoff: Backoff | None = None,
     ) -> None:
@@ -75,7 +92,7 @@ class CloudLink:
         self._subscribed: set[str] = set()
         self._changing = asyncio.Lock()
         self._acks = _Lane(on_message)
-        self._lanes = [_Lane(on_message) for _ in range(LANES)]
+        self._lanes = [_Lane(on_message, on_events) for _ in range(LANES)]
         self._tasks: list[asyncio.Task[None]] = []
         self._link = MqttLink(
             endpoint,

@@ -15,8 +15,13 @@ from sqlmodel import col
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.ids import new_id
-from cloud_api.store_channel import acks, ingest, outcomes, relay, shards, status
-from cloud_api.store_channel.credentials import broker_users, enrolled_stores, trusted
+from cloud_api.store_channel import acks, ingest, outcomes, relay, shards, status, together
+from cloud_api.store_channel.credentials import (
+    broker_users,
+    enrolled_stores,
+    trusted,
+    trusted_of,
+)
 from cloud_api.store_channel.effects import EFFECTS
 from cloud_api.store_channel.link import CloudLink, endpoint_of
 from cloud_api.store_channel.models import EventFailure
@@ -113,6 +118,7 @@ class Channel:
             endpoint_of(cloud, office),
             cloud.waiters.instance,
             self.take,
+            on_events=self.take_many,
             on_up=self._came_up,
             backoff=backoff,
         )
@@ -192,6 +198,49 @@ class Channel:
             task = asyncio.create_task(self._later(max(wait, 0.05), topic, raw))
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
+
+    async def take_many(self, messages: list[tuple[ParsedTopic, bytes]]) -> None:
+        """Batches in the order they came: in one commit where nothing is special about them.
+
+        Whatever ``together`` does not take goes the way of a single batch, in its order.
+        """
+        done: set[int] = set()
+        journals: dict[tuple[str, str], int] = {}
+        if len(messages) > 1 and self._effects is EFFECTS:
+            opened = await self._open_many(messages)
+            taken = await together.take(self.cloud, list(opened.values()))
+            for (index, one), what in zip(opened.items(), taken, strict=True):
+                if what is not None:
+                    done.add(index)
+                    journals[one.batch.store, one.batch.journal] = what.upto
+                    self.state.events += what.fresh
+                    self._gaps.pop(one.batch.journal, None)
+        acks = [self._acknowledge(*key, upto) for key, upto in journals.items()]
+        await asyncio.gather(*acks)
+        for index, (topic, raw) in enumerate(messages):
+            if index not in done:
+                try:
+                    await self.take_events(topic, raw)
+                except Exception:  # one store's trouble; the others are still to be heard
+                    log.exception("message_failed", store=topic.store, plane=topic.plane.value)
+
+    async def _open_many(
+        self, messages: list[tuple[ParsedTopic, bytes]]
+    ) -> dict[int, together.Claimed]:
+        """The batches that are believed, by their place; the others are refused one by one later."""
+        async with self.cloud.db.read() as session:
+            trust = await trusted_of(session, {topic.store for topic, _ in messages})
+        found = {}
+        for index, (topic, raw) in enumerate(messages):
+            known = trust.get(topic.store)
+            if known is None:
+                continue
+            with contextlib.suppress(EnvelopeError, CodecError):
+                payload = open_mac(raw, Purpose.EVENT, topic.store, [known.mac])
+                batch = decode(payload, EventBatch)
+                if batch.store == topic.store:
+                    found[index] = together.Claimed(known.merchant_id, batch)
+        return found
 
     async def _take_status(self, topic: ParsedTopic, raw: bytes, retained: bool) -> None:
         opened = await self._open(topic, raw, _STORE_SIDE[topic.plane])
