@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,3 +23,12 @@ async def insert_or_ignore(
     result = await session.execute(insert(model).values(**values).on_conflict_do_nothing())
     assert isinstance(result, CursorResult)
     return bool(result.rowcount == 1)
+
+
+async def insert_new(
+    session: AsyncSession, model: type[SQLModel], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Insert those of ``rows`` (all with the same columns) of which no unique key is taken."""
+    dialect = session.get_bind().dialect.name
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    await session.execute(insert(model).values(list(rows)).on_conflict_do_nothing())

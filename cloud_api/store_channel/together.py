@@ -4,13 +4,13 @@ After an outage thousands of stores send what happened meanwhile, nearly all of 
 and nothing more. A transaction for each batch then costs more than its events do. So batches that
 nothing is special about are taken together: cursors are locked in one order and moved, events and lines
 of the feed are copied in. Whatever is special (an effect beyond showing, a failure that stands, a gap,
-a number or a journal never heard of) is left to ``ingest.take``, batch by batch; and so is everything
+a duplicate) is left to ``ingest.take``, batch by batch; and so is everything
 where the common transaction fails, so that nobody's trouble is another store's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.feed import FEED
 from cloud_api.kit.models import FeedEntry
+from cloud_api.kit.upsert import insert_new
 from cloud_api.store_channel import ingest
 from cloud_api.store_channel.effects import only_shown
 from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
@@ -77,7 +78,11 @@ async def take(cloud: Cloud, claimed: Sequence[Claimed]) -> list[ingest.Taken | 
 async def _take(
     session: AsyncSession, claimed: Sequence[Claimed], now: datetime
 ) -> list[ingest.Taken | None]:
-    journals = await _lock(session, {one.batch.journal for one in claimed})
+    wanted = {one.batch.journal: one for one in claimed}
+    journals = await _lock(session, wanted)
+    if unheard := sorted(wanted.keys() - journals.keys()):
+        await _begin(session, [wanted[journal] for journal in unheard], now)
+        journals = await _lock(session, wanted)
     special = await _failing(session, {one.batch.store for one in claimed})
     taken: list[ingest.Taken | None] = []
     for one in claimed:
@@ -123,7 +128,22 @@ def _follow(journal: _Journal, one: Claimed) -> int:
     return len(added)
 
 
-async def _lock(session: AsyncSession, names: set[str]) -> dict[str, _Journal]:
+async def _begin(session: AsyncSession, claimed: list[Claimed], now: datetime) -> None:
+    """Cursors at 0 for journals never heard of, unless another worker was faster."""
+    rows = [
+        {
+            "journal": one.batch.journal,
+            "store_id": one.batch.store,
+            "merchant_id": one.merchant_id,
+            "upto": 0,
+            "moved_at": now,
+        }
+        for one in claimed
+    ]
+    await insert_new(session, EventCursor, rows)
+
+
+async def _lock(session: AsyncSession, names: Collection[str]) -> dict[str, _Journal]:
     """The cursors that exist, held until the commit; always taken in the same order."""
     query = (
         select(

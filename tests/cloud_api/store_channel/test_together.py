@@ -82,14 +82,14 @@ async def test_one_commit_keeps_and_shows_what_many_stores_sent(
 async def test_what_is_special_goes_alone_and_its_store_keeps_its_order(
     cloud: Cloud, shops: list[Shop]
 ) -> None:
-    plain, gap, heavy, unheard = shops
+    plain, gap, heavy, late = shops
     journals = [journal_of(4) for _ in shops]
     journals[2][1] = journals[2][1].model_copy(update={"kind": EventKind.COMMAND})
     await begun(cloud, shops[:3], journals[:3])
     claims = [
         claimed(gap, journals[1][2:3]),
         claimed(heavy, journals[2][1:2]),
-        claimed(unheard, journals[3][:2]),
+        claimed(late, journals[3][1:]),
         claimed(plain, journals[0][1:3]),
         claimed(gap, journals[1][1:2]),  # would fit, but came after what did not
         claimed(heavy, journals[2][2:]),
@@ -97,6 +97,15 @@ async def test_what_is_special_goes_alone_and_its_store_keeps_its_order(
     ]
     taken = await together.take(cloud, claims)
     assert [what and what.upto for what in taken] == [None, None, None, 3, None, None, None]
+
+
+async def test_journals_never_heard_of_begin_together(cloud: Cloud, shops: list[Shop]) -> None:
+    journals = [journal_of(3) for _ in shops]
+    claims = [claimed(s, j) for s, j in zip(shops, journals, strict=True)]
+    assert [what and what.upto for what in await together.take(cloud, claims)] == [3] * 4
+    gone = EventBatch(store="nobody", journal="j-nobody", events=tuple(journal_of(1)))
+    claims = [together.Claimed(shops[0].merchant.id, gone)]  # the store was deleted meanwhile
+    assert await together.take(cloud, claims) == [None]
 
 
 async def test_a_body_that_is_not_of_its_kind_holds_nobody_else_up(
