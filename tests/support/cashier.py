@@ -25,7 +25,7 @@ class Till:
     def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.Client(
-            base_url=url, headers={"Cashier-Admin": ADMIN}, timeout=5, trust_env=False
+            base_url=url, headers={"Cashier-Admin": ADMIN}, timeout=30, trust_env=False
         )
 
     def account(self, no: str = MERCHANT) -> dict[str, str]:
@@ -94,7 +94,7 @@ def running_till(
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not server.started:
         if time.monotonic() > deadline or not thread.is_alive():
             raise RuntimeError("the cashier did not start")

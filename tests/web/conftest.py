@@ -7,11 +7,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
+# What is waited for comes within moments, or never: on a loaded machine a moment is long.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,7 +39,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, site: str) -> Iterator[Page]:
     """A phone. Whatever the policy blocks or a script throws fails the test."""
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    context.set_default_timeout(6000)
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     wrong: list[str] = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))

@@ -208,7 +208,7 @@ def _served(app: ASGIApp, port: int) -> Iterator[None]:
     server = _server(app, port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not server.started:
         if time.monotonic() > deadline:
             raise RuntimeError("the SMS gateway did not start")

@@ -133,7 +133,7 @@ def test_door_one_tap_one_command(page: Page, site: str) -> None:
     expect(door).to_have_attribute("data-state", "open")
     expect(page.locator("[data-door-say]")).to_have_text("开了，请推门")
     assert len(Answers.posted) == 1
-    expect(door).to_have_attribute("data-state", "ready", timeout=7000)
+    expect(door).to_have_attribute("data-state", "ready")
     door.click()
     expect(door).to_have_attribute("data-state", "open")
     assert len({key for _, _, key in Answers.posted}) == 2

@@ -18,6 +18,7 @@ from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.actor import System, scoped
 from cloud_api.store_channel.outcomes import Outcome, settle
+from tests.web.conftest import PATIENCE_MS
 from tests.web.real import Site
 from tests.web.town import Visitor, running_town
 
@@ -39,7 +40,7 @@ def console(browser: Browser, town: Visitor) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     cookie = {"name": LOGIN_COOKIE, "value": town.town.tokens["owner"], "url": town.site.url}
     context.add_cookies([cookie])  # type: ignore[list-item]
-    context.set_default_timeout(8000)
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     wrong: list[str] = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -133,7 +134,7 @@ def test_a_command_that_nobody_answers_is_told_as_unknown(console: Page, town: V
     dialog = console.get_by_role("dialog")
     dialog.get_by_role("button", name="设备检查").click()
     dialog.get_by_role("button", name="开门").click()
-    expect(console.get_by_text(re.compile("可能已经开了"))).to_be_visible(timeout=16000)
+    expect(console.get_by_text(re.compile("可能已经开了"))).to_be_visible()
 
 
 def test_the_board_follows_what_happens_and_the_clock(console: Page, town: Visitor):
@@ -144,7 +145,7 @@ def test_the_board_follows_what_happens_and_the_clock(console: Page, town: Visit
     rain = console.locator(f"#tile-{site.shop.rooms[2].id}")
     expect(rain).to_contain_text("到店")
     site.passes(minutes=40)
-    expect(rain).to_contain_text("该到了", timeout=20000)
+    expect(rain).to_contain_text("该到了")
     expect(console.locator("[data-clock]")).to_have_text(re.compile(r"12:4\d"))
     far = site.shop.store.id
 
@@ -166,7 +167,7 @@ def test_the_board_follows_what_happens_and_the_clock(console: Page, town: Visit
         await take_presence(site.cloud, site.shop.merchant.id, message, retained=False)
 
     site.run(lost())
-    expect(console.locator(f"#s-{far} + .link-off")).to_be_visible(timeout=20000)
+    expect(console.locator(f"#s-{far} + .link-off")).to_be_visible()
     assert console.evaluate("window.marked") is True
 
     async def back(session) -> None:
@@ -233,5 +234,5 @@ def test_a_door_page_left_open_notices_that_its_time_has_come(browser: Browser, 
     expect(page.get_by_text("起可以进门").first).to_be_visible()
     site.passes(minutes=50)
     # Outside a demonstration a page is told the time every 15 s.
-    expect(page.get_by_text("现在就能进，扫门上的码")).to_be_visible(timeout=30000)
+    expect(page.get_by_text("现在就能进，扫门上的码")).to_be_visible()
     context.close()

@@ -21,6 +21,7 @@ from cloud_api.auth.models import Login, Totp
 from cloud_api.auth.service import account_of_phone
 from cloud_api.staff import cli, platform
 from tests.cloud_api.factories import make_login
+from tests.web.conftest import PATIENCE_MS
 from tests.web.town import Visitor, running_town
 
 OWNER = "13900001111"
@@ -44,7 +45,7 @@ def sitting(
     """Somebody at a desk or with a phone; a script that fails, fails the test."""
     size = {"width": 390, "height": 844} if phone else {"width": 1440, "height": 900}
     context = browser.new_context(viewport=size, has_touch=phone)  # type: ignore[arg-type]
-    context.set_default_timeout(8000)
+    context.set_default_timeout(PATIENCE_MS)
     if token:
         cookie = {"name": LOGIN_COOKIE, "value": token, "url": town.site.url}
         context.add_cookies([cookie])  # type: ignore[list-item]

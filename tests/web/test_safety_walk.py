@@ -54,13 +54,13 @@ def test_a_backup_is_made_and_looked_at_from_the_page_and_stands_in_the_log(
     sheet.get_by_role("button", name="现在备份").click()
     expect(desk.locator("tbody tr")).to_have_count(1)
     row = desk.locator("tbody tr").first
-    expect(row.get_by_text("完好")).to_be_visible(timeout=30000)  # nobody reloads the page
+    expect(row.get_by_text("完好")).to_be_visible()  # nobody reloads the page
     expect(row).to_contain_text(".kmb")
     look = desk.get_by_role("button", name="检查最新一份")
-    expect(look).to_be_enabled(timeout=15000)
+    expect(look).to_be_enabled()
     look.click()
     sheet.get_by_role("button", name="检查").click()
-    expect(row.get_by_text("检查过")).to_be_visible(timeout=30000)
+    expect(row.get_by_text("检查过")).to_be_visible()
     expect(row.get_by_text("完好")).to_be_visible()
     desk.goto(f"{town.site.url}/console/staff")
     desk.get_by_text("店主都要").click()

@@ -57,7 +57,7 @@ def test_from_the_list_of_stores_to_a_paid_order(page: Page, whole: Site):
     page.get_by_role("button", name="付 ¥76").click()
     page.wait_for_url(re.compile(re.escape(whole.till.url)))
     page.get_by_role("button", name=re.compile("支付")).first.click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+(\?paid=1)?$"), timeout=15000)
+    page.wait_for_url(re.compile(r"/orders/[^/]+(\?paid=1)?$"))
     expect(page.get_by_role("heading", name="订好了")).to_be_visible()
     expect(page.get_by_text("付款成功")).to_be_visible()
     page.goto(f"{whole.url}/orders")
@@ -90,7 +90,7 @@ def test_who_walks_away_from_the_cashier_can_go_on_and_pays_once(page: Page, who
     page.get_by_role("link", name="继续付 ¥76").click()
     page.wait_for_url(first)
     page.get_by_role("button", name=re.compile("支付")).first.click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+(\?paid=1)?$"), timeout=15000)
+    page.wait_for_url(re.compile(r"/orders/[^/]+(\?paid=1)?$"))
     expect(page.get_by_role("heading", name="订好了")).to_be_visible()
     assert len(whole.till.payments()) == before + 1
 
@@ -107,14 +107,14 @@ def test_an_order_can_be_given_back_and_the_money_too(page: Page, whole: Site):
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
     page.wait_for_url(re.compile(re.escape(whole.till.url)))
     page.get_by_role("button", name=re.compile("支付")).first.click()
-    expect(page.get_by_role("heading", name="订好了")).to_be_visible(timeout=15000)
+    expect(page.get_by_role("heading", name="订好了")).to_be_visible()
     page.goto(f"{whole.url}/orders")
     page.get_by_text("待使用").click()
     page.get_by_role("button", name="取消订单").click()
     expect(page.get_by_role("heading", name=re.compile("现在取消收 ¥0，退 ¥"))).to_be_visible()
     page.get_by_role("button", name=re.compile("^取消，退 ¥")).click()
     expect(page.get_by_text("你取消了订单")).to_be_visible()
-    expect(page.get_by_text("退款到账")).to_be_visible(timeout=15000)
+    expect(page.get_by_text("退款到账")).to_be_visible()
 
 
 def test_somebody_was_quicker(browser: Browser, page: Page, whole: Site):
