@@ -73,6 +73,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             state=payment.state,
             amount_fen=payment.amount_fen,
             redirect_url=payment.redirect_url if payment.state == "pending" else None,
+            step=payment.step if payment.state == "pending" else None,
             expires_at=payment.expires_at,
         )
 

@@ -39,7 +39,11 @@ class ByHandIn(WhyIn):
 
 
 class PayOut(BaseModel):
-    """Where a payment stands. ``pending``: go to ``redirect_url``; ``unknown``: being asked for."""
+    """Where a payment stands. ``pending``: do ``step``; ``unknown``: being asked for.
+
+    ``step`` is what the page does: ``{kind: redirect, url}``, ``{kind: form, url, fields}`` (post them),
+    ``{kind: qr, text}`` (show it as a code) or ``{kind: jsapi, fields}`` (for WeixinJSBridge).
+    """
 
     payment_id: str
     number: str
@@ -47,6 +51,7 @@ class PayOut(BaseModel):
     state: str
     amount_fen: int
     redirect_url: str | None
+    step: dict[str, Any] | None = None
     expires_at: AwareDatetime
 
 

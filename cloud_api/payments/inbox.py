@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import update
@@ -14,26 +15,37 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
-from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.errors import NotFound
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.payments.models import Notification, PaymentAttempt, ProviderAccount, RefundAttempt
-from cloud_api.payments.providers.base import Back, BadNotification, Money, PaymentView, RefundView
-from cloud_api.payments.records import record_payment, record_refund
-from cloud_api.payments.service import look, notify_path, provider_of
+from cloud_api.payments.providers.base import (
+    Back,
+    BadNotification,
+    Money,
+    Notice,
+    PaymentView,
+    ProbeNotification,
+    RefundView,
+    Reply,
+    UnknownKey,
+)
+from cloud_api.payments.records import foreign_refund, record_payment, record_refund
+from cloud_api.payments.service import KEYS, look, notify_path, provider_of
 
-NOTICE = "payment.notice"  # ref: notification id
+NOTICE: Final = "payment.notice"  # ref: notification id
+_KEYS_EVERY_S: Final = 300
 
 _log = structlog.get_logger(__name__)
 
 
 async def receive(
     cloud: Cloud, provider: str, account_ref: str, headers: Mapping[str, str], raw: bytes
-) -> dict[str, Any]:
+) -> Reply:
     """Take a notification; returns what the provider wants to hear.
 
-    Raises NotFound for an account that is not there (nothing is ever verified with an empty key), and
-    KaimenError ``payment.bad_notification`` (401) for bytes that are not the provider's.
+    Raises NotFound for an account that is not there: nothing is ever verified with an empty key. Bytes
+    that are not the provider's are refused in its own words, and change nothing.
     """
     async with cloud.db.read() as session:
         query = scoped(System(), ProviderAccount).where(
@@ -45,9 +57,23 @@ async def receive(
     port = provider_of(cloud, account)
     try:
         notice = port.parse_notification(headers, raw, notify_path(provider, account_ref))
+    except ProbeNotification:
+        _log.info("payment.probe", account=account_ref)
+        return port.notification_reply(False)
     except BadNotification as error:
         _log.warning("payment.bad_notification", account=account_ref, why=str(error))
-        raise KaimenError("payment.bad_notification", "签名不符", status=401) from error
+        if isinstance(error, UnknownKey):
+            await _ask_for_keys(cloud, account)
+        return port.notification_reply(False)
+    if notice.about is not None:
+        await _keep(cloud, account, notice, notice.about)
+    return port.notification_reply(True)
+
+
+async def _keep(
+    cloud: Cloud, account: ProviderAccount, notice: Notice, about: PaymentView | RefundView
+) -> None:
+    """Into the inbox, once per message; what it means is done by a job."""
     async with cloud.db.write() as session:
         notification_id = new_id()
         is_new = await insert_or_ignore(
@@ -59,7 +85,7 @@ async def receive(
                 "source": account.id,
                 "event_id": notice.event_id,
                 "kind": notice.kind,
-                "body": {"about": asdict(notice.about), "told": notice.body},
+                "body": {"about": _stored(about), "told": notice.body},
                 "received_at": cloud.clocks.real,
             },
         )
@@ -72,7 +98,37 @@ async def receive(
                 run_at=cloud.clocks.real,
                 clock="wire",
             )
-    return port.notification_answer()
+
+
+async def _ask_for_keys(cloud: Cloud, account: ProviderAccount) -> None:
+    """Have the provider's public keys fetched by a job, at most every five minutes: anybody can send
+    us a serial that nobody knows, so nothing is called from here.
+    """
+    now = cloud.clocks.real
+    async with cloud.db.write() as session:
+        await schedule(
+            session,
+            merchant_id=account.merchant_id,
+            kind=KEYS,
+            ref=account.id,
+            run_at=now - timedelta(seconds=now.timestamp() % _KEYS_EVERY_S),
+            clock="wire",
+            body={"once": True},
+        )
+
+
+def _stored(about: PaymentView | RefundView) -> dict[str, Any]:
+    """A view as JSON; its step is not of it: notifications carry none."""
+    kept = {name: value for name, value in asdict(about).items() if name != "step"}
+    return kept | {"at": None if about.at is None else about.at.isoformat()}
+
+
+def _read(kind: str, kept: dict[str, Any]) -> PaymentView | RefundView:
+    at = kept.get("at")
+    values = kept | {"at": None if at is None else datetime.fromisoformat(at)}
+    if kind == "payment":
+        return PaymentView(**values | {"state": Money(kept["state"])})
+    return RefundView(**values | {"state": Back(kept["state"])})
 
 
 async def handle(cloud: Cloud, notification_id: str) -> None:
@@ -82,24 +138,41 @@ async def handle(cloud: Cloud, notification_id: str) -> None:
         attempt = await _attempt(session, notification)
     if notification.handled_at is not None:
         return
-    about = notification.body["about"]
+    view = _read(notification.kind, notification.body["about"])
+    if isinstance(view, RefundView) and attempt is None:
+        attempt = await _foreign_refund(cloud, notification, view)
     if attempt is None:
         await _mark(cloud, notification, "unknown_number")
-    elif isinstance(attempt, PaymentAttempt):
-        payment = PaymentView(**{**about, "state": Money(about["state"])})
-        if payment.state is Money.SUCCEEDED and payment.amount_fen != attempt.amount_fen:
+    elif isinstance(view, PaymentView) and isinstance(attempt, PaymentAttempt):
+        if view.state is Money.SUCCEEDED and view.amount_fen != attempt.amount_fen:
             # Not what we asked for. Whoever sent this, the provider's own books decide.
             await look(cloud, attempt.id)
             await _mark(cloud, notification, "asked_again")
             return
         async with cloud.db.write() as session:
-            seen = await record_payment(session, attempt.id, payment, cloud.clocks)
+            seen = await record_payment(session, attempt.id, view, cloud.clocks)
             await _mark_in(session, cloud, notification, seen.state)
-    else:
-        refund = RefundView(**{**about, "state": Back(about["state"])})
+    elif isinstance(view, RefundView):
         async with cloud.db.write() as session:
-            back = await record_refund(session, attempt.id, refund, cloud.clocks)
+            back = await record_refund(session, attempt.id, view, cloud.clocks)
             await _mark_in(session, cloud, notification, back.state)
+
+
+async def _foreign_refund(
+    cloud: Cloud, notification: Notification, view: RefundView
+) -> RefundAttempt | None:
+    """A refund that we did not ask for: somebody made it in the provider's own console."""
+    if view.payment_number is None or view.amount_fen is None:
+        return None
+    async with cloud.db.write() as session:
+        query = select(PaymentAttempt).where(
+            col(PaymentAttempt.account_ref) == notification.source,
+            col(PaymentAttempt.number) == view.payment_number,
+        )
+        payment = (await session.exec(query)).first()
+        if payment is None:
+            return None
+        return await foreign_refund(session, payment.id, view.number, view.amount_fen, cloud.clocks)
 
 
 async def _attempt(

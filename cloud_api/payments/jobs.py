@@ -10,7 +10,7 @@ from typing import Final
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, register
 from cloud_api.kit.models import DueJob
-from cloud_api.payments import dispatch, inbox, service
+from cloud_api.payments import dispatch, inbox, keys, service
 from cloud_api.payments.records import CLOSED, REFUND_CHANGED, SETTLED
 from cloud_api.payments.transitions import OPEN_PAYMENT
 
@@ -60,9 +60,18 @@ async def _closed(cloud: Cloud, job: DueJob) -> None:
         await dispatch.closed(session, job.ref, cloud.clocks)
 
 
+async def _keys(cloud: Cloud, job: DueJob) -> None:
+    done = await keys.fetch(cloud, job.ref)
+    if not job.body.get("once"):
+        raise Again(keys.EVERY_S if done else 60, "kept" if done else "no answer")
+
+
 register(SETTLED, _settled)
 register(REFUND_CHANGED, _refund_changed)
 register(CLOSED, _closed)
+
+
+register(service.KEYS, _keys)
 register(service.WATCH, _watch)
 register(service.CLOSE, _close)
 register(service.REFUND, _refund)

@@ -21,6 +21,8 @@ class ProviderAccount(SQLModel, table=True):
     name: str
     credentials: str = Field(sa_type=Encrypted("provider_account.credentials"))
     enabled: bool = True
+    keys: dict[str, Any] = Field(default_factory=dict, sa_type=Json)  # public, by serial
+    keys_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # wire time
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
@@ -59,7 +61,10 @@ class PaymentAttempt(SQLModel, table=True):
     amount_fen: int
     state: str = "created"
     provider_txn: str | None = None
-    redirect_url: str | None = None
+    redirect_url: str | None = None  # of ``step``, where that is a redirect
+    step: dict[str, Any] | None = Field(default=None, sa_type=Json)  # providers.base.Step, stored
+    payer: str | None = Field(default=None, sa_type=Encrypted("payment_attempt.payer"))
+    paid_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # as the provider says
     expires_at: datetime = Field(sa_type=UTCDateTime)  # business time: the last moment to pay
     created_at: datetime = Field(sa_type=UTCDateTime)
     succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
@@ -92,6 +97,7 @@ class RefundAttempt(SQLModel, table=True):
     succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     last_error: str | None = None
     replaced_by: str | None = None  # the number of the refund that was asked for instead
+    origin: str = "ours"  # or "provider": made in the provider's own console
     proof: str | None = None  # of by_hand: where the money went, as staff wrote it
     version: int = 0
 

@@ -5,6 +5,8 @@ Answers come from calls, polls and notifications, often the same one several tim
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,7 +15,7 @@ from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
-from cloud_api.payments.providers.base import Back, Money, PaymentView, RefundView
+from cloud_api.payments.providers.base import Back, Money, PaymentView, RefundView, Step, StepKind
 from cloud_api.payments.transitions import move_payment, move_refund, note
 
 SETTLED = "payment.settled"  # ref: payment id. Money is there: whoever sold the thing applies it
@@ -55,6 +57,7 @@ async def record_payment(
             "succeeded",
             provider_txn=view.provider_txn,
             succeeded_at=clocks.now,
+            paid_at=view.at,
             last_error=None,
         ):
             await _amount_is_right(session, payment, clocks)
@@ -67,8 +70,9 @@ async def record_payment(
                 clock="wire",
             )
     elif view.state is Money.PENDING:
-        url = view.redirect_url or payment.redirect_url
-        await move_payment(session, payment, "pending", redirect_url=url, last_error=None)
+        shown = {} if view.step is None else _shown(view.step)
+        if not await move_payment(session, payment, "pending", last_error=None, **shown) and shown:
+            await note(session, payment, **shown)  # pending already, with a fresh step
     elif view.state in {Money.CLOSED, Money.FAILED}:
         if await move_payment(session, payment, view.state.value, last_error=view.detail or None):
             await schedule(
@@ -82,6 +86,11 @@ async def record_payment(
     elif view.state is Money.UNKNOWN and payment.state == "created":
         await move_payment(session, payment, "unknown", last_error=view.detail)
     return payment
+
+
+def _shown(step: Step) -> dict[str, Any]:
+    url = step.url if step.kind is StepKind.REDIRECT else None
+    return {"step": step.stored(), "redirect_url": url}
 
 
 async def record_refund(
@@ -132,6 +141,35 @@ async def record_refund(
             run_at=clocks.real,
             clock="wire",
         )
+    return refund
+
+
+async def foreign_refund(
+    session: AsyncSession, payment_id: str, number: str, amount_fen: int, clocks: Clocks
+) -> RefundAttempt | None:
+    """The row of a refund that was made at the provider and not by us; the same number, the same row.
+
+    None where the number is that of a refund of another payment. What the provider says of it is
+    recorded as of any other.
+    """
+    payment = await lock_payment(session, payment_id)
+    known = select(RefundAttempt).where(col(RefundAttempt.number) == number)
+    if (found := (await session.exec(known)).first()) is not None:
+        return found if found.payment_id == payment_id else None
+    refund = RefundAttempt(
+        merchant_id=payment.merchant_id,
+        store_id=payment.store_id,
+        account_id=payment.account_id,
+        payment_id=payment.id,
+        number=number,
+        amount_fen=amount_fen,
+        reason="在收款方后台退款",
+        origin="provider",
+        created_at=clocks.now,
+    )
+    session.add(refund)
+    await session.flush()
+    _log.warning("refund.foreign", number=number, payment=payment.number, amount_fen=amount_fen)
     return refund
 
 

@@ -43,8 +43,8 @@ async def look_again(cloud: Cloud, refund_id: str) -> RefundAttempt:
     """Ask the provider once more about a refused refund; it may have gone through after all."""
     async with cloud.db.read() as session:
         refund = await session.get_one(RefundAttempt, refund_id)
-    provider = await service.provider_for(cloud, refund.payment_id)
-    view = await provider.query_refund(refund.number)
+    payment, provider = await service.load(cloud, refund.payment_id)
+    view = await provider.query_refund(service.refund_ask(cloud, payment, refund))
     if view.state is not Back.SUCCEEDED:
         return refund
     async with cloud.db.write() as session:

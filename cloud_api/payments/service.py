@@ -6,7 +6,9 @@ call; functions that take ``session`` work inside the caller's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -21,7 +23,18 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
-from cloud_api.payments.providers.base import Ask, Back, Money, PaymentProvider, PaymentView
+from cloud_api.payments.providers.base import (
+    Ask,
+    Back,
+    Channel,
+    Money,
+    Payer,
+    PaymentProvider,
+    PaymentRef,
+    PaymentView,
+    RefundAsk,
+    Surroundings,
+)
 from cloud_api.payments.records import lock_payment, record_payment, record_refund
 from cloud_api.payments.transitions import GIVEN_BACK, OPEN_PAYMENT, move_payment
 from cloud_api.stores.models import Store
@@ -29,6 +42,7 @@ from cloud_api.stores.models import Store
 WATCH: Final = "payment.watch"
 CLOSE: Final = "payment.close"
 REFUND: Final = "refund.submit"
+KEYS: Final = "payment.keys"  # ref: provider account id
 _IN_FLIGHT: Final = timedelta(seconds=15)  # so long a create may still be on its way
 REFUND_ENDS: Final = GIVEN_BACK | {"failed"}
 _SYSTEM: Final = System()
@@ -68,6 +82,15 @@ async def add_account(
     )
     session.add(account)
     await session.flush()
+    if PROVIDERS[provider].keys:
+        await schedule(
+            session,
+            merchant_id=merchant_id,
+            kind=KEYS,
+            ref=account.id,
+            run_at=clocks.real,
+            clock="wire",
+        )
     return account
 
 
@@ -101,11 +124,13 @@ async def open_payment(
     channel: str,
     clocks: Clocks,
     part_of: str | None = None,
+    payer: Payer | None = None,
 ) -> PaymentAttempt:
     """Write an attempt, before any call. ``begin`` makes the call; a watch job sees to the rest.
 
     ``part_of`` is what it belongs to, where that is not what it pays for.
-    Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider``.
+    Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider``,
+    ``payment.channel`` where that provider cannot be paid in this way.
     """
     accounts = await accounts_of(session, store, provider)
     if not accounts:
@@ -114,6 +139,10 @@ async def open_payment(
             "门店还没有开通这种支付方式，请换一种",
             status=422,
             field="provider",
+        )
+    if channel not in PROVIDERS[provider].channels:
+        raise KaimenError(
+            "payment.channel", "这里不能这样付，请换一种方式", status=422, field="channel"
         )
     payment = PaymentAttempt(
         merchant_id=store.merchant_id,
@@ -129,6 +158,7 @@ async def open_payment(
         number=number,
         amount_fen=amount_fen,
         expires_at=expires_at,
+        payer=None if payer is None else json.dumps(asdict(payer)),
         created_at=clocks.now,
     )
     session.add(payment)
@@ -183,7 +213,7 @@ def sums(payments: Sequence[PaymentAttempt], refunds: Sequence[RefundAttempt]) -
 async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     """Open the payment at the provider, or open it again under the same number."""
     payment, provider, merchant = await _load(cloud, payment_id)
-    if payment.state not in {"created", "unknown"}:
+    if payment.state not in {"created", "unknown"} and not _step_is_old(cloud, payment):
         return payment
     left = payment.expires_at - cloud.clocks.now
     view = await provider.create(
@@ -195,7 +225,9 @@ async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
             expires_at=cloud.clocks.real + left,  # the provider lives by real time
             notify_url=notify_url(cloud, payment.provider, payment.account_ref),
             return_url=payment.return_url,
-            channel=payment.channel,
+            opened_at=payment.created_at,
+            channel=Channel(payment.channel),
+            payer=Payer() if payment.payer is None else Payer(**json.loads(payment.payer)),
         )
     )
     async with cloud.db.write() as session:
@@ -210,7 +242,7 @@ async def look(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     payment, provider, _ = await _load(cloud, payment_id)
     if payment.state == "succeeded":
         return payment
-    view = await provider.query(payment.number)
+    view = await provider.query(ref_of(payment))
     if view.state is Money.ABSENT and payment.state in {"created", "unknown"}:
         if payment.expires_at > cloud.clocks.now:
             return await begin(cloud, payment_id)
@@ -224,9 +256,9 @@ async def settle_or_close(cloud: Cloud, payment_id: str) -> str:
     payment, provider, _ = await _load(cloud, payment_id)
     if payment.state not in OPEN_PAYMENT:
         return payment.state
-    view = await provider.query(payment.number)
+    view = await provider.query(ref_of(payment))
     if view.state is Money.PENDING:
-        view = await provider.close(payment.number)
+        view = await provider.close(ref_of(payment))
     young = cloud.clocks.now - payment.created_at < _IN_FLIGHT
     if view.state is Money.ABSENT and not young:
         view = PaymentView(Money.CLOSED, payment.number, detail="never reached the provider")
@@ -309,17 +341,12 @@ async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
     if refund.state in REFUND_ENDS:
         return refund
     payment, provider, _ = await _load(cloud, refund.payment_id)
+    ask = refund_ask(cloud, payment, refund)
     view = None
     if refund.state not in {"created", "unknown"}:
-        view = await provider.query_refund(refund.number)
+        view = await provider.query_refund(ask)
     if view is None or view.state is Back.ABSENT:
-        view = await provider.refund(
-            number=refund.number,
-            payment_number=payment.number,
-            amount_fen=refund.amount_fen,
-            reason=refund.reason,
-            notify_url=notify_url(cloud, payment.provider, payment.account_ref),
-        )
+        view = await provider.refund(ask)
     async with cloud.db.write() as session:
         return await record_refund(session, refund_id, view, cloud.clocks)
 
@@ -334,14 +361,45 @@ def notify_url(cloud: Cloud, provider: str, account_ref: str) -> str:
     return cloud.settings.public_url.rstrip("/") + notify_path(provider, account_ref)
 
 
+def ref_of(payment: PaymentAttempt) -> PaymentRef:
+    """A payment as providers are told of it."""
+    return PaymentRef(payment.number, payment.amount_fen, payment.created_at, payment.provider_txn)
+
+
+def refund_ask(cloud: Cloud, payment: PaymentAttempt, refund: RefundAttempt) -> RefundAsk:
+    """A refund as providers are told of it."""
+    return RefundAsk(
+        number=refund.number,
+        payment=ref_of(payment),
+        amount_fen=refund.amount_fen,
+        reason=refund.reason,
+        notify_url=notify_url(cloud, payment.provider, payment.account_ref),
+        asked_at=refund.created_at,
+        provider_refund=refund.provider_refund,
+    )
+
+
 def provider_of(cloud: Cloud, account: ProviderAccount) -> PaymentProvider:
     """The provider behind an account."""
-    return PROVIDERS[account.provider](account.credentials, cloud.http, cloud.clocks.wire)
+    around = Surroundings(cloud.http, cloud.clocks.wire, account.keys)
+    return PROVIDERS[account.provider].make(account.credentials, around)
 
 
-async def provider_for(cloud: Cloud, payment_id: str) -> PaymentProvider:
-    """The provider that a payment went through."""
-    return (await _load(cloud, payment_id))[1]
+async def load(cloud: Cloud, payment_id: str) -> tuple[PaymentAttempt, PaymentProvider]:
+    """A payment, and the provider that it went through."""
+    payment, provider, _ = await _load(cloud, payment_id)
+    return payment, provider
+
+
+def _step_is_old(cloud: Cloud, payment: PaymentAttempt) -> bool:
+    """Whether what the payer's page was given is worth nothing any more, and another can be had."""
+    until = (payment.step or {}).get("until")
+    return (
+        payment.state == "pending"
+        and until is not None
+        and datetime.fromisoformat(until) <= cloud.clocks.real
+        and payment.expires_at > cloud.clocks.now
+    )
 
 
 async def _load(cloud: Cloud, payment_id: str) -> tuple[PaymentAttempt, PaymentProvider, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -23,15 +24,22 @@ from pydantic import BaseModel, ConfigDict
 
 from cloud_api.kit.ids import new_token
 from cloud_api.payments.providers.base import (
+    NO_BILLS,
     Ask,
     Back,
     BadNotification,
+    BillView,
     Money,
     Notice,
+    PaymentRef,
     PaymentView,
+    RefundAsk,
     RefundView,
+    Reply,
+    Step,
+    StepKind,
+    Surroundings,
 )
-from store_link.clock import Clock
 
 FRESH_S: Final = 300
 TIMEOUT_S: Final = 6.0
@@ -63,10 +71,10 @@ class CashierAccount(BaseModel):
 class Cashier:
     """A PaymentProvider on the cashier's HTTP API."""
 
-    def __init__(self, account: CashierAccount, http: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, account: CashierAccount, around: Surroundings) -> None:
         self._account = account
-        self._http = http
-        self._clock = clock
+        self._http = around.http
+        self._clock = around.clock
         self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(account.private_key))
         self._theirs = Ed25519PublicKey.from_public_bytes(bytes.fromhex(account.cashier_key))
 
@@ -87,34 +95,34 @@ class Cashier:
         )
         return _payment(ask.number, answer, refusable=True)
 
-    async def query(self, number: str) -> PaymentView:
+    async def query(self, payment: PaymentRef) -> PaymentView:
         """GET /v1/payments/{number}."""
+        number = payment.number
         return _payment(number, await self._call("GET", f"/v1/payments/{number}"))
 
-    async def close(self, number: str) -> PaymentView:
+    async def close(self, payment: PaymentRef) -> PaymentView:
         """POST /v1/payments/{number}/close."""
+        number = payment.number
         return _payment(number, await self._call("POST", f"/v1/payments/{number}/close", {}))
 
-    async def refund(
-        self, *, number: str, payment_number: str, amount_fen: int, reason: str, notify_url: str
-    ) -> RefundView:
+    async def refund(self, ask: RefundAsk) -> RefundView:
         """POST /v1/refunds."""
         answer = await self._call(
             "POST",
             "/v1/refunds",
             {
-                "number": number,
-                "payment_number": payment_number,
-                "amount_fen": amount_fen,
-                "reason": reason,
-                "notify_url": notify_url,
+                "number": ask.number,
+                "payment_number": ask.payment.number,
+                "amount_fen": ask.amount_fen,
+                "reason": ask.reason,
+                "notify_url": ask.notify_url,
             },
         )
-        return _refund(number, answer, refusable=True)
+        return _refund(ask.number, answer, refusable=True)
 
-    async def query_refund(self, number: str) -> RefundView:
+    async def query_refund(self, ask: RefundAsk) -> RefundView:
         """GET /v1/refunds/{number}."""
-        return _refund(number, await self._call("GET", f"/v1/refunds/{number}"))
+        return _refund(ask.number, await self._call("GET", f"/v1/refunds/{ask.number}"))
 
     def parse_notification(self, headers: Mapping[str, str], raw: bytes, path: str) -> Notice:
         """Verify signature, freshness and account; read one fact."""
@@ -135,9 +143,19 @@ class Cashier:
         except (ValueError, KeyError, TypeError) as error:
             raise BadNotification(f"unreadable: {error!r}") from error
 
-    def notification_answer(self) -> dict[str, Any]:
-        """What the cashier takes as "received"."""
-        return {"code": "SUCCESS"}
+    def notification_reply(self, taken: bool) -> Reply:
+        """What the cashier takes as "received"; anything else is sent again."""
+        if taken:
+            return Reply(200, b'{"code":"SUCCESS"}')
+        return Reply(401, b'{"code":"payment.bad_notification"}')
+
+    async def fetch_bill(self, day: date) -> BillView:
+        """The cashier has none."""
+        return NO_BILLS
+
+    async def fetch_keys(self) -> Mapping[str, str]:
+        """Its one key is in the credentials."""
+        return {}
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """The verified answer, or a text saying why there is none."""
@@ -181,9 +199,9 @@ class Cashier:
             raise BadNotification(f"stale by {age:.0f} s")
 
 
-def make(credentials: str, http: httpx.AsyncClient, clock: Clock) -> Cashier:
+def make(credentials: str, around: Surroundings) -> Cashier:
     """A Cashier from an account's stored credentials (JSON). Raises ValueError if they are broken."""
-    return Cashier(CashierAccount.model_validate_json(credentials), http, clock)
+    return Cashier(CashierAccount.model_validate_json(credentials), around)
 
 
 def new_keys() -> tuple[str, str]:
@@ -205,12 +223,13 @@ def _payment(number: str, answer: Answer, *, refusable: bool = False) -> Payment
         return PaymentView(state or Money.UNKNOWN, number, detail=str(body.get("code", status)))
     if body.get("number") != number:
         return PaymentView(Money.UNKNOWN, number, detail="answered about another number")
+    url = _text(body.get("pay_url"))
     return PaymentView(
         _PAYMENT.get(str(body.get("state")), Money.UNKNOWN),
         number,
         amount_fen=_fen(body.get("amount_fen")),
         provider_txn=_text(body.get("transaction")),
-        redirect_url=_text(body.get("pay_url")),
+        step=None if url is None else Step(StepKind.REDIRECT, url=url),
     )
 
 
@@ -228,6 +247,7 @@ def _refund(number: str, answer: Answer, *, refusable: bool = False) -> RefundVi
         number,
         amount_fen=_fen(body.get("amount_fen")),
         provider_refund=_text(body.get("refund")),
+        payment_number=_text(body.get("payment_number")),
     )
 
 

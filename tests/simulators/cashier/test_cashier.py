@@ -18,7 +18,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_api.payments.providers import cashier
-from cloud_api.payments.providers.base import Ask, Back, BadNotification, Money
+from cloud_api.payments.providers.base import (
+    Ask,
+    Back,
+    BadNotification,
+    Money,
+    PaymentRef,
+    PaymentView,
+    RefundAsk,
+    Surroundings,
+)
 from store_link.clock import WireClock
 from tests.support.cashier import Till, running_till
 
@@ -44,7 +53,7 @@ def account(till: Till) -> dict[str, str]:
 @pytest.fixture
 async def provider(account: dict[str, str]) -> AsyncIterator[cashier.Cashier]:
     async with httpx.AsyncClient(trust_env=False) as http:
-        yield cashier.make(json.dumps(account), http, WireClock())
+        yield cashier.make(json.dumps(account), Surroundings(http, WireClock()))
 
 
 def _ask(number: str, amount_fen: int = 7600) -> Ask:
@@ -56,66 +65,73 @@ def _ask(number: str, amount_fen: int = 7600) -> Ask:
         expires_at=WireClock().now() + timedelta(minutes=10),
         notify_url="http://127.0.0.1:9/notify",
         return_url=RETURN,
+        opened_at=WireClock().now(),
     )
+
+
+def _ref(number: str) -> PaymentRef:
+    return PaymentRef(number, 7600, WireClock().now())
+
+
+def _back(number: str, fen: int) -> RefundAsk:
+    there = "http://127.0.0.1:9/notify"
+    return RefundAsk(number, _ref("P-000001"), fen, "", there, WireClock().now())
+
+
+def _url(opened: PaymentView) -> str:
+    assert opened.step is not None
+    return opened.step.url
 
 
 async def test_a_payment_from_opening_to_refund(provider: cashier.Cashier, till: Till) -> None:
     opened = await provider.create(_ask("P-000001"))
     assert (opened.state, opened.amount_fen) == (Money.PENDING, 7600)
-    assert (await provider.create(_ask("P-000001"))).redirect_url == opened.redirect_url
+    assert _url(await provider.create(_ask("P-000001"))) == _url(opened)
     assert (await provider.create(_ask("P-000001", 1))).state is Money.FAILED
-    assert opened.redirect_url is not None
-    till.page(opened.redirect_url, "pay")
-    paid = await provider.query("P-000001")
+    till.page(_url(opened), "pay")
+    paid = await provider.query(_ref("P-000001"))
     assert (paid.state, paid.amount_fen) == (Money.SUCCEEDED, 7600)
-    assert (await provider.close("P-000001")).state is Money.SUCCEEDED
+    assert (await provider.close(_ref("P-000001"))).state is Money.SUCCEEDED
 
     async def give(number: str, fen: int) -> Back:
-        view = await provider.refund(
-            number=number,
-            payment_number="P-000001",
-            amount_fen=fen,
-            reason="",
-            notify_url="http://127.0.0.1:9/notify",
-        )
-        return view.state
+        return (await provider.refund(_back(number, fen))).state
 
     till.faults(refund_delay_s=3600)
     assert await give("P-000001-R1", 5000) is Back.SUBMITTED
     assert await give("P-000001-R1", 5000) is Back.SUBMITTED
     assert await give("P-000001-R2", 2601) is Back.FAILED
-    assert (await provider.query_refund("P-000001-R1")).state is Back.SUBMITTED
+    assert (await provider.query_refund(_back("P-000001-R1", 1))).state is Back.SUBMITTED
     till.faults(refund_delay_s=0)
     assert await give("P-000001-R3", 2600) is Back.SUBMITTED
-    assert (await provider.query_refund("P-000001-R3")).state is Back.SUCCEEDED
+    assert (await provider.query_refund(_back("P-000001-R3", 1))).state is Back.SUCCEEDED
     assert await give("P-000001-R3", 2600) is Back.SUCCEEDED
-    assert (await provider.query_refund("P-nothing")).state is Back.ABSENT
-    assert (await provider.query("P-nothing")).state is Money.ABSENT
+    assert (await provider.query_refund(_back("P-nothing", 1))).state is Back.ABSENT
+    assert (await provider.query(_ref("P-nothing"))).state is Money.ABSENT
 
 
 async def test_a_closed_payment_cannot_be_paid(provider: cashier.Cashier, till: Till) -> None:
     opened = await provider.create(_ask("P-000002"))
-    assert (await provider.close("P-000002")).state is Money.CLOSED
-    page = till.page(str(opened.redirect_url))
+    assert (await provider.close(_ref("P-000002"))).state is Money.CLOSED
+    page = till.page(_url(opened))
     assert "这笔订单已关闭" in page.text
-    assert till.page(str(opened.redirect_url), "pay").status_code == 409
-    assert (await provider.query("P-000002")).state is Money.CLOSED
+    assert till.page(_url(opened), "pay").status_code == 409
+    assert (await provider.query(_ref("P-000002"))).state is Money.CLOSED
 
 
 async def test_cancelling_leads_back_and_leaves_the_payment_open(
     provider: cashier.Cashier, till: Till
 ) -> None:
     opened = await provider.create(_ask("P-000003"))
-    back = till.page(str(opened.redirect_url), "cancel")
+    back = till.page(_url(opened), "cancel")
     assert (back.status_code, back.headers["location"]) == (303, RETURN)
-    assert (await provider.query("P-000003")).state is Money.PENDING
+    assert (await provider.query(_ref("P-000003"))).state is Money.PENDING
 
 
 async def test_the_page_is_a_page_without_scripts_and_under_a_policy(
     provider: cashier.Cashier, till: Till
 ) -> None:
     opened = await provider.create(_ask("P-000004"))
-    page = till.page(str(opened.redirect_url))
+    page = till.page(_url(opened))
     assert "雀友会·静安店" in page.text
     assert "竹间 &lt;b&gt;19:00" in page.text
     assert re.search(r"76<small>\.00</small>", page.text)
@@ -199,6 +215,7 @@ async def test_a_notification_verifies_and_every_change_of_it_does_not(
     server.close()
     headers = httpx.Headers(raw_headers)
     notice = provider.parse_notification(headers, raw, "/n/1")
+    assert notice.about is not None
     assert (notice.kind, notice.about.state, notice.about.amount_fen) == (
         "payment",
         Money.SUCCEEDED,
@@ -219,14 +236,13 @@ async def test_books_and_keys_survive_a_restart(tmp_path: Path) -> None:
     with running_till(tmp_path) as before:
         account = before.account()
         async with httpx.AsyncClient(trust_env=False) as http:
-            mine = cashier.make(json.dumps(account), http, WireClock())
+            mine = cashier.make(json.dumps(account), Surroundings(http, WireClock()))
             opened = await mine.create(_ask("P-000001"))
         before.pay("P-000001")
     with running_till(tmp_path) as after:
         account["base_url"] = after.url
         async with httpx.AsyncClient(trust_env=False) as http:
-            mine = cashier.make(json.dumps(account), http, WireClock())
-            assert (await mine.query("P-000001")).state is Money.SUCCEEDED
-        assert opened.redirect_url is not None
-        path = opened.redirect_url.split("/pay/")[1]
+            mine = cashier.make(json.dumps(account), Surroundings(http, WireClock()))
+            assert (await mine.query(_ref("P-000001"))).state is Money.SUCCEEDED
+            path = _url(opened).split("/pay/")[1]
         assert "已经支付" in after.page(f"{after.url}/pay/{path}").text
