@@ -99,6 +99,20 @@ _STOP_S = 8.0
 _FORGET_EVERY_S = 3600.0
 
 
+def outgoing(*, trust_env: bool = True) -> httpx.AsyncClient:
+    """The client for all calls to other people's servers.
+
+    Connections are given up before those servers do: many close an idle one after 5 s, and a POST that
+    meets the closing is lost and must not be sent again blindly. ``trust_env``: heed proxy variables.
+    """
+    return httpx.AsyncClient(
+        trust_env=trust_env,
+        timeout=httpx.Timeout(10, connect=3),
+        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2),
+        follow_redirects=False,
+    )
+
+
 def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
     """What this process has in hand. Sets the process's vault; connects to nothing yet."""
     use_vault(settings.vault)
@@ -107,7 +121,7 @@ def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
         settings=settings,
         db=Database(settings.database_url),
         clocks=clocks or Clocks.of(settings.clock_file),
-        http=httpx.AsyncClient(timeout=httpx.Timeout(10, connect=3), follow_redirects=False),
+        http=outgoing(),
         waiters=Waiters(new_id()),
         holder=f"{name}-{new_id()[-6:]}",
     )

@@ -226,8 +226,8 @@ async def _lines(
     try:
         if not await rights.still():
             return
-        yield f"retry: 2000\nid: {sent}\n\n"
-        yield _clock(cloud)  # a page may be older than a jump that nobody will tell again
+        # With the time: a page may be older than a jump that nobody will tell again.
+        yield f"retry: 2000\nid: {sent}\n\n{_clock(cloud)}"
         if followed and known is not None and known < tail.cursor:
             yield _event("change", {"topics": followed})  # hints that were missed, as one
         for entry in await _missed(cloud, who, sent, tail.cursor):

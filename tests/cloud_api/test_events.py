@@ -49,7 +49,7 @@ async def take(lines: AsyncIterator[str], count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(5):
         async for line in lines:
-            if "data: " in line:
+            if "data: " in line and "event: clock" not in line:
                 data = json.loads(line.split("data: ", 1)[1])
                 found.append({"id": int(line.split("\n")[0][4:]), "n": data["n"]})
             if len(found) == count:
@@ -67,6 +67,18 @@ async def test_one_hears_ones_own_live(
     assert [e["n"] for e in await take(lines, 3)] == [1, 3, 5]
     await lines.aclose()  # type: ignore[attr-defined]
     assert cloud.parts["events.tail"]._task is None  # nobody listens, nobody reads
+
+
+async def test_the_first_thing_told_is_the_time(
+    cloud: Cloud, db: Database, shop: Shop, account: Account
+):
+    """Bug: a page drawn before the clock jumped, whose stream began after it, kept its old time."""
+    lines = stream(cloud, account, None)
+    begun = await anext(lines)
+    assert json.loads(begun.split("event: clock\ndata: ")[1]) == {
+        "now": cloud.clocks.now.isoformat()
+    }
+    await lines.aclose()  # type: ignore[attr-defined]
 
 
 async def test_who_comes_back_gets_what_was_missed(

@@ -14,12 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import uvicorn
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.types import ASGIApp
 
-from cloud_api.app import create_app
+from cloud_api.app import create_app, outgoing
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.crypto import use_vault
@@ -152,7 +151,7 @@ async def _serve(
     ready: list[Site],
     stop: threading.Event,
 ) -> None:
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+    async with outgoing(trust_env=False) as http:
         database = Database(settings.database_url)
         clocks = Clocks.of(settings.clock_file)
         cloud = Cloud(settings, database, clocks, http, Waiters("web"), holder="web")
