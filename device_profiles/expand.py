@@ -7,7 +7,7 @@ as it stands in the file, so ``source`` can add its line.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from device_profiles import capabilities, expressions
 from device_profiles.errors import FieldError
@@ -30,9 +30,10 @@ from device_profiles.schema import (
     PointDoc,
     ProfileDoc,
     Read,
-    Repeat,
     Write,
 )
+from device_profiles.sections import Channels, Confirm, Repeat
+from device_profiles.sections import Source as SourceDoc
 from device_profiles.source import FieldPath
 
 MAX_BITS, MAX_REGISTERS = 2000, 125  # what one Modbus request may ask for
@@ -55,8 +56,8 @@ def expand(doc: ProfileDoc) -> Profile:
         vendor=doc.vendor,
         model=doc.model,
         verified=doc.verified,
-        caveats=tuple(caveat.text for caveat in doc.caveats),
-        sources=tuple(" ".join(filter(None, (s.title, s.url, s.note))) for s in doc.sources),
+        caveats=tuple(doc.caveats),
+        sources=source_lines(doc.sources),
         transport=doc.transport,
         identify=tuple(
             IdentifyStep(s.read, s.address, s.count, s.expect, s.what, s.otherwise)
@@ -68,12 +69,20 @@ def expand(doc: ProfileDoc) -> Profile:
         safety=doc.safety,
         simulator=doc.simulator,
         tests=tuple(doc.tests),
+        params=dict(doc.params),
+        setup=tuple(doc.setup),
     )
 
 
-def _unrolled(
+def source_lines(sources: Iterable[SourceDoc]) -> tuple[str, ...]:
+    """Each source in one line: title, address, note."""
+    return tuple(" ".join(filter(None, (s.title, s.url, s.note))) for s in sources)
+
+
+def unrolled(
     name: str, repeat: Repeat | None, path: FieldPath
 ) -> Iterator[tuple[str, dict[str, int]]]:
+    """Each name that ``repeat`` makes of ``name``, with the number that is known for it."""
     if repeat is None:
         yield name, {}
         return
@@ -101,7 +110,7 @@ def _points(doc: ProfileDoc) -> dict[str, Point]:
     for name, point in doc.points.items():
         path: FieldPath = ("points", name)
         _check_access(point, path)
-        for full_name, known in _unrolled(name, point.repeat, path):
+        for full_name, known in unrolled(name, point.repeat, path):
             period = point.poll.period_ms if point.poll else None
             points[full_name] = Point(
                 name=full_name,
@@ -113,6 +122,7 @@ def _points(doc: ProfileDoc) -> dict[str, Point]:
                 poll_group=point.poll.group if point.poll else None,
                 poll_period_ms=period,
                 stale_after_ms=point.stale_after_ms or 3 * (period or 1000),
+                counter=point.counter,
             )
     return points
 
@@ -134,9 +144,13 @@ def _read(point: PointDoc, read: Read, known: Mapping[str, int], path: FieldPath
             raise FieldError(path, f"a {read.table} is one bit: type bool, no format, no bit")
         return ReadSpec(read.table, address, "bool", "high_first", None, 1)
     if point.type == "bool":
-        if read.bit is None:
-            raise FieldError(path, "a bool in a register needs the number of its bit")
-        return ReadSpec(read.table, address, "bool", "high_first", read.bit, 1)
+        if (read.bit is None) == (read.equals is None):
+            raise FieldError(path, "a bool in a register needs the number of its bit, or equals")
+        equals = None if read.equals is None else tuple(read.equals)
+        unknown = read.error_value
+        return ReadSpec(read.table, address, "bool", "high_first", read.bit, 1, equals, unknown)
+    if read.bit is not None or read.equals is not None:
+        raise FieldError(path, "bit and equals are for a bool")
     if read.format is None or read.format == "bool":
         raise FieldError(path, "a number needs a format: u16, s16, u32, s32 or f32")
     if read.format in ("u32", "s32", "f32") and read.word_order is None:
@@ -144,20 +158,24 @@ def _read(point: PointDoc, read: Read, known: Mapping[str, int], path: FieldPath
     if read.format == "f32" and point.type == "int":
         raise FieldError((*path, "format"), "f32 is not a whole number; the type must be float")
     order = read.word_order or "high_first"
-    return ReadSpec(read.table, address, read.format, order, None, read.scale)
+    unknown = read.error_value
+    return ReadSpec(read.table, address, read.format, order, None, read.scale, None, unknown)
 
 
 def _write(point: PointDoc, write: Write, known: Mapping[str, int], path: FieldPath) -> WriteSpec:
     address = _number(write.address, known, (*path, "address"))
-    if (write.table == "coil") != (point.type == "bool"):
+    if write.table == "coil" and point.type != "bool":
         raise FieldError((*path, "table"), "a coil takes a bool, a holding register a number")
-    if write.table == "holding":
+    if write.function is not None and write.table == "coil":
+        raise FieldError((*path, "function"), "is for holding registers")
+    multiple = write.function is not None
+    if point.type != "bool":
         if write.values is not None:
             raise FieldError((*path, "values"), "a register takes the number itself")
-        return WriteSpec("holding", address, 0, 0)
+        return WriteSpec("holding", address, 0, 0, multiple)
     if write.values is None or set(write.values) != {"on", "off"}:
         raise FieldError((*path, "values"), 'must give the words for "on" and "off"')
-    return WriteSpec("coil", address, write.values["on"], write.values["off"])
+    return WriteSpec(write.table, address, write.values["on"], write.values["off"], multiple)
 
 
 def _check_overlap(points: Mapping[str, Point], doc: ProfileDoc) -> None:
@@ -205,8 +223,8 @@ def _actions(doc: ProfileDoc, points: Mapping[str, Point]) -> dict[str, Action]:
         for param, limits in action.params.items():
             if not (limits.min <= limits.default <= limits.max):
                 raise FieldError((*path, "params", param), "the default lies outside min and max")
-        for full_name, known in _unrolled(name, action.repeat, path):
-            confirm = _confirm(action, points, known, (*path, "confirm"))
+        for full_name, known in unrolled(name, action.repeat, path):
+            confirm = confirm_of(action.confirm, points, known, (*path, "confirm"))
             actions[full_name] = Action(
                 name=full_name,
                 params={
@@ -220,37 +238,42 @@ def _actions(doc: ProfileDoc, points: Mapping[str, Point]) -> dict[str, Action]:
     return actions
 
 
-def _confirm(
-    action: ActionDoc, points: Mapping[str, Point], known: Mapping[str, int], path: FieldPath
+def confirm_of(
+    confirm: Confirm | None, points: Mapping[str, Point], known: Mapping[str, int], path: FieldPath
 ) -> ConfirmSpec | None:
-    if action.confirm is None:
+    """The read that confirms an action, its point found among ``points``."""
+    if confirm is None:
         return None
     try:
-        target = expressions.fill(action.confirm.point, known)
+        target = expressions.fill(confirm.point, known)
     except expressions.ExpressionError as error:
         raise FieldError((*path, "point"), str(error)) from error
     point = points.get(target)
     if point is None:
         raise FieldError((*path, "point"), f"there is no point {target!r}")
-    if point.read is None or point.type != "bool":
+    if (point.read is None and point.taken is None) or point.type != "bool":
         raise FieldError((*path, "point"), f"{target} cannot be read as on or off")
-    return ConfirmSpec(target, action.confirm.equals, action.confirm.within_ms)
+    return ConfirmSpec(target, confirm.equals, confirm.within_ms)
 
 
 def _frame(do: Do, action: ActionDoc, known: Mapping[str, int], path: FieldPath) -> FrameSpec:
     if do.raw_fc05 is not None:
         here: FieldPath = (*path, "raw_fc05")
-        try:
-            value = expressions.bind(do.raw_fc05.value, known)
-            lacking = sorted(expressions.names(value) - set(action.params))
-        except expressions.ExpressionError as error:
-            raise FieldError((*here, "value"), str(error)) from error
-        if lacking:
-            raise FieldError((*here, "value"), f"{lacking[0]!r} is neither a param nor the repeat")
-        for bound in ("min", "max"):
-            env = {key: getattr(limits, bound) for key, limits in action.params.items()}
-            _number(value, env, (*here, "value"))
+        value = _value(do.raw_fc05.value, action, known, (*here, "value"))
         return FrameSpec("raw_fc05", _number(do.raw_fc05.address, known, (*here, "address")), value)
+    if do.write_register is not None:
+        here = (*path, "write_register")
+        value = _value(do.write_register.value, action, known, (*here, "value"))
+        address = _number(do.write_register.address, known, (*here, "address"))
+        return FrameSpec("write_register", address, value)
+    if do.write_registers is not None:
+        here = (*path, "write_registers")
+        values = tuple(
+            _value(value, action, known, (*here, "values", index))
+            for index, value in enumerate(do.write_registers.values)
+        )
+        address = _number(do.write_registers.address, known, (*here, "address"))
+        return FrameSpec("write_registers", address, 0, len(values), values)
     if do.write_coil is not None:
         here = (*path, "write_coil", "address")
         word = 0xFF00 if do.write_coil.value == "on" else 0
@@ -260,6 +283,23 @@ def _frame(do: Do, action: ActionDoc, known: Mapping[str, int], path: FieldPath)
     bit = 1 if do.write_coils.value == "on" else 0
     address = _number(do.write_coils.address, known, here)
     return FrameSpec("write_coils", address, bit, do.write_coils.count)
+
+
+def _value(
+    value: int | str, action: ActionDoc, known: Mapping[str, int], path: FieldPath
+) -> int | str:
+    """``value`` with the repeat put in; good at both ends of the action's limits."""
+    try:
+        bound = expressions.bind(value, known)
+        lacking = sorted(expressions.names(bound) - set(action.params))
+    except expressions.ExpressionError as error:
+        raise FieldError(path, str(error)) from error
+    if lacking:
+        raise FieldError(path, f"{lacking[0]!r} is neither a param nor the repeat")
+    for end in ("min", "max"):
+        env = {key: getattr(limits, end) for key, limits in action.params.items()}
+        _number(bound, env, path)
+    return bound
 
 
 # -- capabilities, identification, tests ----------------------------------------------------------
@@ -274,18 +314,19 @@ def _services(
         rule = capabilities.RULES.get(name)
         if rule is None:
             raise FieldError(path, f"is no capability; there are {', '.join(capabilities.RULES)}")
-        for channel in _channels(capability, path):
+        for channel in channels_of(capability.channels, path):
             known = {} if channel is None else {"ch": channel}
             service = _service(capability, known, path)
-            _check_service(service, rule, points, actions, path)
+            check_service(service, rule, points, actions, path)
             services[(name, channel)] = service
     return services
 
 
-def _channels(capability: CapabilityDoc, path: FieldPath) -> list[int | None]:
-    if capability.channels is None:
+def channels_of(channels: Channels | None, path: FieldPath) -> list[int | None]:
+    """The channels a capability is offered on; [None] where it has none."""
+    if channels is None:
         return [None]
-    first, last = capability.channels.from_, capability.channels.to
+    first, last = channels.from_, channels.to
     if last < first:
         raise FieldError((*path, "channels"), f"from {first} to {last} names no channel")
     return list(range(first, last + 1))
@@ -307,15 +348,16 @@ def _service(capability: CapabilityDoc, known: Mapping[str, int], path: FieldPat
     )
 
 
-def _check_service(
+def check_service(
     service: Service,
     rule: capabilities.CapabilityRule,
     points: Mapping[str, Point],
     actions: Mapping[str, Action],
     path: FieldPath,
 ) -> None:
+    """Raises FieldError where a point or an action does not fit the capability that it serves."""
     if rule.need in ("nothing yet", "event", "clip command"):
-        raise FieldError(path, "no modbus_rtu board can serve this yet")
+        raise FieldError(path, f"a point or an action cannot serve this ({rule.meaning})")
     if service.action is not None:
         action = actions.get(service.action)
         if action is None:
@@ -328,11 +370,12 @@ def _check_service(
     point = points.get(service.point or "")
     if point is None:
         raise FieldError((*path, "point"), f"there is no point {service.point!r}")
+    read = point.read is not None or point.taken is not None
     fits: dict[capabilities.Need, bool] = {
         "pulse action": False,
         "switched bool": point.type == "bool" and point.access == "rw",
-        "read bool": point.type == "bool" and point.read is not None,
-        "read number": point.type != "bool" and point.read is not None and point.unit == rule.unit,
+        "read bool": point.type == "bool" and read,
+        "read number": point.type in ("int", "float") and read and point.unit == rule.unit,
         "set number": point.type == "int" and point.access == "rw" and point.unit == rule.unit,
     }
     if not fits[rule.need]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from device_profiles import capabilities, expressions
+from device_profiles import expressions
 from device_profiles.errors import FieldError
-from device_profiles.profile import ParamLimits as Limits
-from device_profiles.profile import Profile, Service, Stream, StreamCommand
-from device_profiles.schema import Safety, Simulator
+from device_profiles.expand import source_lines
+from device_profiles.expand_spoken import Vocabulary, check_limits, expand_spoken
+from device_profiles.patterns import BytePattern
+from device_profiles.profile import Profile, Stream, StreamCommand
+from device_profiles.proof_schema import Simulator
 from device_profiles.source import FieldPath
-from device_profiles.stream_schema import StreamCapability, StreamDoc
+from device_profiles.stream_schema import StreamDoc
 
 _PRINTABLE = range(0x20, 0x7F)
-# A line device opens and cuts nothing; what the other devices must say of themselves holds by nature.
-_SAFETY = Safety(on_start="leave", on_bus_lost="alarm", on_power_up="off", egress="hardware")
 
 
 def expand_stream(doc: StreamDoc) -> Profile:
@@ -20,13 +20,20 @@ def expand_stream(doc: StreamDoc) -> Profile:
     commands = _commands(doc)
     _check_answers(doc)
     _check_questions(doc, commands)
-    services: dict[tuple[str, int | None], Service] = {}
-    clips: dict[str, dict[str, int]] = {}
-    for name, capability in doc.capabilities.items():
-        _check_capability(doc, commands, name, capability)
-        services[(name, None)] = Service(None, capability.command or capability.event, False)
-        clips |= {clip: dict(params) for clip, params in capability.clips.items()}
-    _check_tests(doc, commands)
+    spoken = expand_spoken(
+        doc.points,
+        doc.actions,
+        doc.capabilities,
+        frozenset(doc.events),
+        doc.safety,
+        Vocabulary(
+            commands={name: command.params for name, command in commands.items()},
+            once=frozenset(name for name, command in commands.items() if command.once),
+            reports=frozenset(),
+            problem=lambda name, field: _field_problem(commands, name, field),
+        ),
+    )
+    _check_tests(doc, commands, frozenset(spoken.points))
     return Profile(
         id=doc.id,
         revision=doc.revision,
@@ -34,23 +41,24 @@ def expand_stream(doc: StreamDoc) -> Profile:
         vendor=doc.vendor,
         model=doc.model,
         verified=doc.verified,
-        caveats=tuple(caveat.text for caveat in doc.caveats),
-        sources=tuple(" ".join(filter(None, (s.title, s.url, s.note))) for s in doc.sources),
+        caveats=tuple(doc.caveats),
+        sources=source_lines(doc.sources),
         transport=doc.transport,
         identify=(),
-        points={},
-        actions={},
-        services=services,
-        safety=_SAFETY,
+        points=spoken.points,
+        actions=spoken.actions,
+        services=spoken.services,
+        safety=spoken.safety,
         simulator=Simulator(),
         tests=(),
+        params=dict(doc.params),
         stream=Stream(
             transport=doc.transport,
             commands=commands,
             alive=doc.alive,
             identify=tuple(doc.identify),
             events=dict(doc.events),
-            clips=clips,
+            clips=spoken.clips,
             simulator=doc.simulator,
             tests=tuple(doc.tests),
         ),
@@ -59,39 +67,59 @@ def expand_stream(doc: StreamDoc) -> Profile:
 
 def _commands(doc: StreamDoc) -> dict[str, StreamCommand]:
     commands: dict[str, StreamCommand] = {}
+    installed = {n: p.tried for n, p in doc.params.items() if isinstance(p.tried, int)}
     for name, command in doc.commands.items():
         path: FieldPath = ("commands", name)
-        for param, limits in command.params.items():
-            if not (limits.min <= limits.default <= limits.max):
-                raise FieldError((*path, "params", param), "the default lies outside min and max")
-        lacking = sorted(command.tx.names - set(command.params))
+        params = check_limits(command.params, path)
+        lacking = sorted(command.tx.names - set(command.params) - set(installed))
         if lacking:
             raise FieldError((*path, "tx"), f"{lacking[0]!r} is no param of this command")
         for bound in ("min", "max"):
             try:
-                command.tx.render({n: getattr(p, bound) for n, p in command.params.items()})
+                limits = {n: getattr(p, bound) for n, p in command.params.items()}
+                command.tx.render({**installed, **limits})
             except (ValueError, expressions.ExpressionError) as error:
                 raise FieldError((*path, "tx"), str(error)) from error
+        if command.refusal is not None and command.rx is None:
+            raise FieldError((*path, "refusal"), "a device that refuses also says yes (rx)")
         commands[name] = StreamCommand(
             name=name,
             tx=command.tx,
             rx=command.rx,
-            params={n: Limits(p.min, p.max, p.step, p.default) for n, p in command.params.items()},
+            params=params,
             once=command.once,
+            refusal=command.refusal,
         )
     return commands
+
+
+def _field_problem(commands: dict[str, StreamCommand], name: str, field: str) -> str | None:
+    command = commands[name]
+    if command.rx is None:
+        return f"{name} has no answer"
+    fields = {part.name for part in command.rx.fields}
+    return None if field in fields else f"the answer of {name} has no field {field!r}"
 
 
 def _check_answers(doc: StreamDoc) -> None:
     """An answer must be told from a code by its first byte, which no code can have."""
     if doc.transport.type != "serial_lines":
+        for name, event in doc.events.items():
+            if event.frame is None:
+                raise FieldError(("events", name), "among frames an event needs its own frame")
         return
-    for index, skip in enumerate(doc.transport.skip):
-        if skip.parts[0] is None or skip.parts[0] in _PRINTABLE:
-            raise FieldError(("transport", "skip", index), "could be the beginning of a code")
+    given: list[tuple[FieldPath, BytePattern | None]] = [
+        (("transport", "skip", index), skip) for index, skip in enumerate(doc.transport.skip)
+    ]
     for name, command in doc.commands.items():
-        if command.rx and (command.rx.parts[0] is None or command.rx.parts[0] in _PRINTABLE):
-            raise FieldError(("commands", name, "rx"), "could be the beginning of a code")
+        given += [(("commands", name, "rx"), command.rx)]
+        given += [(("commands", name, "refusal"), command.refusal)]
+    for path, pattern in given:
+        if pattern and (pattern.parts[0] is None or pattern.parts[0] in _PRINTABLE):
+            raise FieldError(path, "could be the beginning of a code")
+    for name, event in doc.events.items():
+        if event.frame is not None:
+            raise FieldError(("events", name, "frame"), "among lines an event is a line")
 
 
 def _check_questions(doc: StreamDoc, commands: dict[str, StreamCommand]) -> None:
@@ -112,37 +140,15 @@ def _check_questions(doc: StreamDoc, commands: dict[str, StreamCommand]) -> None
             raise FieldError(("identify", index, "at"), "lies behind the end of the answer")
 
 
-def _check_capability(
-    doc: StreamDoc, commands: dict[str, StreamCommand], name: str, capability: StreamCapability
+def _check_tests(
+    doc: StreamDoc, commands: dict[str, StreamCommand], points: frozenset[str]
 ) -> None:
-    path: FieldPath = ("capabilities", name)
-    rule = capabilities.RULES.get(name)
-    if rule is None:
-        raise FieldError(path, f"is no capability; there are {', '.join(capabilities.RULES)}")
-    wanted = {"event": capability.event, "clip command": capability.command}.get(rule.need)
-    if wanted is None:
-        raise FieldError(path, f"this capability needs a {rule.need} ({rule.meaning})")
-    if capability.event is not None:
-        if capability.event not in doc.events:
-            raise FieldError((*path, "event"), f"there is no event {capability.event!r}")
-        return
-    command = commands.get(capability.command or "")
-    if command is None:
-        raise FieldError((*path, "command"), f"there is no command {capability.command!r}")
-    if not command.once:
-        raise FieldError((*path, "command"), f"{command.name} must be sent once only")
-    if not capability.clips:
-        raise FieldError((*path, "clips"), "must name the clips there are")
-    for clip, params in capability.clips.items():
-        fits = set(params) == set(command.params)
-        if not fits or not all(command.params[key].accepts(value) for key, value in params.items()):
-            raise FieldError((*path, "clips", clip), f"does not fit the params of {command.name}")
-
-
-def _check_tests(doc: StreamDoc, commands: dict[str, StreamCommand]) -> None:
     for index, test in enumerate(doc.tests):
         if test.command is not None and test.command not in commands:
             raise FieldError(("tests", index, "command"), f"there is no command {test.command!r}")
+        for point in test.values:
+            if point not in points:
+                raise FieldError(("tests", index, "values", point), f"there is no point {point!r}")
         for event in test.events:
             for name in event:
                 if name not in doc.events:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _WHOLE = re.compile(r"\{([^{}]+)\}")
@@ -52,6 +52,11 @@ def evaluate(value: int | str, known: Mapping[str, int]) -> int:
 def fill(text: str, known: Mapping[str, int]) -> str:
     """``text`` with each ``{expression}`` in it replaced by its number: ``relay.{ch}`` → ``relay.3``."""
     return _BRACES.sub(lambda match: str(_walk(_parse(match[1]), known)), text)
+
+
+def replaced(text: str, put: Callable[[str], str]) -> str:
+    """``text`` with each ``{inside}`` in it replaced by what ``put`` makes of the inside."""
+    return _BRACES.sub(lambda match: put(match[1].strip()), text)
 
 
 def bind(value: int | str, known: Mapping[str, int]) -> int | str:

@@ -11,7 +11,10 @@ from pydantic_core import ErrorDetails
 
 from device_profiles.errors import FieldError
 from device_profiles.expand import expand
+from device_profiles.expand_message import expand_message
 from device_profiles.expand_stream import expand_stream
+from device_profiles.inherit import inherited
+from device_profiles.message_schema import MessageDoc
 from device_profiles.profile import Profile, ProfileError
 from device_profiles.schema import ProfileDoc
 from device_profiles.source import Source, read_source
@@ -25,12 +28,12 @@ def load_profile(file: Path) -> Profile:
 
     Raises ProfileError such as ``catalog/x.yaml:31: points.relay.read.address: is missing``.
     """
-    source = read_source(file)
+    source = inherited(read_source(file), file.parent)
     try:
         profile = _expanded(source)
     except ValidationError as error:
         first = error.errors()[0]
-        path = tuple(step for step in first["loc"] if step != "[key]")
+        path = _path(first)
         raise source.error(path, _sentence(first)) from error
     except FieldError as error:
         raise source.error(error.path, str(error)) from error
@@ -39,11 +42,33 @@ def load_profile(file: Path) -> Profile:
     return profile
 
 
+_DOCS: dict[str, type[ProfileDoc] | type[StreamDoc] | type[MessageDoc]] = {
+    "modbus_rtu": ProfileDoc,
+    "modbus_tcp": ProfileDoc,
+    "serial_lines": StreamDoc,
+    "serial_frames": StreamDoc,
+    "mqtt_local": MessageDoc,
+    "http_local": MessageDoc,
+}
+"""Which shape a file has, by the type of its transport."""
+
+
 def _expanded(source: Source) -> Profile:
     transport = source.data.get("transport")
-    if isinstance(transport, dict) and transport.get("type") in ("serial_lines", "serial_frames"):
-        return expand_stream(StreamDoc.model_validate(source.data))
-    return expand(ProfileDoc.model_validate(source.data))
+    spoken = transport.get("type") if isinstance(transport, dict) else None
+    if spoken is not None and spoken not in _DOCS:
+        known = ", ".join(_DOCS)
+        raise FieldError(("transport", "type"), f"must be one of {known}, not {spoken!r}")
+    doc = _DOCS.get(spoken or "", ProfileDoc).model_validate(source.data)
+    if isinstance(doc, StreamDoc):
+        return expand_stream(doc)
+    return expand_message(doc) if isinstance(doc, MessageDoc) else expand(doc)
+
+
+def _path(error: ErrorDetails) -> tuple[str | int, ...]:
+    """Where in the file; without the steps that pydantic adds for unions and keys."""
+    inner = {"[key]", *_DOCS, "bool", "int", "float", "str", "ActionParam", "OneOf"}
+    return tuple(step for step in error["loc"] if step not in inner)
 
 
 def _sentence(error: ErrorDetails) -> str:

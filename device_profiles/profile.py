@@ -1,4 +1,10 @@
-"""A board's profile as programs use it: every point and action by name, every address a number."""
+"""A board's profile as programs use it: every point and action by name, every address a number.
+
+There are three sorts, by ``transport``: Modbus boards (``Point.read`` and ``write``, ``Action.do``),
+devices alone on a serial line (``Profile.stream``) and devices spoken to by messages
+(``Profile.messages``). Points and actions of the latter two name commands (``Point.taken`` and
+``told``, ``Action.call``); ``spoken`` turns them into what is sent, and answers into values.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from device_profiles.message_schema import (
+    HttpLocal,
+    MessageAlive,
+    MessageCommandDoc,
+    MessageEvent,
+    MessageGolden,
+    MessageIdentify,
+    MessageSetup,
+    MessageSimulator,
+    MqttLocal,
+    ReportDoc,
+)
 from device_profiles.patterns import BytePattern, FrameTemplate
-from device_profiles.schema import Expect, Format, Golden, ModbusRtu, Safety, Simulator, Table
+from device_profiles.proof_schema import Golden, Simulator
+from device_profiles.schema import Expect, Format, ModbusRtu, ModbusTcp, Setup, Table
+from device_profiles.sections import Caveat, InstallParam, Safety
 from device_profiles.stream_schema import (
     AliveDoc,
     EventDoc,
@@ -26,7 +46,11 @@ class ProfileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReadSpec:
-    """Where and how a value is read. ``scale`` multiplies the raw number."""
+    """Where and how a value is read. ``scale`` multiplies the raw number.
+
+    A bool of a register is its ``bit``, or it being one of ``equals``; ``error_value`` is the raw
+    number that stands for "not known".
+    """
 
     table: Table
     address: int
@@ -34,6 +58,8 @@ class ReadSpec:
     word_order: Literal["high_first", "low_first"]
     bit: int | None
     scale: float | int
+    equals: tuple[int, ...] | None = None
+    error_value: int | None = None
 
     @property
     def width(self) -> int:
@@ -43,20 +69,51 @@ class ReadSpec:
 
 @dataclass(frozen=True, slots=True)
 class WriteSpec:
-    """Where a value is written; ``on`` and ``off`` are the words of a coil."""
+    """Where a value is written; ``on`` and ``off`` are the words of a bool.
+
+    ``multiple``: one register too is written by function 10.
+    """
 
     table: Literal["coil", "holding"]
     address: int
     on: int
     off: int
+    multiple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Where a point of a spoken device stands: in the answer to a command, or in a report."""
+
+    source: str
+    is_report: bool
+    params: Mapping[str, int]
+    field: str
+    bit: int | None
+    values: Mapping[str, bool | int | float] | None
+    scale: float | int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The command that sets a point: ``value`` takes the value, ``keep`` those of other points."""
+
+    command: str
+    params: Mapping[str, int]
+    value: str
+    values: Mapping[str, bool | int | float | str] | None
+    keep: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Something the board knows. ``stale_after_ms``: older than this it is not to be believed."""
+    """Something the board knows. ``stale_after_ms``: older than this it is not to be believed.
+
+    ``assumed``: the value is what was last set, since the device cannot be asked.
+    """
 
     name: str
-    type: Literal["bool", "int", "float"]
+    type: Literal["bool", "int", "float", "text"]
     access: Literal["r", "w", "rw"]
     unit: str | None
     read: ReadSpec | None
@@ -64,6 +121,10 @@ class Point:
     poll_group: str | None
     poll_period_ms: int | None
     stale_after_ms: int
+    counter: str | None = None
+    taken: Taken | None = None
+    told: Told | None = None
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +145,11 @@ class ParamLimits:
 class FrameSpec:
     """The one frame an action sends. ``value`` may still be an expression of the action's params."""
 
-    kind: Literal["raw_fc05", "write_coil", "write_coils"]
+    kind: Literal["raw_fc05", "write_coil", "write_coils", "write_register", "write_registers"]
     address: int
     value: int | str
     count: int = 1
+    values: tuple[int | str, ...] = ()  # of write_registers, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +162,33 @@ class ConfirmSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CallSpec:
+    """A command of a spoken device; its params may still be expressions of the action's."""
+
+    command: str
+    params: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
-    """Something the board does. A ``pulse`` is sent at most once."""
+    """Something the board does. A ``pulse`` is sent at most once.
+
+    Modbus boards have ``do``, spoken devices ``call``.
+    """
 
     name: str
     params: Mapping[str, ParamLimits]
-    do: FrameSpec
+    do: FrameSpec | None
     confirm: ConfirmSpec | None
     effect: Literal["pulse", "level"]
+    call: CallSpec | None = None
+
+    @property
+    def frame(self) -> FrameSpec:
+        """The frame of a Modbus board. Raises ProfileError for a spoken device."""
+        if self.do is None:
+            raise ProfileError(f"{self.name} is a command, not a Modbus frame")
+        return self.do
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +220,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class StreamCommand:
-    """A frame to a line device; ``rx`` is the answer that it gives, if it gives one."""
+    """A frame to a line device; ``rx`` is the answer that it gives, if it gives one, and ``refusal``
+    the one by which it says no.
+    """
 
     name: str
     tx: FrameTemplate
     rx: BytePattern | None
     params: Mapping[str, ParamLimits]
     once: bool
+    refusal: BytePattern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +247,36 @@ class Stream:
 
     @property
     def answers(self) -> tuple[BytePattern, ...]:
-        """All frames that are no code: answers to commands, and what is to be skipped."""
-        known = [command.rx for command in self.commands.values() if command.rx is not None]
-        return tuple(dict.fromkeys([*known, *self.transport.skip]))
+        """All frames that can come: events, answers to commands, and what is to be skipped."""
+        known = [event.frame for event in self.events.values()]
+        for command in self.commands.values():
+            known += [command.rx, command.refusal]
+        given = [pattern for pattern in known if pattern is not None]
+        return tuple(dict.fromkeys([*given, *self.transport.skip]))
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What a device takes and tells that is spoken to over MQTT or HTTP. ``spoken`` renders it."""
+
+    transport: MqttLocal | HttpLocal
+    commands: Mapping[str, MessageCommandDoc]
+    reports: Mapping[str, ReportDoc]
+    alive: MessageAlive | None
+    identify: tuple[MessageIdentify, ...]
+    setup: tuple[MessageSetup, ...]
+    events: Mapping[str, MessageEvent]
+    clips: Mapping[str, Mapping[str, int]]
+    simulator: MessageSimulator
+    tests: tuple[MessageGolden, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One model of board, ready for use. ``services`` maps (capability, channel) to what serves it.
 
-    ``stream`` is given for a device alone on its line; such a one has no points and no actions.
+    ``stream`` is given for a device alone on its line, ``messages`` for one on MQTT or HTTP; all others
+    speak Modbus.
     """
 
     id: str
@@ -181,9 +285,9 @@ class Profile:
     vendor: str
     model: str
     verified: str
-    caveats: tuple[str, ...]
+    caveats: tuple[Caveat, ...]
     sources: tuple[str, ...]
-    transport: ModbusRtu | SerialStream
+    transport: ModbusRtu | ModbusTcp | SerialStream | MqttLocal | HttpLocal
     identify: tuple[IdentifyStep, ...]
     points: Mapping[str, Point]
     actions: Mapping[str, Action]
@@ -192,13 +296,22 @@ class Profile:
     simulator: Simulator
     tests: tuple[Golden, ...] = field(repr=False)
     stream: Stream | None = None
+    messages: Messages | None = None
+    params: Mapping[str, InstallParam] = field(default_factory=dict)
+    setup: tuple[Setup, ...] = ()
 
     @property
-    def modbus(self) -> ModbusRtu:
+    def modbus(self) -> ModbusRtu | ModbusTcp:
         """The pace of a Modbus board. Raises ProfileError for a device that is none."""
-        if isinstance(self.transport, ModbusRtu):
+        if isinstance(self.transport, ModbusRtu | ModbusTcp):
             return self.transport
-        raise ProfileError(f"{self.id} speaks {self.transport.type}, not modbus_rtu")
+        raise ProfileError(f"{self.id} speaks {self.transport.type}, not Modbus")
+
+    @property
+    def clips(self) -> Mapping[str, Mapping[str, int]]:
+        """What a speaker can say: the params of its play command by clip."""
+        spoken = self.stream or self.messages
+        return spoken.clips if spoken else {}
 
     def channels(self, capability: str) -> tuple[int | None, ...]:
         """The channels on which the board has ``capability``; (None,) where it has no channels."""
@@ -209,38 +322,74 @@ class Profile:
 
         Raises ProfileError naming the parameter and what it may be.
         """
-        alone = self.stream is not None
-        there_are = ("baud",) if alone else ("unit_id", "baud")
+        there_are = self._parameters()
         unknown = sorted(set(params) - set(there_are))
         if unknown:
-            verb = "is" if alone else "are"
+            verb = "is" if len(there_are) == 1 else "are"
+            names = " and ".join(there_are) or "none"
             raise ProfileError(
-                f"{self.id}: parameter {unknown[0]!r} is unknown; there {verb}"
-                f" {' and '.join(there_are)}"
+                f"{self.id}: parameter {unknown[0]!r} is unknown; there {verb} {names}"
             )
-        unit_id = ALONE if alone else params.get("unit_id", self.modbus.unit_id)
-        good = isinstance(unit_id, int) and not isinstance(unit_id, bool)
-        if not good or not (alone or 1 <= int(unit_id) <= 247):
+        unit_id, baud = ALONE, 0
+        parity: Literal["N", "E", "O"] = "N"
+        stop_bits: Literal[1, 2] = 1
+        transport = self.transport
+        if isinstance(transport, ModbusRtu | ModbusTcp):
+            unit_id = self._unit_id(params.get("unit_id", transport.unit_id))
+        if isinstance(transport, ModbusRtu | SerialStream):
+            serial = transport.serial
+            baud = self._baud(params.get("baud", serial.baud))
+            parity, stop_bits = serial.parity, serial.stop_bits
+        given = {name: self._given(name, params) for name in self.params}
+        return Settings(unit_id, baud, parity, stop_bits, given)
+
+    def tried(self) -> dict[str, int | float | str | bool]:
+        """Install params with which the profile can be tried: its defaults and examples."""
+        return {name: param.tried for name, param in self.params.items()}
+
+    def _parameters(self) -> tuple[str, ...]:
+        own = {ModbusRtu: ("unit_id", "baud"), ModbusTcp: ("unit_id",), SerialStream: ("baud",)}
+        return (*own.get(type(self.transport), ()), *self.params)
+
+    def _unit_id(self, value: object) -> int:
+        low = 1 if isinstance(self.transport, ModbusRtu) else 0
+        high = 247 if isinstance(self.transport, ModbusRtu) else 255
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ProfileError(
-                f"{self.id}: unit_id must be a whole number from 1 to 247, not {unit_id!r}"
+                f"{self.id}: unit_id must be a whole number from {low} to {high}, not {value!r}"
             )
+        return value
+
+    def _baud(self, value: object) -> int:
+        assert isinstance(self.transport, ModbusRtu | SerialStream)
         serial = self.transport.serial
         choices = sorted({serial.baud, *serial.baud_choices})
-        baud = params.get("baud", serial.baud)
-        if isinstance(baud, bool) or not isinstance(baud, int) or baud not in choices:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in choices:
             allowed = ", ".join(map(str, choices))
-            raise ProfileError(f"{self.id}: baud must be one of {allowed}, not {baud!r}")
-        return Settings(int(unit_id), baud, serial.parity, serial.stop_bits)
+            raise ProfileError(f"{self.id}: baud must be one of {allowed}, not {value!r}")
+        return value
+
+    def _given(self, name: str, params: Mapping[str, int | float | str | bool]) -> int | str:
+        param = self.params[name]
+        value = params.get(name, param.default)
+        if value is None:
+            raise ProfileError(f"{self.id}: parameter {name!r} must be given: {param.what or name}")
+        problem = param.problem(value)
+        if problem is not None or not isinstance(value, int | str):
+            shown = "" if param.secret else f", not {value!r}"
+            raise ProfileError(f"{self.id}: {name} {problem}{shown}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one installed board is reached on its line."""
+    """How one installed board is reached on its line. ``params`` are the profile's own."""
 
     unit_id: int
     baud: int
     parity: Literal["N", "E", "O"]
     stop_bits: Literal[1, 2]
+    params: Mapping[str, int | str] = field(default_factory=dict, repr=False)
 
     @property
     def line(self) -> tuple[int, str, int]:

@@ -1,7 +1,7 @@
-"""The shape of a profile of a device that talks by itself on its own serial line.
+"""The shape of a profile of a device that stands alone on its own serial line.
 
-A code scanner sends lines whenever somebody holds a code before it; a voice module takes frames and
-plays. Neither shares its line, has registers or is polled for points.
+A code scanner sends lines whenever somebody holds a code before it; a voice module, a card reader or a
+lock board speaks in frames. None of them shares its line, and none is Modbus.
 """
 
 from __future__ import annotations
@@ -11,15 +11,22 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from device_profiles.patterns import Pattern, Template
-from device_profiles.schema import (
+from device_profiles.sections import (
     ActionParam,
-    Alias,
-    Caveat,
+    Head,
     HexBytes,
+    IntExpr,
     Name,
+    Pace,
     Section,
     Serial,
-    Source,
+)
+from device_profiles.spoken_schema import (
+    SpokenAction,
+    SpokenCapability,
+    SpokenPoint,
+    SpokenPulse,
+    SpokenSafety,
 )
 
 
@@ -35,7 +42,7 @@ class LineFrame(Section):
     idle_flush_ms: int = Field(default=120, ge=20, le=2000)
 
 
-class SerialStream(Section):
+class SerialStream(Pace):
     """One device alone on a serial line. ``skip``: frames that are neither answers nor codes."""
 
     type: Literal["serial_lines", "serial_frames"]
@@ -54,10 +61,14 @@ class SerialStream(Section):
 
 
 class CommandDoc(Section):
-    """A frame to the device. ``once``: sent at most once, as whatever acts must be."""
+    """A frame to the device. ``once``: sent at most once, as whatever acts must be.
+
+    ``rx`` is the answer. ``refusal`` is the answer by which it says that it did not do it.
+    """
 
     tx: Template
     rx: Pattern | None = None
+    refusal: Pattern | None = None
     params: dict[Name, ActionParam] = Field(default={})
     once: bool = False
 
@@ -80,57 +91,82 @@ class IdentifyByte(Section):
     otherwise: str
 
 
+class Keys(Section):
+    """How single keys make a code: ``keys`` translates the value of the frame's field, ``enter`` ends
+    the code, ``clear`` throws it away, and so does ``idle_ms`` without a key.
+    """
+
+    keys: dict[str, str]
+    enter: str
+    clear: str
+    idle_ms: int = Field(default=5000, ge=500, le=60_000)
+    max_keys: int = Field(default=12, ge=1, le=64)
+
+
 class EventDoc(Section):
-    """Something the device says unasked. ``dedup_ms``: the same again so soon is the same one."""
+    """Something the device says unasked. ``dedup_ms``: the same again so soon is the same one.
+
+    In a profile of lines it is the line itself; ``prefix`` is taken off, and lines without it are
+    none. In one of frames it is the ``field`` of a ``frame``. The value opens doors and is never logged.
+    """
 
     type: Literal["string"]
     dedup_ms: int = Field(ge=0, le=60_000)
-
-
-class StreamCapability(Section):
-    """``event`` for what it tells; ``command`` with its ``clips`` for what it says aloud."""
-
-    event: Name | None = None
-    command: Name | None = None
-    clips: dict[Name, dict[Name, int]] = Field(default={})
+    prefix: str = ""
+    frame: Pattern | None = None
+    field: Name | None = None
+    keypad: Keys | None = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> StreamCapability:
-        if (self.event is None) == (self.command is None):
-            raise ValueError("give either an event or a command")
+    def _field_of_frame(self) -> EventDoc:
+        if (self.frame is None) != (self.field is None):
+            raise ValueError("frame and field belong together")
+        if self.frame is not None and self.field not in {f.name for f in self.frame.fields}:
+            raise ValueError(f"the frame has no field {self.field!r}")
         return self
 
 
-class StreamSafety(Section):
-    """What is done when the device is gone; it can neither open nor cut anything."""
-
-    on_bus_lost: Literal["alarm"]
-
-
 class SimAnswer(Section):
-    """What the virtual device answers to a frame."""
+    """What the virtual device answers to a frame; nothing where ``with`` is not given.
+
+    In ``with`` there are the fields of ``to``, the install params, ``inputs`` and ``outputs`` as bit
+    masks (input 1 is the lowest bit), and ``input`` for that of ``channel``. ``pulse`` works an output.
+    """
 
     to: Pattern
-    with_: HexBytes = Field(alias="with")
+    with_: Template | None = Field(default=None, alias="with")
+    channel: IntExpr | None = None
+    pulse: SpokenPulse | None = None
+    plays: Name | None = None  # the field of ``to`` that is the number of the clip it plays
 
 
-class SimPlay(Section):
-    """The frame that plays a clip, and where its number (two bytes) stands in it."""
+class SimSays(Section):
+    """How the virtual device says what is held before it: ``prefix``, the code, a check of the code,
+    ``suffix``. ``hex``: the code is given as hex and sent as bytes; ``keys``: a frame for each key.
+    """
 
-    to: Pattern
-    number_at: int = Field(ge=0)
+    prefix: HexBytes = b""
+    form: Literal["ascii", "hex", "keys"] = "ascii"
+    check: Literal["xor_digits", "xor8", "sum8"] | None = None
+    suffix: HexBytes = b""
 
 
 class StreamSimulator(Section):
     """From which the virtual device is made."""
 
-    kind: Literal["line_source", "clip_player"]
+    kind: Literal["line_source", "clip_player", "frame_source", "board"]
     answers: list[SimAnswer] = Field(default=[])
-    plays: SimPlay | None = None
+    says: SimSays | None = None
+    outputs: int = Field(default=0, ge=0, le=256)
+    inputs: int = Field(default=0, ge=0, le=256)
 
 
 class StreamGolden(Section):
-    """Bytes from the manual: what goes out, what comes in (hex, or text of a code), what it means."""
+    """Bytes from the manual: what goes out, what comes in (hex, or text of a code), what it means.
+
+    ``values`` are points as the answer tells them, ``given`` the virtual device's inputs (by number
+    from 1) that make it answer so.
+    """
 
     name: str
     command: Name | None = None
@@ -140,6 +176,8 @@ class StreamGolden(Section):
     rx_text: list[str] = Field(default=[])
     answered: bool | None = None
     events: list[dict[Name, str]] = Field(default=[])
+    values: dict[str, bool | int | float | str] = Field(default={})
+    given: list[int] = Field(default=[])
 
     @model_validator(mode="after")
     def _both_or_none(self) -> StreamGolden:
@@ -155,25 +193,17 @@ class StreamGolden(Section):
         return self.rx_chunks or [text.encode("ascii") for text in self.rx_text]
 
 
-class StreamDoc(Section):
-    """One file of the catalog: one model of scanner, card reader or voice module."""
+class StreamDoc(Head):
+    """One file of the catalog: one model of scanner, card reader, keypad, lock board, voice module."""
 
-    schema_: Literal[1] = Field(alias="schema")
-    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*$")
-    revision: int = Field(ge=1)
-    kind: Literal["code_scanner", "card_reader", "keypad", "speaker"]
-    vendor: str
-    model: str
-    aliases: list[Alias] = Field(default=[])
-    sources: list[Source] = Field(min_length=1)
-    verified: Literal["doc", "bench", "field"]
-    caveats: list[Caveat] = Field(default=[])
     transport: SerialStream
     commands: dict[Name, CommandDoc] = Field(default={})
     alive: AliveDoc | None = None
     identify: list[IdentifyByte] = Field(default=[])
     events: dict[Name, EventDoc] = Field(default={})
-    capabilities: dict[str, StreamCapability]
-    safety: StreamSafety
+    points: dict[Name, SpokenPoint] = Field(default={})
+    actions: dict[Name, SpokenAction] = Field(default={})
+    capabilities: dict[str, SpokenCapability]
+    safety: SpokenSafety
     simulator: StreamSimulator
     tests: list[StreamGolden] = Field(min_length=1)

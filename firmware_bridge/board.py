@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,22 +40,29 @@ class Group:
     start: int
 
     def values(self, data: bytes) -> dict[str, Value]:
-        """The value of each point in the reply's ``data``."""
-        return {
+        """The value of each point in the reply's ``data``; those the board does not know are left out."""
+        taken = {
             point.name: _value(data, point.read, self.start, point)
             for point in self.points
             if point.read is not None
         }
+        return {name: value for name, value in taken.items() if value is not None}
 
 
-def _value(data: bytes, read: ReadSpec, start: int, point: Point) -> Value:
+def _value(data: bytes, read: ReadSpec, start: int, point: Point) -> Value | None:
     offset = read.address - start
     if read.table in ("coil", "discrete"):
         return modbus_rtu.unpack_bits(data, offset + 1)[offset]
     words = modbus_rtu.unpack_words(data)[offset : offset + read.width]
+    kind = "u16" if read.format == "bool" else read.format
+    raw = numbers.decode(words, kind, read.word_order)
+    if raw == read.error_value or not math.isfinite(raw):
+        return None
+    if read.equals is not None:
+        return raw in read.equals
     if read.bit is not None:
         return bool(words[0] >> read.bit & 1)
-    number = numbers.decode(words, read.format, read.word_order) * read.scale
+    number = raw * read.scale
     return round(number) if point.type == "int" else float(number)
 
 
@@ -95,6 +103,9 @@ class Board:
         if point.write.table == "coil":
             word = point.write.on if value else point.write.off
             return modbus_rtu.write_coil_raw(self.unit, point.write.address, word)
+        if point.type == "bool":
+            word = point.write.on if value else point.write.off
+            return self._registers(point.write.address, [word], multiple=point.write.multiple)
         read = point.read
         kind, order, scale = ("u16", "high_first", 1) if read is None else _layout(read)
         raw = value / scale
@@ -102,20 +113,27 @@ class Board:
             words = numbers.encode(raw if kind == "f32" else round(raw), kind, order)
         except (struct.error, OverflowError):
             raise BadRequest(f"{point_name} of {self.profile.id} cannot hold {value}") from None
-        if len(words) == 1:
-            return modbus_rtu.write_register(self.unit, point.write.address, words[0])
-        return modbus_rtu.write_registers(self.unit, point.write.address, words)
+        return self._registers(point.write.address, words, multiple=point.write.multiple)
+
+    def _registers(self, address: int, words: list[int], *, multiple: bool) -> Request:
+        if len(words) == 1 and not multiple:
+            return modbus_rtu.write_register(self.unit, address, words[0])
+        return modbus_rtu.write_registers(self.unit, address, words)
 
     def act(self, action_name: str, params: Mapping[str, int]) -> Request:
         """The one frame of an action. Raises BadRequest if a parameter breaks its limits."""
         action = self.profile.actions[action_name]
         given = self._params(action, params)
-        do = action.do
+        do = action.frame
         if do.kind == "write_coils":
             return modbus_rtu.write_coils(self.unit, do.address, [bool(do.value)] * do.count)
-        return modbus_rtu.write_coil_raw(
-            self.unit, do.address, expressions.evaluate(do.value, given)
-        )
+        if do.kind == "write_registers":
+            words = [expressions.evaluate(value, given) for value in do.values]
+            return modbus_rtu.write_registers(self.unit, do.address, words)
+        word = expressions.evaluate(do.value, given)
+        if do.kind == "write_register":
+            return modbus_rtu.write_register(self.unit, do.address, word)
+        return modbus_rtu.write_coil_raw(self.unit, do.address, word)
 
     def _params(self, action: Action, params: Mapping[str, int]) -> dict[str, int]:
         unknown = sorted(set(params) - set(action.params))

@@ -8,9 +8,9 @@ from device_profiles import Catalog
 def clips(profile: str) -> tuple[str, ...]:
     """What a speaker of this profile can say; nothing where it is none."""
     known = Catalog.built_in().profiles.get(profile)
-    if known is None or known.stream is None:
+    if known is None:
         return ()
-    return tuple(known.stream.clips) if ("speaker.say", None) in known.services else ()
+    return tuple(known.clips) if ("speaker.say", None) in known.services else ()
 
 
 def degrees(profile: str, channel: int | None) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from device_profiles import expressions
 from device_profiles.profile import Profile
-from device_profiles.schema import SimRegister
+from device_profiles.proof_schema import SimRegister
 from firmware_bridge import numbers
 from firmware_bridge.protocols import modbus_rtu as rtu
 
@@ -202,8 +202,7 @@ class VirtualBoard:
             packed = rtu.pack_bits(bits[address : address + operand])
             return bytes([function, len(packed)]) + packed
         if function in (rtu.READ_HOLDING, rtu.READ_INPUT):
-            table = self._registers["holding" if function == rtu.READ_HOLDING else "input"]
-            words = [self._word(table, address + offset) for offset in range(operand)]
+            words = [self._read(function, address + offset) for offset in range(operand)]
             return bytes([function, 2 * len(words)]) + struct.pack(f">{len(words)}H", *words)
         self._write(function, address, operand, pdu)
         return pdu[:5]
@@ -218,10 +217,53 @@ class VirtualBoard:
                 self._set(address + offset, on)
         else:
             words = [operand] if function == rtu.WRITE_REGISTER else rtu.unpack_words(pdu[6:])
-            table = self._registers["holding"]
-            for offset in range(len(words)):
-                self._word(table, address + offset)
-            table.update(enumerate(words, address))
+            if not (self._pulsed(address, words) or self._switched(address, words)):
+                table = self._registers["holding"]
+                for offset in range(len(words)):
+                    self._word(table, address + offset)
+                table.update(enumerate(words, address))
+
+    def _read(self, function: int, address: int) -> int:
+        switch = self.profile.simulator.switch_register
+        if function == rtu.READ_INPUT:
+            return self._word(self._registers["input"], address)
+        if switch is not None and 0 <= address - switch.address < len(self.coils):
+            on, off = switch.reads or (switch.on, switch.off)
+            return on if self.coils[address - switch.address] else off
+        return self._word(self._registers["holding"], address)
+
+    def _switched(self, address: int, words: list[int]) -> bool:
+        """Whether the write switches coils by registers, and did."""
+        switch = self.profile.simulator.switch_register
+        if switch is None or not 0 <= address - switch.address < len(self.coils):
+            return False
+        if len(words) + address - switch.address > len(self.coils):
+            raise _Refused(_ILLEGAL_ADDRESS)
+        if any(word not in (switch.on, switch.off) for word in words):
+            raise _Refused(_ILLEGAL_VALUE)
+        for offset, word in enumerate(words):
+            self._set(address - switch.address + offset, word == switch.on)
+        return True
+
+    def _pulsed(self, address: int, words: list[int]) -> bool:
+        """Whether the write is an order for a pulse by registers, and was carried out."""
+        pulse = self.profile.simulator.pulse_register
+        if pulse is None or address < pulse.address or (address - pulse.address) % pulse.stride:
+            return False
+        coil = (address - pulse.address) // pulse.stride
+        if coil >= len(self.coils):
+            return False
+        if pulse.one_word:
+            order, units = words[0] >> 8, words[0] & 0xFF
+        else:
+            order, units = words[0], words[1] if len(words) > 1 else 0
+        if order != pulse.order or len(words) != (1 if pulse.one_word else 2):
+            return False
+        for_ms = pulse.fixed_ms or units * pulse.unit_ms
+        if not for_ms:
+            raise _Refused(_ILLEGAL_VALUE)
+        self._flash(coil, for_ms)
+        return True
 
     def _write_coil(self, address: int, value: int) -> None:
         simulator = self.profile.simulator
@@ -229,10 +271,7 @@ class VirtualBoard:
         if flash is not None and flash.base <= address < flash.base + len(self.coils):
             if not 1 <= value <= flash.max_units:
                 raise _Refused(_ILLEGAL_VALUE)
-            coil, for_ms = address - flash.base, value * flash.unit_ms
-            self.pulses[coil] += 1
-            self._flashing[coil] = self.monotonic() + for_ms / 1000
-            self._record(coil, True, "flash", for_ms)
+            self._flash(address - flash.base, value * flash.unit_ms)
             return
         if value not in (0xFF00, 0x0000):
             raise _Refused(_ILLEGAL_VALUE)
@@ -243,6 +282,11 @@ class VirtualBoard:
             self._set(address, value == 0xFF00)
         else:
             raise _Refused(_ILLEGAL_ADDRESS)
+
+    def _flash(self, coil: int, for_ms: int) -> None:
+        self.pulses[coil] += 1
+        self._flashing[coil] = self.monotonic() + for_ms / 1000
+        self._record(coil, True, "flash", for_ms)
 
     def _set(self, coil: int, on: bool) -> None:
         self._flashing.pop(coil, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device_profiles import Profile
-from device_profiles.schema import Golden
+from device_profiles.proof_schema import Golden
 from firmware_bridge.board import Board, Value
 from firmware_bridge.contract import BoardConfig
 from firmware_bridge.protocols.modbus_rtu import (

@@ -10,7 +10,7 @@ from device_profiles import Catalog, Profile, ProfileError, load_profile
 from device_profiles.capabilities import RULES
 from device_profiles.listing import listing
 from device_profiles.loader import CATALOG
-from device_profiles.schema import Golden
+from device_profiles.proof_schema import Golden
 from firmware_bridge.contract import Capability
 from firmware_bridge.protocols.modbus_rtu import DeviceException
 from firmware_bridge.virtual import VirtualBoard
