@@ -33,6 +33,8 @@ from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
 from cloud_api.claims import mode_routes
 from cloud_api.claims import routes as claims
+from cloud_api.coupons import quote_routes
+from cloud_api.coupons import routes as coupons
 from cloud_api.devices import remote_routes
 from cloud_api.devices import routes as devices
 from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
@@ -50,7 +52,7 @@ from cloud_api.members import service as members_service
 from cloud_api.notifications import inbox as notices_inbox
 from cloud_api.notifications import routes as notifications
 from cloud_api.orders import console_routes as orders_console
-from cloud_api.orders import overtime_routes, place, refund_routes
+from cloud_api.orders import coupon_routes, overtime_routes, place, refund_routes
 from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
@@ -78,6 +80,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     devices.router,
     remote_routes.router,
     pricing.router,
+    quote_routes.router,
+    coupons.router,
+    coupon_routes.router,
     claims.router,
     mode_routes.router,
     payments.router,

@@ -379,8 +379,9 @@ async def _show(
         view.free_until = scene.free_until.get(room.id)
         view.busy_until = scene.busy_until.get(room.id)
     if decision.case in (Case.NONE_FREE, Case.NONE_TAKEN, Case.CLEANING, Case.LOGIN):
-        prices = await prices_from(session, System(), store.id)
-        view.price_from_fen = prices.get(room_id, prices.get(None))
+        of = [room] if room is not None else list(scene.rooms.values())
+        prices = await prices_from(session, System(), of)
+        view.price_from_fen = min(prices.values(), default=None)
     if decision.case is Case.LOCK_DEAD:
         view.lock_failed_at = scene.lock_failed_at
     view.other_rooms = [

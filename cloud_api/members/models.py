@@ -1,8 +1,8 @@
-"""A person's copy of their own data, until it was fetched or its week is over."""
+"""Members of a merchant and their levels; a person's copy of their own data."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Encrypted, UTCDateTime
@@ -24,3 +24,32 @@ class DataExport(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     ready_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class MemberLevel(SQLModel, table=True):
+    """A level of a merchant's members, and what per cent of the room's price they pay."""
+
+    __tablename__ = "member_level"
+    __public__ = True
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "name"),
+        CheckConstraint("per_cent BETWEEN 10 AND 100"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    name: str = Field(max_length=20)  # 银卡, 金卡
+    per_cent: int = 100  # 90: 9 折
+    sort: int = 0  # higher is better
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Membership(SQLModel, table=True):
+    """A customer's level at a merchant."""
+
+    __table_args__ = (UniqueConstraint("merchant_id", "account_id"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    level_id: str = Field(foreign_key="member_level.id", index=True)
+    by: str  # who said so: staff:…, system
+    created_at: datetime = Field(sa_type=UTCDateTime)

@@ -6,15 +6,24 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.stores.hours import in_words, opening_intervals
 from cloud_api.stores.models import Room, Store
-from cloud_api.stores.service import opening_intervals
 
 _MINUTE = timedelta(minutes=1)
 
 
-def check(store: Store, room: Room, starts_at: datetime, ends_at: datetime, now: datetime) -> None:
+def check(
+    store: Store,
+    room: Room,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+    *,
+    fixed: bool = False,
+) -> None:
     """Raise KaimenError with a ``booking.*`` or ``room.*`` code if this time cannot be booked.
 
+    ``fixed``: the length is a product's (slot, package), so limits of length and step do not apply.
     Whether it is free is not asked here: only the insert of the claim can answer that.
     """
     minutes = (ends_at - starts_at) / _MINUTE
@@ -22,15 +31,22 @@ def check(store: Store, room: Room, starts_at: datetime, ends_at: datetime, now:
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
     if minutes <= 0:
         raise _refuse("booking.order", "结束时间要晚于开始时间", "ends_at")
-    if minutes < store.min_minutes:
+    if room.selling == "off" or room.retired_at is not None:
+        raise KaimenError("room.not_sold", "这个包间现在不对外，请选别的包间", status=409)
+    if room.selling == "walk_up" and starts_at > now + timedelta(minutes=store.step_minutes):
+        raise KaimenError(
+            "room.walk_up_only", "这个包间只接到店的客人，不能提前订", status=409, field="starts_at"
+        )
+    if minutes < store.min_minutes and not fixed:
         raise _refuse(
             "booking.too_short", f"最少订 {_words(store.min_minutes)}", "ends_at", store.min_minutes
         )
-    if minutes > store.max_minutes:
+    if minutes > store.max_minutes and not fixed:
         raise _refuse(
             "booking.too_long", f"最多订 {_words(store.max_minutes)}", "ends_at", store.max_minutes
         )
-    _check_grid(store, starts_at, minutes, now)
+    if not fixed:
+        _check_grid(store, starts_at, minutes, now)
     if starts_at < _floor(now):
         raise _refuse("booking.past", "开始时间已经过了，请选之后的时间", "starts_at")
     zone = ZoneInfo(store.tz)
@@ -71,9 +87,7 @@ def open_spans(
 
 def hours_text(store: Store) -> str:
     """The opening hours for people."""
-    if store.opens is None or store.closes is None:
-        return "24 小时"
-    return f"{store.opens}–{store.closes}"
+    return in_words(store)
 
 
 def _check_grid(store: Store, starts_at: datetime, minutes: float, now: datetime) -> None:

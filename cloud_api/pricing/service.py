@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlmodel import col, or_
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.kit.actor import Actor, scoped
+from cloud_api.kit.actor import Actor, Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.members.levels import level_of
+from cloud_api.pricing import lines as pricing
+from cloud_api.pricing import offers as offering
 from cloud_api.pricing import rules
-from cloud_api.pricing.models import Quote, Tariff
-from cloud_api.pricing.split import Piece, split
+from cloud_api.pricing.lines import Book, Line
+from cloud_api.pricing.models import Extra, Package, PriceRule, Quote, Slot, Tariff
+from cloud_api.pricing.offers import Offer
+from cloud_api.pricing.products import package_ends, slot_on
 from cloud_api.stores.models import Room, Store
 
 QUOTE_VALID: Final = timedelta(minutes=10)
+HOURLY: Final = "hourly"
+SLOT: Final = "slot"
+PACKAGE: Final = "package"
+PAYG: Final = "payg"
+
+_Thing = TypeVar("_Thing", Slot, Package, Extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants the price of: a room, and one of: an end, a slot, a package, pay-as-you-go.
+
+    ``day`` is the local day of a slot; without it the day of ``starts_at``. ``extras`` are ids with how
+    many of each. ``coupon`` is the id of one of ``offers``, ``""`` for none; None: the best that fits.
+    """
+
+    room_id: str
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    slot_id: str | None = None
+    day: date | None = None
+    package_id: str | None = None
+    payg: bool = False
+    extras: tuple[tuple[str, int], ...] = ()
+    coupon: str | None = None
+    offers: Sequence[Offer] = field(default_factory=tuple)
 
 
 async def quote(
@@ -29,25 +61,46 @@ async def quote(
     ends_at: datetime,
     clocks: Clocks,
 ) -> Quote:
-    """Price a stretch of room time under the store's rules and store the quote.
+    """The price of a stretch of custom length, without coupons or extras; see ``make_quote``."""
+    wish = Wish(room_id, starts_at, ends_at, coupon="")
+    return await make_quote(session, actor, wish, clocks)
 
-    Raises NotFound for the room; KaimenError ``booking.*``, ``room.maintenance``, ``price.missing``.
+
+async def make_quote(session: AsyncSession, actor: Actor, wish: Wish, clocks: Clocks) -> Quote:
+    """Price a wish under the store's rules and store the quote.
+
+    Raises NotFound for room, slot, package or extra; KaimenError ``booking.*``, ``room.*``, ``slot.*``,
+    ``package.*``, ``payg.off``, ``coupon.*``, ``price.missing``.
     """
-    room = (await session.exec(scoped(actor, Room).where(col(Room.id) == room_id))).first()
-    if room is None:
-        raise NotFound("room", "没有这个包间")
-    store = (await session.exec(scoped(actor, Store).where(col(Store.id) == room.store_id))).one()
-    starts_at, ends_at = starts_at.astimezone(UTC), ends_at.astimezone(UTC)
-    rules.check(store, room, starts_at, ends_at, clocks.now)
-    pieces = split(await tariffs_of(session, actor, room), store.tz, starts_at, ends_at)
+    book = await book_of(session, actor, wish.room_id)
+    kind, lines, starts_at, ends_at = await _time(session, book, wish, clocks.now)
+    product_id = wish.slot_id or wish.package_id
+    detail: dict[str, Any] = {}
+    if kind == PAYG:
+        rule = book.rule
+        detail["payg"] = {
+            "unit_minutes": rule.payg_unit_minutes,
+            "least_minutes": rule.payg_least_minutes,
+        }
+    lines += await _discounts(session, actor, book, lines)
+    lines += await _extras(session, book.store.id, wish.extras)
+    coupon = None
+    if kind != PAYG:
+        coupon = _coupon(wish, book, kind, lines, starts_at, ends_at, detail)
+        if coupon is not None:
+            lines.append(coupon.line)
     made = Quote(
-        merchant_id=store.merchant_id,
-        store_id=store.id,
-        room_id=room.id,
+        merchant_id=book.store.merchant_id,
+        store_id=book.store.id,
+        room_id=book.room.id,
         starts_at=starts_at,
         ends_at=ends_at,
-        total_fen=sum(piece.amount_fen for piece in pieces),
-        lines=[_line(piece, store.tz) for piece in pieces],
+        kind=kind,
+        product_id=product_id,
+        coupon_id=None if coupon is None else coupon.offer.id,
+        total_fen=pricing.total(lines),
+        lines=[line.stored() for line in lines],
+        detail=detail,
         created_at=clocks.now,
         expires_at=clocks.now + QUOTE_VALID,
     )
@@ -56,23 +109,69 @@ async def quote(
     return made
 
 
-async def tariffs_of(session: AsyncSession, actor: Actor, room: Room) -> Sequence[Tariff]:
-    """The tariffs that may rule in ``room``: its own and the store's."""
-    query = scoped(actor, Tariff).where(
-        col(Tariff.store_id) == room.store_id,
-        or_(col(Tariff.room_id).is_(None), col(Tariff.room_id) == room.id),
-    )
-    return (await session.exec(query)).all()
+async def price_interval(
+    session: AsyncSession,
+    actor: Actor,
+    room_id: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    account_id: str | None = None,
+) -> tuple[list[dict[str, Any]], int]:
+    """What any stretch of a room's time costs: stored lines and their sum in fen. Nothing is written.
+
+    For an extension, a change of time or room, an early start: by elapsed time and tariff, without the
+    store's rules of booking, its unit or its least, so cutting a stretch anywhere never changes the
+    sum. ``account_id``: with the price of that customer's member level.
+    """
+    book = await book_of(session, actor, room_id)
+    lines = pricing.time_lines(book, starts_at.astimezone(UTC), ends_at.astimezone(UTC))
+    if account_id is not None:
+        lines += await _level_off(session, account_id, book, lines)
+    return [line.stored() for line in lines], pricing.total(lines)
 
 
-async def prices_from(session: AsyncSession, actor: Actor, store_id: str) -> dict[str | None, int]:
-    """The lowest hourly price in fen by room id; ``None`` stands for rooms without tariffs of their own."""
-    query = scoped(actor, Tariff).where(col(Tariff.store_id) == store_id)
-    lowest: dict[str | None, int] = {}
-    for tariff in (await session.exec(query)).all():
-        here = lowest.get(tariff.room_id)
-        lowest[tariff.room_id] = tariff.hourly_fen if here is None else min(here, tariff.hourly_fen)
-    return lowest
+async def book_of(session: AsyncSession, actor: Actor, room_id: str) -> Book:
+    """All that prices a room. Raises NotFound ``room.not_found``."""
+    room = (await session.exec(scoped(actor, Room).where(col(Room.id) == room_id))).first()
+    if room is None:
+        raise NotFound("room", "没有这个包间")
+    store = (
+        await session.exec(scoped(System(), Store).where(col(Store.id) == room.store_id))
+    ).one()
+    tariffs = (
+        await session.exec(scoped(System(), Tariff).where(col(Tariff.store_id) == store.id))
+    ).all()
+    rule = await session.get(PriceRule, store.id)
+    return Book.of(store, room, tariffs, rule)
+
+
+def lowest(tariffs: Iterable[Tariff], rooms: Iterable[Room]) -> dict[str, int]:
+    """The lowest hourly price in fen by room id; a room without any price is left out.
+
+    A room with prices of its own is sold at those, else at those of its kind, else at the store's.
+    """
+    known: dict[tuple[str, str | None, str | None], int] = {}
+    for tariff in tariffs:
+        key = (tariff.store_id, tariff.room_id, tariff.room_kind or None)
+        known[key] = min(known.get(key, tariff.hourly_fen), tariff.hourly_fen)
+    found = {}
+    for room in rooms:
+        for key in (
+            (room.store_id, room.id, None),
+            (room.store_id, None, room.kind or None),
+            (room.store_id, None, None),
+        ):
+            if key in known:
+                found[room.id] = known[key]
+                break
+    return found
+
+
+async def prices_from(session: AsyncSession, actor: Actor, rooms: Sequence[Room]) -> dict[str, int]:
+    """``lowest`` for rooms of any stores; one query."""
+    query = scoped(actor, Tariff).where(col(Tariff.store_id).in_({room.store_id for room in rooms}))
+    return lowest((await session.exec(query)).all(), rooms)
 
 
 async def take_quote(session: AsyncSession, actor: Actor, quote_id: str, clocks: Clocks) -> Quote:
@@ -85,19 +184,135 @@ async def take_quote(session: AsyncSession, actor: Actor, quote_id: str, clocks:
     return found
 
 
-def _line(piece: Piece, tz: str) -> dict[str, Any]:
-    zone = ZoneInfo(tz)
-    here, there = piece.starts_at.astimezone(zone), piece.ends_at.astimezone(zone)
-    return {
-        "text": f"{piece.tariff.name} {here:%H:%M}–{there:%H:%M}",
-        "from": _iso(piece.starts_at),
-        "to": _iso(piece.ends_at),
-        "minutes": piece.seconds // 60,
-        "hourly_fen": piece.tariff.hourly_fen,
-        "amount_fen": piece.amount_fen,
-        "tariff_id": piece.tariff.id,
-    }
+async def _time(
+    session: AsyncSession, book: Book, wish: Wish, now: datetime
+) -> tuple[str, list[Line], datetime, datetime]:
+    """The kind of price, its lines of time, and the instants it is for."""
+    store, room = book.store, book.room
+    if wish.slot_id is not None:
+        slot = await _of_store(session, Slot, wish.slot_id, store.id, "slot")
+        day = wish.day
+        if day is None:
+            if wish.starts_at is None:
+                raise _missing("starts_at")
+            day = wish.starts_at.astimezone(book.zone).date()
+        sold = slot_on(store, room, slot, day, now, book.calendar)
+        rules.check(store, room, sold.starts_at, sold.ends_at, now, fixed=True)
+        line = pricing.slot_line(slot, sold.starts_at, sold.ends_at, ZoneInfo(store.tz))
+        return SLOT, [line], sold.starts_at, sold.ends_at
+    if wish.starts_at is None:
+        raise _missing("starts_at")
+    starts_at = wish.starts_at.astimezone(UTC)
+    if wish.package_id is not None:
+        package = await _of_store(session, Package, wish.package_id, store.id, "package")
+        ends_at = package_ends(store, room, package, starts_at, book.calendar)
+        rules.check(store, room, starts_at, ends_at, now, fixed=True)
+        return PACKAGE, [pricing.package_line(package, starts_at, ends_at)], starts_at, ends_at
+    if wish.payg:
+        if not book.rule.payg:
+            raise KaimenError("payg.off", "这家店不按实际使用计费，请选时长", status=409)
+        length = timedelta(minutes=book.rule.payg_prepay_minutes)
+        ends_at = starts_at + length if wish.ends_at is None else wish.ends_at.astimezone(UTC)
+        rules.check(store, room, starts_at, ends_at, now)
+        return PAYG, pricing.time_lines(book, starts_at, ends_at), starts_at, ends_at
+    if wish.ends_at is None:
+        raise _missing("ends_at")
+    ends_at = wish.ends_at.astimezone(UTC)
+    rules.check(store, room, starts_at, ends_at, now)
+    return HOURLY, pricing.hourly(book, starts_at, ends_at), starts_at, ends_at
 
 
-def _iso(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+async def _discounts(
+    session: AsyncSession, actor: Actor, book: Book, lines: Sequence[Line]
+) -> list[Line]:
+    if not isinstance(actor, Customer):
+        return []
+    return await _level_off(session, actor.account_id, book, lines)
+
+
+async def _level_off(
+    session: AsyncSession, account_id: str, book: Book, lines: Sequence[Line]
+) -> list[Line]:
+    level = await level_of(session, book.store.merchant_id, account_id)
+    if level is None:
+        return []
+    line = pricing.member_line(level.name, level.per_cent, lines)
+    return [] if line is None else [line]
+
+
+async def _extras(
+    session: AsyncSession, store_id: str, wanted: Sequence[tuple[str, int]]
+) -> list[Line]:
+    lines = []
+    for extra_id, quantity in wanted:
+        extra = await _of_store(session, Extra, extra_id, store_id, "extra")
+        if not extra.active:
+            raise KaimenError(
+                "extra.not_sold", f"{extra.name}现在不卖，去掉它再试", status=409, field="extras"
+            )
+        if quantity > extra.most:
+            raise KaimenError(
+                "extra.too_many",
+                f"{extra.name}一次最多要 {extra.most} {extra.unit}",
+                status=422,
+                field="extras",
+            )
+        lines.append(pricing.extra_line(extra, quantity))
+    return lines
+
+
+def _coupon(
+    wish: Wish,
+    book: Book,
+    kind: str,
+    lines: Sequence[Line],
+    starts_at: datetime,
+    ends_at: datetime,
+    detail: dict[str, Any],
+) -> offering.Weighed | None:
+    """The coupon that is taken off; notes in ``detail`` what was weighed against it."""
+    weighed = [
+        offering.weigh(offer, book, kind, lines, starts_at, ends_at) for offer in wish.offers
+    ]
+    best = offering.best(weighed)
+    chosen = best
+    if wish.coupon is not None:
+        chosen = next((one for one in weighed if one.offer.id == wish.coupon), None)
+        if wish.coupon and chosen is None:
+            raise NotFound("coupon", "没有这张优惠券，可能已经用过或过期")
+        if chosen is not None and chosen.why_not:
+            raise KaimenError(
+                "coupon.does_not_fit", f"这张券用不了：{chosen.why_not}", status=409,
+                field="coupon_ids",
+            )  # fmt: skip
+    if weighed:
+        detail["coupons"] = [
+            {
+                "id": one.offer.id,
+                "name": one.offer.name,
+                "text": offering.in_words(one.offer),
+                "off_fen": one.off_fen,
+                "why_not": one.why_not,
+                "chosen": one is chosen,
+                "best": one is best,
+            }
+            for one in sorted(weighed, key=lambda one: -one.off_fen)[:20]
+        ]
+    return chosen
+
+
+async def _of_store(
+    session: AsyncSession, model: type[_Thing], thing_id: str, store_id: str, what: str
+) -> _Thing:
+    query = scoped(System(), model).where(
+        col(model.id) == thing_id, col(model.store_id) == store_id
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        raise NotFound(what, "没有这一项，可能已经下架，请重新选")
+    return found
+
+
+def _missing(name: str) -> KaimenError:
+    words = {"starts_at": "请选开始时间", "ends_at": "请选结束时间，或选一个场次、套餐"}
+    return KaimenError("quote.incomplete", words[name], status=422, field=name)

@@ -2,7 +2,10 @@
 
 An hour is an hour of elapsed time; a tariff's hours are local wall time. So the stretch is cut where
 the ruling tariff changes on the wall, in instants, and each piece is charged by its elapsed seconds.
-Each line is rounded half up to a whole fen, and the total is the sum of the lines.
+
+A piece costs what its tariff's running sum grows by from its start to its end; the sum is counted from
+one fixed instant and rounded half up there. So whole hours cost exactly their price, and cutting a stretch
+anywhere (an extension, a change) never changes what the whole costs: roundings cannot add up.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import Conflict
-from cloud_api.kit.money import times
+from cloud_api.pricing.calendar import ONLY, Calendar, matches, plain
 from cloud_api.pricing.models import Tariff
 
 _DAY = 1440
+_ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,26 @@ class Piece:
 
     @property
     def amount_fen(self) -> int:
-        """The price of this piece alone, rounded half up."""
-        return times(self.tariff.hourly_fen, self.seconds, 3600)
+        """What this piece costs."""
+        return amount(self.tariff.hourly_fen, self.starts_at, self.ends_at)
+
+
+def amount(hourly_fen: int, starts_at: datetime, ends_at: datetime) -> int:
+    """What ``starts_at``..``ends_at`` costs at one hourly price; cutting it never changes the sum."""
+    return _grown(hourly_fen, ends_at) - _grown(hourly_fen, starts_at)
+
+
+def _grown(hourly_fen: int, until: datetime) -> int:
+    seconds = round((until - _ORIGIN).total_seconds())
+    return (2 * hourly_fen * seconds + 3600) // 7200
 
 
 def split(
-    tariffs: Sequence[Tariff], tz: str, starts_at: datetime, ends_at: datetime
+    tariffs: Sequence[Tariff],
+    tz: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    calendar: Calendar = plain,
 ) -> list[Piece]:
     """Cut ``starts_at``..``ends_at`` where the ruling tariff changes; no gap, no overlap.
 
@@ -49,7 +67,7 @@ def split(
     pieces: list[Piece] = []
     cuts = [starts_at.astimezone(UTC), *_cuts(tariffs, zone, starts_at, ends_at)]
     for here, there in zip(cuts, [*cuts[1:], ends_at.astimezone(UTC)], strict=True):
-        tariff = ruling(tariffs, here.astimezone(zone))
+        tariff = ruling(tariffs, here.astimezone(zone), calendar)
         if pieces and pieces[-1].tariff.id == tariff.id:
             pieces[-1] = Piece(pieces[-1].starts_at, there, tariff)
         else:
@@ -57,17 +75,27 @@ def split(
     return pieces
 
 
-def ruling(tariffs: Sequence[Tariff], local: datetime) -> Tariff:
-    """The tariff that rules at a local time: highest priority, then a room's own before the store's.
+def ruling(tariffs: Sequence[Tariff], local: datetime, calendar: Calendar = plain) -> Tariff:
+    """The tariff that rules at a local time: the highest priority, then the narrower one.
 
-    Raises Conflict ``price.missing`` when there is none.
+    A room's own goes before its kind's, that before the store's; one for holidays alone before the
+    others. Raises Conflict ``price.missing`` when there is none.
     """
     minute = local.hour * 60 + local.minute
-    day = 1 << local.weekday()
-    found = [t for t in tariffs if t.weekdays & day and t.from_minute <= minute < t.until_minute]
+    day = calendar(local.date())
+    found = [t for t in tariffs if t.from_minute <= minute < t.until_minute and matches(t, day)]
     if not found:
         raise Conflict("price.missing", f"{local:%H:%M} 这个时段还没有定价，请换个时间或联系门店")
-    return max(found, key=lambda t: (t.priority, t.room_id is not None, t.id))
+    return max(
+        found,
+        key=lambda t: (
+            t.priority,
+            t.room_id is not None,
+            t.room_kind is not None,
+            t.holidays == ONLY,
+            t.id,
+        ),
+    )
 
 
 def _cuts(

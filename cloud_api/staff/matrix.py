@@ -27,6 +27,7 @@ from cloud_api.staff.permissions import (
     AUDIT_READ,
     BACKUP_READ,
     BACKUP_RUN,
+    COUPON_EDIT,
     DEVICE_BULK,
     DEVICE_CONTROL,
     DEVICE_ENROL,
@@ -81,6 +82,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /api/v1/rooms/{room_id}": ANYONE,
     "GET /api/v1/rooms/{room_id}/availability": ANYONE,
     "POST /api/v1/quotes": ANYONE,
+    "GET /api/v1/rooms/{room_id}/menu": ANYONE,
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
     # who proves it otherwise
@@ -138,6 +140,9 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /me/privacy": PERSON,
     "POST /me/privacy/export": PERSON,
     "POST /me/privacy/delete": PERSON,
+    # coupons
+    "GET /api/v1/me/coupons": PERSON,
+    "POST /api/v1/coupons/claim": PERSON,
     # orders
     "POST /api/v1/orders": PERSON,
     "GET /api/v1/orders": PERSON,
@@ -181,6 +186,12 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /api/v1/console/stores/{store_id}/timeline": needs(ORDER_READ),
     "PATCH /api/v1/console/stores/{store_id}": needs(STORE_EDIT),
     "POST /api/v1/console/rooms/{room_id}/mode": needs(ROOM_MODE),
+    # coupons of the house
+    "GET /api/v1/console/coupons": needs(COUPON_EDIT),
+    "POST /api/v1/console/coupons": needs(COUPON_EDIT),
+    "GET /api/v1/console/coupons/{coupon_id}": needs(COUPON_EDIT),
+    "POST /api/v1/console/coupons/{coupon_id}/stop": needs(COUPON_EDIT),
+    "POST /api/v1/console/coupons/{coupon_id}/issue": needs(COUPON_EDIT),
     # doors and devices
     "POST /api/v1/console/doors/{door_id}/unlock": needs(DOOR_OPEN_REMOTE),
     "POST /api/v1/console/doors/{door_id}/unlock-to-clean": needs(DOOR_OPEN_CLEANING),

@@ -9,6 +9,7 @@ from cloud_api.kit.actor import Limits
 STORE_READ: Final = "store.read"
 STORE_EDIT: Final = "store.edit"
 PRICE_EDIT: Final = "price.edit"
+COUPON_EDIT: Final = "coupon.edit"
 ORDER_READ: Final = "order.read"
 ORDER_CREATE: Final = "order.create"
 ORDER_CANCEL: Final = "order.cancel"
@@ -44,6 +45,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (STORE_READ, "看门店和包间"),
             (STORE_EDIT, "改门店、包间和门"),
             (PRICE_EDIT, "改价目"),
+            (COUPON_EDIT, "做优惠券、发券"),
             (ROOM_MODE, "切换包间状态：常开、保洁、维护"),
         ),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from cloud_api.kit.columns import Json, UTCDateTime
+from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
 from cloud_api.kit.ids import new_id
 
 
@@ -28,6 +28,17 @@ class Store(SQLModel, table=True):
     tz: str = "Asia/Shanghai"  # IANA
     opens: str | None = None  # local "HH:MM"; None with closes None = round the clock
     closes: str | None = None
+    # Monday … Sunday, each [["10:00", "02:00"], …]; where given it rules instead of opens and closes.
+    hours: list[Any] | None = Field(default=None, sa_type=Json)
+    # Days that differ (stores/hours.py): {"2027-02-06": {"name", "hours", "as"}}.
+    days: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    holidays: str = "CN"  # whose public holidays prices know (pricing/calendar.py); "" for none
+    about: str = ""
+    contact: str = ""  # whom to ask for, or a WeChat name
+    lat: float | None = None  # degrees, WGS 84
+    lon: float | None = None
+    wifi_name: str = ""  # told to who is in a stay, never public
+    wifi_password: str | None = Field(default=None, sa_type=Encrypted("store.wifi_password"))
     min_minutes: int = 60
     step_minutes: int = 30
     max_minutes: int = 720
@@ -66,6 +77,13 @@ class Room(SQLModel, table=True):
     style: str = ""  # 中式, 茶室, 现代简约 …
     art: str = "room-moon-bamboo"  # drawing for a room without photos
     facilities: list[Any] = Field(default_factory=list, sa_type=Json)  # ["雀友 T8", "新风", …]
+    # What stands in it, with brands: [{"kind": "table", "brand": "雀友", "model": "T8"}, …]
+    equipment: list[Any] = Field(default_factory=list, sa_type=Json)
+    tags: list[Any] = Field(default_factory=list, sa_type=Json)  # ["临窗", "可抽烟", …]
+    kind: str = Field(default="", max_length=20)  # 小包, 大包 …: rooms that share prices
+    about: str = ""
+    selling: str = "bookable"  # bookable | walk_up (from now only) | off
+    retired_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # business time
     sort: int = 0
     mode: str = "normal"  # normal | open | cleaning | maintenance; claims/modes.py changes it
     mode_until: datetime | None = Field(default=None, sa_type=UTCDateTime)  # business time

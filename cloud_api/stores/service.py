@@ -1,9 +1,6 @@
-"""Stores, rooms and doors as the rest of the cloud asks for them, and when a store is open."""
+"""Stores, rooms and doors as the rest of the cloud asks for them."""
 
 from __future__ import annotations
-
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,8 +12,6 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.staff.permissions import PRICE_EDIT, STORE_EDIT, STORE_READ
 from cloud_api.stores.models import Door, Room, Store
-
-Interval = tuple[datetime, datetime]
 
 
 async def list_stores(session: AsyncSession, actor: Actor) -> list[Store]:
@@ -35,10 +30,10 @@ async def get_store(session: AsyncSession, actor: Actor, store_id: str) -> Store
 
 
 async def rooms_of(session: AsyncSession, actor: Actor, store_id: str) -> list[Room]:
-    """The rooms of a store in their own order."""
+    """The rooms of a store in their own order; not those that were given up."""
     query = (
         scoped(actor, Room)
-        .where(col(Room.store_id) == store_id)
+        .where(col(Room.store_id) == store_id, col(Room.retired_at).is_(None))
         .order_by(col(Room.sort), col(Room.index))
     )
     return list((await session.exec(query)).all())
@@ -91,22 +86,6 @@ async def get_door_by_token(session: AsyncSession, actor: Actor, token: str) -> 
     if found is None:
         raise NotFound("door", "这张门贴已经失效，请联系店家")
     return found
-
-
-def opening_intervals(store: Store, day: date) -> list[Interval]:
-    """When a store that opens on local ``day`` is open: aware UTC instants, half open.
-
-    Round the clock: local midnight to midnight (23 or 25 hours where clocks change). A closing time
-    at or before the opening time is on the next day.
-    """
-    zone = ZoneInfo(store.tz)
-    if store.opens is None or store.closes is None:
-        opens, closes = time(0), time(0)
-    else:
-        opens, closes = time.fromisoformat(store.opens), time.fromisoformat(store.closes)
-    end_day = day if closes > opens else day + timedelta(days=1)
-    start = datetime.combine(day, opens, zone).astimezone(ZoneInfo("UTC"))
-    return [(start, datetime.combine(end_day, closes, zone).astimezone(ZoneInfo("UTC")))]
 
 
 async def edit_store(

@@ -16,7 +16,7 @@ from cloud_api.devices.models import StoreStatus
 from cloud_api.devices.status import NOTHING, StoreStatusView, view
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
-from cloud_api.pricing.models import Tariff
+from cloud_api.pricing.service import prices_from
 from cloud_api.stores.models import Room, Store
 from cloud_api.web.view_models import RoomState, Span, SpanState, Strip
 
@@ -141,28 +141,18 @@ async def rooms_of_all(
     """The rooms of several stores in their own order; one query."""
     query = (
         scoped(who, Room)
-        .where(col(Room.store_id).in_([store.id for store in stores]))
+        .where(
+            col(Room.store_id).in_([store.id for store in stores]),
+            col(Room.retired_at).is_(None),
+        )
         .order_by(col(Room.sort), col(Room.index))
     )
     return (await session.exec(query)).all()
 
 
-async def prices(
-    session: AsyncSession, stores: Sequence[Store], rooms: Sequence[Room]
-) -> dict[str, int]:
+async def prices(session: AsyncSession, rooms: Sequence[Room]) -> dict[str, int]:
     """The lowest hourly price in fen by room id; a room without any price is left out. One query."""
-    query = scoped(System(), Tariff).where(col(Tariff.store_id).in_([store.id for store in stores]))
-    lowest: dict[tuple[str, str | None], int] = {}
-    for tariff in (await session.exec(query)).all():
-        key = (tariff.store_id, tariff.room_id)
-        lowest[key] = min(lowest.get(key, tariff.hourly_fen), tariff.hourly_fen)
-    found: dict[str, int] = {}
-    for room in rooms:
-        # A room with prices of its own is sold at those; the store's rule where it has none.
-        price = lowest.get((room.store_id, room.id), lowest.get((room.store_id, None)))
-        if price is not None:
-            found[room.id] = price
-    return found
+    return await prices_from(session, System(), rooms)
 
 
 async def statuses(

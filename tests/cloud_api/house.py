@@ -21,6 +21,7 @@ import cloud_api.payments.jobs  # noqa: F401  as above
 from cloud_api.auth.models import Account
 from cloud_api.claims import routes as claim_routes
 from cloud_api.claims.models import RoomClaim
+from cloud_api.coupons import quote_routes
 from cloud_api.kit import due_jobs
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
@@ -34,7 +35,6 @@ from cloud_api.orders.money import GRANT, REVOKE
 from cloud_api.payments import routes as payment_routes
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
-from cloud_api.pricing import routes as pricing_routes
 from cloud_api.pricing import service as pricing
 from cloud_api.stores.models import Room
 from store_link.clock import ManualClock
@@ -164,7 +164,7 @@ class House:
 def _app(cloud: Cloud) -> FastAPI:
     app = FastAPI()
     app.state.cloud = cloud
-    for module in (payment_routes, routes, console_routes, pricing_routes, claim_routes):
+    for module in (payment_routes, routes, console_routes, quote_routes, claim_routes):
         app.include_router(module.router, prefix="/api/v1")
 
     @app.exception_handler(KaimenError)

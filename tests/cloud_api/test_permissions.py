@@ -200,7 +200,10 @@ async def make_stranger(session: Any, town: Town) -> Any:
 def test_public_tables_hold_nothing_personal():
     """Negative list: who adds a table to the public ones changes this line and thinks about it."""
     public = {model.__name__ for model in tables() if getattr(model, "__public__", False)}
-    assert public == {"Store", "Room", "Door", "Tariff", "Quote"}
+    assert public == {
+        *("Store", "Room", "Door", "Quote"),
+        *("Tariff", "Slot", "Package", "Extra", "PriceRule", "MemberLevel"),
+    }
     for model in tables():
         if getattr(model, "__public__", False):
             assert not hasattr(model, "account_id")

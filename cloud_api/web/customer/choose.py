@@ -31,7 +31,7 @@ async def timeline_page(
 ) -> TimelinePage:
     """The day ``wanted`` (``2026-11-23``; today if it is none that may be booked)."""
     rooms = await stores.rooms_of(session, seen.who, store.id)
-    priced = await room_days.prices(session, [store], rooms)
+    priced = await room_days.prices(session, rooms)
     rooms = [one for one in rooms if one.id in priced or one.id == room.id]
     today = seen.now.date()
     days = [today + timedelta(days=n) for n in range(store.advance_days + 1)]

@@ -64,7 +64,7 @@ async def stores_page(
     found = [s for s in found if wanted in s.name.casefold() or wanted in s.address.casefold()]
     rooms = await room_days.rooms_of_all(session, seen.who, found)
     days = await room_days.room_days(session, found, rooms, seen.cloud.clocks.now)
-    prices = await room_days.prices(session, found, rooms)
+    prices = await room_days.prices(session, rooms)
     online = await room_days.statuses(session, found, seen.cloud.clocks)
     cards = tuple(
         _store_card(
@@ -86,7 +86,7 @@ async def store_page(
     """One store with its rooms; ``show`` = ``now`` and ``seats`` narrow them."""
     rooms = await stores.rooms_of(session, seen.who, store.id)
     days = await room_days.room_days(session, [store], rooms, seen.cloud.clocks.now)
-    prices = await room_days.prices(session, [store], rooms)
+    prices = await room_days.prices(session, rooms)
     status = (await room_days.statuses(session, [store], seen.cloud.clocks))[store.id]
     sold = [days[room.id] for room in rooms if room.id in prices]
     shown = [
@@ -113,7 +113,7 @@ async def store_page(
 async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room) -> RoomPage:
     """One room with what is in it, its next hours and how it is priced."""
     day = (await room_days.room_days(session, [store], [room], seen.cloud.clocks.now))[room.id]
-    prices = await room_days.prices(session, [store], [room])
+    prices = await room_days.prices(session, [room])
     query = scoped(seen.who, Tariff).where(
         col(Tariff.store_id) == store.id,
         or_(col(Tariff.room_id).is_(None), col(Tariff.room_id) == room.id),

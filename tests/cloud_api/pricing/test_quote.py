@@ -9,12 +9,12 @@ import httpx
 import pytest
 from sqlmodel import select
 
+from cloud_api.coupons import quote_routes
 from cloud_api.kit.actor import Anyone
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.orders import place
-from cloud_api.pricing import routes
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.rules import is_open
 from cloud_api.pricing.service import quote, take_quote
@@ -150,7 +150,7 @@ def test_open_without_a_break(
 async def test_a_stranger_cannot_fill_the_table(
     client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "_MOST", (2, 600))
+    monkeypatch.setattr(quote_routes, "_MOST", (2, 600))
     ask = {
         "room_id": shop.room.id,
         "starts_at": "2026-11-23T18:00:00+08:00",

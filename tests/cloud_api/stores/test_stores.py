@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from cloud_api.kit.database import Database
 from cloud_api.kit.models import OutboxRow
+from cloud_api.stores.hours import opening_intervals
 from cloud_api.stores.models import Store
-from cloud_api.stores.service import opening_intervals
 from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
 
 

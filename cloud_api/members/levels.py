@@ -1,0 +1,104 @@
+"""Levels of a merchant's members: what they are called, what members pay, who has which."""
+
+from __future__ import annotations
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.audit import service as audit
+from cloud_api.kit.actor import Staff, System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.members.models import MemberLevel, Membership
+from cloud_api.staff.permissions import PRICE_EDIT
+
+MOST_LEVELS = 10
+
+
+async def level_of(session: AsyncSession, merchant_id: str, account_id: str) -> MemberLevel | None:
+    """The customer's level at a merchant; None for who is no member there."""
+    query = (
+        scoped(System(), MemberLevel)
+        .join(Membership, col(Membership.level_id) == col(MemberLevel.id))
+        .where(col(Membership.merchant_id) == merchant_id, col(Membership.account_id) == account_id)
+    )
+    return (await session.exec(query)).first()
+
+
+async def levels(session: AsyncSession, actor: Staff) -> list[MemberLevel]:
+    """The merchant's levels, the lowest first."""
+    query = scoped(actor, MemberLevel).order_by(col(MemberLevel.sort), col(MemberLevel.id))
+    return list((await session.exec(query)).all())
+
+
+async def save_level(
+    session: AsyncSession,
+    actor: Staff,
+    level_id: str | None,
+    name: str,
+    per_cent: int,
+    sort: int,
+    clocks: Clocks,
+) -> MemberLevel:
+    """Make or change a level. Needs price.edit. Raises NotFound, Conflict ``member_level.name_taken``."""
+    actor.need(PRICE_EDIT)
+    known = await levels(session, actor)
+    if any(one.name == name and one.id != level_id for one in known):
+        raise Conflict("member_level.name_taken", "已经有叫这个名字的等级，换个名字")
+    before = None
+    if level_id is None:
+        if len(known) >= MOST_LEVELS:
+            raise Conflict("member_level.too_many", f"最多 {MOST_LEVELS} 个等级")
+        level = MemberLevel(
+            merchant_id=actor.merchant_id, name=name, per_cent=per_cent, sort=sort,
+            created_at=clocks.real,
+        )  # fmt: skip
+    else:
+        found = next((one for one in known if one.id == level_id), None)
+        if found is None:
+            raise NotFound("member_level")
+        level = found
+        before = {"name": level.name, "per_cent": level.per_cent}
+        level.name, level.per_cent, level.sort = name, per_cent, sort
+    session.add(level)
+    await session.flush()
+    await audit.record(
+        session,
+        actor,
+        "member_level.save",
+        merchant_id=actor.merchant_id,
+        subject=f"member_level:{level.id}",
+        before=before,
+        after={"name": name, "per_cent": per_cent},
+        clocks=clocks,
+    )
+    return level
+
+
+async def set_level(
+    session: AsyncSession,
+    merchant_id: str,
+    account_id: str,
+    level_id: str | None,
+    by: str,
+    clocks: Clocks,
+) -> None:
+    """Give a customer a level of the merchant, or none. Raises NotFound ``member_level.not_found``."""
+    query = scoped(System(), Membership).where(
+        col(Membership.merchant_id) == merchant_id, col(Membership.account_id) == account_id
+    )
+    known = (await session.exec(query.with_for_update())).first()
+    if level_id is None:
+        if known is not None:
+            await session.delete(known)
+        return
+    level = await session.get(MemberLevel, level_id)
+    if level is None or level.merchant_id != merchant_id:
+        raise NotFound("member_level")
+    if known is None:
+        known = Membership(
+            merchant_id=merchant_id, account_id=account_id, level_id=level_id, by=by,
+            created_at=clocks.real,
+        )  # fmt: skip
+    known.level_id, known.by = level_id, by
+    session.add(known)

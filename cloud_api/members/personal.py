@@ -1,0 +1,38 @@
+"""What members keep of a person: their level at each merchant."""
+
+from __future__ import annotations
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.personal import Blocker, Section, register
+from cloud_api.members.models import MemberLevel, Membership
+
+
+class _Memberships:
+    async def export(self, session: AsyncSession, account_id: str) -> list[Section]:
+        query = (
+            scoped(System(), MemberLevel)
+            .join(Membership, col(Membership.level_id) == col(MemberLevel.id))
+            .where(col(Membership.account_id) == account_id)
+        )
+        rows = [
+            {"等级": one.name, "折扣_百分比": one.per_cent}
+            for one in (await session.exec(query)).all()
+        ]
+        return [Section("memberships", "会员等级", rows)]
+
+    async def blockers(self, session: AsyncSession, account_id: str) -> list[Blocker]:
+        del session, account_id
+        return []
+
+    async def forget(self, session: AsyncSession, account_id: str, clocks: Clocks) -> None:
+        del clocks
+        query = scoped(System(), Membership).where(col(Membership.account_id) == account_id)
+        for one in (await session.exec(query)).all():
+            await session.delete(one)
+
+
+register("memberships", _Memberships())
