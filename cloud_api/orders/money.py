@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import service as claims
+from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.orders.differences import PRICE, free_tag, give_back, left_of, part_of
@@ -51,7 +52,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
         applied = "order"
         await claims.confirm(session, order.claim_id)
         await _ready(session, order, payment, clocks, "payment")
-    elif await _give_back_room(session, order, clocks.now):
+    elif await _give_back_room(session, order, clocks):
         applied = "late_restored"
         await _ready(session, order, payment, clocks, "late_payment")
     else:
@@ -152,15 +153,21 @@ async def _ready(
     )
 
 
-async def _give_back_room(session: AsyncSession, order: Order, now: datetime) -> bool:
+async def _give_back_room(session: AsyncSession, order: Order, clocks: Clocks) -> bool:
     """Take the same claim again for money that came late. Not once half of its time is gone: then
     the money is worth more to the guest than what is left of the room.
     """
     if order.status != "cancelled" or order.cancel_why != HOLD_EXPIRED:
         return False
-    if now >= order.starts_at + (order.ends_at - order.starts_at) / 2:
+    if clocks.now >= order.starts_at + (order.ends_at - order.starts_at) / 2:
         return False
-    return await claims.restore(session, order.claim_id)
+    if not await claims.restore(session, order.claim_id):
+        return False
+    if await coupons.take_again(session, order.id, clocks):
+        return True
+    # The coupon that made it cheaper went into another order meanwhile: this price is no more.
+    await claims.release(session, order.claim_id, HOLD_EXPIRED)
+    return False
 
 
 async def _send_back(

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
 from cloud_api.claims import service as claims
+from cloud_api.coupons import service as coupons
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
@@ -33,7 +34,7 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
     """Hold the room and write the order. The same quote again gives the same order.
 
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
-    ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``,
+    ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``, ``coupon.used``,
     ``merchant.suspended``.
     """
     if (known := await _ordered(session, customer, quote_id)) is not None:
@@ -78,11 +79,14 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
                 store_id=store.id,
                 order_id=order.id,
                 position=position,
+                kind=line.get("kind", "room_time"),
                 text=line["text"],
                 amount_fen=line["amount_fen"],
                 detail=line,
             )
         )
+    if quote.coupon_id is not None:
+        await coupons.use(session, customer.account_id, quote.coupon_id, order.id, clocks)
     await note(session, order, "placed", by=customer.ref, clocks=clocks)
     if order.total_fen == 0:
         await settle_free(session, order, clocks)

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.coupons import service as coupons
 from cloud_api.kit import feed
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -64,6 +65,8 @@ async def move(
     if to not in TABLE[was]:
         raise Conflict("order.wrong_state", "订单的状态已经变了，请刷新再看", status_now=was)
     await change(session, order, status=to, **values)
+    if to == "cancelled":
+        await coupons.give_back(session, order.id, clocks)
     session.add(
         OrderEvent(
             merchant_id=order.merchant_id,
