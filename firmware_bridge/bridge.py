@@ -24,6 +24,7 @@ from firmware_bridge.contract import (
     Reading,
 )
 from firmware_bridge.outcomes import after_level, after_pulse, after_say, evidence
+from firmware_bridge.reach import bus_to, usable
 from firmware_bridge.streams import StreamDevice, Streams, check_alone, device
 from firmware_bridge.ticks import SinceBoot, Ticks
 from firmware_bridge.watch import Watch
@@ -45,7 +46,7 @@ class FirmwareBridge:
         clock: Ticks | None = None,
         catalog: Catalog | None = None,
     ) -> None:
-        self._ports = dict(ports)
+        self._ports, self._unusable = usable(ports)
         self._monotonic = (clock or SinceBoot()).monotonic
         self._catalog = catalog or Catalog.built_in()
         self._watches: dict[str, Watch] = {}
@@ -97,7 +98,7 @@ class FirmwareBridge:
         await self._end(gone, old_buses)
         for name, board in lines.items():
             if name not in self._buses:
-                self._buses[name] = Bus(self._ports[name], board.settings, self._monotonic)
+                self._buses[name] = bus_to(self._ports[name], board.settings, self._monotonic)
                 if self._running:
                     self._buses[name].start()
         for board_id, board in wanted.items():
@@ -108,6 +109,8 @@ class FirmwareBridge:
         board_id = board.config.id
         bus = self._buses.get(board.config.port)
         watch = self._watches[board_id] = Watch(board, bus, self._monotonic, self._tell)
+        if bus is None and board.config.port in self._unusable:
+            watch.lack(self._unusable[board.config.port])
         if self._running:
             self._tasks[board_id] = asyncio.create_task(watch.run(), name=f"watch {board_id}")
 
@@ -321,6 +324,11 @@ class FirmwareBridge:
             return Reading(None, "never", None)
         watch, point, invert = found
         return watch.reading(point, invert=invert)
+
+    def configs(self) -> list[BoardConfig]:
+        """The boards as they are configured now."""
+        alone = [watch.device.config for watch in self._streams.watches.values()]
+        return [*(watch.board.config for watch in self._watches.values()), *alone]
 
     def board_state(self, board: str) -> BoardState:
         """State of a board; no I/O."""

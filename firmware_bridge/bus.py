@@ -4,11 +4,17 @@
 
 Rules that hold for every job:
 
+* Which job is next is decided when the line is free for it, after the gap between frames: an unlock
+  waits for at most the one frame in flight.
 * Before a request the line is drained, so that a late reply is never taken for the next answer.
 * A job whose deadline has passed is not sent, also when it waited only for the gap between frames.
 * ``once`` jobs (pulses) are written at most once, whatever happens afterwards.
 * Other jobs are tried again, each time from the back of their priority, so an unlock gets in between.
 * A lost port is opened again: for polls with back-off, for anything else at once.
+* Looking for a board that is away costs a whole time-out: while others on the line answer, such looks
+  take a quarter of its time at most.
+
+The port is a serial device, or a gateway on the network (see ``reach``): the rules are the same.
 """
 
 from __future__ import annotations
@@ -22,21 +28,26 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from device_profiles.profile import Settings
 from firmware_bridge.contract import Priority
-from firmware_bridge.port import PortGone, SerialPort
+from firmware_bridge.port import Port, PortGone, SerialPort
 from firmware_bridge.protocols.modbus_rtu import (
     BadFrame,
     DeviceException,
+    NoAnswer,
     Request,
 )
+from firmware_bridge.strays import Strays
 
 Result = Literal["answered", "refused", "bad_frame", "no_answer", "port_gone", "expired", "stopped"]
 
 _REOPEN_FIRST_S, _REOPEN_MAX_S = 0.5, 3.0
 _BITS_PER_CHARACTER = 11
+_LOOKS_REST = 3  # times as long as a look that found nothing took, before the next
+_LIVELY_S = 5.0  # a line on which something answered within this time is not to be slowed
+_BUSY = 6  # Modbus' exception of a board that did nothing and may be asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +69,34 @@ class Exchange:
     took_ms: float = 0.0
 
 
+class Question(Protocol):
+    """A request in the bytes of one kind of line."""
+
+    @property
+    def frame(self) -> bytes:
+        """What is sent."""
+        ...
+
+    @property
+    def reply_length(self) -> int:
+        """Length of the reply in bytes, if it is no exception."""
+        ...
+
+    def answer(self, received: bytes) -> bytes | None:
+        """The reply's data; None while it is not whole. Raises DeviceException, NoAnswer."""
+        ...
+
+    def missed(self, received: bytes) -> NoAnswer | BadFrame:
+        """Why there is no answer in all that was received."""
+        ...
+
+
 @dataclass(slots=True)
 class Job:
-    """A request and how it may be carried out. ``deadline`` is on the clock of the bus."""
+    """A request and how it may be carried out. ``deadline`` is on the clock of the bus.
+
+    ``looking``: nobody knows whether the board is there.
+    """
 
     request: Request
     priority: Priority
@@ -69,19 +105,36 @@ class Job:
     gap_s: float
     attempts: int = 1
     once: bool = False
+    looking: bool = False
     future: Future[Exchange] = field(default_factory=Future)
     tried: int = 0
 
 
 class Bus:
-    """The owner of one serial line. ``submit`` may be called from any thread."""
+    """The owner of one line. ``submit`` may be called from any thread.
 
-    def __init__(self, path: str, settings: Settings, monotonic: Callable[[], float]) -> None:
+    ``port`` is how the line is reached, a serial device if none is given; ``phrase`` puts a request in
+    the words of that line, plain RTU if none is given.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        settings: Settings,
+        monotonic: Callable[[], float],
+        port: Port | None = None,
+        phrase: Callable[[Request], Question] | None = None,
+    ) -> None:
         self.path = path
         self.settings = settings
+        self.strays = Strays()
         self._monotonic = monotonic
-        self._port = SerialPort(path)
+        self._port: Port = port or SerialPort(path)
+        self._phrase: Callable[[Request], Question] = phrase or _as_it_is
         self._jobs: list[tuple[int, int, Job]] = []
+        self._looks: list[tuple[int, int, Job]] = []
+        self._look_again_at = 0.0
+        self._lively_until = 0.0
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._stopping = False
@@ -119,8 +172,7 @@ class Bus:
             if self._stopping:
                 job.future.set_result(Exchange("stopped", "the bridge is stopping"))
             else:
-                heapq.heappush(self._jobs, (job.priority, next(self._order), job))
-                self._changed.notify()
+                self._queue(job)
         return job.future
 
     # -- the owner thread -------------------------------------------------------------------------
@@ -129,14 +181,46 @@ class Bus:
         while (job := self._next()) is not None:
             self._work(job)
         self._port.close()
-        for _, _, job in self._jobs:
+        for _, _, job in (*self._jobs, *self._looks):
             self._finish(job, Exchange("stopped", "the bridge is stopping", attempts=job.tried))
 
+    def _queue(self, job: Job) -> None:
+        into = self._looks if job.looking and job.priority == Priority.POLL else self._jobs
+        heapq.heappush(into, (job.priority, next(self._order), job))
+        self._changed.notify()
+
     def _next(self) -> Job | None:
+        """The first job when the line is free for it; None when the bus is to stop."""
         with self._changed:
-            while not self._jobs and not self._stopping:
-                self._changed.wait()
-            return None if self._stopping else heapq.heappop(self._jobs)[2]
+            while not self._stopping:
+                waiting = self._first()
+                if waiting is None:
+                    patience = self._look_again_at - time.monotonic() if self._looks else None
+                    self._changed.wait(patience)
+                    continue
+                patience = self._rest_s(waiting[0][2])
+                if patience > 0:
+                    self._changed.wait(patience)
+                    continue
+                return heapq.heappop(waiting)[2]
+        return None
+
+    def _first(self) -> list[tuple[int, int, Job]] | None:
+        """The queue whose head is next; None where all there is are looks that must wait."""
+        now = time.monotonic()
+        look = bool(self._looks) and (now >= self._look_again_at or now >= self._lively_until)
+        if self._jobs and (not look or self._jobs[0][0] < Priority.POLL):
+            return self._jobs
+        return self._looks if look else None
+
+    def _rest_s(self, job: Job) -> float:
+        """How long the line must still rest before ``job``."""
+        free_at = self._quiet_since + job.gap_s
+        if job.once:
+            # The echo of an earlier, unanswered pulse may still be under way: it would look like
+            # the answer to this one.
+            free_at = max(free_at, self._late_until.get(job.request.frame, 0.0))
+        return free_at - time.monotonic()
 
     def _work(self, job: Job) -> None:
         if not job.tried and not job.future.set_running_or_notify_cancel():
@@ -144,10 +228,12 @@ class Bus:
         exchange = self._exchange(job)
         if exchange.sent:
             job.tried += 1
-        again = exchange.result in ("no_answer", "bad_frame") and not job.once
-        if again and job.tried < job.attempts and self._monotonic() < job.deadline:
+        if job.looking and exchange.result == "no_answer":
+            self._look_again_at = time.monotonic() + _LOOKS_REST * exchange.took_ms / 1000
+        again = job.tried < job.attempts and not job.once and _may_go_better(exchange)
+        if again and self._monotonic() < job.deadline:
             with self._changed:
-                heapq.heappush(self._jobs, (job.priority, next(self._order), job))
+                self._queue(job)
             return
         self._finish(job, exchange)
 
@@ -158,28 +244,33 @@ class Bus:
     def _exchange(self, job: Job) -> Exchange:
         if self._monotonic() >= job.deadline:
             return Exchange("expired", "the deadline passed before it was sent", attempts=job.tried)
+        patient = job.priority == Priority.POLL
         try:
-            self._open(patient=job.priority == Priority.POLL)
-            self._settle(job)
+            self._ready(patient)
         except PortGone as gone:
             return self._lost(gone, Exchange("port_gone", str(gone), attempts=job.tried))
         if self._monotonic() >= job.deadline:
             return Exchange("expired", "the deadline passed before it was sent", attempts=job.tried)
         return self._ask(job)
 
-    def _settle(self, job: Job) -> None:
-        frame = job.request.frame
-        wait = self._quiet_since + job.gap_s - time.monotonic()
-        if job.once:
-            # The echo of an earlier, unanswered pulse may still be under way: it would look like
-            # the answer to this one.
-            wait = max(wait, self._late_until.pop(frame, 0.0) - time.monotonic())
-        if wait > 0:
-            time.sleep(wait)
-        self._port.drain()
+    def _ready(self, patient: bool) -> None:
+        """Open the port if it is not, and drain it. Raises PortGone."""
+        was_open = self._port.is_open
+        self._open(patient=patient)
+        try:
+            self.strays.take(self._port.drain())
+        except PortGone as gone:
+            if not was_open:
+                raise
+            # Plugged in anew, or closed by the gateway, while nothing was asked: nothing is lost yet.
+            self._lost(gone, Exchange("port_gone", str(gone)))
+            self._open(patient=False)
+            self._port.drain()
 
     def _ask(self, job: Job) -> Exchange:
-        request, frame = job.request, job.request.frame
+        request = self._phrase(job.request)
+        frame = request.frame
+        self._late_until.pop(job.request.frame, None)
         begun = time.monotonic()
         received = b""
 
@@ -205,18 +296,27 @@ class Bus:
                 received += self._port.read(left, self._wake_read)
                 data = request.answer(received)
                 if data is not None:
+                    self._hear(job.request, received)
                     return ended("answered", data=data)
         except DeviceException as refusal:
+            self._hear(job.request, received)
             return ended("refused", str(refusal), exception=refusal.code)
+        except NoAnswer as silent:
+            return ended("no_answer", str(silent))
         except PortGone as gone:
             return self._lost(gone, ended("port_gone", str(gone)))
         finally:
             self._quiet_since = time.monotonic()
         self._port.forget_unsent()
         if job.once:
-            self._late_until = {frame: time.monotonic() + job.timeout_s}
+            self._late_until = {job.request.frame: time.monotonic() + job.timeout_s}
+        self.strays.miss(job.request.unit)
         missed = request.missed(received)
         return ended("bad_frame" if isinstance(missed, BadFrame) else "no_answer", str(missed))
+
+    def _hear(self, request: Request, received: bytes) -> None:
+        self._lively_until = time.monotonic() + _LIVELY_S
+        self.strays.answered(request, received)
 
     def _wire_s(self, characters: int) -> float:
         return characters * _BITS_PER_CHARACTER / self.settings.baud
@@ -242,3 +342,14 @@ class Bus:
             self._reopen_at = time.monotonic() + self._reopen_wait_s
             self._reopen_wait_s = min(_REOPEN_MAX_S, self._reopen_wait_s * 2)
         return exchange
+
+
+def _as_it_is(request: Request) -> Question:
+    return request
+
+
+def _may_go_better(exchange: Exchange) -> bool:
+    """Whether asking again can help: not after a clear refusal, and not without a port."""
+    if exchange.result == "port_gone":
+        return exchange.sent > 0
+    return exchange.result in ("no_answer", "bad_frame") or exchange.exception == _BUSY

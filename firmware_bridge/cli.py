@@ -250,7 +250,7 @@ def virtual(
     rig.open()
     try:
         for name, line in rig.lines.items():
-            print(f"line {name}: {line.link} ({', '.join(line.boards)})", flush=True)
+            print(f"line {name}: {line.link or line.path} ({', '.join(line.boards)})", flush=True)
         print(f"http://{host}:{listener.getsockname()[1]}/state", flush=True)
         server.run(sockets=[listener])
     finally:

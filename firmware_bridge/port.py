@@ -11,6 +11,7 @@ import select
 import termios
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import serial
 
@@ -23,6 +24,39 @@ class PortGone(Exception):
     def __init__(self, message: str, written: int = 0) -> None:
         super().__init__(message)
         self.written = written
+
+
+class Port(Protocol):
+    """What carries the bytes of one line. Used by one thread."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open, as far as is known."""
+        ...
+
+    def open(self, settings: Settings) -> None:
+        """Open it with nothing buffered. Raises PortGone saying what is wrong."""
+        ...
+
+    def close(self) -> None:
+        """Close it; harmless when it is closed or gone."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Hand over all of ``data``. Raises PortGone with the number of bytes that left."""
+        ...
+
+    def read(self, timeout_s: float, wake_fd: int) -> bytes:
+        """What arrives within ``timeout_s``, or b"". Returns early when ``wake_fd`` is readable."""
+        ...
+
+    def drain(self) -> bytes:
+        """All bytes that wait to be read. Raises PortGone."""
+        ...
+
+    def forget_unsent(self) -> None:
+        """See that nothing which was handed over goes out later by itself."""
+        ...
 
 
 class SerialPort:

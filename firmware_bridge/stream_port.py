@@ -20,8 +20,9 @@ from pathlib import Path
 from device_profiles.patterns import BytePattern
 from device_profiles.profile import Settings, Stream
 from firmware_bridge.bus import Exchange, Result
-from firmware_bridge.port import PortGone, SerialPort
+from firmware_bridge.port import PortGone
 from firmware_bridge.protocols.stream import Answer, Line, Splitter
+from firmware_bridge.reach import port_to
 
 _REOPEN_FIRST_S, _REOPEN_MAX_S = 0.5, 3.0
 _LISTEN_S = 5.0
@@ -63,7 +64,7 @@ class StreamPort:
         self._monotonic = monotonic
         self._hear = hear
         self._told = told
-        self._port = SerialPort(path)
+        self._port = port_to(path)
         self._splitter = Splitter(stream.transport.frame, stream.answers)
         self._waiting: deque[Question] = deque()
         self._asked: Question | None = None

@@ -53,6 +53,10 @@ class Watch:
             name = board.config.port
             self._state = BoardState("offline", f"this controller has no port named {name!r}")
 
+    def lack(self, why: str) -> None:
+        """Say why there is no line to it."""
+        self._state = BoardState("offline", why)
+
     # -- what others see --------------------------------------------------------------------------
 
     @property
@@ -106,6 +110,7 @@ class Watch:
             gap_s=pace.min_gap_ms / 1000,
             attempts=attempts,
             once=once,
+            looking=self._state.state in ("offline", "starting") and priority == Priority.POLL,
         )
         return await asyncio.wrap_future(self.bus.submit(job))
 
@@ -137,10 +142,12 @@ class Watch:
                 detail = f"the {step.what} cannot be read ({exchange.detail}): this is no {model}"
                 return self._become("refused", detail)
             if exchange.result != "answered":
-                return self._become("offline", exchange.detail)
+                return self._become("offline", self._why_away(exchange))
             wrong = self.board.mismatch(step, exchange.data)
             if wrong is not None:
                 return self._become("refused", wrong)
+        if self._doubled():
+            return self._become("refused", self._two_boards())
         self.known = True
         self._wait_s = _BACKOFF_FIRST_S
         return self._become("online", "")
@@ -153,6 +160,24 @@ class Watch:
             self._misses += 1
         elif exchange.result == "port_gone" and self._state.state != "starting":
             self._become("offline", exchange.detail)
+
+    def _doubled(self) -> bool:
+        return self.bus is not None and self.bus.strays.doubled(self.board.unit)
+
+    def _two_boards(self) -> str:
+        return (
+            f"two boards answer as unit {self.board.unit} on {self.board.config.port}, and both would"
+            f" obey: give one of them another number"
+        )
+
+    def _why_away(self, exchange: Exchange) -> str:
+        unit = self.board.unit
+        if exchange.result == "bad_frame" and self.bus and self.bus.strays.others_answer(unit):
+            return (
+                f"{exchange.detail}; the others on this line answer well, so two boards may have"
+                f" number {unit}, or its own wires are loose"
+            )
+        return exchange.detail
 
     def _is_gone(self) -> bool:
         silent_s = self._monotonic() - (self._answered_at or 0.0)
@@ -192,7 +217,10 @@ class Watch:
                 deadline = self._monotonic() + _POLL_DEADLINE_S
                 exchange = await self.refresh(group, Priority.POLL, deadline, attempts=attempts)
                 if self._is_gone():
-                    self._become("offline", exchange.detail)
+                    self._become("offline", self._why_away(exchange))
+                    return
+                if self._doubled():
+                    self._become("refused", self._two_boards())
                     return
             if await self._sleep(
                 min(due.values(), default=self._monotonic() + 1) - self._monotonic()

@@ -45,6 +45,8 @@ EXCEPTIONS = {
     11: "gateway target silent",
 }
 
+GATEWAY_EXCEPTIONS = frozenset({10, 11})  # said by a gateway of a board that it cannot reach
+
 
 class ModbusError(Exception):
     """What came back is not an answer to what was asked."""
@@ -132,24 +134,35 @@ class Request:
         """
         if self._is_echo(received):
             return None
-        for frame in _whole_frames(received):
-            if frame[0] != self.unit:
-                continue
-            if frame[1] == self.function | 0x80:
-                raise DeviceException(frame[2])
-            if frame[1] != self.function:
-                continue
-            if self.function in READS and frame[2] == self._data_bytes:
-                return frame[3:-2]
-            if self.function in WRITES and frame[2:6] == self.pdu[1:5]:
-                return b""
+        for frame in whole_frames(received):
+            data = self.reply(frame[1:-2]) if frame[0] == self.unit else None
+            if data is not None:
+                return data
+        return None
+
+    def reply(self, pdu: bytes) -> bytes | None:
+        """The data in the reply ``pdu`` (function code and data) of our unit; None if it is no reply
+        to this. Raises DeviceException if the board refused, NoAnswer if a gateway could not reach it.
+        """
+        if pdu[0] == self.function | 0x80 and len(pdu) == 2:
+            if pdu[1] in GATEWAY_EXCEPTIONS:
+                raise NoAnswer(
+                    f"the gateway is there, the board behind it is not ({EXCEPTIONS[pdu[1]]})"
+                )
+            raise DeviceException(pdu[1])
+        if pdu[0] != self.function or len(pdu) < 2:
+            return None
+        if self.function in READS and pdu[1] == self._data_bytes == len(pdu) - 2:
+            return pdu[2:]
+        if self.function in WRITES and pdu[1:] == self.pdu[1:5]:
+            return b""
         return None
 
     def missed(self, received: bytes) -> NoAnswer | BadFrame:
         """Why ``received``, all there was until the time was up, holds no answer."""
         if self._is_echo(received):
             return BadFrame("the adapter echoes what it sends; switch its echo off")
-        foreign = sum(len(frame) for frame in _whole_frames(received))
+        foreign = sum(len(frame) for frame in whole_frames(received))
         if foreign == len(received):
             return NoAnswer("other frames came, no answer" if received else "no answer")
         return BadFrame("bytes came that make no frame (noise, wrong speed or wiring)")
@@ -160,7 +173,8 @@ class Request:
         return self.function in READS and received.startswith(self.frame)
 
 
-def _whole_frames(received: bytes) -> Iterator[bytes]:
+def whole_frames(received: bytes) -> Iterator[bytes]:
+    """The replies with a right CRC in ``received``, whatever lies between them."""
     start = 0
     while start < len(received) - 3:
         length = _reply_length(received, start)

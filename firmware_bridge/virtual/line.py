@@ -3,6 +3,10 @@
 The program under test opens ``path`` (or ``link``) as it would open ``/dev/serial/by-id/…``. The
 terminal's near end is kept open here as well, so a master that closes and comes back finds the line
 as it was.
+
+With ``baud`` the line takes the time that bytes take on a real one: a reply is there when request, the
+board's turning round and the reply itself would have passed. Boards that answer at the same moment
+collide, as on a real line.
 """
 
 from __future__ import annotations
@@ -25,6 +29,11 @@ from firmware_bridge.protocols import modbus_rtu as rtu
 from firmware_bridge.virtual.board import VirtualBoard
 
 _STALE_BYTES_S = 0.05  # a half request older than this was cut short: begin anew
+BITS_PER_CHARACTER = 10  # 8N1
+SILENCE_CHARACTERS = (
+    3.5  # between frames, and before a board answers: Modbus over Serial Line, 2.5.1.1
+)
+_SAME_MOMENT_S = 0.002
 
 T = TypeVar("T")
 
@@ -32,12 +41,18 @@ T = TypeVar("T")
 class VirtualLine:
     """Boards on one pseudo terminal, served by one thread. A context manager.
 
-    ``link`` is a symbolic link to be kept pointing at the terminal while the line exists.
+    ``link`` is a symbolic link to be kept pointing at the terminal while the line exists. ``crowded``
+    counts requests that came sooner after a reply than the standard allows (with ``baud`` only).
     """
 
-    def __init__(self, boards: Iterable[VirtualBoard], link: Path | None = None) -> None:
+    def __init__(
+        self, boards: Iterable[VirtualBoard], link: Path | None = None, baud: int | None = None
+    ) -> None:
         self.boards = {board.id: board for board in boards}
         self.link = link
+        self.baud = baud
+        self.crowded = 0
+        self._free_at = 0.0
         self.path = ""
         self._lock = threading.RLock()
         self._far = self._near = -1
@@ -113,13 +128,15 @@ class VirtualLine:
     def _run(self) -> None:
         buffer, last_byte_at = b"", 0.0
         while not self._stopping:
-            ready = select.select([self._far, self._wake_read], [], [], self._patience())[0]
+            watched = [*self._sources(), self._wake_read]
+            ready = select.select(watched, [], [], self._patience())[0]
             if self._wake_read in ready:
                 os.read(self._wake_read, 64)
-            if self._far in ready:
+                ready.remove(self._wake_read)
+            if ready:
                 if time.monotonic() - last_byte_at > _STALE_BYTES_S:
                     buffer = b""
-                buffer += self._receive()
+                buffer += self._receive(ready)
                 last_byte_at = time.monotonic()
                 buffer = self._take(buffer)
             self._due()
@@ -131,11 +148,18 @@ class VirtualLine:
             timers.append(self._replies[0][0])
         return max(0.0, min(timers) - time.monotonic()) if timers else None
 
-    def _receive(self) -> bytes:
+    def _sources(self) -> list[int]:
+        return [self._far]
+
+    def _receive(self, ready: list[int]) -> bytes:
         try:
             return os.read(self._far, 1024)
         except (BlockingIOError, OSError):
             return b""
+
+    def _send(self, data: bytes) -> None:
+        with suppress(BlockingIOError):  # nobody reads: a real line loses the bytes as well
+            os.write(self._far, data)
 
     def _take(self, buffer: bytes) -> bytes:
         """Serve each whole request at the head of ``buffer``; what is left over."""
@@ -151,21 +175,46 @@ class VirtualLine:
         return buffer
 
     def _serve(self, frame: bytes) -> None:
+        """Let every board hear ``frame``."""
+        now = time.monotonic()
+        if self.baud is not None:
+            silence_s = SILENCE_CHARACTERS * BITS_PER_CHARACTER / self.baud
+            self.crowded += now < self._free_at + silence_s
+            now += len(frame) * BITS_PER_CHARACTER / self.baud + silence_s
+        for due, reply in _collided(self._replies_to(frame, now)):
+            if self.baud is not None:
+                due += len(reply) * BITS_PER_CHARACTER / self.baud
+                self._free_at = due
+            heapq.heappush(self._replies, (due, next(self._order), self._wrapped(reply)))
+
+    def _replies_to(self, frame: bytes, now: float) -> list[tuple[float, bytes]]:
         with self._lock:
-            for board in self.boards.values():
-                reply = board.answer(frame)
-                if reply is not None:
-                    due = time.monotonic() + board.fault.slow_ms / 1000
-                    heapq.heappush(self._replies, (due, next(self._order), reply))
+            said = [(board.fault.slow_ms, board.answer(frame)) for board in self.boards.values()]
+        return [(now + slow_ms / 1000, reply) for slow_ms, reply in said if reply is not None]
+
+    def _wrapped(self, reply: bytes) -> bytes:
+        return reply
 
     def _due(self) -> None:
         with self._lock:
             for board in self.boards.values():
                 board.tick()
         while self._replies and self._replies[0][0] <= time.monotonic():
-            reply = heapq.heappop(self._replies)[2]
-            with suppress(BlockingIOError):  # nobody reads: a real line loses the bytes as well
-                os.write(self._far, reply)
+            self._send(heapq.heappop(self._replies)[2])
+
+
+def _collided(replies: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
+    """What is on the wires when several boards answer: a low bit of one pulls down those of others."""
+    heard: list[tuple[float, bytes]] = []
+    for due, reply in sorted(replies):
+        if heard and due - heard[-1][0] < _SAME_MOMENT_S:
+            first = heard[-1][1]
+            longer = max(first, reply, key=len)
+            both = bytes(a & b for a, b in zip(first, reply, strict=False))
+            heard[-1] = (heard[-1][0], both + longer[len(both) :])
+        else:
+            heard.append((due, reply))
+    return heard
 
 
 def request_length(buffer: bytes) -> int | None:

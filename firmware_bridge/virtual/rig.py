@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from device_profiles import Catalog, ProfileError
 from firmware_bridge.virtual.board import CoilEvent, Counter, VirtualBoard
+from firmware_bridge.virtual.gateway import GatewayLine
 from firmware_bridge.virtual.line import VirtualLine
 from firmware_bridge.virtual.stream import StreamLine, VirtualStream
 
@@ -46,9 +47,16 @@ class BoardEntry(_Strict):
 
 
 class LineEntry(_Strict):
-    """A line of the file and the boards on it."""
+    """A line of the file and the boards on it.
+
+    ``over``: a serial line (a pseudo terminal), or a gateway on the network, at ``tcp_port`` or a free
+    one. ``baud``: take the time that bytes take on a wire of this speed.
+    """
 
     boards: list[BoardEntry] = Field(min_length=1)
+    over: Literal["serial", "modbus_tcp", "serial_tcp"] = "serial"
+    tcp_port: int = Field(default=0, ge=0, le=65535)
+    baud: int | None = Field(default=None, ge=1200, le=921_600)
 
 
 class RigFile(_Strict):
@@ -73,7 +81,7 @@ class Rig:
         self.lines: dict[str, VirtualLine] = {}
         for name, line in file.lines.items():
             boards = [self._board(entry) for entry in line.boards]
-            built = _line(name, boards, links / name if links else None)
+            built = _line(name, line, boards, links / name if links else None)
             self.lines[name] = built
             for board in boards:
                 if board.id in self._line_of:
@@ -258,16 +266,22 @@ class Rig:
         return line.locked(act, board_id)
 
 
-def _line(name: str, boards: list[VirtualBoard], link: Path | None) -> VirtualLine:
+def _line(
+    name: str, entry: LineEntry, boards: list[VirtualBoard], link: Path | None
+) -> VirtualLine:
     alone = [board for board in boards if isinstance(board, VirtualStream)]
     if alone:
         if len(boards) > 1:
             raise RigError(f"line {name}: {alone[0].id} must be alone on its line")
+        if entry.over != "serial":
+            raise RigError(f"line {name}: {alone[0].id} hangs on a serial line only")
         return StreamLine(alone[0], link)
     units = [board.unit_id for board in boards]
     if len(set(units)) < len(units):
         raise RigError(f"line {name}: two boards have the same unit_id")
-    return VirtualLine(boards, link)
+    if entry.over != "serial":
+        return GatewayLine(boards, entry.over, entry.tcp_port, baud=entry.baud)
+    return VirtualLine(boards, link, entry.baud)
 
 
 def _describe(board: VirtualBoard) -> dict[str, Any]:
