@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
-from serial.tools import list_ports
 
 from device_profiles import Catalog, Profile, ProfileError, load_profile
 from device_profiles.listing import describe, listing
-from firmware_bridge.bridge import FirmwareBridge
-from firmware_bridge.contract import BoardConfig, Outcome, OutcomeState
+from firmware_bridge.installer import boards, lookout, words
+from firmware_bridge.installer.screen import fail
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 profiles_app = typer.Typer(
@@ -24,21 +21,22 @@ profiles_app = typer.Typer(
 )
 app.add_typer(profiles_app, name="profiles")
 
-_IDENTIFY_S = 5.0
-_T = TypeVar("_T")
 
-PortOption = Annotated[str, typer.Option("--port", help="Device path, e.g. /dev/serial/by-id/…")]
-ProfileOption = Annotated[str, typer.Option("--profile", help="Profile id; see: profiles list")]
-UnitOption = Annotated[int, typer.Option("--unit", help="The board's number on its line")]
-BaudOption = Annotated[int | None, typer.Option("--baud", help="If not as from the factory")]
-ChannelOption = Annotated[int, typer.Option("--channel", help="As printed on the board")]
+class Language(StrEnum):
+    """What is spoken to installers."""
+
+    ZH = "zh"
+    EN = "en"
 
 
-class Position(StrEnum):
-    """Where a relay can be put."""
-
-    ON = "on"
-    OFF = "off"
+@app.callback()
+def speak(
+    lang: Annotated[
+        Language | None, typer.Option(help="zh or en; if not given, KAIMEN_LANG or Chinese")
+    ] = None,
+) -> None:
+    """Finds, tries and watches boards, and runs virtual ones."""
+    words.choose(lang.value if lang is not None else words.preferred())
 
 
 # -- profiles ---------------------------------------------------------------------------------------
@@ -81,132 +79,20 @@ def profiles_listing() -> None:
 
 # -- real boards ------------------------------------------------------------------------------------
 
-
-@app.command()
-def ports() -> None:
-    """List serial ports by the name that stays the same after re-plugging."""
-    by_id = Path("/dev/serial/by-id")
-    names = {link.resolve(): link for link in by_id.iterdir()} if by_id.is_dir() else {}
-    found = sorted(list_ports.comports())
-    if not found:
-        _fail("No serial port was found. Is the USB adapter plugged in?")
-    for port in found:
-        print(f"{names.get(Path(port.device), port.device)}  {port.description}")
-
-
-@app.command()
-def probe(
-    port: PortOption, profile: ProfileOption, unit: UnitOption = 1, baud: BaudOption = None
-) -> None:
-    """Identify a board and read all it knows. Sends reads only."""
-
-    async def act(bridge: FirmwareBridge) -> None:
-        print(f"{profile} answers as unit {unit} on {port}")
-        for name, reading in (await bridge.read_points("board", 5.0)).items():
-            quality = "" if reading.quality == "ok" else f"  ({reading.quality})"
-            print(f"  {name:16} {_shown(reading.value)}{quality}")
-
-    _with_board(port, profile, unit, baud, act)
-
-
-@app.command()
-def pulse(
-    port: PortOption,
-    profile: ProfileOption,
-    channel: ChannelOption,
-    unit: UnitOption = 1,
-    ms: Annotated[int, typer.Option(help="Length in milliseconds")] = 1000,
-    baud: BaudOption = None,
-) -> None:
-    """Open a lock once, for so many milliseconds."""
-
-    async def act(bridge: FirmwareBridge) -> None:
-        _tell(
-            await bridge.pulse("board", channel, ms, 5.0), f"pulse of {ms} ms on channel {channel}"
-        )
-
-    _with_board(port, profile, unit, baud, act)
-
-
-@app.command("set")
-def set_(
-    position: Position,
-    port: PortOption,
-    profile: ProfileOption,
-    channel: ChannelOption,
-    unit: UnitOption = 1,
-    baud: BaudOption = None,
-) -> None:
-    """Switch a relay on or off and read it back. It stays so: never do this to a lock."""
-
-    async def act(bridge: FirmwareBridge) -> None:
-        outcome = await bridge.switch("board", channel, position is Position.ON, 5.0)
-        _tell(outcome, f"channel {channel} {position}")
-
-    _with_board(port, profile, unit, baud, act)
-
-
-def _with_board(
-    port: str,
-    profile: str,
-    unit: int,
-    baud: int | None,
-    act: Callable[[FirmwareBridge], Awaitable[None]],
-) -> None:
-    params = {"unit_id": unit} | ({} if baud is None else {"baud": baud})
-
-    async def run() -> None:
-        bridge = FirmwareBridge({"port": port})
-        await bridge.configure([BoardConfig("board", profile, "port", params)])
-        asked = asyncio.Event()
-        bridge.on_change(lambda _: asked.set())
-        await bridge.start()
-        try:
-            async with asyncio.timeout(_IDENTIFY_S):
-                while bridge.board_state("board").state == "starting":
-                    await asked.wait()
-                    asked.clear()
-            state = bridge.board_state("board")
-            if state.state == "offline":
-                _fail(f"The board does not answer: {state.detail}.")
-            if state.state == "refused":
-                _fail(f"Nothing was commanded: {state.detail}.")
-            await act(bridge)
-        finally:
-            await bridge.stop()
-
-    try:
-        asyncio.run(run())
-    except ProfileError as error:
-        _fail(str(error))
-    except TimeoutError:
-        _fail(f"{port} did not say in {_IDENTIFY_S:.0f} s whether a board is there.")
-
-
-def _shown(value: bool | int | float | str | None) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "-" if value is None else str(value)
-
-
-def _tell(outcome: Outcome, what: str) -> None:
-    told = outcome.evidence
-    frames = f"  sent {told['tx']}  got {told['rx'] or 'nothing'}" if "tx" in told else ""
-    print(f"{what}: {outcome.state} ({outcome.detail}){frames}")
-    if outcome.state is not OutcomeState.DONE:
-        raise typer.Exit(1)
+app.command()(lookout.ports)
+app.command()(lookout.scan)
+app.command()(boards.probe)
+app.command()(boards.exercise)
+app.command()(boards.pulse)
+app.command("set")(boards.set_)
+app.command()(lookout.sniff)
 
 
 def _profile(profile_id: str) -> Profile:
     try:
         return Catalog.built_in()[profile_id]
     except ProfileError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+        fail(str(error))
 
 
 # -- virtual boards ---------------------------------------------------------------------------------
@@ -229,12 +115,12 @@ def virtual(
 
     host, _, port = http.rpartition(":")
     if not host or not port.isdecimal():
-        _fail(f"--http must be HOST:PORT such as 127.0.0.1:8300, not {http!r}")
+        fail(f"--http must be HOST:PORT such as 127.0.0.1:8300, not {http!r}")
     try:
         rig = Rig.from_file(config, links)
         listener = socket.create_server((host, int(port)))
     except (RigError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     boards_app = create_app(rig, pages, closing=lambda: server.should_exit)
     server = uvicorn.Server(
         uvicorn.Config(boards_app, log_level="warning", timeout_graceful_shutdown=2, lifespan="off")

@@ -1,8 +1,8 @@
 """How a port of ``ports.yaml`` is reached, from what is written there.
 
 A device path such as ``/dev/serial/by-id/usb-…`` is a serial line of this machine.
-``modbus+tcp://192.168.1.20:502`` is a gateway, or a board, that speaks Modbus TCP.
-``serial+tcp://192.168.1.20:8899`` is a transparent serial server: bytes in, bytes out.
+``tcp://192.168.1.20:502`` is a gateway, or a board, that speaks Modbus TCP.
+``rtu+tcp://192.168.1.20:8899`` is a transparent serial server: bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from firmware_bridge.port import Port, SerialPort
 from firmware_bridge.protocols.modbus_tcp import conversation
 from firmware_bridge.tcp_port import TcpPort
 
-MODBUS_TCP, TRANSPARENT = "modbus+tcp", "serial+tcp"
+MODBUS_TCP, TRANSPARENT = "tcp", "rtu+tcp"
 _USUAL = {MODBUS_TCP: 502}
 
 

@@ -55,9 +55,7 @@ class TcpRequest:
             return NoAnswer("no answer")
         if sum(len(pdu) + _HEAD.size for _, _, pdu in frames(received)) == len(received):
             return NoAnswer("other frames came, no answer")
-        return BadFrame(
-            "bytes came that are no Modbus TCP; is it a transparent gateway (serial+tcp)?"
-        )
+        return BadFrame("bytes came that are no Modbus TCP; is it a transparent gateway (rtu+tcp)?")
 
 
 def conversation() -> Callable[[Request], TcpRequest]:

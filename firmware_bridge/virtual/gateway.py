@@ -18,8 +18,8 @@ from firmware_bridge.protocols.modbus_tcp import frames
 from firmware_bridge.virtual.board import VirtualBoard
 from firmware_bridge.virtual.line import VirtualLine
 
-Mode = Literal["modbus_tcp", "serial_tcp"]
-_SCHEMES: dict[Mode, str] = {"modbus_tcp": "modbus+tcp", "serial_tcp": "serial+tcp"}
+Mode = Literal["modbus_tcp", "rtu_tcp"]
+_SCHEMES: dict[Mode, str] = {"modbus_tcp": "tcp", "rtu_tcp": "rtu+tcp"}
 _TARGET_SILENT = 11
 
 
@@ -116,7 +116,7 @@ class GatewayLine(VirtualLine):
                 self._peer.send(data)
 
     def _take(self, buffer: bytes) -> bytes:
-        if self.mode == "serial_tcp":
+        if self.mode == "rtu_tcp":
             return super()._take(buffer)
         taken = 0
         for transaction, unit, pdu in frames(buffer):
@@ -134,7 +134,7 @@ class GatewayLine(VirtualLine):
         return buffer[taken:]
 
     def _wrapped(self, reply: bytes) -> bytes:
-        if self.mode == "serial_tcp":
+        if self.mode == "rtu_tcp":
             return reply
         if not rtu.has_good_crc(reply):  # a gateway checks what comes from the line
             reply = rtu.with_crc(bytes([reply[0], reply[1] | 0x80, _TARGET_SILENT]))

@@ -54,7 +54,7 @@ class LineEntry(_Strict):
     """
 
     boards: list[BoardEntry] = Field(min_length=1)
-    over: Literal["serial", "modbus_tcp", "serial_tcp"] = "serial"
+    over: Literal["serial", "modbus_tcp", "rtu_tcp"] = "serial"
     tcp_port: int = Field(default=0, ge=0, le=65535)
     baud: int | None = Field(default=None, ge=1200, le=921_600)
 

@@ -28,7 +28,7 @@ from firmware_bridge.virtual.gateway import GatewayLine, Mode
 from tests.firmware_bridge.conftest import StartBridge
 from tests.firmware_bridge.wires import RELAY, hurried, until
 
-MODES: list[Mode] = ["modbus_tcp", "serial_tcp"]
+MODES: list[Mode] = ["modbus_tcp", "rtu_tcp"]
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_an_unlock_waits_for_one_frame_on_a_gateway_too(relays: Catalog) -> None
     from firmware_bridge.contract import Priority
 
     board = VirtualBoard("v", relays[RELAY], 1)
-    with GatewayLine([board], "serial_tcp") as line:
+    with GatewayLine([board], "rtu_tcp") as line:
         bus = bus_to(line.path, relays[RELAY].settings({}), time.monotonic)
         late = time.monotonic() + 30
 
@@ -211,9 +211,7 @@ def test_an_unlock_waits_for_one_frame_on_a_gateway_too(relays: Catalog) -> None
     assert not [t for t in threading.enumerate() if t.name.startswith("bus ")]
 
 
-@pytest.mark.parametrize(
-    "where", ["modbus+tcp://", "serial+tcp://host", "ftp://h:1", "serial+tcp://h:x"]
-)
+@pytest.mark.parametrize("where", ["tcp://", "rtu+tcp://host", "ftp://h:1", "rtu+tcp://h:x"])
 async def test_an_address_that_is_none_fails_alone_and_says_its_form(where: str) -> None:
     bridge = FirmwareBridge({"line": where})
     await bridge.configure([BoardConfig("a", RELAY, "line", {"unit_id": 1})])

@@ -1,0 +1,1 @@
+"""What ``kaimen-bridge`` does for an installer who stands before a board with a laptop or a Pi."""
