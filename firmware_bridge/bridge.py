@@ -11,8 +11,10 @@ from typing import Any
 
 from device_profiles import Catalog
 from device_profiles.profile import Action, ProfileError, Service
+from firmware_bridge import spoken_acts
 from firmware_bridge.board import BadRequest, Board, Value
 from firmware_bridge.bus import Bus, Exchange
+from firmware_bridge.carrier import SpokenDevice
 from firmware_bridge.contract import (
     BoardConfig,
     BoardEvent,
@@ -23,9 +25,10 @@ from firmware_bridge.contract import (
     Priority,
     Reading,
 )
-from firmware_bridge.outcomes import after_level, after_pulse, after_say, evidence
+from firmware_bridge.outcomes import after_level, after_pulse, evidence
 from firmware_bridge.reach import bus_to, usable
-from firmware_bridge.streams import StreamDevice, Streams, check_alone, device
+from firmware_bridge.spoken import SpokenWatch
+from firmware_bridge.spoken_devices import SpokenDevices, check_alone, device
 from firmware_bridge.ticks import SinceBoot, Ticks
 from firmware_bridge.watch import Watch
 
@@ -54,7 +57,9 @@ class FirmwareBridge:
         self._buses: dict[str, Bus] = {}
         self._listeners: list[Callable[[str], None]] = []
         self._hearers: list[Callable[[BoardEvent], None]] = []
-        self._streams = Streams(self._ports, self._monotonic, self._tell, self._emit)
+        self._spoken = SpokenDevices(
+            self._ports, self._unusable, self._monotonic, self._tell, self._emit
+        )
         self._running = False
 
     # -- life -------------------------------------------------------------------------------------
@@ -66,12 +71,12 @@ class FirmwareBridge:
             bus.start()
         for board_id, watch in self._watches.items():
             self._tasks[board_id] = asyncio.create_task(watch.run(), name=f"watch {board_id}")
-        self._streams.start()
+        await self._spoken.start()
 
     async def stop(self) -> None:
         """Stop owner threads within 2 s; sends nothing to any board."""
         self._running = False
-        await asyncio.gather(self._end(list(self._tasks), list(self._buses)), self._streams.stop())
+        await asyncio.gather(self._end(list(self._tasks), list(self._buses)), self._spoken.stop())
 
     async def configure(self, boards: list[BoardConfig]) -> None:
         """Make the set of boards be ``boards``; unchanged ones keep their state.
@@ -81,7 +86,7 @@ class FirmwareBridge:
         """
         alone = self._alone(boards)
         wanted = self._checked([board for board in boards if board.id not in alone])
-        await self._streams.configure(alone)
+        await self._spoken.configure(alone)
         keep = {
             board_id
             for board_id, watch in self._watches.items()
@@ -114,9 +119,9 @@ class FirmwareBridge:
         if self._running:
             self._tasks[board_id] = asyncio.create_task(watch.run(), name=f"watch {board_id}")
 
-    def _alone(self, configs: list[BoardConfig]) -> dict[str, StreamDevice]:
-        """The devices that stand alone on their line."""
-        found: dict[str, StreamDevice] = {}
+    def _alone(self, configs: list[BoardConfig]) -> dict[str, SpokenDevice]:
+        """The devices that are spoken to in commands."""
+        found: dict[str, SpokenDevice] = {}
         for config in configs:
             installed = device(config, self._catalog[config.profile])
             if installed is None:
@@ -175,6 +180,11 @@ class FirmwareBridge:
         identified since the start is identified first, within the deadline.
         """
         deadline = self._monotonic() + deadline_s
+        spoken = self._spoken.watches.get(board)
+        if spoken is not None:
+            return await spoken_acts.pulse(
+                spoken, channel, duration_ms, deadline, self._monotonic, answered
+            )
         try:
             watch = self._watch(board)
             service = watch.board.service(Capability.LOCK_PULSE, channel)
@@ -223,6 +233,11 @@ class FirmwareBridge:
         self, board: str, capability: Capability, channel: int | None, on: Value, deadline_s: float
     ) -> Outcome:
         deadline = self._monotonic() + deadline_s
+        spoken = self._spoken.watches.get(board)
+        if spoken is not None:
+            return await spoken_acts.level(
+                spoken, capability, channel, on, deadline, self._monotonic
+            )
         try:
             watch = self._watch(board)
             service = watch.board.service(capability, channel)
@@ -295,6 +310,8 @@ class FirmwareBridge:
         if found is None:
             return Reading(None, "fault", None)
         watch, point, invert = found
+        if isinstance(watch, SpokenWatch):
+            return await spoken_acts.read(watch, point, invert, deadline)
         attempts = 1 + watch.board.profile.modbus.read_retries
         group = watch.board.group(point)
         if watch.state.state != "refused":
@@ -310,8 +327,12 @@ class FirmwareBridge:
 
         Raises BadRequest for an unknown board.
         """
-        watch = self._watch(board)
         deadline = self._monotonic() + deadline_s
+        spoken = self._spoken.watches.get(board)
+        if spoken is not None:
+            names = list(spoken.device.profile.points)
+            return {n: await spoken_acts.read(spoken, n, False, deadline) for n in names}
+        watch = self._watch(board)
         attempts = 1 + watch.board.profile.modbus.read_retries
         for group in watch.board.groups:
             await watch.refresh(group, Priority.CONFIRM, deadline, attempts=attempts)
@@ -327,12 +348,12 @@ class FirmwareBridge:
 
     def configs(self) -> list[BoardConfig]:
         """The boards as they are configured now."""
-        alone = [watch.device.config for watch in self._streams.watches.values()]
+        alone = [watch.device.config for watch in self._spoken.watches.values()]
         return [*(watch.board.config for watch in self._watches.values()), *alone]
 
     def board_state(self, board: str) -> BoardState:
         """State of a board; no I/O."""
-        watch = self._watches.get(board) or self._streams.watches.get(board)
+        watch = self._watches.get(board) or self._spoken.watches.get(board)
         return watch.state if watch else BoardState("offline", f"there is no board {board!r}")
 
     def on_change(self, listener: Callable[[str], None]) -> None:
@@ -346,19 +367,11 @@ class FirmwareBridge:
     async def say(self, board: str, clip: str, deadline_s: float) -> Outcome:
         """Play a clip of the profile's closed list (``speaker.say``). Sent at most once."""
         deadline = self._monotonic() + deadline_s
-        watch = self._streams.watches.get(board)
-        service = watch and watch.device.profile.services.get((Capability.SPEAKER_SAY, None))
-        if watch is None or not service or service.action is None:
+        watch = self._spoken.watches.get(board)
+        if watch is None:
             detail = f"{board!r} is no speaker of this store"
             return Outcome(OutcomeState.FAILED, "bad_request", detail)
-        params = watch.device.stream.clips.get(clip)
-        if params is None:
-            known = ", ".join(watch.device.stream.clips)
-            detail = f"{board} has no clip {clip!r}; it has {known}"
-            return Outcome(OutcomeState.FAILED, "bad_request", detail)
-        if watch.state.state == "refused":
-            return Outcome(OutcomeState.FAILED, "device_error", watch.state.detail)
-        return after_say(await watch.ask(service.action, params, deadline))
+        return await spoken_acts.say(watch, clip, deadline)
 
     def _emit(self, event: BoardEvent) -> None:
         for listener in self._hearers:
@@ -377,10 +390,13 @@ class FirmwareBridge:
 
     def _point(
         self, board_id: str, capability: Capability, channel: int | None
-    ) -> tuple[Watch, str, bool] | None:
-        watch = self._watches.get(board_id)
-        service = watch and watch.board.profile.services.get((capability.value, channel))
-        if watch is None or not service or service.point is None:
+    ) -> tuple[Watch | SpokenWatch, str, bool] | None:
+        watch = self._watches.get(board_id) or self._spoken.watches.get(board_id)
+        if watch is None:
+            return None
+        profile = watch.device.profile if isinstance(watch, SpokenWatch) else watch.board.profile
+        service = profile.services.get((capability.value, channel))
+        if service is None or service.point is None:
             return None
         return watch, service.point, service.invert
 

@@ -70,7 +70,8 @@ def _unanswered(exchange: Exchange, told: dict[str, Any]) -> Outcome:
     if exchange.result == "expired" and not exchange.sent and not exchange.attempts:
         return Outcome(OutcomeState.EXPIRED, "deadline", detail, told)
     if exchange.result == "refused":
-        certain = exchange.exception in _NOT_DONE
+        # A spoken device has no codes: by its refusal it says that it did nothing.
+        certain = exchange.exception is None or exchange.exception in _NOT_DONE
         state = OutcomeState.FAILED if certain else OutcomeState.UNKNOWN
         return Outcome(state, "device_error", f"the board answered {detail}", told)
     if not exchange.sent and not exchange.attempts:

@@ -3,6 +3,7 @@
 A device path such as ``/dev/serial/by-id/usb-…`` is a serial line of this machine.
 ``tcp://192.168.1.20:502`` is a gateway, or a board, that speaks Modbus TCP.
 ``rtu+tcp://192.168.1.20:8899`` is a transparent serial server: bytes in, bytes out.
+``mqtt://127.0.0.1:1883`` is the store's own broker, ``http://192.168.1.50`` a device on the local network.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from firmware_bridge.protocols.modbus_tcp import conversation
 from firmware_bridge.tcp_port import TcpPort
 
 MODBUS_TCP, TRANSPARENT = "tcp", "rtu+tcp"
-_USUAL = {MODBUS_TCP: 502}
+MESSAGES = ("mqtt", "http", "https")
+_USUAL = {MODBUS_TCP: 502, "mqtt": 1883, "http": 80, "https": 443}
 
 
 def bus_to(where: str, settings: Settings, monotonic: Callable[[], float]) -> Bus:
@@ -44,7 +46,7 @@ def usable(ports: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     bad: dict[str, str] = {}
     for name, where in ports.items():
         try:
-            if scheme(where) == MODBUS_TCP:
+            if scheme(where) in (MODBUS_TCP, *MESSAGES):
                 address(where)
             else:
                 port_to(where)

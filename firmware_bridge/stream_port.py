@@ -1,17 +1,20 @@
 """A line with one device that talks by itself: one owner thread that listens, and asks in between.
 
-The counterpart of ``bus`` for scanners and voice modules. A lost port is opened again with back-off,
-and at once for a job. Jobs marked ``once`` are written at most once, whatever happens afterwards.
+The counterpart of ``bus`` for scanners, lock boards and voice modules. The most urgent question is asked
+first, so an unlock waits for at most the one that is under way. A lost port is opened again with
+back-off, and at once for a job. Jobs marked ``once`` are written at most once, whatever happens
+afterwards.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import os
 import select
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +23,7 @@ from pathlib import Path
 from device_profiles.patterns import BytePattern
 from device_profiles.profile import Settings, Stream
 from firmware_bridge.bus import Exchange, Result
+from firmware_bridge.contract import Priority
 from firmware_bridge.port import PortGone
 from firmware_bridge.protocols.stream import Answer, Line, Splitter
 from firmware_bridge.reach import port_to
@@ -31,22 +35,38 @@ _BITS_PER_CHARACTER = 11
 
 @dataclass(slots=True)
 class Question:
-    """A frame to the device and the answer that is awaited; None: it gives none."""
+    """A frame to the device and the answer that is awaited; None: it gives none.
+
+    ``refusal`` is the answer by which it says no; of ``echoes`` an answer must hold what was sent, where
+    it has a field of that name, else it answers another question.
+    """
 
     frame: bytes
     answer: BytePattern | None
     deadline: float
     attempts: int = 1
     once: bool = False
+    refusal: BytePattern | None = None
+    echoes: Mapping[str, object] = field(default_factory=dict)
+    priority: Priority = Priority.CONFIRM
     future: Future[Exchange] = field(default_factory=Future)
     tried: int = 0
     begun: float = 0.0
     until: float = 0.0
 
+    def verdict(self, data: bytes) -> Result | None:
+        """What ``data`` answers to this; None if it is no answer to it."""
+        for pattern, result in ((self.answer, "answered"), (self.refusal, "refused")):
+            if pattern is not None and pattern.matches(data):
+                said = pattern.read(data)
+                if all(said.get(name, value) == value for name, value in self.echoes.items()):
+                    return result  # type: ignore[return-value]
+        return None
+
 
 class StreamPort:
-    """The owner of one such line. ``hear`` gets each line, ``told`` whether the port is there;
-    both are called on the owner thread.
+    """The owner of one such line. ``hear`` gets each line, ``hear_frame`` each frame that answers
+    nothing, ``told`` whether the port is there; they are called on the owner thread.
     """
 
     def __init__(
@@ -57,16 +77,19 @@ class StreamPort:
         monotonic: Callable[[], float],
         hear: Callable[[str], None],
         told: Callable[[bool, str], None],
+        hear_frame: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.path = path
         self.settings = settings
         self._stream = stream
         self._monotonic = monotonic
         self._hear = hear
+        self._hear_frame = hear_frame
         self._told = told
         self._port = port_to(path)
         self._splitter = Splitter(stream.transport.frame, stream.answers)
-        self._waiting: deque[Question] = deque()
+        self._waiting: list[tuple[int, int, Question]] = []
+        self._order = itertools.count()
         self._asked: Question | None = None
         self._guard = threading.Lock()
         self._stopping = False
@@ -102,9 +125,12 @@ class StreamPort:
             if self._stopping:
                 question.future.set_result(Exchange("stopped", "the bridge is stopping"))
                 return question.future
-            self._waiting.append(question)
+            self._queue(question)
             os.write(self._wake_write, b"q")
         return question.future
+
+    def _queue(self, question: Question) -> None:
+        heapq.heappush(self._waiting, (question.priority, next(self._order), question))
 
     # -- the owner thread -------------------------------------------------------------------------
 
@@ -117,7 +143,7 @@ class StreamPort:
                 self._lose(gone)
         self._port.close()
         left = [self._asked] if self._asked else []
-        for question in (*left, *self._waiting):
+        for question in (*left, *(waiting for _, _, waiting in self._waiting)):
             self._finish(question, "stopped", "the bridge is stopping")
 
     def _opened(self) -> bool:
@@ -156,9 +182,13 @@ class StreamPort:
         asked = self._asked
         if isinstance(item, Line):
             self._hear(item.text)
-        elif asked is not None and asked.answer is not None and asked.answer.matches(item.data):
-            self._asked = None
-            self._finish(asked, "answered", "", item.data)
+            return
+        verdict = None if asked is None else asked.verdict(item.data)
+        if asked is None or verdict is None:
+            self._hear_frame(item.data)
+            return
+        self._asked = None
+        self._finish(asked, verdict, "" if verdict == "answered" else "it says no", item.data)
 
     def _gap_s(self) -> float:
         return self._quiet_since + self._stream.transport.min_gap_ms / 1000 - time.monotonic()
@@ -167,7 +197,7 @@ class StreamPort:
         if self._asked is not None or not self._waiting or self._gap_s() > 0:
             return
         with self._guard:
-            question = self._waiting.popleft()
+            question = heapq.heappop(self._waiting)[2]
         if not question.tried and not question.future.set_running_or_notify_cancel():
             return
         if self._monotonic() >= question.deadline:
@@ -194,7 +224,7 @@ class StreamPort:
         again = question.tried < question.attempts and not question.once
         if again and self._monotonic() < question.deadline:
             with self._guard:
-                self._waiting.append(question)
+                self._queue(question)
             return
         self._finish(question, "no_answer", "no answer")
 
@@ -226,7 +256,7 @@ class StreamPort:
         self._port.close()
         asked, self._asked = self._asked, None
         with self._guard:
-            waiting = list(self._waiting)
+            waiting = [question for _, _, question in self._waiting]
             self._waiting.clear()
         for question in (*([asked] if asked else []), *waiting):
             self._finish(question, "port_gone", str(gone))

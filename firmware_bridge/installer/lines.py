@@ -55,7 +55,7 @@ def drift(
     asked: Line, profile: Profile, unit: int, timeout_s: float
 ) -> Iterator[tuple[str, int, int]]:
     """What is set otherwise than the profile wants it: what it is, how it is, how it should be."""
-    for step in getattr(profile, "setup", ()):
+    for step in profile.setup:
         exchange = asked.ask(read(unit, step.table, step.address, 1), timeout_s, attempts=2)
         if exchange.result != "answered":
             continue

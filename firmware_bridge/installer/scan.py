@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from device_profiles.profile import Profile, Settings
+from device_profiles.schema import ModbusRtu
 from firmware_bridge.board import Board
 from firmware_bridge.bus import Exchange
 from firmware_bridge.contract import BoardConfig
@@ -123,6 +124,7 @@ def scannable(profiles: Iterable[Profile]) -> list[Profile]:
 def _settings_of(profile: Profile) -> list[Setting]:
     default = profile.settings({})
     transport = profile.transport
+    assert isinstance(transport, ModbusRtu)
     bauds = {default.baud, *transport.serial.baud_choices}
     return [Setting(baud, default.parity, default.stop_bits) for baud in sorted(bauds)]
 
@@ -141,7 +143,7 @@ def _board(profile: Profile, unit: int) -> Board:
 
 def tried(profile: Profile) -> dict[str, int | float | str | bool]:
     """Parameters with which a board can be asked who it is."""
-    return {}
+    return profile.tried()
 
 
 def _question(profile: Profile, unit: int) -> Request:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from device_profiles import ProfileError
+from device_profiles.patterns import FrameTemplate
+from device_profiles.spoken import Call
 from firmware_bridge.bridge import FirmwareBridge
-from firmware_bridge.contract import BoardConfig, BoardEvent, OutcomeState
+from firmware_bridge.contract import BoardConfig, BoardEvent, OutcomeState, Priority
 from firmware_bridge.virtual import Rig, StreamLine
 from firmware_bridge.virtual.rig import RigError, RigFile
 from tests.firmware_bridge.wires import RELAY
@@ -78,13 +80,14 @@ async def test_a_code_held_before_the_scanner_is_one_event(
 async def test_questions_between_codes_are_not_taken_for_codes() -> None:
     async with scanning() as (bridge, rig, heard):
         await until(lambda: bridge.board_state("door").state == "online")
-        watch = bridge._streams.watches["door"]
+        watch = bridge._spoken.watches["door"]
         deadline = bridge._monotonic() + 5
-        asked = [watch.ask("mode", {}, deadline), watch.ask("trigger", {}, deadline)]
+        calls = [Call("mode", {}), Call("trigger", {})]
+        asked = [watch.ask(call, Priority.CONFIRM, deadline) for call in calls]
         for number in range(20):
             rig.scan("door", f"code-{number}")
         results = await asyncio.gather(*asked)
-        assert [r.result for r in results] == ["answered", "answered"]
+        assert [told.exchange.result for told in results] == ["answered", "answered"]
         await until(lambda: len(heard) == 20)
         assert [event.value for event in heard] == [f"code-{number}" for number in range(20)]
 
@@ -93,7 +96,7 @@ async def test_a_scanner_that_waits_for_a_trigger_is_refused_and_heeded_when_set
     async with scanning() as (bridge, rig, heard):
         device = line(rig).device
         right = device.stream.simulator.answers[0]
-        wrong = right.model_copy(update={"with_": bytes.fromhex("02 00 00 01 D4 B8 C8")})
+        wrong = right.model_copy(update={"with_": FrameTemplate("02 00 00 01 D4 B8 C8")})
         device.stream.simulator.answers[0] = wrong
         try:
             await until(lambda: bridge.board_state("door").state == "refused")
