@@ -11,9 +11,20 @@ from cloud_api.kit.ids import new_id
 
 
 class ProviderAccount(SQLModel, table=True):
-    """A merchant's account at a payment provider; ``credentials`` is JSON, encrypted."""
+    """A merchant's account at a payment provider; ``credentials`` is JSON, encrypted.
+
+    Without a ``store_id`` it takes money for every store of the merchant that has none of its own at
+    this provider. Limits bound a single payment; ``channels`` empty means all that the provider has.
+    """
 
     __tablename__ = "provider_account"
+    __table_args__ = (
+        CheckConstraint("min_fen IS NULL OR min_fen > 0", name="account_min"),
+        CheckConstraint("max_fen IS NULL OR max_fen > 0", name="account_max"),
+        CheckConstraint(
+            "min_fen IS NULL OR max_fen IS NULL OR min_fen <= max_fen", name="account_span"
+        ),
+    )
     id: str = Field(default_factory=new_id, primary_key=True)
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
     store_id: str | None = Field(default=None, foreign_key="store.id")
@@ -24,6 +35,13 @@ class ProviderAccount(SQLModel, table=True):
     keys: dict[str, Any] = Field(default_factory=dict, sa_type=Json)  # public, by serial
     keys_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # wire time
     created_at: datetime = Field(sa_type=UTCDateTime)
+    position: int = 0  # on the page where people choose
+    min_fen: int | None = None
+    max_fen: int | None = None
+    channels: list[Any] = Field(default_factory=list, sa_type=Json)
+    expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # the first certificate's
+    checked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # the last try's time
+    checked: str | None = None  # and how it went: "ok", or what is wrong, in words
 
 
 class PaymentAttempt(SQLModel, table=True):

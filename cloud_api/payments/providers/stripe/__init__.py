@@ -1,0 +1,1 @@
+"""Cards of stores abroad, by Stripe's own client library."""

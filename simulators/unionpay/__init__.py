@@ -1,0 +1,1 @@
+"""UnionPay's online gateway as merchants and card holders meet it. See README.md."""
