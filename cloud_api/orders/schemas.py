@@ -138,6 +138,8 @@ class PayWayOut(BaseModel):
     provider: str
     channel: str
     name: str
+    note: str = ""
+    icon: str = "credit-card"
 
 
 class OrderOut(BaseModel):

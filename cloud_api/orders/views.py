@@ -22,8 +22,8 @@ from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of, ref_of
-from cloud_api.payments.models import PaymentAttempt, RefundAttempt
-from cloud_api.payments.providers import PROVIDERS
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
+from cloud_api.payments.ways import ways_of
 from cloud_api.stores.models import Room, Store
 
 _Row = TypeVar("_Row", bound=SQLModel)
@@ -39,7 +39,7 @@ async def many(
 ) -> list[schemas.OrderOut]:
     """Orders for their customer."""
     parts = await _Parts.load(session, orders)
-    return [schemas.OrderOut(**parts.show(order, clocks.now)) for order in orders]
+    return [schemas.OrderOut(**parts.show(order, clocks)) for order in orders]
 
 
 async def for_staff(
@@ -50,7 +50,7 @@ async def for_staff(
     tails = await phone_tails(session, {order.account_id for order in orders})
     return [
         schemas.ConsoleOrderOut(
-            **parts.show(order, clocks.now),
+            **parts.show(order, clocks),
             phone_tail=tails.get(order.account_id, ""),
             usage=order.usage,
         )
@@ -72,7 +72,7 @@ class _Parts:
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
         self.stores: dict[str, Store] = {}
-        self.ways: dict[str, list[schemas.PayWayOut]] = {}
+        self.accounts: dict[str, Sequence[ProviderAccount]] = {}
         self.lines: dict[str, list[OrderLine]] = defaultdict(list)
         self.events: dict[str, list[OrderEvent]] = defaultdict(list)
         self.payments: dict[str, list[PaymentAttempt]] = defaultdict(list)
@@ -109,12 +109,7 @@ class _Parts:
             parts.refunds[of_payment[refund.payment_id]].append(refund)
         waiting = {order.store_id for order in orders if parts.payable(order)}
         for store_id in waiting:
-            accounts = await payments.accounts_of(session, parts.stores[store_id])
-            parts.ways[store_id] = [
-                schemas.PayWayOut(provider=a.provider, channel="page", name=a.name)
-                for a in accounts
-                if a.provider in PROVIDERS
-            ]
+            parts.accounts[store_id] = await payments.accounts_of(session, parts.stores[store_id])
         return parts
 
     def payable(self, order: Order) -> bool:
@@ -122,7 +117,25 @@ class _Parts:
         owed = self.overtime.get(order.id)
         return order.status == "pending_payment" or (owed is not None and owed.state == "due")
 
-    def show(self, order: Order, now: datetime) -> dict[str, object]:
+    def pay_with(self, order: Order, real: datetime) -> list[schemas.PayWayOut]:
+        """The ways to pay what is to be paid, in the owner's order; none where nothing is."""
+        if not self.payable(order):
+            return []
+        owed = self.overtime.get(order.id)
+        amount = order.total_fen if owed is None or owed.state != "due" else owed.amount_fen
+        return [
+            schemas.PayWayOut(
+                provider=way.provider,
+                channel=way.channel,
+                name=way.name,
+                note=_(way.note),
+                icon=way.icon,
+            )
+            for way in ways_of(self.accounts.get(order.store_id, ()), amount, real)
+        ]
+
+    def show(self, order: Order, clocks: Clocks) -> dict[str, object]:
+        now = clocks.now
         room, store = self.rooms[order.room_id], self.stores[order.store_id]
         owed = self.overtime.get(order.id)
         opens = self.opens[order.claim_id]
@@ -164,7 +177,7 @@ class _Parts:
             "energy_wh": None if order.usage is None else order.usage.get("energy_wh"),
             "refunds": [_refund(refund) for refund in self.refunds[order.id]],
             "events": _history(self.events[order.id]),
-            "pay_with": self.ways.get(store.id, []) if self.payable(order) else [],
+            "pay_with": self.pay_with(order, clocks.real),
             "cancel": schemas.CancelOut(
                 allowed=decision.allowed,
                 refund_fen=decision.refund_fen,

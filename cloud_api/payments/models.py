@@ -39,7 +39,9 @@ class ProviderAccount(SQLModel, table=True):
     min_fen: int | None = None
     max_fen: int | None = None
     channels: list[Any] = Field(default_factory=list, sa_type=Json)
-    expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # the first certificate's
+    expires_at: datetime | None = Field(
+        default=None, sa_type=UTCDateTime
+    )  # the first certificate's
     checked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # the last try's time
     checked: str | None = None  # and how it went: "ok", or what is wrong, in words
 

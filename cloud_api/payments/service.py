@@ -21,6 +21,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.payments import ways
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import (
@@ -105,8 +106,8 @@ async def accounts_of(
     )
     if provider is not None:
         query = query.where(col(ProviderAccount.provider) == provider)
-    found = (await session.exec(query.order_by(col(ProviderAccount.created_at)))).all()
-    return sorted(found, key=lambda account: account.store_id is None)
+    found = (await session.exec(query.order_by(col(ProviderAccount.id)))).all()
+    return sorted(found, key=lambda account: (account.store_id is None, account.position))
 
 
 async def open_payment(
@@ -129,26 +130,20 @@ async def open_payment(
     """Write an attempt, before any call. ``begin`` makes the call; a watch job sees to the rest.
 
     ``part_of`` is what it belongs to, where that is not what it pays for.
-    Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider``,
-    ``payment.channel`` where that provider cannot be paid in this way.
+    Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider`` that works,
+    ``payment.channel`` where it cannot be paid in this way, ``payment.amount`` beyond its limits.
     """
-    accounts = await accounts_of(session, store, provider)
-    if not accounts:
-        raise KaimenError(
-            "payment.no_account",
-            "门店还没有开通这种支付方式，请换一种",
-            status=422,
-            field="provider",
-        )
-    if channel not in PROVIDERS[provider].channels:
-        raise KaimenError(
-            "payment.channel", "这里不能这样付，请换一种方式", status=422, field="channel"
-        )
+    account = ways.choose(
+        await accounts_of(session, store, provider), channel, amount_fen, clocks.real
+    )
+    window = PROVIDERS[provider].window
+    if window is not None:
+        expires_at = min(expires_at, clocks.now + window)
     payment = PaymentAttempt(
         merchant_id=store.merchant_id,
         store_id=store.id,
         account_id=account_id,
-        account_ref=accounts[0].id,
+        account_ref=account.id,
         provider=provider,
         channel=channel,
         subject=subject,
@@ -242,7 +237,7 @@ async def look(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     payment, provider, _ = await _load(cloud, payment_id)
     if payment.state == "succeeded":
         return payment
-    view = await provider.query(ref_of(payment))
+    view = await provider.query(ref_of(payment, cloud.clocks))
     if view.state is Money.ABSENT and payment.state in {"created", "unknown"}:
         if payment.expires_at > cloud.clocks.now:
             return await begin(cloud, payment_id)
@@ -256,9 +251,9 @@ async def settle_or_close(cloud: Cloud, payment_id: str) -> str:
     payment, provider, _ = await _load(cloud, payment_id)
     if payment.state not in OPEN_PAYMENT:
         return payment.state
-    view = await provider.query(ref_of(payment))
+    view = await provider.query(ref_of(payment, cloud.clocks))
     if view.state is Money.PENDING:
-        view = await provider.close(ref_of(payment))
+        view = await provider.close(ref_of(payment, cloud.clocks))
     young = cloud.clocks.now - payment.created_at < _IN_FLIGHT
     if view.state is Money.ABSENT and not young:
         view = PaymentView(Money.CLOSED, payment.number, detail="never reached the provider")
@@ -361,16 +356,22 @@ def notify_url(cloud: Cloud, provider: str, account_ref: str) -> str:
     return cloud.settings.public_url.rstrip("/") + notify_path(provider, account_ref)
 
 
-def ref_of(payment: PaymentAttempt) -> PaymentRef:
+def ref_of(payment: PaymentAttempt, clocks: Clocks) -> PaymentRef:
     """A payment as providers are told of it."""
-    return PaymentRef(payment.number, payment.amount_fen, payment.created_at, payment.provider_txn)
+    return PaymentRef(
+        payment.number,
+        payment.amount_fen,
+        payment.created_at,
+        payment.provider_txn,
+        clocks.real + (payment.expires_at - clocks.now),
+    )
 
 
 def refund_ask(cloud: Cloud, payment: PaymentAttempt, refund: RefundAttempt) -> RefundAsk:
     """A refund as providers are told of it."""
     return RefundAsk(
         number=refund.number,
-        payment=ref_of(payment),
+        payment=ref_of(payment, cloud.clocks),
         amount_fen=refund.amount_fen,
         reason=refund.reason,
         notify_url=notify_url(cloud, payment.provider, payment.account_ref),

@@ -153,7 +153,11 @@ async def balance(request: Request) -> Response:
 
 def _stranger(desk: Desk, n: int) -> Thing:
     moved = {"object": "balance_transaction", "type": "charge", "amount": 1000 + n, "fee": 64}
-    intent = {"id": f"pi_extra_{n}", "object": "payment_intent", "metadata": {"number": f"nobody-{n}"}}
+    intent = {
+        "id": f"pi_extra_{n}",
+        "object": "payment_intent",
+        "metadata": {"number": f"nobody-{n}"},
+    }
     charge = {
         "id": f"ch_extra_{n}",
         "object": "charge",
@@ -179,9 +183,7 @@ async def _call(request: Request, endpoint: Endpoint, act: Act) -> Response:
     known = desk.book.answered(key, once) if once else None
     if known is not None:
         if known["asked"] != f"{request.url.path}?{asked}":
-            return _error(
-                Refused(400, "idempotency_error", "", "same key, other parameters")
-            )
+            return _error(Refused(400, "idempotency_error", "", "same key, other parameters"))
         return _told(json.loads(known["body"]), int(known["status"]), replayed=True)
     number = _number(desk, key, request, ask)
     status, body = 200, {}
@@ -232,7 +234,10 @@ def _need(ask: Thing, name: str) -> Any:
 
 def _within(found: list[Thing], ask: Thing) -> list[Thing]:
     span = {name: int(value) for name, value in (ask.get("created") or {}).items()}
-    low, high = span.get("gte", 0), span.get("lte", span.get("lt", 2**40) - 1 if "lt" in span else 2**40)
+    low, high = (
+        span.get("gte", 0),
+        span.get("lte", span.get("lt", 2**40) - 1 if "lt" in span else 2**40),
+    )
     return [thing for thing in found if low <= thing["created"] <= high]
 
 

@@ -78,7 +78,9 @@ class Book:
 
     def remember(self, account: str, key: str, asked: str, status: int, body: str) -> None:
         """Keep the first answer to an idempotency key."""
-        self._do("INSERT OR IGNORE INTO answered VALUES (?,?,?,?,?)", account, key, asked, status, body)
+        self._do(
+            "INSERT OR IGNORE INTO answered VALUES (?,?,?,?,?)", account, key, asked, status, body
+        )
 
     # ------------------------------------------------------------------------------------- objects
 
@@ -110,9 +112,7 @@ class Book:
 
     def get(self, account: str, thing_id: str) -> Thing | None:
         """An object of an account."""
-        found = self._one(
-            "SELECT body FROM object WHERE id = ? AND account = ?", thing_id, account
-        )
+        found = self._one("SELECT body FROM object WHERE id = ? AND account = ?", thing_id, account)
         return None if found is None else dict(json.loads(found["body"]))
 
     def owner(self, thing_id: str) -> str | None:
@@ -134,7 +134,9 @@ class Book:
         return [
             dict(json.loads(row["body"]))
             for row in self._all(
-                "SELECT body FROM object WHERE account = ? AND kind = ? ORDER BY seq DESC", account, kind
+                "SELECT body FROM object WHERE account = ? AND kind = ? ORDER BY seq DESC",
+                account,
+                kind,
             )
         ]
 

@@ -84,14 +84,18 @@ class Desk:
                 "metadata": intent["metadata"],
             },
         )
-        self._move(account, number, "charge", charge, amount, amount * FEE_PER_MILLE // 1000 + FEE_FIXED)
+        self._move(
+            account, number, "charge", charge, amount, amount * FEE_PER_MILLE // 1000 + FEE_FIXED
+        )
         done = self.book.change(
             session, status="complete", payment_status="paid", payment_intent=intent["id"], url=None
         )
         self.book.tell(account, number, "checkout.session.completed", done)
         return done
 
-    def refund(self, account: str, intent_id: str, amount: int, metadata: Thing, status: str) -> Thing:
+    def refund(
+        self, account: str, intent_id: str, amount: int, metadata: Thing, status: str
+    ) -> Thing:
         """Give back. Refused where more would go than came."""
         intent = self.book.get(account, intent_id)
         charges = [c for c in self.book.all(account, "charge") if c["payment_intent"] == intent_id]

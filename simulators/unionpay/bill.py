@@ -12,12 +12,41 @@ from simulators.unionpay.book import BEIJING, PAID, Row
 from simulators.unionpay.faults import Knobs
 
 # 全渠道平台接入接口规范 第3部分 文件接口, 6.1: the lengths of a ZM line's 42 columns
-_LENGTHS = [3, 11, 11, 6, 10, 19, 12, 4, 2, 21, 2, 32, 2, 6, 10, 13, 13, 4, 15, 2, 2, 6, 2, 4, 32, 1]
+_LENGTHS = [
+    3,
+    11,
+    11,
+    6,
+    10,
+    19,
+    12,
+    4,
+    2,
+    21,
+    2,
+    32,
+    2,
+    6,
+    10,
+    13,
+    13,
+    4,
+    15,
+    2,
+    2,
+    6,
+    2,
+    4,
+    32,
+    1,
+]
 _LENGTHS += [21, 15, 1, 15, 32, 13, 13, 8, 32, 13, 13, 12, 2, 1, 32, 98]
 FEE_PER_MILLE = 6
 
 
-def content(merchant: str, month_day: str, rows: list[Row], originals: dict[str, Row], knobs: Knobs) -> str:
+def content(
+    merchant: str, month_day: str, rows: list[Row], originals: dict[str, Row], knobs: Knobs
+) -> str:
     """``fileContent`` of a day; the knobs leave lines out, change them, and add some."""
     lines = []
     for row in rows:

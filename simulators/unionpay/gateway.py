@@ -30,7 +30,9 @@ async def front(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     fields = await _form(request)
     try:
-        _checked(desk, fields, ("orderId", "txnTime", "txnAmt", "frontUrl", "backUrl", "payTimeout"))
+        _checked(
+            desk, fields, ("orderId", "txnTime", "txnAmt", "frontUrl", "backUrl", "payTimeout")
+        )
         if fields["txnType"] != "01":
             raise Refused("10", "报文格式错误")
         if desk.knobs.take_call(fields["orderId"], "fail", "front"):
@@ -133,7 +135,7 @@ def _checked(desk: Desk, fields: Fields, needed: tuple[str, ...]) -> None:
     for name in ("txnTime", "payTimeout"):
         if name in fields:
             try:
-                datetime.strptime(fields[name], _STAMP)
+                datetime.strptime(fields[name], _STAMP).replace(tzinfo=BEIJING)
             except ValueError:
                 raise Refused("10", f"报文格式错误:{name}") from None
     if "txnAmt" in fields and (not fields["txnAmt"].isdigit() or int(fields["txnAmt"]) <= 0):

@@ -80,7 +80,7 @@ class Messenger:
 
 def told(row: Row, off: int = 0) -> Fields:
     """What a notification says of a trade."""
-    fields = {
+    return {
         "version": "5.1.0",
         "encoding": "UTF-8",
         "signMethod": "01",
@@ -102,4 +102,3 @@ def told(row: Row, off: int = 0) -> Fields:
         "respCode": "00",
         "respMsg": "成功[0000000]",
     }
-    return fields

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import time, timedelta
 from typing import Final
 
 from pydantic import BaseModel
 
 from cloud_api.payments.providers import cashier
 from cloud_api.payments.providers.base import BillHours, Channel, PaymentProvider, Surroundings
+from cloud_api.payments.providers.stripe import cards as stripe
+from cloud_api.payments.providers.unionpay import gateway as unionpay
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,25 @@ class ProviderKind:
     channels: tuple[Channel, ...]  # the first is taken where nobody chose
     bills: BillHours | None = None
     keys: bool = False  # whether there are public keys to fetch, again and again
+    window: timedelta | None = None  # the longest time to pay in, of those that cannot close
 
 
 PROVIDERS: Final[dict[str, ProviderKind]] = {
     "cashier": ProviderKind("收银台", cashier.make, cashier.CashierAccount, (Channel.PAGE,)),
+    "unionpay": ProviderKind(
+        "银联卡",
+        unionpay.make,
+        unionpay.UnionPayAccount,
+        (Channel.PAGE, Channel.WAP),
+        bills=BillHours(time(9)),
+        window=unionpay.WINDOW,
+    ),
+    "stripe": ProviderKind(
+        "信用卡",
+        stripe.make,
+        stripe.StripeAccount,
+        (Channel.PAGE,),
+        bills=BillHours(time(1), "UTC"),
+    ),
 }
 """A provider is added here and nowhere else."""

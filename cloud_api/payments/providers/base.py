@@ -94,13 +94,15 @@ class Payer:
 class PaymentRef:
     """A payment as our books have it: what a provider may need to find it again.
 
-    ``opened_at`` is business time, the same at every call.
+    ``opened_at`` is business time, the same at every call; ``expires_at`` wire time: the last moment
+    at which it can be paid, for providers that cannot close.
     """
 
     number: str
     amount_fen: int
     opened_at: datetime
     provider_txn: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

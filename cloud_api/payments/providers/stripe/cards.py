@@ -74,7 +74,9 @@ class StripeAccount(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
     secret_key: str = Field(pattern=r"^(sk|rk)_(live|test)_\w{8,200}$", title="密钥（sk_ 或 rk_）")
-    webhook_secret: str = Field(pattern=r"^whsec_[\w+/=]{8,200}$", title="Webhook 签名密钥（whsec_）")
+    webhook_secret: str = Field(
+        pattern=r"^whsec_[\w+/=]{8,200}$", title="Webhook 签名密钥（whsec_）"
+    )
     currency: str = Field(pattern=r"^[a-z]{3}$", title="币种（小写三个字母，如 hkd）")
     base_url: str = Field("https://api.stripe.com", max_length=200, title="接口地址")
 
@@ -111,29 +113,9 @@ class Stripe:
             amount = to_stripe(ask.amount_fen, currency)
         except NotRepresentable as error:
             return PaymentView(Money.FAILED, ask.number, detail=str(error))
-        life = ask.expires_at + LEAST_LIFE
         try:
             made = await self._client.v1.checkout.sessions.create_async(
-                {
-                    "mode": "payment",
-                    "client_reference_id": ask.number,
-                    "payment_method_types": ["card"],
-                    "line_items": [
-                        {
-                            "quantity": 1,
-                            "price_data": {
-                                "currency": currency,
-                                "unit_amount": amount,
-                                "product_data": {"name": ask.subject[:250] or ask.merchant_name},
-                            },
-                        }
-                    ],
-                    "metadata": {"number": ask.number},
-                    "payment_intent_data": {"metadata": {"number": ask.number}},
-                    "expires_at": int(life.replace(second=0, microsecond=0).timestamp()),
-                    "success_url": ask.return_url,
-                    "cancel_url": ask.return_url,
-                },
+                self._session(ask, amount),
                 {"idempotency_key": f"pay-{ask.number}"},
             )
         except (stripe.CardError, stripe.InvalidRequestError) as error:
@@ -225,7 +207,9 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 raw.decode(), header, self._account.webhook_secret, tolerance=None
             )
-            stamp = int(next(v for k, _, v in (p.partition("=") for p in header.split(",")) if k == "t"))
+            stamp = int(
+                next(v for k, _, v in (p.partition("=") for p in header.split(",")) if k == "t")
+            )
             event = json.loads(raw)
             kind, thing = str(event["type"]), event["data"]["object"]
             event_id, live = str(event["id"]), bool(event["livemode"])
@@ -297,10 +281,36 @@ class Stripe:
         except stripe.AuthenticationError:
             return "Stripe 不认这个密钥：到 Stripe 后台的 API keys 重新复制"
         except stripe.PermissionError:
-            return "这个密钥没有 Checkout 的权限：给受限密钥加上 Checkout Sessions 和 Refunds 的写权限"
+            return (
+                "这个密钥没有 Checkout 的权限：给受限密钥加上 Checkout Sessions 和 Refunds 的写权限"
+            )
         except stripe.StripeError as error:
             return f"连不上 Stripe（{_why(error)}）"
         return ""
+
+    def _session(self, ask: Ask, amount: int) -> stripe.params.checkout.SessionCreateParams:
+        """What a session is made with; the same at every call, or the idempotency key is refused."""
+        life = (ask.expires_at + LEAST_LIFE).replace(second=0, microsecond=0)
+        return {
+            "mode": "payment",
+            "client_reference_id": ask.number,
+            "payment_method_types": ["card"],
+            "line_items": [
+                {
+                    "quantity": 1,
+                    "price_data": {
+                        "currency": self._account.currency,
+                        "unit_amount": amount,
+                        "product_data": {"name": ask.subject[:250] or ask.merchant_name},
+                    },
+                }
+            ],
+            "metadata": {"number": ask.number},
+            "payment_intent_data": {"metadata": {"number": ask.number}},
+            "expires_at": int(life.timestamp()),
+            "success_url": ask.return_url,
+            "cancel_url": ask.return_url,
+        }
 
     async def _find(self, payment: PaymentRef) -> stripe.checkout.Session | None:
         if payment.provider_txn:
@@ -317,6 +327,7 @@ class Stripe:
                     "limit": 100,
                 }
             )
+        one: stripe.checkout.Session
         async for one in _through(listed):
             if one.client_reference_id == payment.number:
                 return one
@@ -348,7 +359,12 @@ class Stripe:
         return RefundView(state, number, fen, str(refund.id), detail=str(why or ""))
 
     def _line(self, moved: Any) -> BillLine | None:
-        kind = {"charge": "payment", "payment": "payment", "refund": "refund", "payment_refund": "refund"}
+        kind = {
+            "charge": "payment",
+            "payment": "payment",
+            "refund": "refund",
+            "payment_refund": "refund",
+        }
         source, what = moved.source, kind.get(str(moved.type))
         if what is None or source is None or isinstance(source, str):
             return None

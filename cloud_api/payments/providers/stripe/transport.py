@@ -26,10 +26,14 @@ class SharedHttp(stripe.HTTPClient):
         """One request. Raises stripe.APIConnectionError."""
         try:
             answer = await self._http.request(
-                method, url, headers=dict(headers), content=post_data or b"", timeout=self._timeout_s
+                method,
+                url,
+                headers=dict(headers),
+                content=post_data or b"",
+                timeout=self._timeout_s,
             )
         except httpx.HTTPError as error:
-            raise stripe.APIConnectionError(type(error).__name__) from error
+            raise stripe.APIConnectionError(type(error).__name__) from error  # type: ignore[no-untyped-call]
         return answer.content, answer.status_code, answer.headers
 
     def sleep_async(self, secs: float) -> Awaitable[None]:
@@ -40,7 +44,9 @@ class SharedHttp(stripe.HTTPClient):
         """The client is not ours to close."""
 
 
-def client_of(key: str, base_url: str, http: httpx.AsyncClient, timeout_s: float) -> stripe.StripeClient:
+def client_of(
+    key: str, base_url: str, http: httpx.AsyncClient, timeout_s: float
+) -> stripe.StripeClient:
     """A client of one account."""
     base = base_url.rstrip("/")
     return stripe.StripeClient(

@@ -73,9 +73,7 @@ def columns(row: bytes, number: int = 1) -> list[str]:
     """A line's columns, without the blanks around them. Raises Unreadable."""
     if len(row) < _STARTS[-1]:
         raise Unreadable(f"line {number} is too short")
-    cut = [
-        row[start : start + width] for start, width in zip(_STARTS, WIDTHS, strict=True)
-    ]
+    cut = [row[start : start + width] for start, width in zip(_STARTS, WIDTHS, strict=True)]
     try:
         return [part.decode("gbk").strip() for part in cut]
     except UnicodeDecodeError as error:

@@ -7,7 +7,6 @@ from typing import Final
 DONE: Final = frozenset({"00", "A6"})  # A6: "有缺陷的成功", done with a defect that is not ours
 OPEN: Final = frozenset({"03", "04", "05"})  # timed out, not clear, accepted: ask later
 TAKEN: Final = "42"  # the card was charged, but after the time to pay: UnionPay decides
-AT_THE_PAGE: Final = frozenset({"70"})  # the card holder is typing
 ABSENT: Final = "34"
 AGAIN: Final = "12"  # this order number was used: ask what became of it
 NO_FILE: Final = "98"

@@ -18,7 +18,6 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cloud_api.payments.certificates import Fact, SigningPair, about, read_certificate, read_pfx
@@ -28,6 +27,7 @@ from cloud_api.payments.providers.base import (
     BadNotification,
     BillState,
     BillView,
+    Channel,
     Money,
     Notice,
     PaymentRef,
@@ -55,8 +55,6 @@ _KEPT: Final = (
     "orderId", "txnTime", "txnAmt", "currencyCode", "queryId", "respCode", "respMsg", "settleDate",
     "txnType", "traceNo", "origQryId", "payCardType",
 )  # fmt: skip
-
-_log = structlog.get_logger(__name__)
 
 
 class UnionPayAccount(BaseModel):
@@ -116,7 +114,7 @@ class UnionPay:
     async def create(self, ask: Ask) -> PaymentView:
         """Sign the form that the payer's browser will post; nobody is called."""
         fields = self._common("01", "01", "000201") | {
-            "channelType": "07" if ask.channel == "page" else "08",
+            "channelType": "07" if ask.channel is Channel.PAGE else "08",
             "orderId": order_id(ask.number),
             "txnTime": _stamp(ask.opened_at),
             "txnAmt": str(ask.amount_fen),
@@ -140,7 +138,8 @@ class UnionPay:
         if isinstance(answer, str):
             return PaymentView(Money.UNKNOWN, number, detail=answer)
         code, message = answer["respCode"], answer.get("respMsg", "")
-        over = self._clock.now() > payment.expires_at + SLACK
+        until = payment.expires_at
+        over = until is not None and self._clock.now() > until + SLACK
         if code == codes.ABSENT:
             state = Money.CLOSED if over else Money.PENDING
             return PaymentView(state, number, detail="no such transaction (34)")
@@ -218,7 +217,7 @@ class UnionPay:
         self._verify(fields)
         number = number_of(fields.get("orderId", ""))
         kind = fields.get("txnType", "")
-        kept = {name: fields[name] for name in _KEPT if name in fields}
+        kept: dict[str, Any] = {name: fields[name] for name in _KEPT if name in fields}
         event = ":".join(fields.get(n, "") for n in ("txnType", "queryId", "orderId", "respCode"))
         done = fields.get("respCode") in codes.DONE
         about: PaymentView | RefundView | None = None
@@ -293,9 +292,7 @@ class UnionPay:
     async def _post(self, path: str, fields: dict[str, str]) -> dict[str, str] | str:
         return await self._call(self._url(path), fields, TIMEOUT_S)
 
-    async def _call(
-        self, url: str, fields: dict[str, str], timeout: float
-    ) -> dict[str, str] | str:
+    async def _call(self, url: str, fields: dict[str, str], timeout: float) -> dict[str, str] | str:
         """The verified answer, or a text saying why there is none."""
         try:
             answer = await self._http.post(
@@ -355,7 +352,7 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(BEIJING).strftime(_STAMP)
 
 
-def _same(answer: Mapping[str, Any], name: str, wanted: str) -> bool:
+def _same(answer: Mapping[str, str], name: str, wanted: str) -> bool:
     return answer.get(name, wanted) == wanted
 
 

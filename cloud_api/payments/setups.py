@@ -1,0 +1,89 @@
+"""What an owner is asked for each kind of provider, and what payers read beside its name.
+
+``ProviderKind`` says how a provider works; this says how its account is set up. Secret fields go in and
+never come out; ``identity`` names whose account it is, which does not change once money has moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel
+
+from cloud_api.payments.providers import PROVIDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How an account of one kind is set up. ``hosts`` are the provider's own, for ``addresses``."""
+
+    name: str  # as the owner chooses it
+    hint: str = ""  # as payers read it, beside the account's name
+    icon: str = "credit-card"
+    guide: str = ""
+    secret: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+    long: frozenset[str] = frozenset()
+    identity: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    addable: bool = True  # the cashier is for demonstrations
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+SETUPS: Final[dict[str, Setup]] = {
+    "cashier": Setup(
+        "收银台（演示）",
+        "演示用，不动真钱",
+        secret=frozenset({"private_key"}),
+        identity=frozenset({"merchant"}),
+        addresses=frozenset({"base_url"}),
+        addable=False,
+    ),
+    "unionpay": Setup(
+        "银联在线支付（银行卡）",
+        "跳到银联页面，用银行卡付",
+        guide="证书在银联商户服务平台下载：签名证书是 .pfx，银联的根证书和中级证书是 .cer。",
+        secret=frozenset({"pfx", "pfx_password"}),
+        files=frozenset({"pfx", "middle", "root"}),
+        identity=frozenset({"merchant"}),
+        addresses=frozenset({"base_url", "file_url"}),
+        hosts=frozenset(
+            {
+                "gateway.95516.com",
+                "filedownload.95516.com",
+                "gateway.test.95516.com",
+                "filedownload.test.95516.com",
+            }
+        ),
+    ),
+    "stripe": Setup(
+        "Stripe（境外信用卡）",
+        "Visa、万事达等信用卡",
+        guide="在 Stripe 后台的 Webhooks 里添加下面的通知地址，勾选 checkout.session 和 refund 的事件，再把签名密钥填进来。",
+        secret=frozenset({"secret_key", "webhook_secret"}),
+        addresses=frozenset({"base_url"}),
+        hosts=frozenset({"api.stripe.com"}),
+    ),
+}
+
+
+def setup_of(provider: str) -> Setup:
+    """The setup of a kind; one that is not named here shows no field it should not."""
+    known = SETUPS.get(provider)
+    if known is not None:
+        return known
+    kind = PROVIDERS[provider]
+    return Setup(kind.label, secret=frozenset(kind.credentials.model_fields))
+
+
+def public_fields(provider: str, credentials: str) -> dict[str, str]:
+    """The credentials that may be shown; secret ones and files are not among them."""
+    setup = setup_of(provider)
+    try:
+        known: BaseModel = PROVIDERS[provider].credentials.model_validate_json(credentials)
+    except ValueError:
+        return {}
+    hidden = setup.secret | setup.files
+    return {name: str(value) for name, value in known.model_dump().items() if name not in hidden}

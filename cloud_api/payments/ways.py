@@ -1,0 +1,109 @@
+"""How something can be paid for: a merchant's accounts that work, within their limits, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.money import yuan
+from cloud_api.payments.models import ProviderAccount
+from cloud_api.payments.providers import PROVIDERS
+from cloud_api.payments.setups import setup_of
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A provider and one of its channels, as payers read them."""
+
+    provider: str
+    channel: str
+    name: str
+    note: str
+    icon: str
+
+
+def works(account: ProviderAccount, real: datetime) -> bool:
+    """Whether the account could take money now: its credentials are whole, its certificate is valid."""
+    kind = PROVIDERS.get(account.provider)
+    if kind is None or not account.enabled:
+        return False
+    if account.expires_at is not None and account.expires_at <= real:
+        return False
+    try:
+        kind.credentials.model_validate_json(account.credentials)
+    except ValueError:
+        return False
+    return True
+
+
+def channels_of(account: ProviderAccount) -> list[str]:
+    """The channels that are open, in the provider's order."""
+    mine = [channel.value for channel in PROVIDERS[account.provider].channels]
+    return [channel for channel in mine if not account.channels or channel in account.channels]
+
+
+def within(account: ProviderAccount, amount_fen: int) -> bool:
+    """Whether the account takes such an amount."""
+    low, high = account.min_fen or 0, account.max_fen
+    return low <= amount_fen and (high is None or amount_fen <= high)
+
+
+def first_of_each(accounts: Sequence[ProviderAccount], real: datetime) -> list[ProviderAccount]:
+    """One account per provider, a store's own before the merchant's, in the owner's order."""
+    chosen: dict[str, ProviderAccount] = {}
+    for account in accounts:
+        if account.provider not in chosen and works(account, real):
+            chosen[account.provider] = account
+    return sorted(chosen.values(), key=lambda account: (account.position, account.id))
+
+
+def ways_of(accounts: Sequence[ProviderAccount], amount_fen: int, real: datetime) -> list[Way]:
+    """Every way to pay ``amount_fen``."""
+    return [
+        Way(account.provider, channel, account.name, setup.hint, setup.icon)
+        for account in first_of_each(accounts, real)
+        if within(account, amount_fen)
+        for setup in (setup_of(account.provider),)
+        for channel in channels_of(account)
+    ]
+
+
+def choose(
+    accounts: Sequence[ProviderAccount], channel: str, amount_fen: int, real: datetime
+) -> ProviderAccount:
+    """The account that takes a payment. Raises KaimenError: ``payment.no_account``,
+    ``payment.channel``, ``payment.amount`` (with ``min_fen`` and ``max_fen``).
+    """
+    found = first_of_each(accounts, real)
+    if not found:
+        raise KaimenError(
+            "payment.no_account",
+            "门店还没有开通这种支付方式，请换一种",
+            status=422,
+            field="provider",
+        )
+    account = found[0]
+    if channel not in channels_of(account):
+        raise KaimenError(
+            "payment.channel", "这里不能这样付，请换一种方式", status=422, field="channel"
+        )
+    if not within(account, amount_fen):
+        low, high = account.min_fen, account.max_fen
+        bounds = "，".join(
+            text
+            for text in (
+                f"最少 {yuan(low)}" if low is not None else "",
+                f"最多 {yuan(high)}" if high is not None else "",
+            )
+            if text
+        )
+        raise KaimenError(
+            "payment.amount",
+            f"{account.name}每笔{bounds}，请换一种方式",
+            status=422,
+            field="provider",
+            extra={"min_fen": low, "max_fen": high},
+        )
+    return account
