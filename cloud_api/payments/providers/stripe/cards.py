@@ -192,7 +192,7 @@ class Stripe:
                 {"payment_intent": ask.payment.provider_txn, "limit": 100}
             )
             async for one in _through(listed):
-                if (one.metadata or {}).get("number") == ask.number:
+                if _number(one) == ask.number:
                     return self._refund(one, ask.number)
         except stripe.StripeError as error:
             return RefundView(Back.UNKNOWN, ask.number, detail=_why(error))
@@ -294,7 +294,7 @@ class Stripe:
         return {
             "mode": "payment",
             "client_reference_id": ask.number,
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "line_items": [
                 {
                     "quantity": 1,
@@ -369,8 +369,8 @@ class Stripe:
         if what is None or source is None or isinstance(source, str):
             return None
         intent = getattr(source, "payment_intent", None)
-        mine = dict(getattr(intent, "metadata", None) or {}).get("number", "")
-        own = dict(source.metadata or {}).get("number") or source.id
+        mine = _number(intent)
+        own = _number(source) or source.id
         return BillLine(
             kind=what,
             number=str(mine or source.id) if what == "payment" else str(own),
@@ -416,6 +416,12 @@ async def _through(listed: Any) -> AsyncIterator[Any]:
         if not listed.has_more:
             return
         listed = await listed.next_page_async()
+
+
+def _number(thing: Any) -> str:
+    """Our number, from an object's metadata; the library's objects are no dicts."""
+    metadata = getattr(thing, "metadata", None)
+    return "" if metadata is None else str(metadata.to_dict().get("number", ""))
 
 
 def _bill_state(status: str) -> str:
