@@ -69,7 +69,8 @@ async def test_from_quote_to_ready_order(house: House, http: httpx.AsyncClient) 
     )
     assert order["hold_expires_at"] == "2026-11-23T04:10:00Z"
     assert order["next"] == {"action": "pay", "label": "去支付"}
-    assert order["pay_with"] == [{"provider": "cashier", "channel": "page", "name": "收银台"}]
+    (way,) = order["pay_with"]
+    assert (way["provider"], way["channel"], way["name"]) == ("cashier", "page", "收银台")
 
     paid = (await http.post(f"/orders/{order['id']}/pay", json={"provider": "cashier"})).json()
     assert paid["state"] == "pending"
