@@ -31,7 +31,7 @@ from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
-from cloud_api.claims import mode_routes
+from cloud_api.claims import mode_routes, rule_routes
 from cloud_api.claims import routes as claims
 from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
@@ -85,6 +85,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     coupon_routes.router,
     claims.router,
     mode_routes.router,
+    rule_routes.router,
     payments.router,
     orders.router,
     orders_console.router,

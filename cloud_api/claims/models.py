@@ -5,11 +5,12 @@ The database refuses an overlap: an exclusion constraint on PostgreSQL, triggers
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint
 from sqlmodel import Field, SQLModel
 
-from cloud_api.kit.columns import UTCDateTime
+from cloud_api.kit.columns import Json, UTCDateTime
 from cloud_api.kit.ids import new_id
 
 
@@ -42,3 +43,20 @@ class RoomClaim(SQLModel, table=True):
     # Guests who stay beyond ``ends_at`` are counted on until here; claims/overstay.py moves it on.
     overstay_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
     created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class BookingRule(SQLModel, table=True):
+    """What a store, or one of its rooms, says about booking beyond the defaults (booking_rules.py).
+
+    ``id`` is the room's id, or the store's for the rule of the whole store; ``rules`` holds only what
+    was set, so that a room follows its store in everything else.
+    """
+
+    __public__ = True
+    __tablename__ = "booking_rule"
+    id: str = Field(primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    room_id: str | None = Field(default=None, foreign_key="room.id")
+    rules: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    updated_at: datetime = Field(sa_type=UTCDateTime)

@@ -19,6 +19,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import guard, suggest
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.models import RoomClaim
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
@@ -61,7 +62,7 @@ async def hold(
         starts_at=starts_at,
         ends_at=ends_at,
         block_from=starts_at,
-        block_until=ends_at + timedelta(seconds=store.cleaning_s),
+        block_until=ends_at + (await rules_of(session, store, room.id)).cleaning,
         created_at=clocks.now,
     )
     taken = False
@@ -184,7 +185,7 @@ async def end_at(session: AsyncSession, claim: RoomClaim, when: datetime, clocks
     )
     if not done:
         return False
-    until = when + timedelta(seconds=store.cleaning_s)
+    until = when + (await rules_of(session, store, claim.room_id)).cleaning
     following = (
         await session.exec(
             select(col(RoomClaim.block_from))

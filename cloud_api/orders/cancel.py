@@ -8,17 +8,19 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
 from cloud_api.claims import service as claims
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.orders import cancel_rules
 from cloud_api.orders.models import Order
-from cloud_api.orders.money import REVOKE, pays, refund_everything
-from cloud_api.orders.transitions import lock_order, move
+from cloud_api.orders.money import REVOKE, pays, refund_part
+from cloud_api.orders.transitions import lock_order, move, note
 from cloud_api.payments import service as payments
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.staff.permissions import ORDER_CANCEL, ORDER_REFUND
+from cloud_api.stores.models import Store
 
 BY_CUSTOMER: Final = "customer"
 BY_STAFF: Final = "staff"
@@ -31,7 +33,9 @@ async def cancel(session: AsyncSession, customer: Customer, order_id: str, clock
     order that its customer cancelled goes back in full, so nothing is asked of a provider first.
     """
     order = await lock_order(session, customer, order_id)
-    decision = cancel_rules.decide(order, clocks.now)
+    store = await session.get_one(Store, order.store_id)
+    rules = await rules_of(session, store, order.room_id)
+    decision = cancel_rules.decide(order, rules, clocks.now)
     return await _cancel(session, order, decision, customer.ref, BY_CUSTOMER, clocks)
 
 
@@ -94,13 +98,23 @@ async def _cancel(
         why=why or cancel_why,
         clocks=clocks,
         cancel_why=cancel_why,
+        cancel_fee_fen=decision.fee_fen,
     )
     if was == "pending_payment":
         for payment in await payments.payments_of(session, pays(order.id)):
             if payment.state in OPEN_PAYMENT:
                 await payments.close_later(session, payment, clocks)
         return order
-    await refund_everything(session, order, by=by, reason="订单取消", clocks=clocks)
+    if decision.fee_fen:
+        await note(
+            session,
+            order,
+            "cancel_fee",
+            by=by,
+            clocks=clocks,
+            body={"amount_fen": decision.fee_fen, "back_fen": decision.refund_fen},
+        )
+    await refund_part(session, order, decision.refund_fen, by=by, reason="订单取消", clocks=clocks)
     await schedule(
         session,
         merchant_id=order.merchant_id,

@@ -1,15 +1,12 @@
-"""The one rule of cancelling: unpaid at any time; paid for free until two hours before the start."""
+"""What cancelling costs: unpaid never anything; paid by the tiers of the room's rules, told first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
+from cloud_api.claims.booking_rules import Rules, Tier, span_words
 from cloud_api.orders.models import Order
-
-FREE_UNTIL: Final = timedelta(hours=2)  # before the start
-RULE: Final = "开始前 2 小时以上可免费取消，全额退款；2 小时内不能取消"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +20,19 @@ class Decision:
     message: str = ""
 
 
-def decide(order: Order, now: datetime) -> Decision:
-    """Apply the rule for the customer; ``now`` is business time."""
+def tier_of(rules: Rules, starts_at: datetime, now: datetime) -> Tier | None:
+    """The tier that holds at ``now``; None where it is too late for all of them."""
+    left = starts_at - now
+    return next((t for t in rules.cancel_tiers if left >= timedelta(minutes=t.minutes)), None)
+
+
+def fee_of(paid_fen: int, per_cent: int) -> int:
+    """The fee in fen, half a fen up."""
+    return (paid_fen * per_cent + 50) // 100
+
+
+def decide(order: Order, rules: Rules, now: datetime) -> Decision:
+    """Apply the rules for the customer; ``now`` is business time."""
     if order.status == "pending_payment":
         return Decision(True)
     if order.status == "cancelled":
@@ -35,13 +43,20 @@ def decide(order: Order, now: datetime) -> Decision:
             code="cancel.started",
             message="时间已经开始，不能取消；要提前走请点「提前结束」，有问题请打给店家",
         )
-    if order.starts_at - now < FREE_UNTIL:
-        return Decision(
-            False,
-            code="cancel.too_late",
-            message="离开始不到 2 小时，不能取消；临时有事请打给店家",
+    left = left_fen(order)
+    tier = tier_of(rules, order.starts_at, now)
+    if order.status == "paid":  # the house has not confirmed: nobody owes a fee for waiting
+        tier = Tier(minutes=0, per_cent=0)
+    if tier is None:
+        least = rules.cancel_tiers[-1].minutes if rules.cancel_tiers else None
+        message = (
+            "这间订了不能取消；临时有事请打给店家"
+            if least is None
+            else f"离开始不到 {span_words(least)}，不能取消；临时有事请打给店家"
         )
-    return Decision(True, refund_fen=order.paid_fen - order.refunded_fen - order.refunding_fen)
+        return Decision(False, code="cancel.too_late", message=message)
+    fee = min(left, fee_of(order.total_fen, tier.per_cent))
+    return Decision(True, refund_fen=left - fee, fee_fen=fee)
 
 
 def decide_staff(order: Order) -> Decision:
@@ -49,8 +64,25 @@ def decide_staff(order: Order) -> Decision:
     if order.status == "pending_payment":
         return Decision(True)
     if order.status in {"paid", "ready"}:
-        back = order.paid_fen - order.refunded_fen - order.refunding_fen
-        return Decision(True, refund_fen=back)
+        return Decision(True, refund_fen=left_fen(order))
     if order.status == "cancelled":
         return Decision(False, code="cancel.done", message="订单已经取消了")
     return Decision(False, code="cancel.started", message="顾客已经使用，不能取消")
+
+
+def left_fen(order: Order) -> int:
+    """What was paid and is not on its way back."""
+    return order.paid_fen - order.refunded_fen - order.refunding_fen
+
+
+def in_words(rules: Rules) -> str:
+    """All tiers as one sentence, before anybody books."""
+    parts: list[str] = []
+    for tier in rules.cancel_tiers:
+        when = f"开始 {span_words(tier.minutes)} 前" if tier.minutes else "开始前"
+        cost = "免费取消" if tier.per_cent == 0 else f"取消收 {tier.per_cent}%"
+        parts.append(f"{when}{cost}")
+    if not parts:
+        return "付款后不能取消"
+    last = rules.cancel_tiers[-1].minutes
+    return "，".join(parts) + ("，开始后不能取消" if not last else "，之后不能取消")

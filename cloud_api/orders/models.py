@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -38,6 +38,11 @@ class Order(SQLModel, table=True):
     refunded_fen: int = 0
     refunding_fen: int = 0  # asked for and not yet known to have arrived
     cancel_why: str | None = None
+    cancel_fee_fen: int = 0  # kept of what was paid, by the rules told before
+    source: str = "app"  # app | staff | waitlist | series
+    made_by: str | None = None  # the member of staff who booked for the customer
+    staff_note: str = ""  # for staff alone
+    series_id: str | None = Field(default=None, index=True)  # of a weekly booking
     entered_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     finished_early: bool = False
@@ -114,3 +119,136 @@ class OrderEvent(SQLModel, table=True):
     why: str = ""
     body: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     at: datetime = Field(sa_type=UTCDateTime)
+
+
+class OrderChange(SQLModel, table=True):
+    """Another time or room for an order, or more time: held until paid, then applied (orders/changes.py).
+
+    ``claim_ids`` are the pieces of room time held for it beside the order's own claim. ``told_epoch``
+    and ``told_rev`` name the store's document that carries it; ``confirmed_at`` is when the store said
+    that it obeys it. Instants are business time.
+    """
+
+    __tablename__ = "order_change"
+    __table_args__ = (
+        CheckConstraint("kind IN ('move','extension')"),
+        CheckConstraint("state IN ('held','applied','lapsed')"),
+        CheckConstraint("starts_at < ends_at AND was_starts_at < was_ends_at"),
+        CheckConstraint("fee_fen >= 0 AND total_fen >= 0"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", index=True)
+    kind: str
+    state: str = "held"
+    by: str
+    why: str = ""
+    was_room_id: str = Field(foreign_key="room.id")
+    was_starts_at: datetime = Field(sa_type=UTCDateTime)
+    was_ends_at: datetime = Field(sa_type=UTCDateTime)
+    room_id: str = Field(foreign_key="room.id")
+    starts_at: datetime = Field(sa_type=UTCDateTime)
+    ends_at: datetime = Field(sa_type=UTCDateTime)
+    lines: list[Any] = Field(default_factory=list, sa_type=Json)  # of the new time, as in a quote
+    fee_fen: int = 0
+    diff_fen: int = 0  # to pay (fee included); below zero what goes back
+    total_fen: int  # of the order once it is applied
+    claim_ids: list[Any] = Field(default_factory=list, sa_type=Json)
+    hold_expires_at: datetime = Field(sa_type=UTCDateTime)
+    applied_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    told_epoch: int | None = None
+    told_rev: int | None = None
+    confirmed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class OrderShare(SQLModel, table=True):
+    """A link with which friends join an order, so that the door opens for them too; one per order."""
+
+    __tablename__ = "order_share"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", unique=True)
+    token: str = Field(unique=True)
+    most: int  # friends that may join
+    revoked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class OrderGuest(SQLModel, table=True):
+    """A friend who joined an order by its link; may open its door, and nothing else of it."""
+
+    __tablename__ = "order_guest"
+    __table_args__ = (UniqueConstraint("order_id", "account_id"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    joined_at: datetime = Field(sa_type=UTCDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class BlockedCustomer(SQLModel, table=True):
+    """Somebody a merchant takes no bookings from, until when, and why."""
+
+    __tablename__ = "blocked_customer"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    why: str
+    by: str
+    until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    lifted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    lifted_by: str | None = None
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class WaitEntry(SQLModel, table=True):
+    """Somebody who waits for a time that is taken (orders/waitlist.py); ``room_id`` None: any room.
+
+    ``claim_id`` is the room time that is kept while it is offered.
+    """
+
+    __tablename__ = "wait_entry"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','offered','taken','left','over')"),
+        CheckConstraint("starts_at < ends_at"),
+        CheckConstraint("state <> 'offered' OR claim_id IS NOT NULL"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    room_id: str | None = Field(default=None, foreign_key="room.id")
+    starts_at: datetime = Field(sa_type=UTCDateTime)
+    ends_at: datetime = Field(sa_type=UTCDateTime)
+    state: str = "waiting"
+    passed: int = 0  # offers that were let go by
+    claim_id: str | None = None
+    offered_room_id: str | None = None
+    offer_expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    order_id: str | None = None
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class OrderExport(SQLModel, table=True):
+    """A list of orders that is being written, or lies ready to be fetched by who asked for it."""
+
+    __tablename__ = "order_export"
+    __table_args__ = (CheckConstraint("state IN ('waiting','running','done','failed')"),)
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    staff_id: str = Field(index=True)
+    form: str  # csv | xlsx
+    wanted: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    store_ids: list[Any] | None = Field(default=None, sa_type=Json)
+    state: str = "waiting"
+    rows: int = 0
+    total: int = 0
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime)

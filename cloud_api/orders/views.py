@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
+from cloud_api.claims.booking_rules import Rules, rules_by_room
 from cloud_api.claims.window import opens_of
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
@@ -79,6 +80,7 @@ class _Parts:
         self.refunds: dict[str, list[RefundAttempt]] = defaultdict(list)
         self.overtime: dict[str, OvertimeCharge] = {}
         self.opens: dict[str, datetime] = {}
+        self.rules: dict[str, Rules] = {}
 
     @classmethod
     async def load(cls, session: AsyncSession, orders: Sequence[Order]) -> _Parts:
@@ -86,6 +88,9 @@ class _Parts:
         ids = [order.id for order in orders]
         parts.rooms = await _by_id(session, Room, {order.room_id for order in orders})
         parts.stores = await _by_id(session, Store, {order.store_id for order in orders})
+        parts.rules = await rules_by_room(
+            session, [*parts.stores.values()], [*parts.rooms.values()]
+        )
         lines = select(OrderLine).where(col(OrderLine.order_id).in_(ids))
         for line in (await session.exec(lines.order_by(col(OrderLine.position)))).all():
             parts.lines[line.order_id].append(line)
@@ -142,7 +147,7 @@ class _Parts:
         action, label = next_step(order, store, now, opens)
         if owed is not None and owed.state == "due":
             action, label = "pay", _("付超时费 %s") % yuan(owed.amount_fen)
-        decision = cancel_rules.decide(order, now)
+        decision = cancel_rules.decide(order, self.rules[room.id], now)
         return {
             "id": order.id,
             "number": order.number,

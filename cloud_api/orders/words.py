@@ -123,6 +123,7 @@ _KIND_TEXT: Final = {
     "overtime_waived": "店家免收超时费 %s",
     "overtime_money_back": "多付的超时费 %s 原路退回",
     "money_back_dup": "重复支付的 %s 原路退回",
+    "cancel_fee": "取消手续费 %s",
     "finish_asked": "申请提前结束",
     "stay_grace": "时间到，宽限中",
     "stay_overtime": "已超时",

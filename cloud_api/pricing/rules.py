@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
@@ -12,20 +13,36 @@ from cloud_api.stores.models import Room, Store
 _MINUTE = timedelta(minutes=1)
 
 
+class Limits(Protocol):
+    """How long and how far ahead: a store's own, or what a room has instead."""
+
+    @property
+    def min_minutes(self) -> int: ...
+    @property
+    def step_minutes(self) -> int: ...
+    @property
+    def max_minutes(self) -> int: ...
+    @property
+    def advance_days(self) -> int: ...
+
+
 def check(
     store: Store,
     room: Room,
     starts_at: datetime,
     ends_at: datetime,
     now: datetime,
+    limits: Limits | None = None,
     *,
     fixed: bool = False,
 ) -> None:
     """Raise KaimenError with a ``booking.*`` or ``room.*`` code if this time cannot be booked.
 
+    ``limits`` stand for the store's own where a room has others.
     ``fixed``: the length is a product's (slot, package), so limits of length and step do not apply.
     Whether it is free is not asked here: only the insert of the claim can answer that.
     """
+    told: Limits = limits or store
     minutes = (ends_at - starts_at) / _MINUTE
     if room.mode == "maintenance":
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
@@ -33,26 +50,26 @@ def check(
         raise _refuse("booking.order", "结束时间要晚于开始时间", "ends_at")
     if room.selling == "off" or room.retired_at is not None:
         raise KaimenError("room.not_sold", "这个包间现在不对外，请选别的包间", status=409)
-    if room.selling == "walk_up" and starts_at > now + timedelta(minutes=store.step_minutes):
+    if room.selling == "walk_up" and starts_at > now + timedelta(minutes=told.step_minutes):
         raise KaimenError(
             "room.walk_up_only", "这个包间只接到店的客人，不能提前订", status=409, field="starts_at"
         )
-    if minutes < store.min_minutes and not fixed:
+    if minutes < told.min_minutes and not fixed:
         raise _refuse(
-            "booking.too_short", f"最少订 {_words(store.min_minutes)}", "ends_at", store.min_minutes
+            "booking.too_short", f"最少订 {_words(told.min_minutes)}", "ends_at", told.min_minutes
         )
-    if minutes > store.max_minutes and not fixed:
+    if minutes > told.max_minutes and not fixed:
         raise _refuse(
-            "booking.too_long", f"最多订 {_words(store.max_minutes)}", "ends_at", store.max_minutes
+            "booking.too_long", f"最多订 {_words(told.max_minutes)}", "ends_at", told.max_minutes
         )
     if not fixed:
-        _check_grid(store, starts_at, minutes, now)
+        _check_grid(store, told.step_minutes, starts_at, minutes, now)
     if starts_at < _floor(now):
         raise _refuse("booking.past", "开始时间已经过了，请选之后的时间", "starts_at")
     zone = ZoneInfo(store.tz)
-    last_day = now.astimezone(zone).date() + timedelta(days=store.advance_days)
+    last_day = now.astimezone(zone).date() + timedelta(days=told.advance_days)
     if starts_at.astimezone(zone).date() > last_day:
-        raise _refuse("booking.too_far", f"最多提前 {store.advance_days} 天预订", "starts_at")
+        raise _refuse("booking.too_far", f"最多提前 {told.advance_days} 天预订", "starts_at")
     if not is_open(store, starts_at, ends_at):
         raise _refuse(
             "booking.closed", f"这段时间门店不营业，营业时间 {hours_text(store)}", "starts_at"
@@ -90,8 +107,9 @@ def hours_text(store: Store) -> str:
     return in_words(store)
 
 
-def _check_grid(store: Store, starts_at: datetime, minutes: float, now: datetime) -> None:
-    step = store.step_minutes
+def _check_grid(
+    store: Store, step: int, starts_at: datetime, minutes: float, now: datetime
+) -> None:
     if minutes % step:
         raise _refuse("booking.step", f"时长要是 {_words(step)} 的整数倍", "ends_at", step)
     local = starts_at.astimezone(ZoneInfo(store.tz))

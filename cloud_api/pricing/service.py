@@ -15,9 +15,9 @@ from cloud_api.kit.actor import Actor, Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.members.levels import level_of
+from cloud_api.pricing import admission
 from cloud_api.pricing import lines as pricing
 from cloud_api.pricing import offers as offering
-from cloud_api.pricing import rules
 from cloud_api.pricing.lines import Book, Line
 from cloud_api.pricing.models import Extra, Package, PriceRule, Quote, Slot, Tariff
 from cloud_api.pricing.offers import Offer
@@ -73,7 +73,7 @@ async def make_quote(session: AsyncSession, actor: Actor, wish: Wish, clocks: Cl
     ``package.*``, ``payg.off``, ``coupon.*``, ``price.missing``.
     """
     book = await book_of(session, actor, wish.room_id)
-    kind, lines, starts_at, ends_at = await _time(session, book, wish, clocks.now)
+    kind, lines, starts_at, ends_at = await _time(session, book, wish, clocks)
     product_id = wish.slot_id or wish.package_id
     detail: dict[str, Any] = {}
     if kind == PAYG:
@@ -185,7 +185,7 @@ async def take_quote(session: AsyncSession, actor: Actor, quote_id: str, clocks:
 
 
 async def _time(
-    session: AsyncSession, book: Book, wish: Wish, now: datetime
+    session: AsyncSession, book: Book, wish: Wish, clocks: Clocks
 ) -> tuple[str, list[Line], datetime, datetime]:
     """The kind of price, its lines of time, and the instants it is for."""
     store, room = book.store, book.room
@@ -196,8 +196,9 @@ async def _time(
             if wish.starts_at is None:
                 raise _missing("starts_at")
             day = wish.starts_at.astimezone(book.zone).date()
-        sold = slot_on(store, room, slot, day, now, book.calendar)
-        rules.check(store, room, sold.starts_at, sold.ends_at, now, fixed=True)
+        sold = slot_on(store, room, slot, day, clocks.now, book.calendar)
+        begins, ends = sold.starts_at, sold.ends_at
+        await admission.check(session, store, room, begins, ends, clocks, fixed=True)
         line = pricing.slot_line(slot, sold.starts_at, sold.ends_at, ZoneInfo(store.tz))
         return SLOT, [line], sold.starts_at, sold.ends_at
     if wish.starts_at is None:
@@ -206,19 +207,19 @@ async def _time(
     if wish.package_id is not None:
         package = await _of_store(session, Package, wish.package_id, store.id, "package")
         ends_at = package_ends(store, room, package, starts_at, book.calendar)
-        rules.check(store, room, starts_at, ends_at, now, fixed=True)
+        await admission.check(session, store, room, starts_at, ends_at, clocks, fixed=True)
         return PACKAGE, [pricing.package_line(package, starts_at, ends_at)], starts_at, ends_at
     if wish.payg:
         if not book.rule.payg:
             raise KaimenError("payg.off", "这家店不按实际使用计费，请选时长", status=409)
         length = timedelta(minutes=book.rule.payg_prepay_minutes)
         ends_at = starts_at + length if wish.ends_at is None else wish.ends_at.astimezone(UTC)
-        rules.check(store, room, starts_at, ends_at, now)
+        await admission.check(session, store, room, starts_at, ends_at, clocks)
         return PAYG, pricing.time_lines(book, starts_at, ends_at), starts_at, ends_at
     if wish.ends_at is None:
         raise _missing("ends_at")
     ends_at = wish.ends_at.astimezone(UTC)
-    rules.check(store, room, starts_at, ends_at, now)
+    await admission.check(session, store, room, starts_at, ends_at, clocks)
     return HOURLY, pricing.hourly(book, starts_at, ends_at), starts_at, ends_at
 
 

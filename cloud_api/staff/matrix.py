@@ -89,6 +89,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "POST /api/v1/payments/{provider}/{account}/notify": PROVES,
     "POST /edge/v1/enroll": PROVES,
     "GET /edge/v1/desired": PROVES,
+    "GET /api/v1/rooms/{room_id}/booking-rules": ANYONE,
     # logging in
     "POST /api/v1/auth/code": ANYONE,
     "POST /api/v1/auth/login": ANYONE,
@@ -186,6 +187,11 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /api/v1/console/stores/{store_id}/timeline": needs(ORDER_READ),
     "PATCH /api/v1/console/stores/{store_id}": needs(STORE_EDIT),
     "POST /api/v1/console/rooms/{room_id}/mode": needs(ROOM_MODE),
+    # rules of booking
+    "GET /api/v1/console/stores/{store_id}/booking-rules": needs(STORE_READ),
+    "PUT /api/v1/console/stores/{store_id}/booking-rules": needs(STORE_EDIT),
+    "PUT /api/v1/console/stores/{store_id}/rooms/{room_id}/booking-rules": needs(STORE_EDIT),
+    "GET /console/booking-rules": needs(STORE_READ),
     # coupons of the house
     "GET /api/v1/console/coupons": needs(COUPON_EDIT),
     "POST /api/v1/console/coupons": needs(COUPON_EDIT),

@@ -11,6 +11,7 @@ from cloud_api.web.console import alarm_rules as console_alarm_rules
 from cloud_api.web.console import alarms as console_alarms
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
+from cloud_api.web.console import booking_rules as console_booking_rules
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
@@ -44,6 +45,7 @@ for pages in (
     console_audit,
     console_backups,
     console_overtime,
+    console_booking_rules,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

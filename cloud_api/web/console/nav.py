@@ -78,6 +78,7 @@ PAGES: Final = (
     Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
     Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
+    Page("settings", "booking-rules", "预订规则", "/console/booking-rules", STORE_READ),
     Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT, also=STORE_EDIT),
     Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
     Page("settings", "notice-words", "通知模板", "/console/notifications/templates", NOTICE_READ),

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims.booking_rules import Rules, rules_of
 from cloud_api.kit.actor import System
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel_rules
 from cloud_api.orders.overtime import rule_of
 from cloud_api.orders.schemas import LineOut, OrderOut
 from cloud_api.payments.transitions import OPEN_PAYMENT
@@ -49,7 +49,7 @@ async def confirm_page(session: AsyncSession, seen: Visit, quote: Quote) -> Conf
         ends_at=seen.local(quote.ends_at),
         fees=Fees(fee_lines(quote.lines), quote.total_fen),
         phone=store.phone,
-        cancel_rule=_cancel_rule(quote.starts_at, seen.now),
+        cancel_rule=cancel_rule(await rules_of(session, store, room.id), quote.starts_at, seen.now),
         overtime_rule=overtime_rule(store, quote.lines),
         expires_at=seen.local(quote.expires_at),
         back_href=back_href(seen, room, quote.starts_at, quote.ends_at),
@@ -83,11 +83,20 @@ def _line(line: dict[str, Any] | LineOut) -> tuple[str, int, int, int]:
     return line["text"], line["amount_fen"], line["minutes"], line["hourly_fen"]
 
 
-def _cancel_rule(starts_at: datetime, now: datetime) -> str:
-    if starts_at - now < cancel_rules.FREE_UNTIL:
-        return _("离开始不到 2 小时，付款后不能取消")
-    until = starts_at.astimezone(now.tzinfo) - cancel_rules.FREE_UNTIL
-    return _("{time} 前可以免费取消，全额退款；之后不能取消").format(time=words.moment(until, now))
+def cancel_rule(rules: Rules, starts_at: datetime, now: datetime) -> str:
+    """What cancelling this booking would cost, with the hours at which that changes."""
+    parts = []
+    left = starts_at - now
+    for tier in rules.cancel_tiers:
+        before = timedelta(minutes=tier.minutes)
+        if left < before:
+            continue
+        until = words.moment(starts_at.astimezone(now.tzinfo) - before, now)
+        if tier.per_cent == 0:
+            parts.append(_("{time} 前可以免费取消，全额退款").format(time=until))
+        elif tier.per_cent < 100:
+            parts.append(_("{time} 前取消收 {n}%").format(time=until, n=tier.per_cent))
+    return "；".join([*parts, _("之后不能取消")]) if parts else _("付款后不能取消")
 
 
 def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:

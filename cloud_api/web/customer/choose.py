@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.models import RoomClaim
 from cloud_api.claims.spans import Span, claims_between, lay_out
 from cloud_api.kit.i18n import gettext as _
@@ -33,8 +34,9 @@ async def timeline_page(
     rooms = await stores.rooms_of(session, seen.who, store.id)
     priced = await room_days.prices(session, rooms)
     rooms = [one for one in rooms if one.id in priced or one.id == room.id]
+    rules = await rules_of(session, store, room.id)
     today = seen.now.date()
-    days = [today + timedelta(days=n) for n in range(store.advance_days + 1)]
+    days = [today + timedelta(days=n) for n in range(rules.advance_days + 1)]
     chosen = _day(wanted, days)
     last = _midnight(seen, days[-1] + timedelta(days=1)) + _NIGHT
     claims = await claims_between(session, [one.id for one in rooms], seen.now, last)
@@ -69,11 +71,11 @@ async def timeline_page(
         starts_at=starts_at,
         ends_at=ends_at,
         room_id=room.id,
-        step_min=store.step_minutes,
-        min_min=store.min_minutes,
-        max_min=store.max_minutes,
-        clean_min=-(-store.cleaning_s // 60),
-        start_now=chosen == today,
+        step_min=rules.step_minutes,
+        min_min=rules.min_minutes,
+        max_min=rules.max_minutes,
+        clean_min=-(-rules.cleaning_s // 60),
+        start_now=chosen == today and not rules.notice_minutes,
         preset=_preset(seen, preset, starts_at, ends_at),
     )
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims.booking_rules import Rules, rules_of
 from cloud_api.kit.actor import scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders.cancel_rules import RULE
+from cloud_api.orders.cancel_rules import in_words
 from cloud_api.pricing.models import Tariff
 from cloud_api.pricing.rules import hours_text
 from cloud_api.stores import service as stores
@@ -125,7 +126,7 @@ async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room
         store_href=store_href(store),
         room=_room_card(seen, day, prices.get(room.id, 0)),
         facilities=tuple(Facility(_icon(text), text) for text in map(str, room.facilities)),
-        rules=_rules(store, own),
+        rules=_rules(store, await rules_of(session, store, room.id), own),
     )
 
 
@@ -212,7 +213,7 @@ def _icon(text: str) -> str:
     return next((icon for word, icon in _ICONS if word in low), "check")
 
 
-def _rules(store: Store, tariffs: Sequence[Tariff]) -> tuple[str, ...]:
+def _rules(store: Store, rules: Rules, tariffs: Sequence[Tariff]) -> tuple[str, ...]:
     told = [
         _("{when} {price}/小时").format(when=_when(tariff), price=yuan(tariff.hourly_fen))
         for tariff in tariffs
@@ -221,14 +222,26 @@ def _rules(store: Store, tariffs: Sequence[Tariff]) -> tuple[str, ...]:
     lines = ["；".join(told) + _("。跨时段分开算")] if told else []
     lines.append(
         _("最少订 {least}，按 {step} 加").format(
-            least=words.hours(store.min_minutes), step=words.hours(store.step_minutes)
+            least=words.hours(rules.min_minutes), step=words.hours(rules.step_minutes)
         )
     )
+    if rules.notice_minutes:
+        lines.append(_("至少提前 {span} 预订").format(span=words.hours(rules.notice_minutes)))
+    lines += [
+        _("{begin}–{end} 不接受预订").format(begin=one.from_, end=one.until)
+        for one in rules.blocked
+    ]
+    if rules.confirm_minutes:
+        lines.append(
+            _("付款后由店家确认，{span}内没确认就全额退款").format(
+                span=words.hours(rules.confirm_minutes)
+            )
+        )
     if lead:
         lines.append(_("前面没人时，开始前 {n} 分钟就能进门，不加钱").format(n=lead))
     if grace:
         lines.append(_("到点后 {n} 分钟内离开不加钱").format(n=grace))
-    return (*lines, _(RULE))
+    return (*lines, _(in_words(rules)))
 
 
 def _when(tariff: Tariff) -> str:

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_api.claims.models import BookingRule
 from cloud_api.kit.actor import Limits
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
+from cloud_api.orders import views
 from cloud_api.orders.cancel import cancel, cancel_by_staff
 from cloud_api.orders.models import Order
 from cloud_api.orders.words import word
@@ -47,8 +49,37 @@ async def test_paid_and_early_enough_gets_everything_back(house: House) -> None:
     assert house.revoked == [order.id]
 
 
-async def test_too_late_is_refused_with_a_sentence(house: House) -> None:
+async def test_late_costs_what_the_tier_says_and_was_told_before(house: House) -> None:
     order = await house.paid_order(in_h=2)
+    house.passes(60)
+    async with house.cloud.db.read() as session:
+        told = (await views.one(session, order, house.cloud.clocks)).cancel
+    assert (told.allowed, told.fee_fen, told.refund_fen) == (True, 3800, 3800)
+    order = await _cancel(house, order)
+    assert (order.status, order.cancel_fee_fen, order.refunding_fen) == ("cancelled", 3800, 3800)
+
+    async def back() -> bool:
+        house.passes(1)
+        return (await house.again(order)).refunded_fen == 3800
+
+    await house.run(back)
+    assert word(await house.again(order)) == "cancelled"
+    assert [r.amount_fen for r in await house.refunds(order)] == [3800]
+
+
+async def test_a_store_may_refuse_late_cancelling(house: House) -> None:
+    order = await house.paid_order(in_h=2)
+    async with house.cloud.db.write() as session:
+        session.add(
+            BookingRule(
+                id=order.room_id,
+                merchant_id=order.merchant_id,
+                store_id=order.store_id,
+                room_id=order.room_id,
+                rules={"cancel_tiers": [{"minutes": 120, "per_cent": 0}]},
+                updated_at=house.cloud.clocks.now,
+            )
+        )
     house.passes(60)
     with pytest.raises(Conflict) as refused:
         await _cancel(house, order)
