@@ -90,30 +90,12 @@ async def refund_everything(
 async def refund_part(
     session: AsyncSession, order: Order, amount_fen: int, *, by: str, reason: str, clocks: Clocks
 ) -> int:
-    """Ask for ``amount_fen`` of what was paid and not yet given back; returns what was asked."""
-    refunds = await payments.refunds_of(session, pays(order.id))
-    left = amount_fen
-    for payment in await payments.payments_of(session, pays(order.id)):
-        mine = [r for r in refunds if r.payment_id == payment.id]
-        part = min(
-            left, payment.amount_fen - sum(r.amount_fen for r in mine if r.state != "failed")
-        )
-        if payment.state != "succeeded" or payment.applied is None or part <= 0:
-            continue
-        await payments.ask_refund(
-            session,
-            payment.id,
-            tag=str(len(mine) + 1),
-            amount_fen=part,
-            reason=reason,
-            clocks=clocks,
-        )
-        left -= part
-    asked = amount_fen - left
-    if asked:
-        await note(session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": asked})
+    """Ask for ``amount_fen`` of what was paid for the price and not yet given back; returns it."""
+    if amount_fen:
+        tag = free_tag(await payments.refunds_in(session, part_of(order.id)))
+        await give_back(session, order, amount_fen, tag=tag, reason=reason, by=by, clocks=clocks)
     await recount(session, order)
-    return asked
+    return amount_fen
 
 
 async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:

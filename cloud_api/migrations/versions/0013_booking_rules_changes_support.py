@@ -7,8 +7,8 @@ from alembic import op
 
 from cloud_api.migrations.types import INSTANT, JSON
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
