@@ -52,7 +52,6 @@ class BookingRule(SQLModel, table=True):
     was set, so that a room follows its store in everything else.
     """
 
-    __public__ = True
     __tablename__ = "booking_rule"
     id: str = Field(primary_key=True)
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
