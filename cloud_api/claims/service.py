@@ -67,7 +67,7 @@ async def hold(
     )
     taken = False
     try:
-        async with _under_guard(session, room.id):
+        async with under_guard(session, room.id):
             session.add(claim)
             await session.flush()
     except RoomTaken:
@@ -120,7 +120,7 @@ async def take_for(
         created_at=clocks.now,
     )
     try:
-        async with _under_guard(session, room.id):
+        async with under_guard(session, room.id):
             session.add(claim)
             await session.flush()
     except RoomTaken:
@@ -150,7 +150,7 @@ async def restore(session: AsyncSession, claim_id: str) -> bool:
     if claim.state != "released" or claim.released_why == ENDED:
         return False
     try:
-        async with _under_guard(session, claim.room_id):
+        async with under_guard(session, claim.room_id):
             await session.exec(
                 update(RoomClaim)
                 .where(col(RoomClaim.id) == claim.id, col(RoomClaim.state) == "released")
@@ -215,7 +215,7 @@ async def _add_cleaning(
     session: AsyncSession, after: RoomClaim, starts_at: datetime, ends_at: datetime, clocks: Clocks
 ) -> None:
     try:
-        async with _under_guard(session, after.room_id):
+        async with under_guard(session, after.room_id):
             session.add(
                 RoomClaim(
                     merchant_id=after.merchant_id,
@@ -253,7 +253,7 @@ async def _move(session: AsyncSession, claim_id: str, was: tuple[str, ...], **va
 
 
 @asynccontextmanager
-async def _under_guard(session: AsyncSession, room_id: str) -> AsyncIterator[None]:
+async def under_guard(session: AsyncSession, room_id: str) -> AsyncIterator[None]:
     """A savepoint in which the guard's refusal becomes RoomTaken and spoils nothing else."""
     await lock_room(session, room_id)
     try:
