@@ -88,12 +88,11 @@ def _check_command(
             name: limit.default if isinstance(limit, OneOf) else getattr(limit, end)
             for name, limit in limits.items()
         }
-        names: dict[str, Any] = {**tried(doc), **given, "seq": 1, "reply_to": "kaimen/x"}
+        names: dict[str, Any] = {**tried(doc), **given, **spoken.TRIED_NAMES}
         try:
             spoken.outgoing(command, names)
-            for wanted in (
-                command.answer.match | command.answer.equals if command.answer else {}
-            ).values():
+            rules = {**command.answer.match, **command.answer.equals} if command.answer else {}
+            for wanted in rules.values():
                 spoken.filled(wanted, names)
         except expressions.ExpressionError as error:
             raise FieldError(path, str(error)) from error
@@ -111,7 +110,7 @@ def tried(doc: MessageDoc) -> dict[str, int | str]:
 
 def _check_topic(doc: MessageDoc, topic: str, path: FieldPath) -> None:
     try:
-        text = spoken.filled_text(topic, {**tried(doc), "reply_to": "kaimen/x"})
+        text = spoken.filled_text(topic, {**tried(doc), **spoken.TRIED_NAMES})
     except expressions.ExpressionError as error:
         raise FieldError(path, str(error)) from error
     if set(text) & set("+#"):

@@ -5,6 +5,9 @@ parameter of the command, or for one of
 
     seq        a number that counts commands, by which an answer is told to be this command's
     reply_to   MQTT: a topic of ours, for devices that want to be told where to answer
+    now_ms     the time in milliseconds since 1970, for interfaces that want it with each request
+
+In golden tests ``seq`` is 1, ``reply_to`` is ``kaimen/reply`` and ``now_ms`` is 1700000000000.
 
 A JSON value that is nothing but ``"{name}"`` becomes the value itself (a number, true), not its text.
 ``{duration_ms // 1000}`` is worked out as in all profiles.
@@ -185,13 +188,13 @@ class MessageEvent(Section):
 
 
 class SimRule(Section):
-    """What the virtual device does when ``on`` (a command) comes.
+    """What the virtual device does ``when`` a command comes.
 
     ``sets`` changes its state, ``says`` names the reports that it publishes, ``answers`` is what it
     answers. ``back`` gives a part of the state back after ``after_ms``: the device's own timer.
     """
 
-    on: Name
+    when: Name
     sets: dict[Name, Any] = Field(default={})
     says: list[Name] = Field(default=[])
     answers: Any = None

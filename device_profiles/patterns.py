@@ -148,6 +148,18 @@ class BytePattern:
             part is None or part == byte for part, byte in zip(self.parts, data, strict=False)
         )
 
+    def bound(self, known: Mapping[str, int]) -> BytePattern:
+        """This pattern with the numbers that are ``known`` in their fields: the answer to a question
+        about lock 3 of board 1 must name lock 3 of board 1, or it is somebody else's.
+        """
+        parts = list(self.parts)
+        for field in self.fields:
+            if field.name in known and field.form in ("x", "l"):
+                order: Literal["big", "little"] = "big" if field.form == "x" else "little"
+                number = known[field.name].to_bytes(field.width, order)
+                parts[field.at : field.at + field.width] = number
+        return BytePattern(tuple(parts), self.fields, self.checks, self.text)
+
     def read(self, data: bytes) -> dict[str, int | str]:
         """The fields of ``data``, which must match."""
         return {field.name: field.read(data) for field in self.fields}

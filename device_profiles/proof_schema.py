@@ -50,7 +50,7 @@ class SimSwitchRegister(Section):
     address: Address
     on: int
     off: int
-    reads: tuple[int, int] | None = None
+    reads: list[int] | None = Field(default=None, min_length=2, max_length=2)
 
 
 class SimInputs(Section):

@@ -21,7 +21,13 @@ from device_profiles.sections import ActionParam
 Scalar = bool | int | float | str
 Names = Mapping[str, Scalar]
 
-RUNTIME_NAMES = frozenset({"seq", "reply_to"})
+TRIED_NAMES: dict[str, Scalar] = {
+    "seq": 1,
+    "reply_to": "kaimen/reply",
+    "now_ms": 1_700_000_000_000,
+}
+"""What the one who sends adds to the names of a command, as golden tests have it."""
+
 _DEEPEST = 8  # of JSON; no device known sends more
 
 
@@ -69,8 +75,11 @@ def call_of(profile: Profile, command: str, given: Mapping[str, Scalar]) -> Call
     return Call(command, params)
 
 
-def call_of_write(profile: Profile, point_name: str, value: Scalar, known: Names) -> Call:
-    """The command that sets a point. ``known`` are the last values of the profile's points.
+def call_of_write(
+    profile: Profile, point_name: str, value: Scalar, known: Names, installed: Names
+) -> Call:
+    """The command that sets a point. ``known`` are the last values of the profile's points,
+    ``installed`` the install params.
 
     Raises ProfileError where the point cannot be set so.
     """
@@ -81,8 +90,8 @@ def call_of_write(profile: Profile, point_name: str, value: Scalar, known: Names
     given: dict[str, Scalar] = dict(told.params)
     for param, other in told.keep.items():
         if other in known:
-            given[param] = _said(profile.points[other], known[other])
-    given[told.value] = _said(point, value)
+            given[param] = _said(profile.points[other], known[other], installed)
+    given[told.value] = _said(point, value, installed)
     return call_of(profile, told.command, given)
 
 
@@ -131,9 +140,10 @@ def _shown(limit: ParamLimits | OneOf) -> str:
     return f"{limit.min} to {limit.max} in steps of {limit.step}"
 
 
-def _said(point: Point, value: Scalar) -> Scalar:
+def _said(point: Point, value: Scalar, installed: Names) -> Scalar:
     if point.told is not None and point.told.values is not None:
-        return point.told.values["on" if value else "off"]
+        said: Scalar = filled(point.told.values["on" if value else "off"], installed)
+        return said
     return value
 
 
@@ -141,7 +151,7 @@ def _said(point: Point, value: Scalar) -> Scalar:
 
 
 def outgoing(command: MessageCommandDoc, names: Names) -> Outgoing:
-    """The message of ``command``. ``names``: install params, the call's params, ``seq``, ``reply_to``.
+    """The message of ``command``. ``names``: install params, the call's params, ``seq``, ``reply_to`` …
 
     Raises ExpressionError for a name without a value.
     """

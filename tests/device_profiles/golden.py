@@ -73,6 +73,10 @@ def virtual_of(profile: Profile, test: Golden) -> VirtualBoard:
     for name, on in test.given.items():
         read = profile.points[name].read
         assert read is not None
+        switch = profile.simulator.switch_register
+        if read.table == "holding" and switch is not None:
+            board.coils[read.address - switch.address] = on
+            continue
         assert read.table in ("coil", "discrete"), f"{name} is no coil or input"
         (board.coils if read.table == "coil" else board.inputs)[read.address] = on
     return board

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_profiles import Catalog, Profile, ProfileError, load_profile
+from device_profiles import Catalog, Profile, ProfileError, load_profile, spoken
 from device_profiles.loader import CATALOG
 from device_profiles.patterns import BytePattern, FrameTemplate
 from device_profiles.profile import Stream
 from device_profiles.stream_schema import LineFrame, StreamGolden
+from firmware_bridge.protocols.said import Hearing
 from firmware_bridge.protocols.stream import Answer, Line, Splitter
 from firmware_bridge.virtual import VirtualStream
 
@@ -38,19 +39,49 @@ def codes(found: list[Line | Answer]) -> list[str]:
 @pytest.mark.parametrize(("profile", "test"), GOLDEN)
 def test_golden_bytes(profile: Profile, test: StreamGolden) -> None:
     stream = stream_of(profile)
-    splitter = Splitter(stream.transport.frame, stream.answers)
+    splitter, hearing = Splitter(stream.transport.frame, stream.answers), Hearing(stream)
     found = [item for chunk in test.chunks for item in splitter.feed(chunk, 1.0)]
-    heard = [{name: text} for text in codes(found) for name in stream.events]
+    heard = [{name: value} for item in found for name, value in hearing.feed(item, 1.0)]
     assert heard == test.events
-    if test.command is not None:
-        command = stream.commands[test.command]
-        given = {n: test.params.get(n, p.default) for n, p in command.params.items()}
-        assert command.tx.render(given).hex(" ") == (test.tx or b"").hex(" ")
-        answer = command.rx
-        answered = answer is not None and any(
-            isinstance(item, Answer) and answer.matches(item.data) for item in found
-        )
-        assert answered is bool(test.answered)
+    if test.command is None:
+        return
+    call = spoken.call_of(profile, test.command, test.params)
+    names = numbers_of(profile, call)
+    command = stream.commands[call.command]
+    assert command.tx.render(names).hex(" ") == (test.tx or b"").hex(" ")
+    answer = command.rx and command.rx.bound(names)
+    answers = [i.data for i in found if isinstance(i, Answer) and answer and answer.matches(i.data)]
+    assert bool(answers) is bool(test.answered)
+    for name, value in test.values.items():
+        assert command.rx is not None
+        assert spoken.value_of(profile.points[name], command.rx.read(answers[0])) == value, name
+
+
+def numbers_of(profile: Profile, call: spoken.Call) -> dict[str, int]:
+    """All that a frame of ``call`` can hold, with the install params tried."""
+    names = {**profile.settings(profile.tried()).params, **call.params}
+    return {name: value for name, value in names.items() if isinstance(value, int)}
+
+
+@pytest.mark.parametrize(("profile", "test"), GOLDEN)
+def test_golden_bytes_as_the_virtual_device_speaks_them(
+    profile: Profile, test: StreamGolden
+) -> None:
+    device = VirtualStream("virtual", profile, 0)
+    for number in test.given:
+        device.set_input(number, on=True)
+    if test.tx is not None:
+        rest, replies = device.hear(test.tx)
+        assert rest == b""
+        assert len(device.frames) == 1
+        if test.answered and test.values:
+            assert replies[0].hex(" ") in b"".join(test.chunks).hex(" ")
+    if device.takes_codes and len(test.events) == 1:
+        said = b"".join(device.pieces(next(iter(test.events[0].values()))))
+        stream = stream_of(profile)
+        splitter, hearing = Splitter(stream.transport.frame, stream.answers), Hearing(stream)
+        heard = [e for i in splitter.feed(said, 1.0) for e in hearing.feed(i, 1.0)]
+        assert [{name: value} for name, value in heard] == test.events
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
@@ -58,26 +89,67 @@ def test_each_device_is_what_it_says_and_answers_its_own_questions(profile: Prof
     stream = stream_of(profile)
     for command in stream.commands.values():
         device = VirtualStream("virtual", profile, 0)
-        given = {name: limits.default for name, limits in command.params.items()}
-        rest, replies = device.hear(command.tx.render(given))
+        names = numbers_of(profile, spoken.call_of(profile, command.name, {}))
+        rest, replies = device.hear(command.tx.render(names))
         assert rest == b"", command.name
         assert len(device.frames) == 1, command.name
         if command.rx is None:
             assert replies == []
             continue
         assert len(replies) == 1, command.name
-        assert command.rx.matches(replies[0]), command.name
+        assert command.rx.bound(names).matches(replies[0]), command.name
         for step in stream.identify:
             if step.command == command.name:
                 assert replies[0][step.at] & step.mask in step.among
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+def test_each_point_is_told_and_each_action_ends_by_itself(profile: Profile) -> None:
+    stream = stream_of(profile)
+    now = [50.0]
+    device = VirtualStream("virtual", profile, 0, monotonic=lambda: now[0])
+    for point in profile.points.values():
+        if point.taken is None:
+            continue
+        command = stream.commands[point.taken.source]
+        names = numbers_of(profile, spoken.Call(command.name, point.taken.params))
+        _, replies = device.hear(command.tx.render(names))
+        assert command.rx is not None
+        assert command.rx.bound(names).matches(replies[0]), point.name
+        assert isinstance(spoken.value_of(point, command.rx.read(replies[0])), bool)
+    for channel, action in enumerate(profile.actions.values(), 1):
+        call = spoken.call_of_action(profile, action, {})
+        device.hear(stream.commands[call.command].tx.render(numbers_of(profile, call)))
+        assert device.pulses[channel - 1] == 1, action.name
+        assert device.coils[channel - 1], action.name
+    now[0] += 30
+    device.tick()
+    assert not any(device.coils)
+
+
+@pytest.mark.parametrize(
+    "profile", [p for p in PROFILES if p.points], ids=lambda profile: profile.id
+)
+def test_the_answer_about_another_lock_is_no_answer(profile: Profile) -> None:
+    stream = stream_of(profile)
+    for command in stream.commands.values():
+        if command.rx is None or not command.params:
+            continue
+        device = VirtualStream("virtual", profile, 0)
+        first = numbers_of(profile, spoken.call_of(profile, command.name, {}))
+        name = next(iter(command.params))
+        _, replies = device.hear(command.tx.render({**first, name: first[name] + 1}))
+        assert replies
+        if name in {part.name for part in command.rx.fields}:
+            assert not command.rx.bound(first).matches(replies[0])
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
 def test_each_capability_is_served(profile: Profile) -> None:
     stream = stream_of(profile)
-    for (_, channel), service in profile.services.items():
-        assert channel is None
-        assert service.action in {*stream.commands, *stream.events}
+    for service in profile.services.values():
+        known = {*stream.commands, *stream.events, *profile.points, *profile.actions}
+        assert (service.action or service.point) in known
 
 
 def test_a_code_is_whole_or_nothing() -> None:
