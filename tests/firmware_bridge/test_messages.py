@@ -1,0 +1,371 @@
+"""Devices on the store's own broker and on HTTP: a real broker, real sockets, real faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
+
+from device_profiles import Catalog, load_profile
+from firmware_bridge.bridge import FirmwareBridge
+from firmware_bridge.contract import BoardConfig, BoardEvent, Capability, OutcomeState
+from firmware_bridge.virtual.http_device import HttpDevice
+from firmware_bridge.virtual.messages import VirtualMessages, bound
+from firmware_bridge.virtual.mqtt_device import MqttDevice
+from tests.firmware_bridge.wires import until
+from tests.support.nats import NatsBroker
+
+MADE = Path(__file__).parent / "made"
+CATALOG = Catalog(load_profile(file) for file in sorted(MADE.glob("*.yaml")))
+PLUG, LOCK = CATALOG["made.rpc-plug"], CATALOG["made.http-lock"]
+LATE_S = 15.0
+DONE, FAILED, UNKNOWN = OutcomeState.DONE, OutcomeState.FAILED, OutcomeState.UNKNOWN
+
+
+@asynccontextmanager
+async def bridging(
+    where: str, *boards: BoardConfig
+) -> AsyncIterator[tuple[FirmwareBridge, list[BoardEvent]]]:
+    bridge = FirmwareBridge({"way": where}, catalog=CATALOG)
+    heard: list[BoardEvent] = []
+    bridge.on_event(heard.append)
+    await bridge.configure(list(boards))
+    await bridge.start()
+    try:
+        yield bridge, heard
+    finally:
+        await bridge.stop()
+
+
+async def stands(bridge: FirmwareBridge, board: str, state: str) -> None:
+    await until(lambda: bridge.board_state(board).state == state, LATE_S)
+
+
+# -- MQTT ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsBroker]:
+    with NatsBroker(tmp_path_factory.mktemp("local")) as running:
+        yield running
+
+
+def plug(broker: NatsBroker, prefix: str) -> MqttDevice:
+    return MqttDevice(VirtualMessages(prefix, PLUG, {"prefix": prefix}), broker.url)
+
+
+def config(prefix: str) -> BoardConfig:
+    return BoardConfig("plug", PLUG.id, "way", {"prefix": prefix})
+
+
+class Bystander:
+    """Somebody else on the broker, who sees every byte and may say what a bridge never would."""
+
+    def __init__(self, broker: NatsBroker) -> None:
+        self.seen: list[tuple[str, bytes, int, bool]] = []
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        self.client.on_message = lambda _c, _u, m: self.seen.append(
+            (m.topic, bytes(m.payload), m.qos, m.retain)
+        )
+        self.client.connect(broker.host, broker.mqtt_port)
+        self.client.loop_start()
+
+    def watch(self, topic: str) -> None:
+        self.client.subscribe(topic, 1)
+
+    def say(self, topic: str, payload: Any, *, retain: bool = False) -> None:
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        self.client.publish(topic, text, 1, retain=retain).wait_for_publish(5)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def bystander(broker: NatsBroker) -> Iterator[Bystander]:
+    other = Bystander(broker)
+    yield other
+    other.close()
+
+
+async def test_a_plug_is_switched_read_and_dies_with_its_will(
+    broker: NatsBroker, bystander: Bystander
+) -> None:
+    device = plug(broker, "day").open()
+    bystander.watch("day/rpc")
+    async with bridging(broker.url, config("day")) as (bridge, _):
+        await stands(bridge, "plug", "online")
+        done = await bridge.switch("plug", None, True, 5)
+        assert done.state is DONE, done
+        assert done.detail == "read back"
+        assert device.device.state["output"] is True
+        assert bridge.reading("plug", Capability.POWER_W, None).value == 180.5
+        opened = await bridge.pulse("plug", None, 1500, 5)
+        assert opened.state is DONE, opened
+        assert device.device.count("open") == 1
+        orders = [(json.loads(p)["method"], qos, kept) for _, p, qos, kept in bystander.seen]
+        assert ("Lock.Open", 0, False) in orders
+        assert not any(kept for _, _, kept in orders)
+
+        device.close(suddenly=True)
+        await stands(bridge, "plug", "offline")
+        assert bridge.reading("plug", Capability.SWITCH_SET, None).quality == "stale"
+        away = await bridge.pulse("plug", None, 1500, 5)
+        assert (away.state, away.reason) == (FAILED, "device_offline")
+        assert away.detail == "the device is not on the broker"
+        device.open()
+        await stands(bridge, "plug", "online")
+        await asyncio.sleep(0.3)
+        assert device.device.count("open") == 1  # nothing had waited for it
+        assert device.retained == 0
+    device.close()
+
+
+async def test_broker_down_sends_nothing_then_and_nothing_later(tmp_path: Path) -> None:
+    """An unlock that a client library keeps while the broker is away opens a door hours later."""
+    with NatsBroker(tmp_path / "own") as own:
+        device = plug(own, "down").open()
+        async with bridging(own.url, config("down")) as (bridge, _):
+            await stands(bridge, "plug", "online")
+            own.kill()
+            await stands(bridge, "plug", "offline")
+            for _ in range(3):
+                outcome = await bridge.pulse("plug", None, 1000, 2)
+                assert (outcome.state, outcome.reason) == (FAILED, "device_offline")
+            own.restart()
+            await stands(bridge, "plug", "online")
+            await asyncio.sleep(0.5)
+            assert device.device.count("open") == 0
+            assert (await bridge.pulse("plug", None, 1000, 5)).state is DONE
+            assert device.device.count("open") == 1
+        device.close()
+
+
+async def test_a_silent_device_leaves_a_pulse_unknown_and_a_level_is_said_again(
+    broker: NatsBroker,
+) -> None:
+    with plug(broker, "silent") as device:
+        async with bridging(broker.url, config("silent")) as (bridge, _):
+            await stands(bridge, "plug", "online")
+            device.device.slow_ms = 700  # later than it may be
+            outcome = await bridge.pulse("plug", None, 1000, 5)
+            assert (outcome.state, outcome.reason) == (UNKNOWN, "no_answer")
+            assert device.device.count("open") == 1
+            device.device.slow_ms = 0
+            device.device.dead = True
+            switched = await bridge.switch("plug", None, True, 1.5)
+            assert switched.state is UNKNOWN
+            assert device.device.count("set") == 0  # it heard nothing
+            device.device.dead = False
+            assert (await bridge.switch("plug", None, True, 5)).state is DONE
+
+
+async def test_what_is_retained_is_no_event_and_no_answer_and_late_replies_are_nobodys(
+    broker: NatsBroker, bystander: Bystander
+) -> None:
+    bystander.say("kept/events/rpc", {"params": {"code": "OLD-CODE"}}, retain=True)
+    with plug(broker, "kept"):
+        async with bridging(broker.url, config("kept")) as (bridge, heard):
+            await stands(bridge, "plug", "online")
+            name = f"{bridge._spoken._brokers[broker.url].name}/plug/rpc"
+            bystander.say(name, {"id": 999, "src": "kept", "result": {}})  # answers nothing
+            for code in ("A1", "A1", "B2"):
+                bystander.say("kept/events/rpc", {"params": {"code": code}})
+            await until(lambda: len(heard) == 2, LATE_S)
+            assert [event.value for event in heard] == ["A1", "B2"]
+            assert heard[0].capability is Capability.INPUT_CODE
+            assert "A1" not in repr(heard)
+
+
+async def test_noise_on_its_topics_neither_moves_nor_kills_anything(
+    broker: NatsBroker, bystander: Bystander
+) -> None:
+    with plug(broker, "noise") as device:
+        async with bridging(broker.url, config("noise")) as (bridge, heard):
+            await stands(bridge, "plug", "online")
+            device.say("status")
+            await until(
+                lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "ok", LATE_S
+            )
+            for payload in (
+                "",
+                "{",
+                "[[[[[[[[[[[]]]]]]]]]]]",
+                "null",
+                '{"output": "maybe"}',
+                "\x00",
+            ):
+                bystander.say("noise/status/switch:0", payload)
+                bystander.say("noise/online", payload or "?")
+            await until(
+                lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "fault",
+                LATE_S,
+            )
+            device.say("status")
+            await until(
+                lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "ok", LATE_S
+            )
+            assert heard == []
+            assert (await bridge.switch("plug", None, True, 5)).state is DONE
+
+
+# -- HTTP ---------------------------------------------------------------------------------------------
+
+
+def lock() -> VirtualMessages:
+    return VirtualMessages("lock", LOCK, {"key": "s3cret"})
+
+
+DOOR = BoardConfig("door", LOCK.id, "way", {"key": "s3cret"})
+
+
+@pytest.mark.parametrize("auth", ["none", "basic", "digest"])
+async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
+    auth: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with HttpDevice(lock(), auth=auth, password="p w:1") as device:
+        where = device.path.replace("http://", "http://admin:p%20w%3A1@")
+        async with bridging(where, DOOR) as (bridge, _):
+            await stands(bridge, "door", "online")
+            await until(
+                lambda: bridge.reading("door", Capability.DOOR_CONTACT, None).value is True, LATE_S
+            )
+            outcome = await bridge.pulse("door", None, 2000, 5)
+            assert outcome.state is DONE, outcome
+            assert device.device.count("open") == 1
+            assert (await bridge.read("door", Capability.DOOR_CONTACT, None, 5)).value is False
+            lamp = await bridge.switch("door", None, True, 5)
+            assert (lamp.state, lamp.detail) == (DONE, "read back")
+            told = f"{outcome.evidence}{lamp.evidence}{bridge.board_state('door')}{caplog.text}"
+            assert "s3cret" not in told
+            assert "p%20w" not in told
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "detail"),
+    [
+        ({"redirects": True}, UNKNOWN, "it answered with a redirect (302), which is not followed"),
+        ({"status": 500}, UNKNOWN, "it answered with an error of its own (500)"),
+        ({"status": 403}, FAILED, "the board answered the password is wrong or missing (403)"),
+        ({"answer": b"\xff{"}, UNKNOWN, "what came is no JSON"),
+        ({"answer": b"[" * 100_000}, UNKNOWN, "the connection broke: the answer is too long"),
+        ({"answer": b'{"errcode": 7}'}, FAILED, "the board answered /errcode is not 0"),
+    ],
+)
+async def test_whatever_http_answers_a_pulse_is_sent_once_and_its_outcome_is_honest(
+    fault: dict[str, Any], state: OutcomeState, detail: str
+) -> None:
+    with HttpDevice(lock()) as device:
+        async with bridging(device.path, DOOR) as (bridge, _):
+            await stands(bridge, "door", "online")
+            watch = bridge._spoken.watches["door"]
+            assert watch._task is not None
+            watch._task.cancel()  # no polls in between
+            for key, value in fault.items():
+                setattr(device, key, value)
+            before = device.requests
+            outcome = await bridge.pulse("door", None, 2000, 5)
+            assert (outcome.state, outcome.detail) == (state, detail)
+            assert device.requests == before + 1
+
+
+async def test_a_silent_or_missing_device_on_http_is_away_and_comes_back() -> None:
+    device = HttpDevice(lock()).open()
+    async with bridging(device.path, DOOR) as (bridge, _):
+        await stands(bridge, "door", "online")
+        device.device.slow_ms = 900
+        outcome = await bridge.pulse("door", None, 1000, 8)
+        assert (outcome.state, outcome.reason) == (UNKNOWN, "no_answer")
+        device.device.slow_ms = 0
+        device.close()
+        await stands(bridge, "door", "offline")
+        gone = await bridge.pulse("door", None, 1000, 5)
+        assert (gone.state, gone.reason) == (FAILED, "device_offline")
+        device.open()
+        await stands(bridge, "door", "online")
+        assert device.device.count("open") == 1
+    device.close()
+
+
+async def test_another_device_at_the_address_is_refused() -> None:
+    other = lock()
+    other.state["model"] = "L9"
+    with HttpDevice(other) as device:
+        async with bridging(device.path, DOOR) as (bridge, _):
+            await stands(bridge, "door", "refused")
+            assert bridge.board_state("door").detail == (
+                "the model is L9, not L1: another device is at this address"
+            )
+            outcome = await bridge.pulse("door", None, 1000, 3)
+            assert outcome.state is FAILED
+            assert device.device.count("open") == 0
+
+
+async def test_an_unlock_on_http_waits_for_one_request_at_most() -> None:
+    with HttpDevice(lock()) as device:
+        async with bridging(device.path, DOOR) as (bridge, _):
+            await stands(bridge, "door", "online")
+            device.device.slow_ms = 150
+            reads = [
+                asyncio.create_task(bridge.read("door", Capability.DOOR_CONTACT, None, 10))
+                for _ in range(10)
+            ]
+            await asyncio.sleep(0.05)
+            before = len(device.device.heard)
+            assert (await bridge.pulse("door", None, 1000, 10)).state is DONE
+            place = device.device.heard.index("open")
+            assert place <= before + 2
+            await asyncio.gather(*reads)
+
+
+@pytest.mark.parametrize(
+    ("profile", "where", "words"),
+    [(PLUG, "http://x", "is no broker; write mqtt://"), (LOCK, "mqtt://x", "is no device on HTTP")],
+)
+async def test_the_wrong_kind_of_port_is_said(profile: Any, where: str, words: str) -> None:
+    board = BoardConfig("it", profile.id, "way", profile.tried())
+    async with bridging(where, board) as (bridge, _):
+        state = bridge.board_state("it")
+        assert state.state == "offline"
+        assert words in state.detail
+
+
+# -- parsers ------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.binary(max_size=60))
+def test_fuzz_no_message_but_the_order_itself_opens_a_virtual_device(
+    document: Any, raw: bytes
+) -> None:
+    device = VirtualMessages("plug", PLUG, {"prefix": "p"})
+    known = device.published("p/rpc", raw, document)
+    asked = isinstance(document, dict) and document.get("method") in ("Lock.Open", "Switch.Set")
+    assert known is None or asked
+
+
+@given(st.integers(500, 5000), st.integers(0, 99), st.booleans())
+def test_fuzz_a_template_gives_back_what_was_put_in(ms: int, seq: int, on: bool) -> None:
+    template = {"id": "{seq}", "p": ["{ms // 100}", "{on}"], "t": "x/{seq}/y"}
+    actual = {"id": seq, "p": [ms // 100, on], "t": f"x/{seq}/y", "more": 1}
+    found = bound(template, actual, {})
+    assert found is not None
+    assert (found["seq"], found["on"], found["ms"]) == (seq, on, ms // 100 * 100)
+    assert bound(template, {**actual, "t": "x/no/z"}, {}) is None
