@@ -17,7 +17,8 @@ from device_profiles.spoken import Call, Scalar, ValueFault, point_at, value_of
 from firmware_bridge.bus import Exchange
 from firmware_bridge.carrier import Carrier, SpokenDevice, Told
 from firmware_bridge.contract import BoardEvent, BoardState, Capability, Priority, Reading
-from firmware_bridge.keypad import Keypad
+from firmware_bridge.protocols.said import Hearing
+from firmware_bridge.protocols.stream import Answer, Line
 
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S = 0.5, 4.0
 _REFUSED_AGAIN_S = 5.0
@@ -72,11 +73,7 @@ class SpokenWatch:
             for (capability, _), service in profile.services.items()
             if service.point is None
         }
-        self._keypads = {
-            name: Keypad(event.keypad)
-            for name, event in (profile.stream.events.items() if profile.stream else ())
-            if event.keypad is not None
-        }
+        self._hearing = Hearing(profile.stream) if profile.stream else None
         self.sources = _sources(profile.points, self._alive())
 
     # -- life -------------------------------------------------------------------------------------
@@ -210,29 +207,18 @@ class SpokenWatch:
 
     def line(self, text: str) -> None:
         """A line of a scanner."""
-        if self.state.state == "refused" or self.device.profile.stream is None:
-            return  # not the device it should be, or not set up as it must be
-        for name, event in self.device.profile.stream.events.items():
-            if event.frame is None and text.startswith(event.prefix):
-                code = text.removeprefix(event.prefix)
-                if code:
-                    self._event(name, code, event.dedup_ms)
+        self._heard(Line(text))
 
     def frame(self, data: bytes) -> None:
-        """A frame that answers nothing: a card, a key, the state of a lock."""
-        profile = self.device.profile
-        if self.state.state == "refused" or profile.stream is None:
-            return
-        for name, event in profile.stream.events.items():
-            if event.frame is None or event.field is None or not event.frame.matches(data):
-                continue
-            value = event.frame.read(data)[event.field]
-            if name in self._keypads:
-                code = self._keypads[name].press(str(value), self._monotonic())
-                if code:
-                    self._event(name, code, event.dedup_ms)
-            else:
-                self._event(name, str(value), event.dedup_ms)
+        """A frame that answers nothing: a card, a key."""
+        self._heard(Answer(data))
+
+    def _heard(self, item: Line | Answer) -> None:
+        stream = self.device.profile.stream
+        if self.state.state == "refused" or stream is None or self._hearing is None:
+            return  # not the device it should be, or not set up as it must be
+        for name, value in self._hearing.feed(item, self._monotonic()):
+            self._event(name, value, stream.events[name].dedup_ms)
 
     def _event(self, name: str, text: str, dedup_ms: int) -> None:
         now = self._monotonic()

@@ -96,7 +96,9 @@ async def level(
             raise BadRequest(f"{serves.point} takes {low} to {high}, not {value}")
         wanted = not value if serves.invert else value
         point = serves.point or ""
-        call = call_of_write(watch.device.profile, point, wanted, watch.values)
+        call = call_of_write(
+            watch.device.profile, point, wanted, watch.values, watch.device.settings.params
+        )
     except (BadRequest, ProfileError) as error:
         return Outcome(OutcomeState.FAILED, "bad_request", str(error))
     unfit = await _unfit(watch, Priority.SWITCH, deadline, monotonic)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import secrets
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from firmware_bridge.virtual.messages import VirtualMessages
+from device_profiles.profile import Profile
+from device_profiles.spoken import Scalar
+from firmware_bridge.virtual.message import VirtualMessageDevice
 
 _REALM = "device"
 
@@ -26,14 +27,19 @@ class HttpDevice:
 
     def __init__(
         self,
-        device: VirtualMessages,
+        id_: str,
+        profile: Profile,
+        params: dict[str, Scalar],
         port: int = 0,
         *,
         auth: Literal["none", "basic", "digest"] = "none",
         user: str = "admin",
         password: str = "",
     ) -> None:
-        self.device = device
+        self.id = id_
+        self.device = VirtualMessageDevice(profile, params)
+        self.slow_ms = 0
+        self.dead = False
         self.auth = auth
         self.user, self.password = user, password
         self.redirects = False
@@ -87,7 +93,7 @@ class HttpDevice:
         body = handler.rfile.read(min(length, 65536))
         with self._lock:
             self.requests += 1
-        if self.device.dead:
+        if self.dead:
             handler.close_connection = True
             return
         if not self._allowed(handler):
@@ -104,32 +110,24 @@ class HttpDevice:
         else:
             self._obey(handler, body)
 
+    def count(self, command: str) -> int:
+        """How often a command came."""
+        with self._lock:
+            return self.device.heard.count(command)
+
+    def set(self, **changes: Any) -> None:
+        """Change its state from outside, as a door that opens."""
+        with self._lock:
+            self.device.set(**changes)
+
     def _obey(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        parts = urlsplit(handler.path)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        kind = handler.headers.get("content-type", "")
-        form = dict(parse_qsl(body.decode("utf-8", "replace"))) if "urlencoded" in kind else {}
-        try:
-            document = json.loads(body) if "json" in kind else None
-        except ValueError:
-            document = None
         with self._lock:
             self.device.tick()
-            known = self.device.requested(
-                handler.command, unquote(parts.path), query, document, form
-            )
-            said = None if known is None else self.device.obey(*known)
-            slow_s = self.device.slow_ms / 1000
-        if slow_s:
-            time.sleep(slow_s)
-        if said is None:
-            _reply(handler, 404, b"{}", {})
-        elif self.answer is not None:
-            _reply(handler, 200, self.answer, {})
-        else:
-            text: Any = said.answer if said.answers else {}
-            data = text if isinstance(text, str) else json.dumps(text)
-            _reply(handler, 200, data.encode(), {"Content-Type": "application/json"})
+            status, said = self.device.serve(handler.command, handler.path, body)
+        time.sleep(self.slow_ms / 1000)
+        if self.answer is not None:
+            said = self.answer
+        _reply(handler, status, said, {"Content-Type": "application/json"})
 
     def _allowed(self, handler: BaseHTTPRequestHandler) -> bool:
         given = handler.headers.get("authorization", "")
@@ -160,5 +158,6 @@ def _reply(
     for key, value in headers.items():
         handler.send_header(key, value)
     handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
+    with suppress(ConnectionError):  # who asked did not wait
+        handler.end_headers()
+        handler.wfile.write(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,48 +13,59 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device_profiles.message_schema import Availability, MqttLocal
-from device_profiles.spoken import filled_text
-from firmware_bridge.virtual.messages import Said, VirtualMessages
+from device_profiles.message_schema import MqttLocal
+from device_profiles.profile import Profile
+from device_profiles.spoken import Scalar, filled_text
+from firmware_bridge.virtual.message import Said, VirtualMessageDevice
 
 
 class MqttDevice:
     """One device with a connection of its own. A context manager.
 
     ``path`` is the broker's address, for ``ports.yaml``. ``retained`` orders that came are counted: a
-    real device would act on them at every start.
+    real device would act on them at every start. ``slow_ms``: how late it speaks.
     """
 
-    def __init__(self, device: VirtualMessages, broker: str) -> None:
-        assert isinstance(device.messages.transport, MqttLocal)
-        self.device = device
+    def __init__(self, id_: str, profile: Profile, params: dict[str, Scalar], broker: str) -> None:
+        assert profile.messages is not None
+        assert isinstance(profile.messages.transport, MqttLocal)
+        self.id = id_
+        self.device = VirtualMessageDevice(profile, params)
         self.path = broker
         self.retained = 0
-        self._transport: MqttLocal = device.messages.transport
+        self.slow_ms = 0
+        self._messages = profile.messages
+        self._transport: MqttLocal = profile.messages.transport
         self._lock = threading.RLock()
         self._client: mqtt.Client | None = None
         self._up = threading.Event()
         self._timer: threading.Timer | None = None
 
+    def count(self, command: str) -> int:
+        """How often a command came."""
+        with self._lock:
+            return self.device.heard.count(command)
+
     @property
-    def _available(self) -> tuple[str, str, str] | None:
-        spec: Availability | None = self._transport.availability
-        if spec is None:
-            return None
-        topic = filled_text(spec.topic, self.device.params)
-        return topic, _word(spec, spec.up), _word(spec, spec.down)
+    def dead(self) -> bool:
+        """Whether it is on the broker and says nothing."""
+        return self.device.dead
+
+    @dead.setter
+    def dead(self, value: bool) -> None:
+        self.device.dead = value
 
     def open(self, within_s: float = 10.0) -> MqttDevice:
-        """Connect, subscribe, say that it is there and how it stands. Raises TimeoutError."""
+        """Connect, subscribe, say that it is there and how it stands. Raises TimeoutError, OSError."""
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"device-{self.device.id}-{secrets.token_hex(4)}",
+            client_id=f"device-{self.id}-{secrets.token_hex(4)}",
             protocol=mqtt.MQTTv311,
         )
         parts = urlsplit(self.path)
         if parts.username:
             client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-        available = self._available
+        available = self._available()
         if available is not None:
             client.will_set(available[0], available[2], 1, retain=True)
         client.on_connect = self._connected
@@ -65,8 +77,10 @@ class MqttDevice:
         client.loop_start()
         if not self._up.wait(within_s):
             self.close()
-            raise TimeoutError(f"the broker at {self.path} does not take {self.device.id}")
-        self._greet()
+            raise TimeoutError(f"the broker at {parts.hostname} does not take {self.id}")
+        if available is not None:
+            self._publish(available[0], available[1], retain=True)
+        self.set()
         return self
 
     def close(self, *, suddenly: bool = False) -> None:
@@ -76,15 +90,16 @@ class MqttDevice:
             self._timer.cancel()
         if client is None:
             return
-        available = self._available
         if suddenly:
             client.reconnect_delay_set(3600, 3600)
             with suppress(OSError, AttributeError):
                 client.socket().shutdown(2)  # type: ignore[union-attr]
             client.loop_stop()
             return
+        available = self._available()
         if available is not None:
-            client.publish(available[0], available[2], 1, retain=True).wait_for_publish(3)
+            with suppress(RuntimeError, ValueError):  # the broker is gone already
+                client.publish(available[0], available[2], 1, retain=True).wait_for_publish(3)
         client.disconnect()
         client.loop_stop()
 
@@ -94,54 +109,36 @@ class MqttDevice:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def say(self, report: str, payload: Any = None, *, retain: bool = False) -> None:
-        """Publish a report now, as things are or with a payload of your own."""
+    def set(self, **changes: Any) -> None:
+        """Change its state from outside; it reports how it stands, with or without changes."""
         with self._lock:
-            said = self.device.report(report) if payload is None else payload
-        self._publish(self._report_topic(report), said, retain=retain)
+            said = self.device.set(**changes)
+        self._speak(said)
+
+    def _available(self) -> tuple[str, str, str] | None:
+        spec = self._transport.availability
+        if spec is None:
+            return None
+        up, down = spec.up, spec.down
+        if spec.json_ is not None:
+            key = spec.json_.lstrip("/")
+            up, down = json.dumps({key: spec.up}), json.dumps({key: spec.down})
+        return filled_text(spec.topic, self.device.installed), up, down
 
     def _connected(self, client: mqtt.Client, *_: object) -> None:
-        topics = {
-            filled_text(command.publish.topic, self.device.params)
-            for command in self.device.messages.commands.values()
-            if command.publish is not None
-        }
+        topics = self.device.topics()
         client.subscribe([(topic, 1) for topic in topics] or [("kaimen/none", 0)])
-
-    def _greet(self) -> None:
-        available = self._available
-        if available is not None:
-            self._publish(available[0], available[1], retain=True)
-        for name in self.device.messages.simulator.reports:
-            self.say(name)
 
     def _message(self, _client: object, _user: object, message: mqtt.MQTTMessage) -> None:
         if message.retain:
             self.retained += 1
         with self._lock:
-            if self.device.dead:
-                return
-            try:
-                document = json.loads(message.payload)
-            except ValueError:
-                document = None
-            known = self.device.published(message.topic, bytes(message.payload), document)
-            if known is None:
-                return
-            said = self.device.obey(*known)
-        if self.device.slow_ms:
-            threading.Timer(self.device.slow_ms / 1000, self._speak, (said,)).start()
+            said = self.device.hear(message.topic, bytes(message.payload))
+        if self.slow_ms:
+            threading.Timer(self.slow_ms / 1000, self._speak, (said,)).start()
         else:
             self._speak(said)
         self._wind()
-
-    def _speak(self, said: Said) -> None:
-        answer = self.device.messages.commands[said.command].answer
-        if said.answers and answer is not None and answer.topic is not None:
-            names = {**self.device.params, **said.names}
-            self._publish(filled_text(answer.topic, names), said.answer)
-        for name, payload in said.reports.items():
-            self._publish(self._report_topic(name), payload)
 
     def _wind(self) -> None:
         due = self.device.next_timer()
@@ -155,22 +152,15 @@ class MqttDevice:
 
     def _ring(self) -> None:
         with self._lock:
-            says = self.device.tick()
-        for name, payload in says.items():
-            self._publish(self._report_topic(name), payload)
+            said = self.device.tick()
+        self._speak(said)
         self._wind()
 
-    def _report_topic(self, name: str) -> str:
-        return filled_text(self.device.messages.reports[name].topic, self.device.params)
+    def _speak(self, said: Iterable[Said]) -> None:
+        for each in said:
+            self._publish(each.topic, each.payload)
 
-    def _publish(self, topic: str, payload: Any, *, retain: bool = False) -> None:
+    def _publish(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
         client = self._client
         if client is not None and not self.device.dead:
-            text = payload if isinstance(payload, str) else json.dumps(payload)
-            client.publish(topic, text, 1, retain=retain)
-
-
-def _word(spec: Availability, word: str) -> str:
-    if spec.json_ is None:
-        return word
-    return json.dumps({spec.json_.lstrip("/"): word})
+            client.publish(topic, payload, 1, retain=retain)

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device_profiles import Catalog, load_profile
+from device_profiles import Catalog, Profile, load_profile
+from device_profiles.profile import Messages
+from device_profiles.spoken import ValueFault, judge, parsed, value_of
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.contract import BoardConfig, BoardEvent, Capability, OutcomeState
 from firmware_bridge.virtual.http_device import HttpDevice
-from firmware_bridge.virtual.messages import VirtualMessages, bound
+from firmware_bridge.virtual.message import VirtualMessageDevice
 from firmware_bridge.virtual.mqtt_device import MqttDevice
 from tests.firmware_bridge.wires import until
 from tests.support.nats import NatsBroker
@@ -60,7 +62,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsBroker]:
 
 
 def plug(broker: NatsBroker, prefix: str) -> MqttDevice:
-    return MqttDevice(VirtualMessages(prefix, PLUG, {"prefix": prefix}), broker.url)
+    return MqttDevice(prefix, PLUG, {"prefix": prefix}, broker.url)
 
 
 def config(prefix: str) -> BoardConfig:
@@ -112,7 +114,7 @@ async def test_a_plug_is_switched_read_and_dies_with_its_will(
         assert bridge.reading("plug", Capability.POWER_W, None).value == 180.5
         opened = await bridge.pulse("plug", None, 1500, 5)
         assert opened.state is DONE, opened
-        assert device.device.count("open") == 1
+        assert device.count("open") == 1
         orders = [(json.loads(p)["method"], qos, kept) for _, p, qos, kept in bystander.seen]
         assert ("Lock.Open", 0, False) in orders
         assert not any(kept for _, _, kept in orders)
@@ -126,7 +128,7 @@ async def test_a_plug_is_switched_read_and_dies_with_its_will(
         device.open()
         await stands(bridge, "plug", "online")
         await asyncio.sleep(0.3)
-        assert device.device.count("open") == 1  # nothing had waited for it
+        assert device.count("open") == 1  # nothing had waited for it
         assert device.retained == 0
     device.close()
 
@@ -145,9 +147,9 @@ async def test_broker_down_sends_nothing_then_and_nothing_later(tmp_path: Path) 
             own.restart()
             await stands(bridge, "plug", "online")
             await asyncio.sleep(0.5)
-            assert device.device.count("open") == 0
+            assert device.count("open") == 0
             assert (await bridge.pulse("plug", None, 1000, 5)).state is DONE
-            assert device.device.count("open") == 1
+            assert device.count("open") == 1
         device.close()
 
 
@@ -157,16 +159,16 @@ async def test_a_silent_device_leaves_a_pulse_unknown_and_a_level_is_said_again(
     with plug(broker, "silent") as device:
         async with bridging(broker.url, config("silent")) as (bridge, _):
             await stands(bridge, "plug", "online")
-            device.device.slow_ms = 700  # later than it may be
+            device.slow_ms = 700  # later than it may be
             outcome = await bridge.pulse("plug", None, 1000, 5)
             assert (outcome.state, outcome.reason) == (UNKNOWN, "no_answer")
-            assert device.device.count("open") == 1
-            device.device.slow_ms = 0
-            device.device.dead = True
+            assert device.count("open") == 1
+            device.slow_ms = 0
+            device.dead = True
             switched = await bridge.switch("plug", None, True, 1.5)
             assert switched.state is UNKNOWN
-            assert device.device.count("set") == 0  # it heard nothing
-            device.device.dead = False
+            assert device.count("set") == 0  # it heard nothing
+            device.dead = False
             assert (await bridge.switch("plug", None, True, 5)).state is DONE
 
 
@@ -193,7 +195,7 @@ async def test_noise_on_its_topics_neither_moves_nor_kills_anything(
     with plug(broker, "noise") as device:
         async with bridging(broker.url, config("noise")) as (bridge, heard):
             await stands(bridge, "plug", "online")
-            device.say("status")
+            device.set()
             await until(
                 lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "ok", LATE_S
             )
@@ -211,7 +213,7 @@ async def test_noise_on_its_topics_neither_moves_nor_kills_anything(
                 lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "fault",
                 LATE_S,
             )
-            device.say("status")
+            device.set()
             await until(
                 lambda: bridge.reading("plug", Capability.SWITCH_SET, None).quality == "ok", LATE_S
             )
@@ -222,8 +224,8 @@ async def test_noise_on_its_topics_neither_moves_nor_kills_anything(
 # -- HTTP ---------------------------------------------------------------------------------------------
 
 
-def lock() -> VirtualMessages:
-    return VirtualMessages("lock", LOCK, {"key": "s3cret"})
+def lock() -> HttpDevice:
+    return HttpDevice("lock", LOCK, {"key": "s3cret"})
 
 
 DOOR = BoardConfig("door", LOCK.id, "way", {"key": "s3cret"})
@@ -233,7 +235,7 @@ DOOR = BoardConfig("door", LOCK.id, "way", {"key": "s3cret"})
 async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
     auth: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with HttpDevice(lock(), auth=auth, password="p w:1") as device:
+    with HttpDevice("lock", LOCK, {"key": "s3cret"}, auth=auth, password="p w:1") as device:
         where = device.path.replace("http://", "http://admin:p%20w%3A1@")
         async with bridging(where, DOOR) as (bridge, _):
             await stands(bridge, "door", "online")
@@ -242,7 +244,7 @@ async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
             )
             outcome = await bridge.pulse("door", None, 2000, 5)
             assert outcome.state is DONE, outcome
-            assert device.device.count("open") == 1
+            assert device.count("open") == 1
             assert (await bridge.read("door", Capability.DOOR_CONTACT, None, 5)).value is False
             lamp = await bridge.switch("door", None, True, 5)
             assert (lamp.state, lamp.detail) == (DONE, "read back")
@@ -265,7 +267,7 @@ async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
 async def test_whatever_http_answers_a_pulse_is_sent_once_and_its_outcome_is_honest(
     fault: dict[str, Any], state: OutcomeState, detail: str
 ) -> None:
-    with HttpDevice(lock()) as device:
+    with lock() as device:
         async with bridging(device.path, DOOR) as (bridge, _):
             await stands(bridge, "door", "online")
             watch = bridge._spoken.watches["door"]
@@ -280,27 +282,27 @@ async def test_whatever_http_answers_a_pulse_is_sent_once_and_its_outcome_is_hon
 
 
 async def test_a_silent_or_missing_device_on_http_is_away_and_comes_back() -> None:
-    device = HttpDevice(lock()).open()
+    device = lock().open()
     async with bridging(device.path, DOOR) as (bridge, _):
         await stands(bridge, "door", "online")
-        device.device.slow_ms = 900
+        device.slow_ms = 900
         outcome = await bridge.pulse("door", None, 1000, 8)
         assert (outcome.state, outcome.reason) == (UNKNOWN, "no_answer")
-        device.device.slow_ms = 0
+        device.slow_ms = 0
         device.close()
         await stands(bridge, "door", "offline")
         gone = await bridge.pulse("door", None, 1000, 5)
         assert (gone.state, gone.reason) == (FAILED, "device_offline")
         device.open()
         await stands(bridge, "door", "online")
-        assert device.device.count("open") == 1
+        assert device.count("open") == 1
     device.close()
 
 
 async def test_another_device_at_the_address_is_refused() -> None:
     other = lock()
-    other.state["model"] = "L9"
-    with HttpDevice(other) as device:
+    other.device.state["model"] = "L9"
+    with other as device:
         async with bridging(device.path, DOOR) as (bridge, _):
             await stands(bridge, "door", "refused")
             assert bridge.board_state("door").detail == (
@@ -308,14 +310,14 @@ async def test_another_device_at_the_address_is_refused() -> None:
             )
             outcome = await bridge.pulse("door", None, 1000, 3)
             assert outcome.state is FAILED
-            assert device.device.count("open") == 0
+            assert device.count("open") == 0
 
 
 async def test_an_unlock_on_http_waits_for_one_request_at_most() -> None:
-    with HttpDevice(lock()) as device:
+    with lock() as device:
         async with bridging(device.path, DOOR) as (bridge, _):
             await stands(bridge, "door", "online")
-            device.device.slow_ms = 150
+            device.slow_ms = 150
             reads = [
                 asyncio.create_task(bridge.read("door", Capability.DOOR_CONTACT, None, 10))
                 for _ in range(10)
@@ -352,20 +354,40 @@ JSON = st.recursive(
 
 
 @given(JSON, st.binary(max_size=60))
-def test_fuzz_no_message_but_the_order_itself_opens_a_virtual_device(
+def test_fuzz_no_message_but_the_order_itself_moves_a_virtual_device(
     document: Any, raw: bytes
 ) -> None:
-    device = VirtualMessages("plug", PLUG, {"prefix": "p"})
-    known = device.published("p/rpc", raw, document)
+    device = VirtualMessageDevice(PLUG, {"prefix": "p"})
+    device.hear("p/rpc", raw)
+    assert device.heard == []
+    device.hear("p/rpc", json.dumps(document).encode())
     asked = isinstance(document, dict) and document.get("method") in ("Lock.Open", "Switch.Set")
-    assert known is None or asked
+    assert asked or device.heard == []
 
 
-@given(st.integers(500, 5000), st.integers(0, 99), st.booleans())
-def test_fuzz_a_template_gives_back_what_was_put_in(ms: int, seq: int, on: bool) -> None:
-    template = {"id": "{seq}", "p": ["{ms // 100}", "{on}"], "t": "x/{seq}/y"}
-    actual = {"id": seq, "p": [ms // 100, on], "t": f"x/{seq}/y", "more": 1}
-    found = bound(template, actual, {})
-    assert found is not None
-    assert (found["seq"], found["on"], found["ms"]) == (seq, on, ms // 100 * 100)
-    assert bound(template, {**actual, "t": "x/no/z"}, {}) is None
+@given(JSON, st.binary(max_size=60))
+def test_fuzz_whatever_a_device_says_is_an_answer_or_a_fault_and_no_crash(
+    document: Any, raw: bytes
+) -> None:
+    for payload in (raw, json.dumps(document).encode()):
+        for command in (*messages(PLUG).commands.values(), *messages(LOCK).commands.values()):
+            try:
+                said = parsed(payload, text=False)
+            except ValueFault:
+                continue
+            assert command.answer is not None
+            verdict, why = judge(command.answer, said, {"seq": 7, "reply_to": "x"})
+            assert verdict in ("other", "done", "refused")
+            assert len(why) <= 300
+        for profile in (PLUG, LOCK):
+            for point in profile.points.values():
+                try:
+                    value = value_of(point, parsed(payload, text=False))
+                except ValueFault:
+                    continue
+                assert isinstance(value, bool | float)
+
+
+def messages(profile: Profile) -> Messages:
+    assert profile.messages is not None
+    return profile.messages
