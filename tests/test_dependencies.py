@@ -146,10 +146,8 @@ AHEAD = {
     "holidays",
     "nh3",
     "openpyxl",
-    "python-alipay-sdk",
     "stripe",
     "types-openpyxl",
-    "wechatpayv3",
 }
 
 # Part of the public face of what is asked for.

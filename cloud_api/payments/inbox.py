@@ -31,7 +31,7 @@ from cloud_api.payments.providers.base import (
     UnknownKey,
 )
 from cloud_api.payments.records import foreign_refund, record_payment, record_refund
-from cloud_api.payments.service import KEYS, look, notify_path, provider_of
+from cloud_api.payments.service import KEYS, foreign_ask, load, look, notify_path, provider_of
 
 NOTICE: Final = "payment.notice"  # ref: notification id
 _KEYS_EVERY_S: Final = 300
@@ -140,7 +140,7 @@ async def handle(cloud: Cloud, notification_id: str) -> None:
         return
     view = _read(notification.kind, notification.body["about"])
     if isinstance(view, RefundView) and attempt is None:
-        attempt = await _foreign_refund(cloud, notification, view)
+        attempt, view = await _foreign_refund(cloud, notification, view)
     if attempt is None:
         await _mark(cloud, notification, "unknown_number")
     elif isinstance(view, PaymentView) and isinstance(attempt, PaymentAttempt):
@@ -160,19 +160,33 @@ async def handle(cloud: Cloud, notification_id: str) -> None:
 
 async def _foreign_refund(
     cloud: Cloud, notification: Notification, view: RefundView
-) -> RefundAttempt | None:
-    """A refund that we did not ask for: somebody made it in the provider's own console."""
-    if view.payment_number is None or view.amount_fen is None:
-        return None
-    async with cloud.db.write() as session:
+) -> tuple[RefundAttempt | None, RefundView]:
+    """A refund that we did not ask for: somebody made it in the provider's own console.
+
+    Where the message does not say how much, the provider is asked; the payment's own news may have
+    been lost before, so it is looked at first.
+    """
+    async with cloud.db.read() as session:
         query = select(PaymentAttempt).where(
             col(PaymentAttempt.account_ref) == notification.source,
             col(PaymentAttempt.number) == view.payment_number,
         )
         payment = (await session.exec(query)).first()
-        if payment is None:
-            return None
-        return await foreign_refund(session, payment.id, view.number, view.amount_fen, cloud.clocks)
+    if payment is None:
+        return None, view
+    payment = await look(cloud, payment.id)
+    if payment.state != "succeeded":
+        return None, view
+    if view.amount_fen is None:
+        asked = foreign_ask(cloud, payment, view.number)
+        view = await (await load(cloud, payment.id))[1].query_refund(asked)
+    if view.amount_fen is None or view.state is Back.ABSENT:
+        return None, view
+    async with cloud.db.write() as session:
+        refund = await foreign_refund(
+            session, payment.id, view.number, view.amount_fen, cloud.clocks
+        )
+    return refund, view
 
 
 async def _attempt(

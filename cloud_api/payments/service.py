@@ -210,14 +210,17 @@ async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     payment, provider, merchant = await _load(cloud, payment_id)
     if payment.state not in {"created", "unknown"} and not _step_is_old(cloud, payment):
         return payment
-    left = payment.expires_at - cloud.clocks.now
+    least = timedelta(seconds=PROVIDERS[payment.provider].least_life_s)
+    last = max(payment.expires_at, payment.created_at + least)
+    # To the second the same at every call: providers refuse a number with another end.
+    offset = timedelta(seconds=round((cloud.clocks.real - cloud.clocks.now).total_seconds()))
     view = await provider.create(
         Ask(
             number=payment.number,
             amount_fen=payment.amount_fen,
             subject=payment.subject,
             merchant_name=merchant,
-            expires_at=cloud.clocks.real + left,  # the provider lives by real time
+            expires_at=last + offset,  # the provider lives by real time
             notify_url=notify_url(cloud, payment.provider, payment.account_ref),
             return_url=payment.return_url,
             opened_at=payment.created_at,
@@ -378,6 +381,12 @@ def refund_ask(cloud: Cloud, payment: PaymentAttempt, refund: RefundAttempt) -> 
         asked_at=refund.created_at,
         provider_refund=refund.provider_refund,
     )
+
+
+def foreign_ask(cloud: Cloud, payment: PaymentAttempt, number: str) -> RefundAsk:
+    """A refund that we did not ask for, to look it up."""
+    there = notify_url(cloud, payment.provider, payment.account_ref)
+    return RefundAsk(number, ref_of(payment), 0, "", there, payment.created_at)
 
 
 def provider_of(cloud: Cloud, account: ProviderAccount) -> PaymentProvider:

@@ -1,0 +1,71 @@
+"""What an account at WeChat Pay is: the credentials that a merchant copies from its console."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
+
+
+class WechatPayAccount(BaseModel):
+    """Credentials of an account, as stored (encrypted). Keys are PEM.
+
+    ``public_key`` with ``public_key_id`` are WeChat Pay's own; older merchants have none and are served
+    with platform certificates, which we fetch. During the change-over both kinds arrive.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mchid: Annotated[str, Field(title="商户号", pattern=r"^[0-9]{6,32}$")]
+    appid: Annotated[str, Field(title="公众号 AppID", pattern=r"^[A-Za-z0-9]{4,32}$")]
+    mini_appid: Annotated[str, Field(title="小程序 AppID", pattern=r"^[A-Za-z0-9]{0,32}$")] = ""
+    serial: Annotated[str, Field(title="商户 API 证书序列号", pattern=r"^[0-9A-Fa-f]{8,64}$")]
+    private_key: Annotated[str, Field(title="商户 API 证书私钥")]
+    api_v3_key: Annotated[str, Field(title="APIv3 密钥", min_length=32, max_length=32)]
+    public_key_id: Annotated[str, Field(title="微信支付公钥 ID")] = ""
+    public_key: Annotated[str, Field(title="微信支付公钥")] = ""
+    base_url: Annotated[str, Field(title="接口地址", pattern=r"^https?://")] = (
+        "https://api.mch.weixin.qq.com"
+    )
+
+    @field_validator("private_key")
+    @classmethod
+    def _is_rsa(cls, value: str) -> str:
+        if not isinstance(load_pem_private_key(value.encode(), None), RSAPrivateKey):
+            raise ValueError("the private key is no RSA key")
+        return value
+
+    @field_validator("api_v3_key")
+    @classmethod
+    def _is_32_bytes(cls, value: str) -> str:
+        if len(value.encode()) != 32:
+            raise ValueError("the APIv3 key has 32 bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _public_key_has_both(self) -> WechatPayAccount:
+        if bool(self.public_key) != bool(self.public_key_id):
+            raise ValueError("public_key and public_key_id come together")
+        if self.public_key_id and not self.public_key_id.startswith(PUBLIC_KEY_PREFIX):
+            raise ValueError(f"public_key_id begins with {PUBLIC_KEY_PREFIX}")
+        if self.public_key and not isinstance(
+            load_pem_public_key(self.public_key.encode()), RSAPublicKey
+        ):
+            raise ValueError("the public key is no RSA key")
+        return self
+
+    @cached_property
+    def key(self) -> RSAPrivateKey:
+        """Ours: signs requests."""
+        key = load_pem_private_key(self.private_key.encode(), None)
+        assert isinstance(key, RSAPrivateKey)
+        return key
+
+    @property
+    def appids(self) -> frozenset[str]:
+        """The apps whose payers may pay into this account."""
+        return frozenset({self.appid, self.mini_appid} - {""})
