@@ -386,7 +386,7 @@ def refund_ask(cloud: Cloud, payment: PaymentAttempt, refund: RefundAttempt) -> 
 def foreign_ask(cloud: Cloud, payment: PaymentAttempt, number: str) -> RefundAsk:
     """A refund that we did not ask for, to look it up."""
     there = notify_url(cloud, payment.provider, payment.account_ref)
-    return RefundAsk(number, ref_of(payment), 0, "", there, payment.created_at)
+    return RefundAsk(number, ref_of(payment, cloud.clocks), 0, "", there, payment.created_at)
 
 
 def provider_of(cloud: Cloud, account: ProviderAccount) -> PaymentProvider:
