@@ -47,6 +47,7 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
+from cloud_api.ledger import routes as ledger
 from cloud_api.members import routes as members
 from cloud_api.members import service as members_service
 from cloud_api.notifications import inbox as notices_inbox
@@ -87,6 +88,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     mode_routes.router,
     rule_routes.router,
     payments.router,
+    ledger.router,
     orders.router,
     orders_console.router,
     overtime_routes.router,

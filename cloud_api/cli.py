@@ -26,6 +26,7 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
+from cloud_api.ledger.cli import app as ledger_commands
 from cloud_api.migrations import runner
 from cloud_api.migrations.tables import metadata
 from cloud_api.settings import Settings
@@ -279,6 +280,7 @@ async def _upgrade(db: Database) -> None:
 add_backup_commands(app, _run, _upgrade, raise_epochs)
 app.add_typer(key_commands(metadata), name="keys", context_settings={"obj": _run})
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
+app.add_typer(ledger_commands, name="ledger", context_settings={"obj": _run})
 
 if __name__ == "__main__":
     sys.exit(app())

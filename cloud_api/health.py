@@ -74,7 +74,13 @@ async def readyz(request: Request) -> Response:
 
 async def check(cloud: Cloud) -> dict[str, str]:
     """Each part's state: ``ok`` or what is wrong with it."""
-    checks = {"database": "ok", "migrations": "ok", "overlap_guard": "ok", "audit_guard": "ok"}
+    checks = {
+        "database": "ok",
+        "migrations": "ok",
+        "overlap_guard": "ok",
+        "audit_guard": "ok",
+        "ledger_guard": "ok",
+    }
     try:
         async with cloud.db.read() as session:
             await (await session.connection()).execute(text("SELECT 1"))

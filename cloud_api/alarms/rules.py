@@ -18,6 +18,7 @@ from cloud_api.staff.permissions import (
     BACKUP_READ,
     DEVICE_ENROL,
     ORDER_REFUND,
+    REPORT_READ,
 )
 
 Severity = Literal["info", "warning", "critical"]
@@ -96,6 +97,7 @@ RULES: Final[dict[str, Rule]] = {
         _rule("job.dead", "后台任务失败", "warning", 0, _TECH),
         _rule("backup.failed", "备份失败", "critical", 0, _steps(f"staff:{BACKUP_READ}")),
         _rule("audit.broken", "操作记录被改动", "critical", 0, _steps(f"staff:{AUDIT_READ}")),
+        _rule("ledger.broken", "账目不平", "critical", 0, _steps(f"staff:{REPORT_READ}")),
         _rule("event.poison", "门店事件没能处理", "warning", 0, _TECH),
         _rule("refund.refused", "退款没有成功", "critical", 0, _MONEY),
         _rule("payment.wrong_amount", "收款金额对不上", "critical", 0, _MONEY),

@@ -39,6 +39,7 @@ KINDS: Final = frozenset(
         "job.dead",
         "backup.failed",
         "audit.broken",
+        "ledger.broken",
         "event.poison",
         "refund.refused",
         "payment.wrong_amount",

@@ -4,7 +4,7 @@
 ``payments.service.begin(cloud, payment.id)``, as ``pay.pay`` does. The kind's ``settle``, registered
 with ``payments.dispatch`` in ``orders/jobs.py``, lets the money have its effect: lock the order
 (``system_lock``), then the payment (``lock_payment``); return unless it is ``succeeded`` and not yet
-``applied``; act; ``note_payment(applied=…)``; ``money.recount``. Kinds in ``PRICE`` count as paid for
+``applied``; act; ``note_payment(applied=…)``; ``money.recount``. Kinds in ``books.PRICE`` count as paid for
 the order's price. ``give_back`` sends money back over that order's payments in the order it came.
 """
 
@@ -19,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.orders.books import PRICE, part_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import note
 from cloud_api.payments import service as payments
@@ -27,14 +28,7 @@ from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Store
 
-PRICE: Final = frozenset({"order", "change", "extension"})
-"""Kinds whose money is for the order's price: counted in paid_fen, given back by ``give_back``."""
 _LETTER: Final = {"order": "", "overtime": "T", "change": "C", "extension": "E", "deposit": "D"}
-
-
-def part_of(order_id: str) -> str:
-    """How payments name the order that they belong to."""
-    return f"order:{order_id}"
 
 
 async def collect(

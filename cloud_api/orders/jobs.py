@@ -11,7 +11,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import hold, money, overstay, overtime, place, store_events
+from cloud_api.ledger.verify import check
+from cloud_api.orders import books, hold, money, overstay, overtime, place, store_events
 from cloud_api.payments import dispatch
 
 
@@ -35,5 +36,6 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
+check("orders", books.check)
 dispatch.register("order", settle=_settle_order, refund_changed=_refund_changed)
 dispatch.register(overtime.KIND, settle=_settle_overtime, refund_changed=_refund_changed)

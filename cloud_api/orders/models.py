@@ -104,6 +104,74 @@ class OvertimeCharge(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
+class Deposit(SQLModel, table=True):
+    """Money held against damage and overtime: paid with the order, given back after the stay.
+
+    States in orders/deposits.py: waiting → held → settled; waiting → void. What was paid is always
+    held + returned + damage + overtime.
+    """
+
+    __tablename__ = "deposit"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','held','settled','void')"),
+        CheckConstraint(
+            "amount_fen > 0 AND returned_fen >= 0 AND damage_fen >= 0 AND overtime_fen >= 0 "
+            "AND returned_fen + damage_fen + overtime_fen <= amount_fen"
+        ),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", unique=True)
+    state: str = "waiting"
+    amount_fen: int
+    returned_fen: int = 0  # asked back; whether it arrived, its refund tells
+    damage_fen: int = 0
+    overtime_fen: int = 0
+    return_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    settled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+    @property
+    def taken(self) -> bool:
+        """Whether it was paid."""
+        return self.state in {"held", "settled"}
+
+    @property
+    def held_fen(self) -> int:
+        """What is still held."""
+        if self.state != "held":
+            return 0
+        return self.amount_fen - self.returned_fen - self.damage_fen - self.overtime_fen
+
+
+class DepositClaim(SQLModel, table=True):
+    """What staff want to keep of a deposit, with reason and picture; its guest sees it and may object."""
+
+    __tablename__ = "deposit_claim"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0"),
+        CheckConstraint("state IN ('open','disputed','kept','dropped')"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    deposit_id: str = Field(foreign_key="deposit.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", index=True)
+    state: str = "open"
+    amount_fen: int
+    why: str
+    photo: str = ""  # a path of media, or where the picture lies
+    by: str
+    objection: str = ""  # the guest's words
+    decided_by: str | None = None
+    decided_why: str = ""
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    decided_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
 class OrderEvent(SQLModel, table=True):
     """One change of an order: who, from what to what, why. Never changed, never deleted."""
 

@@ -12,7 +12,8 @@ from cloud_api.claims import service as claims
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
-from cloud_api.orders.differences import PRICE, free_tag, give_back, left_of, part_of
+from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
+from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, events_of, move, note, system_lock
 from cloud_api.payments import service as payments
@@ -118,12 +119,11 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
 async def recount(session: AsyncSession, order: Order) -> None:
     """Make the order's sums what the payments for its price and their refunds say."""
     everything = part_of(order.id)
-    paid = [
-        one for one in await payments.payments_in(session, everything) if kind_of(one.pays) in PRICE
-    ]
-    ids = {one.id for one in paid}
-    back = await payments.refunds_in(session, everything)
-    sums = payments.sums(paid, [one for one in back if one.payment_id in ids])
+    sums = of_price(
+        await payments.payments_in(session, everything),
+        await payments.refunds_in(session, everything),
+        await deposit_of(session, order.id),
+    )
     now = (order.paid_fen, order.refunded_fen, order.refunding_fen)
     if now != (sums.paid, sums.refunded, sums.refunding):
         await change(

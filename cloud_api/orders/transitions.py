@@ -18,7 +18,7 @@ from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.outbox import desired_changed
-from cloud_api.orders import tell
+from cloud_api.orders import books, tell
 from cloud_api.orders.models import Order, OrderEvent
 
 TABLE: Final[dict[str, frozenset[str]]] = {
@@ -81,6 +81,7 @@ async def move(
             at=clocks.now,
         )
     )
+    books.follow_later(session, order, clocks)
     await _tell(session, order, clocks)
     await tell.changed(session, order, to, why, clocks)
     if was in STORE_KNOWS or to in STORE_KNOWS:
@@ -99,7 +100,10 @@ async def note(
     why: str = "",
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Write down something that happened to an order without changing its status."""
+    """Write down something that happened to an order without changing its status.
+
+    With ``amount_fen`` in ``body`` it is about money: the books follow (orders/books.py).
+    """
     session.add(
         OrderEvent(
             merchant_id=order.merchant_id,
@@ -112,6 +116,8 @@ async def note(
             at=clocks.now,
         )
     )
+    if "amount_fen" in (body or {}):
+        books.follow_later(session, order, clocks)
     await _tell(session, order, clocks)
     await tell.noted(session, order, kind, why, body or {}, clocks)
 

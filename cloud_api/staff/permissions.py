@@ -15,6 +15,9 @@ ORDER_CREATE: Final = "order.create"
 ORDER_CANCEL: Final = "order.cancel"
 ORDER_REFUND: Final = "order.refund"
 ORDER_WAIVE: Final = "order.waive"
+CASH_TAKE: Final = "cash.take"
+MONEY_CLOSE: Final = "money.close"
+BALANCE_EDIT: Final = "balance.edit"
 CUSTOMER_READ: Final = "customer.read"
 CUSTOMER_EXPORT: Final = "customer.export"
 CUSTOMER_DELETE: Final = "customer.delete"
@@ -57,6 +60,9 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (ORDER_CANCEL, "取消订单"),
             (ORDER_REFUND, "退款"),
             (ORDER_WAIVE, "免收超时费"),
+            (CASH_TAKE, "收现金、退现金"),
+            (MONEY_CLOSE, "点钞和日结"),
+            (BALANCE_EDIT, "改储值方案和会员余额"),
             (REPORT_READ, "看收入和统计"),
         ),
     ),
@@ -117,6 +123,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_CREATE,
             ORDER_CANCEL,
             ORDER_WAIVE,
+            CASH_TAKE,
             CUSTOMER_READ,
             DEVICE_READ,
             ALARM_READ,
@@ -138,7 +145,9 @@ ROLES: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
-    "finance": frozenset({STORE_READ, ORDER_READ, ORDER_REFUND, REPORT_READ, AUDIT_READ}),
+    "finance": frozenset(
+        {STORE_READ, ORDER_READ, ORDER_REFUND, MONEY_CLOSE, REPORT_READ, AUDIT_READ}
+    ),
 }
 
 ROLE_NAMES: Final[dict[str, str]] = {

@@ -96,6 +96,7 @@ def test_it_serves_logs_json_and_ends_on_sigterm(env: dict[str, str], tmp_path: 
             "migrations": "ok",
             "overlap_guard": "ok",
             "audit_guard": "ok",
+            "ledger_guard": "ok",
             "broker_link": "down",
         }
         stores = httpx.get(f"http://127.0.0.1:{port}/api/v1/stores", trust_env=False)

@@ -1,0 +1,162 @@
+"""An order in the books: what was paid for it is an advance until it is used, promised back, or kept.
+
+``targets`` says where the money of an order belongs by what its payments, refunds and deposit are now;
+``follow`` posts the difference, in the transaction of the change (registered by transitions.py).
+Revenue is posted at use: when the stay is over, or as the fee of one that was cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.database import before_commit
+from cloud_api.ledger.accounts import Account
+from cloud_api.ledger.service import Slot, carry, holds, moves
+from cloud_api.orders.models import Deposit, Order
+from cloud_api.payments import service as payments
+from cloud_api.payments.dispatch import kind_of
+from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.payments.service import Paid
+
+PRICE: Final = frozenset({"order", "change", "extension"})
+"""Kinds whose money is for the order's price: counted in paid_fen, given back by ``give_back``."""
+_WAITING: Final = "kaimen.books"
+_SYSTEM: Final = System()
+
+
+def part_of(order_id: str) -> str:
+    """How payments, and the books, name the order that money belongs to."""
+    return f"order:{order_id}"
+
+
+def of_price(
+    paid: Sequence[PaymentAttempt], refunds: Sequence[RefundAttempt], deposit: Deposit | None
+) -> Paid:
+    """What was paid for an order's price, given back of it and is on its way; without its deposit."""
+    mine = [one for one in paid if kind_of(one.pays) in PRICE]
+    ids = {one.id for one in mine}
+    back = [one for one in refunds if one.payment_id in ids and one.purpose != "deposit"]
+    sums = payments.sums(mine, back)
+    taken = deposit.amount_fen if deposit is not None and deposit.taken else 0
+    return Paid(sums.paid - taken, sums.refunded, sums.refunding)
+
+
+def targets(
+    order: Order,
+    paid: Sequence[PaymentAttempt],
+    refunds: Sequence[RefundAttempt],
+    deposit: Deposit | None,
+) -> dict[Slot, int]:
+    """Where the money of an order belongs besides its advance: fen, as credits."""
+    price = of_price(paid, refunds, deposit)
+    late = [one for one in paid if kind_of(one.pays) == "overtime"]
+    ids = {one.id for one in late}
+    overtime = payments.sums(late, [one for one in refunds if one.payment_id in ids])
+    everything = payments.sums(paid, refunds)
+    found: dict[Slot, int] = {
+        (Account.REFUND_PAYABLE, ""): everything.refunding,
+        (Account.REVENUE, "overtime"): overtime.paid - overtime.refunded - overtime.refunding,
+    }
+    kept = price.paid - price.refunded - price.refunding
+    if order.status == "completed":
+        found[Account.REVENUE, "room_time"] = kept
+    elif order.status == "cancelled":
+        found[Account.REVENUE, "cancel_fee"] = kept
+    if deposit is not None and deposit.taken:
+        found[Account.DEPOSIT, ""] = deposit.held_fen
+        found[Account.REVENUE, "damage"] = deposit.damage_fen
+        found[Account.REVENUE, "overtime"] += deposit.overtime_fen
+    return {slot: amount for slot, amount in found.items() if amount}
+
+
+async def follow(session: AsyncSession, order_id: str, clocks: Clocks) -> bool:
+    """Bring an order's accounts to where they belong; again does nothing. False where they were."""
+    order = await session.get_one(Order, order_id)
+    await session.flush()
+    subject = part_of(order.id)
+    paid = await payments.payments_in(session, subject)
+    refunds = await payments.refunds_in(session, subject)
+    return await carry(
+        session,
+        store_id=order.store_id,
+        subject=subject,
+        targets=targets(order, paid, refunds, await deposit_of(session, order.id)),
+        kind="order",
+        clocks=clocks,
+    )
+
+
+def follow_later(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """``follow`` before the transaction of ``session`` commits, once however often it is asked for."""
+    if session.sync_session.get_nested_transaction() is None:
+        waiting: set[str] = session.info.setdefault(_WAITING, set())
+        if order.id in waiting:
+            return
+        waiting.add(order.id)
+
+    async def act() -> None:
+        session.info.get(_WAITING, set()).discard(order.id)
+        await follow(session, order.id, clocks)
+
+    before_commit(session, act, first=True)
+
+
+async def deposit_of(session: AsyncSession, order_id: str) -> Deposit | None:
+    """The deposit of an order whose reading was allowed already."""
+    query = scoped(_SYSTEM, Deposit).where(col(Deposit.order_id) == order_id)
+    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def check(session: AsyncSession, merchant_id: str) -> list[str]:
+    """For ``ledger.verify``: orders whose accounts are not where their money belongs."""
+    wrong: list[str] = []
+    after = ""
+    while True:
+        query = (
+            scoped(_SYSTEM, Order)
+            .where(col(Order.merchant_id) == merchant_id, col(Order.id) > after)
+            .order_by(col(Order.id))
+            .limit(200)
+        )
+        found = (await session.exec(query)).all()
+        for order in found:
+            wrong += await _check(session, order)
+        if len(found) < 200:
+            return wrong
+        after = found[-1].id
+
+
+async def _check(session: AsyncSession, order: Order) -> list[str]:
+    subject = part_of(order.id)
+    held = await holds(session, subject)
+    paid = await payments.payments_in(session, subject)
+    if not held and not paid:
+        return []
+    refunds = await payments.refunds_in(session, subject)
+    deposit = await deposit_of(session, order.id)
+    off = moves(held, targets(order, paid, refunds, deposit))
+    wrong = [f"order {order.number}: {line.account} is off by {line.amount_fen}" for line in off]
+    price = of_price(paid, refunds, deposit)
+    if (order.paid_fen, order.refunded_fen, order.refunding_fen) != price:
+        wrong.append(f"order {order.number}: its sums are not those of its payments")
+    if order.status in {"completed", "cancelled"} and not off:
+        rest = held.get((Account.ADVANCE, ""), 0)
+        moving = any(one.state == "succeeded" and one.applied is None for one in paid)
+        if rest and not moving and not await _more(session, order):
+            wrong.append(f"order {order.number} is over and {-rest} fen are neither used nor back")
+    return wrong
+
+
+async def _more(session: AsyncSession, order: Order) -> bool:
+    """Whether money of kinds that keep their own advance (not the order's price) is left of it."""
+    query = select(col(PaymentAttempt.pays)).where(
+        col(PaymentAttempt.part_of) == part_of(order.id), col(PaymentAttempt.state) == "succeeded"
+    )
+    known = PRICE | {"overtime"}
+    return any(kind_of(pays) not in known for pays in (await session.exec(query)).all())
