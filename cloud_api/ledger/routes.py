@@ -70,8 +70,8 @@ async def export_entries(
     )
 
 
-@router.post("/stores/{store_id}/days/{day}/close", response_model=DayOut)
-async def close_day(store_id: str, day: Day, body: CloseIn, request: Request, who: Who) -> Response:
+@router.post("/stores/{store_id}/close", response_model=DayOut)
+async def close_day(store_id: str, body: CloseIn, request: Request, who: Who) -> Response:
     """Close a business day and those before it. Needs money.close."""
     cloud = cloud_of(request)
 
@@ -82,7 +82,7 @@ async def close_day(store_id: str, day: Day, body: CloseIn, request: Request, wh
                 session,
                 who,
                 store_id,
-                day,
+                body.day,
                 cloud.clocks,
                 counted_fen=body.counted_fen,
                 why=body.why,

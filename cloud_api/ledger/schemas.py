@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cloud_api.kit.calendar import Day
 from cloud_api.ledger.models import CashCount, LedgerDay
 
 Fen = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -62,6 +63,7 @@ class CloseIn(BaseModel):
     """Close a day; with ``counted_fen`` the drawer was counted."""
 
     model_config = ConfigDict(extra="forbid")
+    day: Day
     counted_fen: Fen | None = None
     why: Annotated[str, Field(max_length=200)] = ""
 

@@ -223,7 +223,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     # the books and the drawer
     "GET /api/v1/console/ledger/stores/{store_id}/statement": needs(REPORT_READ),
     "GET /api/v1/console/ledger/stores/{store_id}/entries.csv": needs(REPORT_READ),
-    "POST /api/v1/console/ledger/stores/{store_id}/days/{day}/close": needs(MONEY_CLOSE),
+    "POST /api/v1/console/ledger/stores/{store_id}/close": needs(MONEY_CLOSE),
     "GET /api/v1/console/ledger/stores/{store_id}/drawer": needs(REPORT_READ),
     "POST /api/v1/console/ledger/stores/{store_id}/drawer/counts": needs(MONEY_CLOSE),
     "POST /api/v1/console/ledger/stores/{store_id}/drawer/to-bank": needs(MONEY_CLOSE),
