@@ -195,7 +195,7 @@ class Action:
 class IdentifyStep:
     """A read that must come out right before the board is trusted."""
 
-    table: Literal["holding", "input"]
+    table: Table
     address: int
     count: int
     expect: Expect

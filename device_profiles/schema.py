@@ -72,9 +72,12 @@ class Expect(Section):
 
 
 class Identify(Section):
-    """A read that must come out right before the board is trusted with anything."""
+    """A read that must come out right before the board is trusted with anything.
 
-    read: Literal["holding", "input"]
+    A coil or an input that must only be there is read with ``expect: {min: 0}``.
+    """
+
+    read: Table
     address: Address
     count: int = Field(default=1, ge=1, le=16)
     expect: Expect

@@ -158,7 +158,10 @@ class Board:
     def mismatch(self, step: IdentifyStep, data: bytes) -> str | None:
         """What is wrong about the answer to an identifying read, as a sentence; None if it fits."""
         expect = step.expect
-        for word in modbus_rtu.unpack_words(data):
+        bits = step.table in ("coil", "discrete")
+        for word in (
+            modbus_rtu.unpack_bits(data, step.count) if bits else modbus_rtu.unpack_words(data)
+        ):
             if expect.eq is not None:
                 wanted = expressions.evaluate(expect.eq, {"unit_id": self.unit})
                 fits, rule = word == wanted, f"{wanted}"

@@ -69,7 +69,8 @@ class HttpCarrier:
     ) -> Told:
         """Send a command of the profile and wait for its answer."""
         spec = self._messages.commands[command]
-        names: Names = {**self._names, **params, "seq": next(self._seq)}
+        now = {"seq": next(self._seq), "now_ms": time.time_ns() // 1_000_000}
+        names: Names = {**self._names, **params, **now}
 
         async def attempt() -> Told:
             async with self._turn.of(priority):

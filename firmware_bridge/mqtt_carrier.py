@@ -111,7 +111,8 @@ class MqttCarrier:
                 await asyncio.sleep(gap_s)
             if self._monotonic() >= deadline:
                 return Told(Exchange("expired", "the deadline passed before it was sent"))
-            return await self._once(spec, {**self._names, **params, "seq": next(self._seq)})
+            now = {"seq": next(self._seq), "now_ms": time.time_ns() // 1_000_000}
+            return await self._once(spec, {**self._names, **params, **now})
 
         return await tried(spec.once, attempts, lambda: self._monotonic() < deadline, attempt)
 

@@ -117,8 +117,10 @@ class Scan:
 
 
 def scannable(profiles: Iterable[Profile]) -> list[Profile]:
-    """Those that are found by asking: boards that share a Modbus line."""
-    return [profile for profile in profiles if profile.transport.type == "modbus_rtu"]
+    """Those that are found by asking: boards that share a Modbus line. What is wired to a board's
+    relay (kind ``lock``) answers nothing itself.
+    """
+    return [p for p in profiles if p.transport.type == "modbus_rtu" and p.kind != "lock"]
 
 
 def _settings_of(profile: Profile) -> list[Setting]:
