@@ -188,13 +188,13 @@ class MessageEvent(Section):
 
 
 class SimRule(Section):
-    """What the virtual device does when ``on`` (a command) comes.
+    """What the virtual device does ``when`` a command comes.
 
     ``sets`` changes its state, ``says`` names the reports that it publishes, ``answers`` is what it
     answers. ``back`` gives a part of the state back after ``after_ms``: the device's own timer.
     """
 
-    on: Name
+    when: Name
     sets: dict[Name, Any] = Field(default={})
     says: list[Name] = Field(default=[])
     answers: Any = None

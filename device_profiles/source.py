@@ -56,7 +56,8 @@ def read_source(file: Path) -> Source:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ProfileError(f"{source.shown}:{line}: not YAML: {error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{source.shown}:1: not YAML: {error}") from error
+        said = " ".join(str(error).split())
+        raise ProfileError(f"{source.shown}:1: not YAML: {said}") from error
     if not isinstance(node, yaml.MappingNode):
         raise ProfileError(f"{source.shown}:1: a profile is a mapping of keys")
     source.data = _build(node, (), source)

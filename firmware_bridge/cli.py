@@ -10,16 +10,12 @@ from typing import Annotated
 
 import typer
 
-from device_profiles import Catalog, Profile, ProfileError, load_profile
-from device_profiles.listing import describe, listing
+from firmware_bridge import profiles_cli
 from firmware_bridge.installer import boards, lookout, words
 from firmware_bridge.installer.screen import fail
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
-profiles_app = typer.Typer(
-    no_args_is_help=True, help="The boards that are known, and their checks."
-)
-app.add_typer(profiles_app, name="profiles")
+app.add_typer(profiles_cli.app, name="profiles")
 
 
 class Language(StrEnum):
@@ -39,44 +35,6 @@ def speak(
     words.choose(lang.value if lang is not None else words.preferred())
 
 
-# -- profiles ---------------------------------------------------------------------------------------
-
-
-@profiles_app.command("list")
-def profiles_list() -> None:
-    """List the boards that are known."""
-    for profile in Catalog.built_in().profiles.values():
-        print(f"{profile.id:36} {profile.vendor} {profile.model}  (verified: {profile.verified})")
-
-
-@profiles_app.command("show")
-def profiles_show(profile_id: str) -> None:
-    """Show what a board does and the bytes' addresses, all repeats written out."""
-    print(describe(_profile(profile_id)), end="")
-
-
-@profiles_app.command("check")
-def profiles_check(files: list[Path]) -> None:
-    """Check profile files; the first error of each is printed with its line."""
-    failed = False
-    for file in files:
-        try:
-            profile = load_profile(file)
-        except (ProfileError, OSError) as error:
-            failed = True
-            print(error)
-        else:
-            print(f"{file.name}: good, {len(profile.points)} points, {len(profile.tests)} tests")
-    if failed:
-        raise typer.Exit(1)
-
-
-@profiles_app.command("listing")
-def profiles_listing() -> None:
-    """Print all points and actions of all profiles, as tests/device_profiles/listing.txt holds them."""
-    print(listing(Catalog.built_in().profiles.values()), end="")
-
-
 # -- real boards ------------------------------------------------------------------------------------
 
 app.command()(lookout.ports)
@@ -86,13 +44,6 @@ app.command()(boards.exercise)
 app.command()(boards.pulse)
 app.command("set")(boards.set_)
 app.command()(lookout.sniff)
-
-
-def _profile(profile_id: str) -> Profile:
-    try:
-        return Catalog.built_in()[profile_id]
-    except ProfileError as error:
-        fail(str(error))
 
 
 # -- virtual boards ---------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from firmware_bridge.protocols import modbus_rtu as rtu
 Cause = Literal["write", "flash", "flash_end", "power_cycle"]
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
+_WRITES_MANY = (rtu.WRITE_COILS, rtu.WRITE_REGISTERS)
 _HISTORY = 2000
 
 
@@ -194,6 +195,8 @@ class VirtualBoard:
         function = pdu[0]
         if function not in rtu.READS | rtu.WRITES:
             raise _Refused(_ILLEGAL_FUNCTION)
+        if len(pdu) < 5 or (function in _WRITES_MANY and not _whole(function, pdu)):
+            raise _Refused(_ILLEGAL_VALUE)
         address, operand = struct.unpack(">HH", pdu[1:5])
         if function in (rtu.READ_COILS, rtu.READ_DISCRETE):
             bits = self.coils if function == rtu.READ_COILS else self.inputs
@@ -298,6 +301,13 @@ class VirtualBoard:
         if address not in table:
             raise _Refused(_ILLEGAL_ADDRESS)
         return table[address]
+
+
+def _whole(function: int, pdu: bytes) -> bool:
+    """Whether an order for several coils or registers holds as many as it says."""
+    count = int.from_bytes(pdu[3:5], "big")
+    wanted = (count + 7) // 8 if function == rtu.WRITE_COILS else 2 * count
+    return len(pdu) == 6 + wanted and pdu[5] == wanted
 
 
 class _Refused(Exception):

@@ -11,7 +11,7 @@ import pytest
 from device_profiles import Catalog, Profile, ProfileError, spoken
 from device_profiles.message_schema import AnswerDoc, Message, MessageGolden, MqttLocal
 from device_profiles.profile import Messages
-from tests.device_profiles.twin import VirtualMessageDevice
+from firmware_bridge.virtual.message import VirtualMessageDevice
 
 PROFILES = [p for p in Catalog.built_in().profiles.values() if p.messages is not None]
 GOLDEN = [

@@ -13,9 +13,9 @@ from device_profiles.loader import CATALOG
 from device_profiles.patterns import BytePattern, FrameTemplate
 from device_profiles.profile import Stream
 from device_profiles.stream_schema import LineFrame, StreamGolden
+from firmware_bridge.protocols.said import Hearing
 from firmware_bridge.protocols.stream import Answer, Line, Splitter
 from firmware_bridge.virtual import VirtualStream
-from tests.device_profiles.hearing import Hearing
 
 PROFILES = [p for p in Catalog.built_in().profiles.values() if p.stream is not None]
 GOLDEN = [

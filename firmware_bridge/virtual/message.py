@@ -1,7 +1,7 @@
-"""A twin of a device that is spoken to by messages: made from its profile's ``simulator``, in memory only.
+"""A device that is spoken to by messages, in memory only: made from its profile's ``simulator``.
 
 It is given a message (``hear``) or a request (``serve``) and says what the device would: no broker, no
-socket, written apart from the bridge and its virtual devices. It knows the profile's templates from the
+socket, so that a transport's server can be put around it. It knows the profile's templates from the
 other side: what is sent to it is taken apart by the same text that the sender filled in.
 """
 
@@ -158,7 +158,7 @@ class VirtualMessageDevice:
     # -- both -------------------------------------------------------------------------------------
 
     def _rules(self, name: str) -> list[SimRule]:
-        return [rule for rule in self._messages.simulator.rules if rule.on == name]
+        return [rule for rule in self._messages.simulator.rules if rule.when == name]
 
     def _change(self, rule: SimRule, names: dict[str, Any]) -> None:
         self.state |= spoken.filled(dict(rule.sets), {**self._names(), **names})
