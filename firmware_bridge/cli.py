@@ -84,10 +84,16 @@ def virtual(
 
     signal.signal(signal.SIGINT, leave)
     signal.signal(signal.SIGTERM, leave)
-    rig.open()
+    try:
+        rig.open()
+    except RigError as error:
+        rig.close()
+        fail(str(error))
     try:
         for name, line in rig.lines.items():
             print(f"line {name}: {line.link or line.path} ({', '.join(line.boards)})", flush=True)
+        for device in rig.devices.values():
+            print(f"device {device.id}: {device.path}", flush=True)
         print(f"http://{host}:{listener.getsockname()[1]}/state", flush=True)
         server.run(sockets=[listener])
     finally:

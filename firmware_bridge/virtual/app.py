@@ -6,6 +6,7 @@ GET  /events                        server-sent events: ``coil`` and ``board``; 
 POST /boards/{id}/fault             {"dead": true, "bad_crc": false, "slow_ms": 0, "wrong_unit": false}
 POST /boards/{id}/inputs/{n}        {"on": true}
 POST /boards/{id}/points/{name}     {"value": 120.5}: what a meter measures, in the profile's unit
+POST /boards/{id}/state             {"door": "open"}: of a device on a broker or on HTTP
 POST /boards/{id}/power-cycle
 POST /boards/{id}/scan              {"text": "K1:…"}: hold a code before a scanner
 
@@ -80,6 +81,9 @@ def create_app(  # noqa: C901  one small function for each route
         params = request.path_params
         return JSONResponse(rig.measure(params["board"], params["point"], value))
 
+    async def set_state(request: Request) -> Response:
+        return JSONResponse(rig.set_state(request.path_params["board"], await _body(request)))
+
     async def power_cycle(request: Request) -> Response:
         return JSONResponse(rig.power_cycle(request.path_params["board"]))
 
@@ -101,6 +105,7 @@ def create_app(  # noqa: C901  one small function for each route
         Route("/boards/{board}/fault", fault, methods=["POST"]),
         Route("/boards/{board}/inputs/{number:int}", set_input, methods=["POST"]),
         Route("/boards/{board}/points/{point}", measure, methods=["POST"]),
+        Route("/boards/{board}/state", set_state, methods=["POST"]),
         Route("/boards/{board}/power-cycle", power_cycle, methods=["POST"]),
         Route("/boards/{board}/scan", scan, methods=["POST"]),
         *routes,

@@ -22,7 +22,7 @@ class HttpDevice:
     """One device at ``path``, such as ``http://127.0.0.1:49152``. A context manager.
 
     ``redirects``: answer everything with a redirect; ``status``: with that status; ``answer``: with
-    these very bytes. ``requests`` counts what came, refused or not.
+    these very bytes. ``asked`` is what came, refused or not, such as ``POST /open``.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class HttpDevice:
         self.redirects = False
         self.status: int | None = None
         self.answer: bytes | None = None
-        self.requests = 0
+        self.asked: list[str] = []
         self.path = ""
         self._port = port
         self._nonce = secrets.token_hex(8)
@@ -92,7 +92,7 @@ class HttpDevice:
         length = int(handler.headers.get("content-length") or 0)
         body = handler.rfile.read(min(length, 65536))
         with self._lock:
-            self.requests += 1
+            self.asked.append(f"{handler.command} {handler.path.partition('?')[0]}")
         if self.dead:
             handler.close_connection = True
             return

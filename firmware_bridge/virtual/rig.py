@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from device_profiles import Catalog, ProfileError
 from firmware_bridge.virtual.board import CoilEvent, Counter, VirtualBoard
 from firmware_bridge.virtual.gateway import GatewayLine
 from firmware_bridge.virtual.line import VirtualLine
+from firmware_bridge.virtual.messengers import (
+    DeviceEntry,
+    Messenger,
+    change,
+    described,
+    meddle,
+    messenger,
+)
 from firmware_bridge.virtual.stream import StreamLine, VirtualStream
 
 _KEPT_EVENTS = 5000
@@ -60,9 +68,19 @@ class LineEntry(_Strict):
 
 
 class RigFile(_Strict):
-    """``lines: {rs485-1: {boards: […]}}``; the line's name is the name of its link."""
+    """``lines: {rs485-1: {boards: […]}}``; the line's name is the name of its link.
 
-    lines: dict[str, LineEntry] = Field(min_length=1)
+    ``devices`` are those on a broker or on HTTP.
+    """
+
+    lines: dict[str, LineEntry] = {}
+    devices: list[DeviceEntry] = []
+
+    @model_validator(mode="after")
+    def _something(self) -> RigFile:
+        if not self.lines and not self.devices:
+            raise ValueError("give lines, devices, or both")
+        return self
 
 
 class Rig:
@@ -87,6 +105,14 @@ class Rig:
                 if board.id in self._line_of:
                     raise RigError(f"board id {board.id!r} is given twice")
                 self._line_of[board.id] = built
+        self.devices: dict[str, Messenger] = {}
+        for device in file.devices:
+            if device.id in self._line_of or device.id in self.devices:
+                raise RigError(f"board id {device.id!r} is given twice")
+            try:
+                self.devices[device.id] = messenger(device, self._catalog)
+            except ProfileError as error:
+                raise RigError(f"device {device.id}: {error}") from error
 
     @classmethod
     def from_file(cls, file: Path, links: Path | None = None) -> Rig:
@@ -105,6 +131,8 @@ class Rig:
     def _board(self, entry: BoardEntry) -> VirtualBoard:
         try:
             profile = self._catalog[entry.profile]
+            if profile.messages is not None:
+                raise RigError(f"board {entry.id} hangs on no line; put it under devices")
             params = {} if profile.stream else {"unit_id": entry.unit_id}
             unit_id = profile.settings(params).unit_id
         except ProfileError as error:
@@ -120,15 +148,22 @@ class Rig:
         )
 
     def open(self) -> Rig:
-        """Open all lines."""
+        """Open all lines and devices. Raises RigError where a broker is not there."""
         for line in self.lines.values():
             if line.link is not None:
                 line.link.parent.mkdir(parents=True, exist_ok=True)
             line.open()
+        for device in self.devices.values():
+            try:
+                device.open()
+            except (OSError, TimeoutError) as error:
+                raise RigError(f"device {device.id}: {error}") from error
         return self
 
     def close(self) -> None:
-        """Close all lines and remove their links."""
+        """Close all lines and devices, and remove the lines' links."""
+        for device in self.devices.values():
+            device.close()
         for line in self.lines.values():
             line.close()
 
@@ -175,6 +210,7 @@ class Rig:
                 }
                 for name, line in self.lines.items()
             ],
+            "devices": [described(device) for device in self.devices.values()],
             "seq": self._counter.value,
         }
 
@@ -184,6 +220,8 @@ class Rig:
 
     def set_fault(self, board_id: str, changes: dict[str, bool | int]) -> dict[str, Any]:
         """Change some of dead, bad_crc, slow_ms, wrong_unit; the board's new state."""
+        if board_id in self.devices:
+            return self._with_device(board_id, lambda device: meddle(device, dict(changes)))
 
         def change(board: VirtualBoard) -> dict[str, Any]:
             known = asdict(board.fault)
@@ -198,6 +236,24 @@ class Rig:
             return _describe(board)
 
         return self._on(board_id, change)
+
+    def set_state(self, device_id: str, state: dict[str, Any]) -> dict[str, Any]:
+        """Change the state of a device on a broker or on HTTP; its new one."""
+        return self._with_device(device_id, lambda device: change(device, state))
+
+    def _with_device(
+        self, device_id: str, act: Callable[[Messenger], dict[str, Any]]
+    ) -> dict[str, Any]:
+        device = self.devices.get(device_id)
+        if device is None:
+            known = ", ".join(self.devices) or "none"
+            raise RigError(f"there is no device {device_id!r}; there are {known}")
+        try:
+            state = act(device)
+        except ValueError as error:
+            raise RigError(str(error)) from error
+        self._publish(Meddled(state))
+        return state
 
     def set_input(self, board_id: str, number: int, on: bool) -> dict[str, Any]:
         """Set an input (from 1); the board's new state. Raises RigError if there is none such."""

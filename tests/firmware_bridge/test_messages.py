@@ -23,6 +23,7 @@ from firmware_bridge.contract import BoardConfig, BoardEvent, Capability, Outcom
 from firmware_bridge.virtual.http_device import HttpDevice
 from firmware_bridge.virtual.message import VirtualMessageDevice
 from firmware_bridge.virtual.mqtt_device import MqttDevice
+from firmware_bridge.virtual.rig import Rig, RigError, RigFile
 from tests.firmware_bridge.wires import until
 from tests.support.nats import NatsBroker
 
@@ -270,15 +271,11 @@ async def test_whatever_http_answers_a_pulse_is_sent_once_and_its_outcome_is_hon
     with lock() as device:
         async with bridging(device.path, DOOR) as (bridge, _):
             await stands(bridge, "door", "online")
-            watch = bridge._spoken.watches["door"]
-            assert watch._task is not None
-            watch._task.cancel()  # no polls in between
             for key, value in fault.items():
                 setattr(device, key, value)
-            before = device.requests
             outcome = await bridge.pulse("door", None, 2000, 5)
             assert (outcome.state, outcome.detail) == (state, detail)
-            assert device.requests == before + 1
+            assert device.asked.count("POST /open") == 1
 
 
 async def test_a_silent_or_missing_device_on_http_is_away_and_comes_back() -> None:
@@ -391,3 +388,46 @@ def test_fuzz_whatever_a_device_says_is_an_answer_or_a_fault_and_no_crash(
 def messages(profile: Profile) -> Messages:
     assert profile.messages is not None
     return profile.messages
+
+
+# -- the virtual store ----------------------------------------------------------------------------------
+
+
+async def test_a_rig_has_devices_on_the_broker_and_on_http_beside_its_lines(
+    broker: NatsBroker,
+) -> None:
+    file = RigFile.model_validate(
+        {
+            "devices": [
+                {"id": "p", "profile": PLUG.id, "params": {"prefix": "rig"}, "broker": broker.url},
+                {"id": "l", "profile": LOCK.id, "params": {"key": "s3cret"}},
+            ]
+        }
+    )
+    rig = Rig(file, catalog=CATALOG).open()
+    try:
+        where = rig.devices["l"].path
+        async with bridging(where, BoardConfig("l", LOCK.id, "way", {"key": "s3cret"})) as (
+            bridge,
+            _,
+        ):
+            await stands(bridge, "l", "online")
+            rig.set_state("l", {"door": "open"})
+            await until(
+                lambda: bridge.reading("l", Capability.DOOR_CONTACT, None).value is False, LATE_S
+            )
+            rig.set_fault("l", {"dead": True})
+            await stands(bridge, "l", "offline")
+        assert "s3cret" not in json.dumps(rig.state())
+        assert [each["fault"]["dead"] for each in rig.state()["devices"]] == [False, True]
+        with pytest.raises(RigError, match="l has no 'window'; it has model, door"):
+            rig.set_state("l", {"window": "open"})
+        with pytest.raises(RigError, match="is no fault of p"):
+            rig.set_fault("p", {"bad_crc": True})
+        with pytest.raises(RigError, match="there is no device 'x'; there are p, l"):
+            rig.set_state("x", {})
+    finally:
+        rig.close()
+    with pytest.raises(RigError, match="put it under devices"):
+        Rig(RigFile.model_validate({"lines": {"a": {"boards": [{"id": "p", "profile": PLUG.id}]}}}),
+            catalog=CATALOG)  # fmt: skip
