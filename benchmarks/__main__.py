@@ -26,6 +26,7 @@ PARTS = {
     "ingest": "benchmarks.bench_ingest",
     "store": "benchmarks.bench_store",
     "controller": "benchmarks.bench_controller",
+    "bus": "benchmarks.bench_bus",
 }
 
 

@@ -19,6 +19,7 @@ import termios
 import threading
 import time
 import tty
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,8 @@ class VirtualLine:
     """Boards on one pseudo terminal, served by one thread. A context manager.
 
     ``link`` is a symbolic link to be kept pointing at the terminal while the line exists. ``crowded``
-    counts requests that came sooner after a reply than the standard allows (with ``baud`` only).
+    counts requests that came sooner after a reply than the standard allows, ``rests`` are the seconds
+    between a reply and the next request (both with ``baud`` only).
     """
 
     def __init__(
@@ -52,7 +54,8 @@ class VirtualLine:
         self.link = link
         self.baud = baud
         self.crowded = 0
-        self._free_at = 0.0
+        self.rests: deque[float] = deque(maxlen=100_000)
+        self._free_at = self._sent_at = 0.0
         self.path = ""
         self._lock = threading.RLock()
         self._far = self._near = -1
@@ -180,6 +183,7 @@ class VirtualLine:
         if self.baud is not None:
             silence_s = SILENCE_CHARACTERS * BITS_PER_CHARACTER / self.baud
             self.crowded += now < self._free_at + silence_s
+            self.rests.append(now - self._sent_at)
             now += len(frame) * BITS_PER_CHARACTER / self.baud + silence_s
         for due, reply in _collided(self._replies_to(frame, now)):
             if self.baud is not None:
@@ -201,6 +205,7 @@ class VirtualLine:
                 board.tick()
         while self._replies and self._replies[0][0] <= time.monotonic():
             self._send(heapq.heappop(self._replies)[2])
+            self._sent_at = time.monotonic()
 
 
 def _collided(replies: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
