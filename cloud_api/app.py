@@ -37,6 +37,8 @@ from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
 from cloud_api.devices import remote_routes
 from cloud_api.devices import routes as devices
+from cloud_api.groupbuy import console_routes as groupbuy_console
+from cloud_api.groupbuy import routes as groupbuy
 from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
 from cloud_api.kit.clocks import Clocks
@@ -93,6 +95,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     orders_console.router,
     overtime_routes.router,
     refund_routes.router,
+    groupbuy.router,
+    groupbuy_console.router,
     access.router,
     alarms.router,
     notifications.router,

@@ -30,6 +30,10 @@ FOR_CUSTOMERS: Final = frozenset(
         "refund.failed",
         "refund.declined",  # staff said no to a request
         "overtime.due",
+        "team.full",
+        "team.failed",
+        "voucher.expiring",
+        "voucher.expired",
     }
 )
 FOR_STAFF: Final = frozenset(

@@ -66,6 +66,34 @@ TEXTS: Final[dict[str, EventText]] = {
     text.event: text
     for text in (
         EventText(
+            "team.full",
+            "拼团成功",
+            "拼团成功",
+            "{name} 成团了，券已经放进“我的团购券”，{at} 前有效。",
+            ("store", "phone", "link", "name", "at"),
+        ),
+        EventText(
+            "team.failed",
+            "拼团没成",
+            "拼团没有凑满人",
+            "{name} 没有凑满人，{amount} 已按原路退回。",
+            ("store", "phone", "link", "name", "amount"),
+        ),
+        EventText(
+            "voucher.expiring",
+            "券快到期",
+            "你有一张券快到期了",
+            "{name} {at} 到期，打开就能订房。",
+            ("store", "phone", "link", "name", "at"),
+        ),
+        EventText(
+            "voucher.expired",
+            "券已到期",
+            "你的券到期了",
+            "{name} 到期没有用，{amount} 已按原路退回。",
+            ("store", "phone", "link", "name", "amount"),
+        ),
+        EventText(
             "order.paid",
             "支付成功",
             "支付成功",

@@ -94,6 +94,8 @@ def link_of(event: str, subject: str, public_url: str) -> str:
     paths = {
         "order": f"/orders/{key}" if customer else f"/console/orders/{key}",
         "alarm": "/console/alarms",
+        "voucher": f"/me/vouchers/{key}",
+        "group_order": f"/groupbuy/orders/{key}",
     }
     return public_url.rstrip("/") + paths.get(kind, "/" if customer else "/console")
 

@@ -18,7 +18,7 @@ from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.outbox import desired_changed
-from cloud_api.orders import books, tell
+from cloud_api.orders import books, followers, tell
 from cloud_api.orders.models import Order, OrderEvent
 
 TABLE: Final[dict[str, frozenset[str]]] = {
@@ -84,6 +84,7 @@ async def move(
     books.follow_later(session, order, clocks)
     await _tell(session, order, clocks)
     await tell.changed(session, order, to, why, clocks)
+    await followers.changed(session, order, was, by, clocks)
     if was in STORE_KNOWS or to in STORE_KNOWS:
         await desired_changed(
             session, merchant_id=order.merchant_id, store_id=order.store_id, now=clocks.real

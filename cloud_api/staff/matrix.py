@@ -27,6 +27,8 @@ from cloud_api.staff.permissions import (
     AUDIT_READ,
     BACKUP_READ,
     BACKUP_RUN,
+    CAMPAIGN_EDIT,
+    CAMPAIGN_READ,
     COUPON_EDIT,
     DEVICE_BULK,
     DEVICE_CONTROL,
@@ -48,6 +50,8 @@ from cloud_api.staff.permissions import (
     STAFF_READ,
     STORE_EDIT,
     STORE_READ,
+    VOUCHER_EXTEND,
+    VOUCHER_REDEEM,
 )
 
 
@@ -87,6 +91,10 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /api/v1/rooms/{room_id}/menu": ANYONE,
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
+    # group-buy
+    "GET /api/v1/groupbuy/campaigns": ANYONE,
+    "GET /api/v1/groupbuy/campaigns/{campaign_id}": ANYONE,
+    "GET /api/v1/groupbuy/teams/{token}": ANYONE,  # whoever has the link
     # who proves it otherwise
     "POST /api/v1/payments/{provider}/{account}/notify": PROVES,
     "POST /edge/v1/enroll": PROVES,
@@ -119,6 +127,20 @@ _PUBLIC: Final[dict[str, Row]] = {
 }
 
 _PEOPLE: Final[dict[str, Row]] = {
+    # group-buy and vouchers
+    "POST /api/v1/groupbuy/campaigns/{campaign_id}/orders": PERSON,
+    "POST /api/v1/groupbuy/teams/{token}/join": PERSON,
+    "GET /api/v1/groupbuy/orders": PERSON,
+    "GET /api/v1/groupbuy/orders/{order_id}": PERSON,
+    "POST /api/v1/groupbuy/orders/{order_id}/pay": PERSON,
+    "POST /api/v1/groupbuy/orders/{order_id}/check-payment": PERSON,
+    "POST /api/v1/groupbuy/orders/{order_id}/cancel": PERSON,
+    "GET /api/v1/me/vouchers": PERSON,
+    "GET /api/v1/me/vouchers/{voucher_id}": PERSON,
+    "POST /api/v1/me/vouchers/{voucher_id}/gift": PERSON,
+    "POST /api/v1/me/vouchers/{voucher_id}/refund": PERSON,
+    "POST /api/v1/gifts/{token}/take": PERSON,
+    "POST /api/v1/vouchers/redeem": PERSON,
     "GET /api/v1/auth/me": PERSON,
     "GET /api/v1/auth/security": PERSON,
     "POST /api/v1/auth/password": PERSON,
@@ -171,6 +193,18 @@ _PEOPLE: Final[dict[str, Row]] = {
 }
 
 _CONSOLE: Final[dict[str, Row]] = {
+    # group-buy
+    "GET /api/v1/console/campaigns": needs(CAMPAIGN_READ),
+    "POST /api/v1/console/campaigns": needs(CAMPAIGN_EDIT),
+    "GET /api/v1/console/campaigns/{campaign_id}": needs(CAMPAIGN_READ),
+    "PUT /api/v1/console/campaigns/{campaign_id}": needs(CAMPAIGN_EDIT),
+    "POST /api/v1/console/campaigns/{campaign_id}/{turn}": needs(CAMPAIGN_EDIT),
+    "POST /api/v1/console/vouchers/look": needs(VOUCHER_REDEEM),
+    "POST /api/v1/console/vouchers/redeem": needs(VOUCHER_REDEEM),
+    "POST /api/v1/console/vouchers/{voucher_id}/extend": needs(VOUCHER_EXTEND),
+    "GET /api/v1/console/redemptions": needs(CAMPAIGN_READ),
+    "POST /api/v1/console/redemptions/{redemption_id}/undo": needs(VOUCHER_REDEEM),
+    "GET /api/v1/console/groupbuy/report": needs(CAMPAIGN_READ),
     "GET /api/v1/console/me": STAFF,
     "GET /api/v1/console/events": STAFF,
     # the log of acts, backups

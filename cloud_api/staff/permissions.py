@@ -18,6 +18,10 @@ ORDER_WAIVE: Final = "order.waive"
 CASH_TAKE: Final = "cash.take"
 MONEY_CLOSE: Final = "money.close"
 BALANCE_EDIT: Final = "balance.edit"
+CAMPAIGN_READ: Final = "campaign.read"
+CAMPAIGN_EDIT: Final = "campaign.edit"
+VOUCHER_REDEEM: Final = "voucher.redeem"
+VOUCHER_EXTEND: Final = "voucher.extend"
 CUSTOMER_READ: Final = "customer.read"
 CUSTOMER_EXPORT: Final = "customer.export"
 CUSTOMER_DELETE: Final = "customer.delete"
@@ -64,6 +68,15 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (MONEY_CLOSE, "点钞和日结"),
             (BALANCE_EDIT, "改储值方案和会员余额"),
             (REPORT_READ, "看收入和统计"),
+        ),
+    ),
+    (
+        "团购",
+        (
+            (CAMPAIGN_READ, "看团购活动和核销记录"),
+            (CAMPAIGN_EDIT, "发布和修改团购活动"),
+            (VOUCHER_REDEEM, "核销团购券、撤销核销"),
+            (VOUCHER_EXTEND, "给券延期"),
         ),
     ),
     (
@@ -124,6 +137,8 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_CANCEL,
             ORDER_WAIVE,
             CASH_TAKE,
+            CAMPAIGN_READ,
+            VOUCHER_REDEEM,
             CUSTOMER_READ,
             DEVICE_READ,
             ALARM_READ,
@@ -135,6 +150,8 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_READ,
             ORDER_CANCEL,
             ORDER_WAIVE,
+            CAMPAIGN_READ,
+            VOUCHER_EXTEND,
             CUSTOMER_READ,
             DEVICE_READ,
             DEVICE_CONTROL,
@@ -146,7 +163,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     ),
     "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
     "finance": frozenset(
-        {STORE_READ, ORDER_READ, ORDER_REFUND, MONEY_CLOSE, REPORT_READ, AUDIT_READ}
+        {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, REPORT_READ, AUDIT_READ}
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Group-buy: campaigns, teams, what is bought there, and redeeming it."""

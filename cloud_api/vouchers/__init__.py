@@ -1,0 +1,1 @@
+"""Vouchers: one right to a stay, used once (I3)."""
