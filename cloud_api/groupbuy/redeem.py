@@ -297,9 +297,10 @@ async def _quote(
         ends_at=ends,
         total_fen=0,
         lines=[
-            {**span, "text": voucher.name, "amount_fen": voucher.value_fen},
+            {**span, "kind": "room_time", "text": voucher.name, "amount_fen": voucher.value_fen},
             {
                 **span,
+                "kind": "voucher",
                 "text": f"团购券抵 {yuan(voucher.value_fen)}",
                 "amount_fen": -voucher.value_fen,
                 "voucher_id": voucher.id,
