@@ -54,8 +54,15 @@ from cloud_api.members import routes as members
 from cloud_api.members import service as members_service
 from cloud_api.notifications import inbox as notices_inbox
 from cloud_api.notifications import routes as notifications
+from cloud_api.orders import (
+    change_routes,
+    coupon_routes,
+    desk_routes,
+    overtime_routes,
+    place,
+    refund_routes,
+)
 from cloud_api.orders import console_routes as orders_console
-from cloud_api.orders import coupon_routes, overtime_routes, place, refund_routes
 from cloud_api.orders import routes as orders
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
@@ -92,6 +99,10 @@ _ROUTERS: tuple[APIRouter, ...] = (
     payments.router,
     ledger.router,
     orders.router,
+    change_routes.router,
+    change_routes.console,
+    desk_routes.router,
+    desk_routes.console,
     orders_console.router,
     overtime_routes.router,
     refund_routes.router,

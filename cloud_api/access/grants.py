@@ -58,7 +58,9 @@ async def ensure_grant(session: AsyncSession, order: Order, clocks: Clocks) -> G
                 created_at=clocks.now,
             ),
         )
-    elif grant.revoked_at is None and (grant.not_before, grant.expires_at) == (opens, ends):
+    elif grant.revoked_at is None and (
+        (grant.not_before, grant.expires_at, grant.rooms) == (opens, ends, [order.room_id])
+    ):
         return grant
     else:
         if grant.revoked_at is not None:

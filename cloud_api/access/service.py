@@ -32,6 +32,7 @@ from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.keys import keys_of
+from cloud_api.orders import changes
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import lock_order
 from cloud_api.pricing.service import prices_from
@@ -232,6 +233,8 @@ async def order_pass(
         raise Conflict("pass.over", "时段已结束，通行码用不了了")
     text, begins = await _pass(session, store, grant, opens, clocks.now, data_dir)
     status = await devices.get_status(session, System(), store.id, clocks.real)
+    if not status.online:  # the store obeys the pass, though it has not heard of what changed
+        await changes.carried(session, order, clocks)
     return PassOut(
         order_id=order.id,
         pass_=text,

@@ -128,6 +128,13 @@ async def take_for(
     return claim.id
 
 
+async def adopt(session: AsyncSession, claim_id: str, order_id: str) -> RoomClaim:
+    """Let a held claim of nobody's order be an order's. Raises RoomTaken if it is not held any more."""
+    if not await _move(session, claim_id, ("held",), order_id=order_id):
+        raise RoomTaken("给你留的位已经过时了，请重新排")
+    return await get(session, claim_id)
+
+
 async def confirm(session: AsyncSession, claim_id: str) -> bool:
     """held → confirmed. False if the claim is not held any more."""
     return await _move(session, claim_id, ("held",), state="confirmed")

@@ -16,6 +16,8 @@ _LOOK_BACK: Final = timedelta(
     hours=3
 )  # more than any lead time: what ended before keeps no door shut
 
+_SOLD: Final = ("confirmed", "in_use")  # what nobody paid for yet keeps no guest out
+
 
 def opens_at(store: Store, starts_at: datetime, previous_until: datetime | None) -> datetime:
     """``starts_at`` − lead, or the end of the block before it (its cleaning included) if that is later.
@@ -35,7 +37,7 @@ async def previous_until(
     query = select(func.max(col(RoomClaim.block_until))).where(
         col(RoomClaim.room_id) == room_id,
         col(RoomClaim.id) != claim_id,
-        col(RoomClaim.state) != "released",
+        col(RoomClaim.state).in_(_SOLD),
         col(RoomClaim.block_from) < starts_at,
     )
     found: datetime | None = await session.scalar(query)
@@ -51,7 +53,7 @@ async def opens_of(
     earliest = min(starts for _, _, _, starts in stays) - _LOOK_BACK
     query = select(RoomClaim).where(
         col(RoomClaim.room_id).in_({room for _, room, _, _ in stays}),
-        col(RoomClaim.state) != "released",
+        col(RoomClaim.state).in_(_SOLD),
         col(RoomClaim.block_until) > earliest,
     )
     claims = list((await session.exec(query)).all())

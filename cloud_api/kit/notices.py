@@ -23,6 +23,11 @@ FOR_CUSTOMERS: Final = frozenset(
         "order.starting_soon",
         "order.ending_soon",
         "order.extended",
+        "order.changed",  # time or room
+        "order.no_show_soon",
+        "order.pay_link",  # staff booked for them
+        "waitlist.offer",
+        "ticket.answered",
         "order.ended",
         "order.cancelled",
         "refund.asked",
@@ -39,6 +44,12 @@ FOR_CUSTOMERS: Final = frozenset(
 FOR_STAFF: Final = frozenset(
     {
         "order.new",
+        "order.confirm_wanted",
+        "order.changed_house",
+        "order.cancelled_house",
+        "order.ended_house",
+        "ticket.new",
+        "review.new",
         "refund.requested",  # a guest asks; somebody has to decide
         "refund.refused",  # the provider will not give the money back; somebody has to act
         "alarm.raised",

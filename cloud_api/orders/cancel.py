@@ -13,7 +13,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.orders import cancel_rules
+from cloud_api.orders import cancel_rules, changes
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import REVOKE, pays, refund_part
 from cloud_api.orders.transitions import lock_order, move, note
@@ -89,6 +89,7 @@ async def _cancel(
     if not decision.allowed:
         raise Conflict(decision.code, decision.message)
     was = order.status
+    await changes.drop_all(session, order, by=by, clocks=clocks)
     await claims.release(session, order.claim_id, f"cancelled:{cancel_why}")
     await move(
         session,

@@ -13,6 +13,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.outbox import desired_changed
+from cloud_api.orders import leaving
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import change, lock_order, note
 from cloud_api.stores.models import Store
@@ -36,7 +37,10 @@ async def finish(
         raise Conflict("finish.not_running", message, status_now=order.status)
     if not order.finished_early:
         await change(session, order, finished_early=True)
-        await note(session, order, "finish_asked", by=actor.ref, clocks=clocks)
+        back = await leaving.early_back(session, order, clocks.now)
+        await note(
+            session, order, leaving.ASKED, by=actor.ref, clocks=clocks, body={"back_fen": back}
+        )
         await desired_changed(
             session, merchant_id=order.merchant_id, store_id=order.store_id, now=clocks.real
         )

@@ -12,7 +12,18 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
 from cloud_api.ledger.verify import check
-from cloud_api.orders import books, hold, money, overstay, overtime, place, store_events
+from cloud_api.orders import (
+    books,
+    changes,
+    confirm,
+    hold,
+    money,
+    no_show,
+    overstay,
+    overtime,
+    place,
+    store_events,
+)
 from cloud_api.payments import dispatch
 
 
@@ -22,6 +33,10 @@ async def _settle_order(session: AsyncSession, payment_id: str, clocks: Clocks) 
 
 async def _settle_overtime(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
     await overtime.settle(session, payment_id, clocks)
+
+
+async def _settle_change(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
+    await changes.settle(session, payment_id, clocks)
 
 
 async def _refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
@@ -37,5 +52,11 @@ register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
 check("orders", books.check)
+register(changes.END, changes.ended)
+register(no_show.LOOK, no_show.look)
+register(money.NOT_CONFIRMED, confirm.late)
+money.on_ready(no_show.watch)
 dispatch.register("order", settle=_settle_order, refund_changed=_refund_changed)
 dispatch.register(overtime.KIND, settle=_settle_overtime, refund_changed=_refund_changed)
+for _kind in changes.KINDS.values():
+    dispatch.register(_kind, settle=_settle_change, refund_changed=_refund_changed)

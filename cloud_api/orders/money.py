@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -9,9 +10,11 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import service as claims
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
+from cloud_api.orders import tell
 from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
@@ -21,13 +24,23 @@ from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.records import lock_payment
 from cloud_api.payments.transitions import note as note_payment
+from cloud_api.stores.models import Store
 
 HOLD_EXPIRED: Final = "hold_expired"
 GRANT: Final = "access.grant"
 REVOKE: Final = "access.revoke"
 FORGOTTEN: Final = "order.forgotten"
 FORGOTTEN_AFTER: Final = timedelta(hours=24)  # a store may be off for a night and tell us then
+NOT_CONFIRMED: Final = "order.not_confirmed"
 _SYSTEM: Final = "system"
+_ON_READY: Final[list[Callable[[AsyncSession, Order], Awaitable[None]]]] = []
+
+
+def on_ready(look: Callable[[AsyncSession, Order], Awaitable[None]]) -> None:
+    """Let ``look`` be called, in the same transaction, for each order that becomes ready."""
+    if look not in _ON_READY:
+        _ON_READY.append(look)
+
 
 _log = structlog.get_logger(__name__)
 
@@ -146,7 +159,41 @@ async def _ready(
     await move(
         session, order, "paid", by=_SYSTEM, why=why, body=body, clocks=clocks, cancel_why=None
     )
-    await move(session, order, "ready", by=_SYSTEM, why=why, clocks=clocks)
+    minutes = await _confirms_in(session, order)
+    if minutes:
+        await schedule(
+            session,
+            merchant_id=order.merchant_id,
+            kind=NOT_CONFIRMED,
+            ref=order.id,
+            run_at=clocks.now + timedelta(minutes=minutes),
+        )
+        await tell.confirm_wanted(session, order, minutes, clocks)
+        return
+    await make_ready(session, order, by=_SYSTEM, why=why, clocks=clocks)
+
+
+async def moved_on(session: AsyncSession, order: Order) -> None:
+    """The order's times changed: what has to be looked at later is noted anew."""
+    for look in _ON_READY:
+        await look(session, order)
+
+
+async def _confirms_in(session: AsyncSession, order: Order) -> int:
+    """Minutes that the house has to confirm a paid order; 0 where it confirms itself."""
+    if order.source == "staff":
+        return 0
+    store = await session.get_one(Store, order.store_id)
+    return (await rules_of(session, store, order.room_id)).confirm_minutes
+
+
+async def make_ready(
+    session: AsyncSession, order: Order, *, by: str, why: str, clocks: Clocks
+) -> None:
+    """paid → ready: the right to enter is made, and what has to be looked at later is noted."""
+    await move(session, order, "ready", by=by, why=why, clocks=clocks)
+    for look in _ON_READY:
+        await look(session, order)
     await schedule(
         session,
         merchant_id=order.merchant_id,

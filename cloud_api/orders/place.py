@@ -11,14 +11,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
 from cloud_api.claims import service as claims
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.coupons import service as coupons
-from cloud_api.kit.actor import Customer, System, scoped
+from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id, new_number
 from cloud_api.merchants.models import Merchant
-from cloud_api.orders import overtime
+from cloud_api.orders import limits, overtime
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.orders.money import settle_free
 from cloud_api.orders.transitions import note
@@ -30,10 +31,26 @@ HOLD: Final = "order.hold"
 MAX_UNPAID: Final = 3  # a person cannot block a house without paying
 
 
-async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks: Clocks) -> Order:
+async def place(
+    session: AsyncSession,
+    customer: Customer,
+    quote_id: str,
+    clocks: Clocks,
+    *,
+    by: Staff | None = None,
+    source: str = "app",
+    hold_for: timedelta | None = None,
+    claim_id: str | None = None,
+    series_id: str | None = None,
+    staff_note: str = "",
+) -> Order:
     """Hold the room and write the order. The same quote again gives the same order.
 
+    ``by``: staff who book for the customer; ``hold_for`` instead of the store's own hold; ``claim_id``:
+    room time that is held for it already (a place on the waiting list).
+
     Raises NotFound or 410 for the quote, Conflict ``book.taken``, ``quote.used`` (by somebody else),
+    ``booking.customer_blocked``, ``booking.too_many_open``,
     ``order.too_many_unpaid``, ``order.overtime_due``, ``room.maintenance``, ``coupon.used``,
     ``merchant.suspended``.
     """
@@ -46,11 +63,20 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
         raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
     if (await session.get_one(Merchant, store.merchant_id)).suspended_at is not None:
         raise Conflict("merchant.suspended", "这家店暂停接单，请换一家")
-    await _check_unpaid(session, customer)
+    if by is None and series_id is None:
+        await _check_unpaid(session, customer)
+    await limits.check(
+        session, customer, store, await rules_of(session, store, room.id), clocks.now
+    )
     await overtime.check_nothing_due(session, customer, store.merchant_id)
     order_id = new_id()
     try:
-        claim = await claims.hold(session, room, order_id, quote.starts_at, quote.ends_at, clocks)
+        if claim_id is None:
+            claim = await claims.hold(
+                session, room, order_id, quote.starts_at, quote.ends_at, clocks
+            )
+        else:
+            claim = await claims.adopt(session, claim_id, order_id)
     except claims.RoomTaken:  # by the same tap, a moment ago?
         if (known := await _ordered(session, customer, quote_id)) is not None:
             return known
@@ -66,7 +92,11 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
         number=await _free_number(session, store, clocks),
         starts_at=quote.starts_at,
         ends_at=quote.ends_at,
-        hold_expires_at=clocks.now + timedelta(seconds=store.hold_s),
+        hold_expires_at=clocks.now + (hold_for or timedelta(seconds=store.hold_s)),
+        source="staff" if by is not None else source,
+        made_by=None if by is None else by.ref,
+        staff_note=staff_note,
+        series_id=series_id,
         total_fen=quote.total_fen,
         created_at=clocks.now,
     )
@@ -87,7 +117,7 @@ async def place(session: AsyncSession, customer: Customer, quote_id: str, clocks
         )
     if quote.coupon_id is not None:
         await coupons.use(session, customer.account_id, quote.coupon_id, order.id, clocks)
-    await note(session, order, "placed", by=customer.ref, clocks=clocks)
+    await note(session, order, "placed", by=(by or customer).ref, clocks=clocks)
     if order.total_fen == 0:
         await settle_free(session, order, clocks)
     else:

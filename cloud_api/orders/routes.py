@@ -66,16 +66,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             channel=body.channel,
             return_path=body.return_path,
         )
-        return PayOut(
-            payment_id=payment.id,
-            number=payment.number,
-            provider=payment.provider,
-            state=payment.state,
-            amount_fen=payment.amount_fen,
-            redirect_url=payment.redirect_url if payment.state == "pending" else None,
-            step=payment.step if payment.state == "pending" else None,
-            expires_at=payment.expires_at,
-        )
+        return PayOut.of(payment)
 
     return await once(cloud, who.ref, request, await request.body(), act)
 

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import Word
+from cloud_api.payments.models import PaymentAttempt
 
 
 class OrderIn(BaseModel):
@@ -53,6 +54,21 @@ class PayOut(BaseModel):
     redirect_url: str | None
     step: dict[str, Any] | None = None
     expires_at: AwareDatetime
+
+    @classmethod
+    def of(cls, payment: PaymentAttempt) -> "PayOut":
+        """From the attempt."""
+        pending = payment.state == "pending"
+        return cls(
+            payment_id=payment.id,
+            number=payment.number,
+            provider=payment.provider,
+            state=payment.state,
+            amount_fen=payment.amount_fen,
+            redirect_url=payment.redirect_url if pending else None,
+            step=payment.step if pending else None,
+            expires_at=payment.expires_at,
+        )
 
 
 class RoomBrief(BaseModel):

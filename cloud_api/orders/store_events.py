@@ -16,8 +16,9 @@ from cloud_api.claims import service as claims
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders import overstay, overtime
+from cloud_api.orders import changes, leaving, overstay, overtime
 from cloud_api.orders.models import Order
+from cloud_api.orders.money import FORGOTTEN_AFTER
 from cloud_api.orders.transitions import change, move, note, system_lock
 from cloud_api.stores.models import Store
 from store_link.clock import from_ms
@@ -84,7 +85,10 @@ async def apply_usage(
 async def complete_forgotten(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     """A day after its end no store has told of this stay: it counts as used until its paid end."""
     order = await system_lock(session, order_id)
-    await _complete(session, order, order.ends_at, "not_reported", clocks)
+    if (
+        clocks.now >= order.ends_at + FORGOTTEN_AFTER
+    ):  # not one that was moved or extended meanwhile
+        await _complete(session, order, order.ends_at, "not_reported", clocks)
 
 
 async def _enter(
@@ -111,6 +115,8 @@ async def _complete(
     if order.status not in {"ready", "in_use"}:
         return
     await _overstay(session, order, False, clocks)
+    await changes.drop_all(session, order, by="system", clocks=clocks)
+    await changes.undelivered(session, order, at.timestamp(), clocks)
     claim = await claims.get(session, order.claim_id)
     await move(
         session,
@@ -122,6 +128,7 @@ async def _complete(
         ended_at=order.ended_at or at,
     )
     await claims.end_at(session, claim, at, clocks)
+    await leaving.settle(session, order, at, clocks)
     await overstay.gone(session, order, clocks)
 
 

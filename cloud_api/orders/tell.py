@@ -19,7 +19,11 @@ _REASONS: Final = {
     "hold_expired": "没有按时付款",
     "customer": "你取消了订单",
     "staff": "门店取消了订单",
+    "no_show": "没有到店",
+    "not_confirmed": "店家没有及时确认",
 }
+
+_HOUSE_REASONS: Final = {"customer": "顾客取消", "no_show": "顾客没有到店", "staff": "门店取消"}
 
 
 async def changed(session: AsyncSession, order: Order, now: str, why: str, clocks: Clocks) -> None:
@@ -37,6 +41,7 @@ async def changed(session: AsyncSession, order: Order, now: str, why: str, clock
         await timed(session, order, clocks)
     elif now == "completed":
         await _customer(session, order, "order.ended", "", clocks.now)
+        await _staff(session, order, "order.ended_house", ORDER_READ, "", clocks.now)
     elif now == "cancelled":
         reason = _REASONS.get(order.cancel_why or "", why)
         if order.cancel_why == "staff" and why != "staff":
@@ -44,6 +49,45 @@ async def changed(session: AsyncSession, order: Order, now: str, why: str, clock
         await _customer(
             session, order, "order.cancelled", str(order.version), clocks.now, reason=reason
         )
+        if order.paid_fen:
+            await _staff(
+                session,
+                order,
+                "order.cancelled_house",
+                ORDER_READ,
+                str(order.version),
+                clocks.now,
+                reason=_HOUSE_REASONS.get(order.cancel_why or "", reason),
+            )
+
+
+async def confirm_wanted(session: AsyncSession, order: Order, minutes: int, clocks: Clocks) -> None:
+    """Staff have ``minutes`` to confirm a paid order."""
+    await _staff(
+        session, order, "order.confirm_wanted", ORDER_READ, "", clocks.now, minutes=minutes
+    )
+
+
+async def no_show_soon(
+    session: AsyncSession, order: Order, until: datetime, clocks: Clocks
+) -> None:
+    """The guest is late, and the room is kept for them until ``until``."""
+    minutes = max(1, round((until - clocks.now).total_seconds() / 60))
+    await _customer(session, order, "order.no_show_soon", "", clocks.now, minutes=minutes)
+
+
+async def pay_link(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """Staff booked; the customer pays by the link."""
+    minutes = max(1, round((order.hold_expires_at - clocks.now).total_seconds() / 60))
+    await _customer(
+        session,
+        order,
+        "order.pay_link",
+        "",
+        clocks.now,
+        minutes=minutes,
+        amount_fen=order.total_fen,
+    )
 
 
 async def timed(session: AsyncSession, order: Order, clocks: Clocks) -> None:
@@ -70,6 +114,9 @@ _NOTED: Final = {
     "refund_failed": "refund.failed",
     "refund_declined": "refund.declined",
     "extended": "order.extended",
+    "moved": "order.changed",
+    "money_back_change": "refund.asked",
+    "extension_unused": "refund.asked",
 }
 
 
@@ -88,8 +135,10 @@ async def noted(
         await _staff(
             session, order, "refund.requested", ORDER_REFUND, key, clocks.now, reason=why, **fields
         )
-    elif kind == "extended":
+    elif kind in {"extension_applied", "move_applied", "extended", "moved"}:
         await timed(session, order, clocks)
+        if kind in {"extension_applied", "move_applied"}:
+            await _staff(session, order, "order.changed_house", ORDER_READ, key, clocks.now)
 
 
 async def _customer(

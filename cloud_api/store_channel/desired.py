@@ -23,6 +23,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.orders import changes
 from cloud_api.orders.models import Order
 from cloud_api.store_channel.credentials import trusted
 from cloud_api.store_channel.models import DesiredDoc
@@ -113,6 +114,7 @@ async def build(
         doc.payload, doc.content_hash, doc.published_at = sealed, digest, None
         session.add(doc)
         await session.flush()
+    await changes.told(session, store_id, doc.epoch, doc.rev)
     return Built(store_id, doc.epoch, doc.rev, doc.payload, doc.published_at is None)
 
 
