@@ -179,7 +179,7 @@ async def pay(
             expires_at=one.hold_expires_at,
             provider=provider,
             channel=channel,
-            return_path=return_path or f"/orders/{order.id}",
+            return_path=return_path or f"/orders/{order.id}/changes/{one.id}",
         )
     return await payments.begin(cloud, payment.id)
 

@@ -192,6 +192,9 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /orders": PERSON,
     "GET /orders/{order_id}": PERSON,
     "GET /orders/{order_id}/pay": PERSON,
+    "GET /orders/{order_id}/extend": PERSON,
+    "GET /orders/{order_id}/change": PERSON,
+    "GET /orders/{order_id}/changes/{change_id}": PERSON,
     "GET /orders/{order_id}/stay": PERSON,
     "GET /orders/{order_id}/pass": PERSON,
     "GET /orders/{order_id}/pass.svg": PERSON,
@@ -236,6 +239,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     "PUT /api/v1/console/stores/{store_id}/booking-rules": needs(STORE_EDIT),
     "PUT /api/v1/console/stores/{store_id}/rooms/{room_id}/booking-rules": needs(STORE_EDIT),
     "GET /console/booking-rules": needs(STORE_READ),
+    "GET /console/book": needs(ORDER_CREATE, STORE_READ),
     # coupons of the house
     "GET /api/v1/console/coupons": needs(COUPON_EDIT),
     "POST /api/v1/console/coupons": needs(COUPON_EDIT),

@@ -12,12 +12,14 @@ from cloud_api.web.console import alarms as console_alarms
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
+from cloud_api.web.console import desk as console_desk
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import routes as console
+from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
@@ -31,6 +33,7 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
     "second_factor.enrol_needed": "/console/security?first=true&",
 }
 router.include_router(customer.router)
+router.include_router(customer_changes.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_privacy.router)
 router.include_router(console.router)
@@ -46,6 +49,7 @@ for pages in (
     console_backups,
     console_overtime,
     console_booking_rules,
+    console_desk,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -20,6 +20,7 @@ from cloud_api.staff.permissions import (
     DEVICE_CONTROL,
     DEVICE_READ,
     ORDER_CANCEL,
+    ORDER_CREATE,
     ORDER_REFUND,
     ORDER_WAIVE,
 )
@@ -197,6 +198,12 @@ async def _order(
         can_finish=order.status == "in_use"
         and not order.finished_early
         and DEVICE_CONTROL in who.permissions,
+        can_extend=order.status in {"ready", "in_use"}
+        and not order.finished_early
+        and ORDER_CREATE in who.permissions,
+        can_confirm=order.status == "paid" and ORDER_CREATE in who.permissions,
+        can_block=ORDER_CANCEL in who.permissions,
+        note=order.staff_note,
         close_href=PATH + listing.suffix,
         href=f"{PATH}/{order.id}{listing.suffix}",
     )

@@ -13,8 +13,8 @@ from cloud_api.access.situation import door_of_room
 from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.orders import service, views
-from cloud_api.orders.models import Order
+from cloud_api.orders import leaving, offers, service, views
+from cloud_api.orders.models import Order, OrderChange
 from cloud_api.orders.schemas import OrderOut
 from cloud_api.orders.words import word
 from cloud_api.stores import service as stores
@@ -122,11 +122,50 @@ async def order_page(
         door_word=_("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
         phone=store.phone,
         can_finish=order.status == "in_use" and not order.finished_early,
+        finish_back_fen=await leaving.early_back(session, order, seen.cloud.clocks.now)
+        if order.status == "in_use"
+        else 0,
+        change_href=f"/orders/{order.id}/change" if _may_move(order, seen) else "",
+        extend_href=f"/orders/{order.id}/extend" if _may_extend(order) else "",
+        pending=await _pending(session, seen, order),
         cancel_fee_fen=cancel.fee_fen if cancel.allowed else None,
         cancel_back_fen=cancel.refund_fen,
         fresh=fresh and order.status in ("paid", "ready"),
         overtime=overtime_view(seen, told),
     )
+
+
+def _may_move(order: Order, seen: Visit) -> bool:
+    return order.status in {"paid", "ready"} and seen.cloud.clocks.now < order.starts_at
+
+
+def _may_extend(order: Order) -> bool:
+    return order.status in {"ready", "in_use"} and not order.finished_early
+
+
+async def _pending(session: AsyncSession, seen: Visit, order: Order) -> tuple[tuple[str, str], ...]:
+    """Changes that are not done: to be paid, or not yet heard of by the store."""
+    query = (
+        scoped(seen.customer, OrderChange)
+        .where(
+            col(OrderChange.order_id) == order.id,
+            col(OrderChange.confirmed_at).is_(None),
+            col(OrderChange.state) != "lapsed",
+        )
+        .order_by(col(OrderChange.id))
+        .limit(5)
+    )
+    told = []
+    for one in (await session.exec(query)).all():
+        until = words.moment(seen.local(one.ends_at), seen.now)
+        extends = one.kind == offers.EXTENSION
+        if one.state == "held":
+            text = _("续到 {time}，付好就生效") if extends else _("改好的时间给你留着，付好就生效")
+            told.append((text.format(time=until), f"/orders/{order.id}/changes/{one.id}"))
+        elif order.status in {"ready", "in_use"}:
+            text = _("已续到 {time}，等门店收到") if extends else _("已改好，等门店收到")
+            told.append((text.format(time=until), ""))
+    return tuple(told)
 
 
 def overtime_view(seen: Visit, order: OrderOut, *, can_waive: bool = False) -> Overtime | None:

@@ -114,7 +114,8 @@ async def _words(
     ways = (order, call) if view.order_id else (call,)
     match view.case:
         case Case.READY:
-            return {"headline": "", "ways": ways}
+            longer = Way("plus", _("续时"), f"/orders/{view.order_id}/extend")
+            return {"headline": "", "ways": (longer, *ways)}
         case Case.OPEN:
             return {"headline": _("现在谁都可以进"), "ways": (call,)}
         case Case.EARLY:
@@ -299,5 +300,6 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         overtime_fen=await overtime.so_far(session, store, order, now),
         store_online=status.online,
         finishing=order.finished_early,
+        extend_href="" if order.finished_early else f"/orders/{order.id}/extend",
         speaks=any(b.capability == "speaker.say" and room.id in b.rooms for b in bindings),
     )

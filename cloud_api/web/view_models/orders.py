@@ -63,6 +63,10 @@ class ConsoleOrder:
     cancel_back_fen: int | None = None
     cancel_why_not: str = ""
     can_finish: bool = False
+    can_extend: bool = False
+    can_confirm: bool = False
+    can_block: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

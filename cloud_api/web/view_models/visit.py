@@ -69,6 +69,11 @@ class OrderPage:
     map_href: str = ""
     phone: str = ""
     can_finish: bool = False
+    finish_back_fen: int = 0
+    change_href: str = ""
+    extend_href: str = ""
+    pending: tuple[tuple[str, str], ...] = ()
+    """Changes that wait: what it is, and where it is paid (empty: the store has not said yes yet)."""
     cancel_fee_fen: int | None = None
     cancel_back_fen: int = 0
     fresh: bool = False
