@@ -24,8 +24,8 @@ from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.orders import leaving
-from cloud_api.orders.change_price import sum_of
 from cloud_api.orders.books import part_of
+from cloud_api.orders.change_price import sum_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order, OrderChange, OrderLine
 from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on, recount

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta
-from datetime import time as Time
+from datetime import time as clock_time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -149,7 +149,7 @@ async def change(
 def local_time(here: Visit, day: str, time: str) -> datetime | None:
     """A local day and time from a form; None where they make no sense."""
     try:
-        return datetime.combine(date.fromisoformat(day), Time.fromisoformat(time), here.zone)
+        return datetime.combine(date.fromisoformat(day), clock_time.fromisoformat(time), here.zone)
     except ValueError:
         return None
 
