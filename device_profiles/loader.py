@@ -67,7 +67,7 @@ def _expanded(source: Source) -> Profile:
 
 def _path(error: ErrorDetails) -> tuple[str | int, ...]:
     """Where in the file; without the steps that pydantic adds for unions and keys."""
-    inner = {"[key]", *_DOCS, "bool", "int", "float", "str", "ActionParam", "OneOf"}
+    inner = {"[key]", *_DOCS, "bool", "int", "float", "str", "[number]", "[one_of]"}
     return tuple(step for step in error["loc"] if step not in inner)
 
 

@@ -15,9 +15,9 @@ A JSON value that is nothing but ``"{name}"`` becomes the value itself (a number
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from device_profiles.sections import ActionParam, Head, Name, Pace, Section
 from device_profiles.spoken_schema import (
@@ -76,6 +76,18 @@ class OneOf(Section):
         return self
 
 
+def _sort_of_param(value: Any) -> str:
+    """By what it says it is, so that an error is about that."""
+    chosen = isinstance(value, OneOf) or (isinstance(value, dict) and "one_of" in value)
+    return "[one_of]" if chosen else "[number]"
+
+
+MessageParam = Annotated[
+    Annotated[ActionParam, Tag("[number]")] | Annotated[OneOf, Tag("[one_of]")],
+    Discriminator(_sort_of_param),
+]
+
+
 class Publish(Section):
     """A message to the device. Never retained: a retained order would act again at every start."""
 
@@ -130,7 +142,7 @@ class MessageCommandDoc(Section):
 
     publish: Publish | None = None
     request: HttpRequest | None = None
-    params: dict[Name, ActionParam | OneOf] = Field(default={})
+    params: dict[Name, MessageParam] = Field(default={})
     answer: AnswerDoc | None = None
     once: bool = False
 

@@ -166,6 +166,17 @@ def test_a_function_the_board_does_not_have_is_refused(profile: Profile) -> None
         beyond.answer(reply)
 
 
+def test_what_a_board_does_not_know_is_no_value() -> None:
+    """``error_value`` and a float that is none are left out of a reply, so that they read as faults."""
+    board = board_of(load_profile(HERE / "made" / "example.meter.yaml"), 5)
+    outside, live = board.group("outside"), board.group("voltage")
+    assert outside.values(bytes.fromhex("7FFF")) == {}
+    assert outside.values(bytes.fromhex("FFD3")) == {"outside": -4.5}
+    nothing = live.values(bytes.fromhex("7FC00000 FB2EFFFF 00011170 0008"))
+    assert "voltage" not in nothing
+    assert nothing["power"] == -123.4
+
+
 def test_capabilities_are_those_of_the_contract() -> None:
     assert set(RULES) == {capability.value for capability in Capability}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from device_profiles import Catalog, Profile, ProfileError, spoken
+from device_profiles import Catalog, Profile, ProfileError, load_profile, spoken
+from device_profiles.loader import CATALOG
 from device_profiles.message_schema import AnswerDoc, Message, MessageGolden, MqttLocal
 from device_profiles.profile import Messages
 from firmware_bridge.virtual.message import VirtualMessageDevice
@@ -242,3 +244,65 @@ def test_a_parameter_out_of_its_limits_is_named() -> None:
         profile.settings({"vendor": "GREE"})
     with pytest.raises(ProfileError, match="must be a topic without"):
         profile.settings({"topic": "a/#", "vendor": "GREE"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "field: /output",
+            "field: output",
+            "points.outlet.from.field: must be a JSON pointer such as",
+        ),
+        (
+            "report: state",
+            "report: status",
+            "points.outlet.from.report: there is no report 'status'",
+        ),
+        (
+            "{report: state, field: /output}",
+            "{field: /output}",
+            "points.outlet.from: give either a command or a report",
+        ),
+        ("value: value, values", "value: v, values", "points.outlet.to: set takes no 'v'"),
+        (
+            'topic: "{prefix}/rpc"',
+            'topic: "{prefiks}/rpc"',
+            "commands.set: 'prefiks' is not declared here",
+        ),
+        ('"{prefix}/online"', '"+/online"', "a topic is named whole, without + and #"),
+        (
+            "publish:",
+            "request: {method: GET, path: /}\n    publish:",
+            "commands.set: give either publish or request",
+        ),
+        ("type: mqtt_local", "type: http_local", "transport.qos: is not a key that is known here"),
+        (
+            "command: config",
+            "command: set",
+            "setup[0].command: set must have an answer and no params",
+        ),
+        (
+            "min: 0, max: 3, what",
+            "min: 9, max: 3, what",
+            "params.channel: the default or example must be a whole number from 9",
+        ),
+        (
+            "one_of: [true, false]",
+            "one_of: [1, 2]",
+            "commands.set.params.value: the default False is not one of them",
+        ),
+        ("effect: x", "", "good"),
+    ],
+)
+def test_a_broken_file_is_told_where(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (CATALOG / "shelly.gen2-switch.yaml").read_text(encoding="utf-8")
+    assert (old in text) or message == "good"
+    file = tmp_path / "shelly.gen2-switch.yaml"
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    if message == "good":
+        load_profile(file)
+        return
+    with pytest.raises(ProfileError) as caught:
+        load_profile(file)
+    assert message in str(caught.value)
