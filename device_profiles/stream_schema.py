@@ -152,12 +152,15 @@ class SimSays(Section):
 
 
 class StreamSimulator(Section):
-    """From which the virtual device is made."""
+    """From which the virtual device is made. ``opens``: while an output is on, the input of its number
+    is off, as the door of a lock that is let go.
+    """
 
     kind: Literal["line_source", "clip_player", "frame_source", "board"]
     answers: list[SimAnswer] = Field(default=[])
     says: SimSays | None = None
     outputs: int = Field(default=0, ge=0, le=256)
+    opens: bool = False
     inputs: int = Field(default=0, ge=0, le=256)
 
 

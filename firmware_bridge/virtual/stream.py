@@ -91,11 +91,14 @@ class VirtualStream(VirtualBoard):
         """What a reply can speak of: the frame's numbers, install params, inputs and outputs."""
         names = {k: v for k, v in self.profile.tried().items() if type(v) is int}
         names |= {k: v for k, v in answer.to.read(frame).items() if isinstance(v, int)}
-        names["inputs"] = sum(on << n for n, on in enumerate(self.inputs))
+        inputs = self.inputs
+        if self.stream.simulator.opens:
+            inputs = [on and not out for on, out in zip(inputs, self.coils, strict=True)]
+        names["inputs"] = sum(on << n for n, on in enumerate(inputs))
         names["outputs"] = sum(on << n for n, on in enumerate(self.coils))
         if answer.channel is not None:
             at = expressions.evaluate(answer.channel, names) - 1
-            names["input"] = int(0 <= at < len(self.inputs) and self.inputs[at])
+            names["input"] = int(0 <= at < len(inputs) and inputs[at])
             names["output"] = int(0 <= at < len(self.coils) and self.coils[at])
         return names
 

@@ -122,9 +122,28 @@ def test_each_point_is_told_and_each_action_ends_by_itself(profile: Profile) -> 
         device.hear(stream.commands[call.command].tx.render(numbers_of(profile, call)))
         assert device.pulses[channel - 1] == 1, action.name
         assert device.coils[channel - 1], action.name
+    assert not any(shut(profile, device))  # each lock is let go now
     now[0] += 30
     device.tick()
     assert not any(device.coils)
+    assert all(shut(profile, device))
+    assert len(shut(profile, device)) == len(profile.actions)
+
+
+def shut(profile: Profile, device: VirtualStream) -> list[bool]:
+    """Whether each lock of a lock board says that it is shut, all doors being in their frames."""
+    device.inputs = [True] * len(device.inputs)
+    stream, told = stream_of(profile), []
+    for (capability, _), service in profile.services.items():
+        if capability == "lock.state":
+            point = profile.points[service.point or ""]
+            assert point.taken is not None
+            command = stream.commands[point.taken.source]
+            names = numbers_of(profile, spoken.Call(command.name, point.taken.params))
+            _, replies = device.hear(command.tx.render(names))
+            assert command.rx is not None
+            told.append(spoken.value_of(point, command.rx.read(replies[0])) is True)
+    return told
 
 
 @pytest.mark.parametrize(
