@@ -103,7 +103,9 @@ class FirmwareBridge:
         await self._end(gone, old_buses)
         for name, board in lines.items():
             if name not in self._buses:
-                self._buses[name] = bus_to(self._ports[name], board.settings, self._monotonic)
+                self._buses[name] = bus_to(
+                    self._ports[name], board.settings, self._monotonic, board.profile
+                )
                 if self._running:
                     self._buses[name].start()
         for board_id, board in wanted.items():

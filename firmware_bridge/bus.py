@@ -319,7 +319,8 @@ class Bus:
         self.strays.answered(request, received)
 
     def _wire_s(self, characters: int) -> float:
-        return characters * _BITS_PER_CHARACTER / self.settings.baud
+        """Seconds that so many characters take on the line; a board on the network has none."""
+        return characters * _BITS_PER_CHARACTER / (self.settings.baud or 1_000_000)
 
     # -- the port ---------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from device_profiles.profile import ProfileError, Settings
+from device_profiles.profile import Profile, ProfileError, Settings
+from device_profiles.schema import ModbusTcp
 from firmware_bridge.bus import Bus
 from firmware_bridge.port import Port, SerialPort
 from firmware_bridge.protocols.modbus_tcp import conversation
@@ -22,9 +23,17 @@ MESSAGES = ("mqtt", "http", "https")
 _USUAL = {MODBUS_TCP: 502, "mqtt": 1883, "http": 80, "https": 443}
 
 
-def bus_to(where: str, settings: Settings, monotonic: Callable[[], float]) -> Bus:
-    """The owner of the line at ``where``. Raises ProfileError for an address that is none."""
+def bus_to(
+    where: str, settings: Settings, monotonic: Callable[[], float], profile: Profile | None = None
+) -> Bus:
+    """The owner of the line at ``where``. Raises ProfileError for an address that is none.
+
+    A board with a socket of its own may want RTU frames on it: then its ``profile`` says so.
+    """
+    transport = profile.transport if profile else None
     if scheme(where) == MODBUS_TCP:
+        if isinstance(transport, ModbusTcp) and transport.framing == "rtu":
+            return Bus(where, settings, monotonic, TcpPort(*address(where)))
         return Bus(where, settings, monotonic, TcpPort(*address(where)), conversation())
     return Bus(where, settings, monotonic, port_to(where))
 

@@ -29,7 +29,7 @@ class Line:
             Priority.CONFIRM,
             time.monotonic() + wait_s,
             timeout_s,
-            gap_s=max(0.005, 40 / self.bus.settings.baud),
+            gap_s=max(0.005, 40 / (self.bus.settings.baud or 1_000_000)),
             attempts=attempts,
         )
         return self.bus.submit(job).result(wait_s + 10)

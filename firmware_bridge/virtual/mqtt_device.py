@@ -59,7 +59,7 @@ class MqttDevice:
         """Connect, subscribe, say that it is there and how it stands. Raises TimeoutError, OSError."""
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"device-{self.id}-{secrets.token_hex(4)}",
+            client_id=f"device{secrets.token_hex(8)}",
             protocol=mqtt.MQTTv311,
         )
         parts = urlsplit(self.path)

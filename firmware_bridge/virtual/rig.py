@@ -133,7 +133,7 @@ class Rig:
             profile = self._catalog[entry.profile]
             if profile.messages is not None:
                 raise RigError(f"board {entry.id} hangs on no line; put it under devices")
-            params = {} if profile.stream else {"unit_id": entry.unit_id}
+            params = profile.tried() | ({} if profile.stream else {"unit_id": entry.unit_id})
             unit_id = profile.settings(params).unit_id
         except ProfileError as error:
             raise RigError(f"board {entry.id}: {error}") from error
