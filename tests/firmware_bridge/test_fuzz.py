@@ -31,7 +31,7 @@ STREAMS = [p.stream for p in CATALOG.profiles.values() if p.stream is not None]
 
 def mutated(good: bytes, chance: random.Random) -> bytes:
     """``good`` with one to three bits, or a burst of up to sixteen, the other way round."""
-    bits = int.from_bytes(good, "big")
+    bits = int.from_bytes(good, "little")  # in the order in which they go over the wire
     size = 8 * len(good)
     if chance.random() < 0.5:
         for place in chance.sample(range(size), chance.randint(1, 3)):
@@ -40,7 +40,7 @@ def mutated(good: bytes, chance: random.Random) -> bytes:
         length = chance.randint(1, 16)
         burst = chance.getrandbits(length) | 1 | 1 << (length - 1)
         bits ^= burst << chance.randrange(size - length + 1)
-    return bits.to_bytes(len(good), "big")
+    return bits.to_bytes(len(good), "little")
 
 
 def pieces(good: list[bytes], count: int, seed: int) -> Iterator[bytes]:
