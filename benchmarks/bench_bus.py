@@ -44,6 +44,11 @@ def measured(count: int | None) -> Iterable[Measured]:
     yield from cost_of_64(REST_S if unlocks >= UNLOCKS else 5.0)
 
 
+def _load() -> str:
+    """How busy the machine was with other things: who is woken late cannot be on time."""
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
 def _wire_s(characters: float) -> float:
     return characters * BITS_PER_CHARACTER / BAUD
 
@@ -84,7 +89,7 @@ def use_of_the_line(count: int) -> Measured:
         against="what the wire allows",
         low_is_good=False,
         note=f"{percentile(wholes, 50):.1f} % with the virtual boards' own lateness;"
-        f" {crowded} requests came sooner than the standard allows",
+        f" {crowded} requests came sooner than the standard allows; {_load()}",
     )
 
 
@@ -191,7 +196,7 @@ async def unlock_under_polling(count: int) -> Measured:
         aim=1.2,
         n=len(samples),
         against="one frame in flight and its own",
-        note="the ratio is of p99, the worst that the wire itself makes of it",
+        note=f"the ratio is of p99, against the worst that the wire itself makes of it; {_load()}",
     )
 
 
