@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import buy, money, redeem
+from cloud_api.groupbuy import books, buy, money, redeem
 from cloud_api.groupbuy.models import GroupOrder
 from cloud_api.groupbuy.transitions import lock_campaign
 from cloud_api.kit.actor import System
@@ -18,6 +18,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
+from cloud_api.ledger.verify import check
 from cloud_api.orders import followers
 from cloud_api.payments import dispatch
 from cloud_api.vouchers import service as vouchers
@@ -35,6 +36,8 @@ async def expire(cloud: Cloud, job: DueJob) -> None:
             return
         if voucher.state == "issued" and not await move(session, voucher, "expired"):
             return
+        order_id = dispatch.ref_of(voucher.source)
+        await books.follow_later(session, voucher.merchant_id, order_id, cloud.clocks)
         if (
             voucher.state == "expired"
             and voucher.refund_on_expiry
@@ -81,6 +84,8 @@ async def _locked(session: AsyncSession, voucher_id: str) -> Voucher:
     return await lock_voucher(session, _SYSTEM, voucher_id)
 
 
+register(books.BOOKS, books.follow)
+check("groupbuy", books.check)
 register(buy.HOLD, money.hold_ended)
 register(buy.DEADLINE, money.team_due)
 register(vouchers.EXPIRE, expire)

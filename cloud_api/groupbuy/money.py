@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import seats
+from cloud_api.groupbuy import books, seats
 from cloud_api.groupbuy.buy import KIND, pays
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.transitions import (
@@ -80,6 +80,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
             clocks=clocks,
         )
     await note_payment(session, payment, applied=applied)
+    await books.follow_later(session, order.merchant_id, order.id, clocks)
     _log.info("payment.applied", number=payment.number, applied=applied, order=order.number)
 
 
@@ -102,6 +103,7 @@ async def team_due(cloud: Cloud, job: DueJob) -> None:
                 session, campaign.id, order.account_id, order.team_id, order.quantity
             )
             await _send_back(session, order, order.total_fen, "team", "没有成团", cloud.clocks)
+            await books.follow_later(session, order.merchant_id, order.id, cloud.clocks)
             await _tell(
                 session, order, "team.failed", campaign, cloud.clocks, amount_fen=order.total_fen
             )
@@ -156,6 +158,7 @@ async def refund_voucher(
         await _send_back(session, order, voucher.value_fen, tag, reason, clocks)
     else:
         await move_voucher(session, voucher, "refunded")
+    await books.follow_later(session, order.merchant_id, order.id, clocks)
     return True
 
 
@@ -185,6 +188,7 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
             tag = f"-Rv{voucher.id[-10:]}"
             if voucher.state == "refunding" and tag in refund.number:
                 await move_voucher(session, voucher, "refunded")
+    await books.follow_later(session, order.merchant_id, order.id, clocks)
 
 
 async def _paid(
@@ -218,6 +222,7 @@ async def _issue(
     session: AsyncSession, campaign: Campaign, order: GroupOrder, clocks: Clocks
 ) -> None:
     await move_order(session, order, "issued", clocks)
+    await books.follow_later(session, order.merchant_id, order.id, clocks)
     await vouchers.issue(
         session,
         merchant_id=order.merchant_id,

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
 from cloud_api.claims.service import RoomTaken
+from cloud_api.groupbuy import books
 from cloud_api.groupbuy.buy import KIND
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -25,6 +26,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel, place
 from cloud_api.orders.models import Order
+from cloud_api.payments.dispatch import ref_of
 from cloud_api.pricing.models import Quote
 from cloud_api.staff.permissions import VOUCHER_REDEEM
 from cloud_api.stores.models import Room, Store
@@ -105,6 +107,7 @@ async def redeem(
     await session.flush()
     if not await move(session, voucher, "redeemed", redemption_id=redemption.id, gift_hash=None):
         raise await used(session, voucher)
+    await books.follow_later(session, voucher.merchant_id, ref_of(voucher.source), clocks)
     if isinstance(who, Staff):
         await audit.record(
             session,
@@ -180,6 +183,7 @@ async def order_changed(
         return
     if not await move(session, voucher, "issued", redemption_id=None):
         return
+    await books.follow_later(session, voucher.merchant_id, ref_of(voucher.source), clocks)
     session.add(
         Redemption(
             merchant_id=redemption.merchant_id,

@@ -19,7 +19,7 @@ from cloud_api.stores.models import Store
 
 Slot = tuple[Account, str]
 """An account and its detail."""
-MANAGED: Final = (Account.REVENUE, Account.REFUND_PAYABLE, Account.DEPOSIT)
+MANAGED: Final = (Account.REVENUE, Account.REFUND_PAYABLE, Account.DEPOSIT, Account.VOUCHER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col, func, select
 
-import cloud_api.groupbuy.jobs  # noqa: F401  registers its handlers
+import cloud_api.groupbuy.jobs
+import cloud_api.ledger.jobs  # noqa: F401  they register their handlers
 from cloud_api.auth.models import Account
 from cloud_api.groupbuy import buy, campaigns
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
@@ -17,6 +19,10 @@ from cloud_api.groupbuy.schemas import CampaignIn
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
+from cloud_api.ledger.accounts import Account as BookAccount
+from cloud_api.ledger.accounts import shown
+from cloud_api.ledger.models import LedgerEntry
+from cloud_api.ledger.verify import verify
 from cloud_api.staff.permissions import ALL
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
@@ -107,6 +113,24 @@ class Club:
     async def team(self, order: GroupOrder) -> Team:
         found: Team = await self.row(Team, order.team_id or "")
         return found
+
+    async def balanced(self) -> dict[str, int]:
+        """Run what is due; nothing is wrong with the books. What they hold, as people read it."""
+        await self.house.quiet()
+        async with self.cloud.db.read() as session:
+            assert await verify(session, self.house.shop.merchant.id) == []
+            rows = await session.exec(
+                select(
+                    col(LedgerEntry.account),
+                    col(LedgerEntry.detail),
+                    func.sum(col(LedgerEntry.amount_fen)),
+                ).group_by(col(LedgerEntry.account), col(LedgerEntry.detail))
+            )
+            held: dict[str, int] = {}
+            for account, detail, total in rows.all():
+                name = f"{account}.{detail}" if account == "revenue" else str(account)
+                held[name] = held.get(name, 0) + shown(BookAccount(account), int(total))
+        return {name: amount for name, amount in held.items() if amount}
 
 
 @pytest.fixture
