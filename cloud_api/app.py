@@ -64,6 +64,7 @@ from cloud_api.orders import (
 )
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
+from cloud_api.payments import account_routes as payment_accounts
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import routes as pricing
 from cloud_api.settings import Settings
@@ -98,6 +99,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     rule_routes.router,
     payments.router,
     ledger.router,
+    payment_accounts.router,
     orders.router,
     change_routes.router,
     change_routes.console,

@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         description="Demonstration and tests only: other addresses of notice providers, as "
         "`sms_aliyun=http://…,wecom=http://…`.",
     )
+    # ------------------------------------------------------------------------------ payments
+    payment_private_hosts: bool = Field(
+        False,
+        description="Demonstration and tests only: payment accounts may name servers other than the "
+        "provider's own, and the demonstration's cashier can be added.",
+    )
     # ---------------------------------------------------------------------------------- demo
     clock_file: Path | None = Field(
         None,

@@ -29,6 +29,7 @@ FIELD = "csrf_token"
 _FORM = "application/x-www-form-urlencoded"
 DEVICE_LIFE_S = 365 * 86400
 _NO_PAGES = ("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")
+_LEADS_BACK = frozenset({"/pay/back"})  # providers post there; it changes nothing and shows nothing
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -57,7 +58,11 @@ class CsrfGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 403."""
-        if scope["type"] == "http" and scope["method"] not in _SAFE:
+        if (
+            scope["type"] == "http"
+            and scope["method"] not in _SAFE
+            and scope["path"] not in _LEADS_BACK
+        ):
             request = Request(scope)
             sent = request.headers.get(HEADER, "")
             if not sent and self._is_form(request):

@@ -57,7 +57,7 @@ async def collect(
         raise Conflict("order.not_payable", "钱已到账，正在确认订单", status_now="paid")
     for attempt in attempts:
         if attempt.state in OPEN_PAYMENT:
-            if attempt.provider != provider:
+            if (attempt.provider, attempt.channel) != (provider, channel):
                 raise Conflict(
                     "payment.pending_elsewhere",
                     "上一次支付还没有结果，请先完成它，或等它关闭",

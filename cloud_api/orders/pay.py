@@ -68,6 +68,31 @@ async def pay(
     return await payments.begin(cloud, payment.id)
 
 
+async def close(cloud: Cloud, customer: Customer, order_id: str) -> None:
+    """The guest wants to pay in another way: first the open payment is made sure never to be paid.
+
+    Where the money has come meanwhile, the order is paid. Raises Conflict ``payment.not_closed`` (with
+    ``provider`` and ``until``) while nobody can promise it: a second way now could be paid twice.
+    """
+    async with cloud.db.write() as session:
+        order = await lock_order(session, customer, order_id)
+        attempts = await payments.payments_in(session, pays(order.id))
+    for attempt in attempts:
+        if attempt.state not in OPEN_PAYMENT:
+            continue
+        outcome = await payments.settle_or_close(cloud, attempt.id)
+        if outcome == "unknown":
+            raise Conflict(
+                "payment.not_closed",
+                "上一次支付还没有结果，现在也关不掉。先别再付一次，有结果这里会自己更新",
+                provider=attempt.provider,
+                until=attempt.expires_at.isoformat(),
+            )
+        if outcome == "succeeded":
+            async with cloud.db.write() as session:
+                await dispatch.settle(session, attempt.id, cloud.clocks)
+
+
 async def check(cloud: Cloud, customer: Customer, order_id: str) -> None:
     """The guest came back from the provider's page: ask now instead of waiting for a message."""
     async with cloud.db.write() as session:

@@ -81,6 +81,20 @@ async def check_payment(order_id: str, request: Request, who: Who) -> OrderOut:
         return await views.one(session, order, cloud.clocks)
 
 
+@router.post("/orders/{order_id}/close-payment", response_model=OrderOut)
+async def close_payment(order_id: str, request: Request, who: Who) -> Response:
+    """Close the open payment, to choose another way; the answer is the order."""
+    cloud = cloud_of(request)
+
+    async def act() -> OrderOut:
+        await pay.close(cloud, who, order_id)
+        async with cloud.db.read() as session:
+            order = await service.get_order(session, who, order_id)
+            return await views.one(session, order, cloud.clocks)
+
+    return await once(cloud, who.ref, request, await request.body(), act)
+
+
 @router.post("/orders/{order_id}/cancel", response_model=OrderOut)
 async def cancel_order(
     order_id: str, request: Request, who: Who, body: WhyIn | None = None

@@ -22,6 +22,7 @@ CAMPAIGN_READ: Final = "campaign.read"
 CAMPAIGN_EDIT: Final = "campaign.edit"
 VOUCHER_REDEEM: Final = "voucher.redeem"
 VOUCHER_EXTEND: Final = "voucher.extend"
+PAYMENT_ACCOUNTS: Final = "payment.accounts"
 CUSTOMER_READ: Final = "customer.read"
 CUSTOMER_EXPORT: Final = "customer.export"
 CUSTOMER_DELETE: Final = "customer.delete"
@@ -67,6 +68,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (CASH_TAKE, "收现金、退现金"),
             (MONEY_CLOSE, "点钞和日结"),
             (BALANCE_EDIT, "改储值方案和会员余额"),
+            (PAYMENT_ACCOUNTS, "管收款账户和密钥"),
             (REPORT_READ, "看收入和统计"),
         ),
     ),
@@ -128,7 +130,15 @@ ALL: Final = frozenset(NAMES)
 ROLES: Final[dict[str, frozenset[str]]] = {
     "owner": ALL,
     "manager": ALL
-    - {STAFF_EDIT, CUSTOMER_EXPORT, CUSTOMER_DELETE, AUDIT_EXPORT, BACKUP_READ, BACKUP_RUN},
+    - {
+        PAYMENT_ACCOUNTS,
+        STAFF_EDIT,
+        CUSTOMER_EXPORT,
+        CUSTOMER_DELETE,
+        AUDIT_EXPORT,
+        BACKUP_READ,
+        BACKUP_RUN,
+    },
     "cashier": frozenset(
         {
             STORE_READ,

@@ -17,6 +17,7 @@ from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
+from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import routes as console
 from cloud_api.web.customer import changes as customer_changes
@@ -50,6 +51,7 @@ for pages in (
     console_overtime,
     console_booking_rules,
     console_desk,
+    console_payments,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

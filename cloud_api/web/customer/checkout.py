@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,24 +15,25 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.overtime import rule_of
 from cloud_api.orders.schemas import LineOut, OrderOut
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import StepKind
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.overtime import price
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
+from cloud_api.web.customer import paying
 from cloud_api.web.customer.find import book_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import (
     ConfirmPage,
     FeeLine,
     Fees,
-    PayMethod,
     PayPage,
     PayState,
 )
 
-_NOTES = {"cashier": "演示用，不动真钱"}
 _UNFINISHED = ("closed", "failed")
 
 
@@ -116,8 +118,13 @@ def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
     return "；".join(parts)
 
 
-def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
-    """Paying an order, or waiting for what became of it. ``seen`` is in the store's zone."""
+def pay_page(
+    seen: Visit, order: OrderOut, store: Store, room: Room, open_one: PaymentAttempt | None
+) -> PayPage:
+    """Paying an order, or waiting for what became of it. ``seen`` is in the store's zone.
+
+    ``open_one`` is the payment that is open, for what the page does next.
+    """
     owed = order.overtime if order.overtime is not None and order.overtime.state == "due" else None
     tries = [p for p in order.payments if p.purpose == ("overtime" if owed else "order")]
     running = next((p for p in tries if p.state in OPEN_PAYMENT), None)
@@ -133,6 +140,8 @@ def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
     else:
         state = PayState.CHOOSE
     asked = running or last
+    code = paying.step_of(open_one, StepKind.QR)
+    sheet = paying.step_of(open_one, StepKind.JSAPI)
     return PayPage(
         order_id=order.id,
         number=order.number,
@@ -146,18 +155,27 @@ def pay_page(seen: Visit, order: OrderOut, store: Store, room: Room) -> PayPage:
         starts_at=seen.local(order.starts_at),
         ends_at=seen.local(order.ends_at),
         hold_expires_at=seen.local(order.hold_expires_at),
-        methods=tuple(
-            PayMethod(way.provider, way.channel, way.name, _(_NOTES.get(way.provider, "")))
-            if way.provider in _NOTES
-            else PayMethod(way.provider, way.channel, way.name)
-            for way in order.pay_with
+        methods=paying.methods(
+            order.pay_with, paying.place_of(seen.request.headers.get("user-agent", ""))
         ),
         provider_name=names.get(asked.provider, "") if asked else "",
         order_href=f"/orders/{order.id}",
         change_href=f"/s/{store.id}",
         asked_at=seen.local(asked.at) if asked else None,
-        go_on_href=(running.redirect_url or "") if running and running.state == "pending" else "",
+        go_on_href=_go_on(order.id, open_one),
+        code_href=f"/orders/{order.id}/pay/code.svg" if code else "",
+        jsapi=json.dumps(dict(sheet.get("fields") or {})) if sheet else "",
+        until=None if open_one is None else seen.local(open_one.expires_at),
+        can_change=running is not None,
     )
+
+
+def _go_on(order_id: str, open_one: PaymentAttempt | None) -> str:
+    """Where a payment that is open is gone on with, outside this page."""
+    led = paying.step_of(open_one, StepKind.REDIRECT)
+    if led is not None:
+        return str(led.get("url", ""))
+    return f"/orders/{order_id}/pay/go" if paying.step_of(open_one, StepKind.FORM) else ""
 
 
 def _late(order: OrderOut) -> str:

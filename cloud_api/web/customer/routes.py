@@ -10,17 +10,22 @@ from cloud_api.access import service as access
 from cloud_api.auth import service as auth
 from cloud_api.auth.csrf import LOGIN_COOKIE, set_cookie
 from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.asgi import CSP
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import service as orders
 from cloud_api.orders import views
+from cloud_api.orders.money import pays
+from cloud_api.payments import service as payments
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import StepKind
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.service import take_quote
 from cloud_api.staff import service as staff
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web import qr
-from cloud_api.web.customer import checkout, choose, find
+from cloud_api.web.customer import checkout, choose, find, paying
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.readers import Reader, reader_of_room
@@ -38,7 +43,7 @@ from cloud_api.web.pages import (
     svg,
     visit,
 )
-from cloud_api.web.view_models import LoginPage, MePage, StayCard
+from cloud_api.web.view_models import LoginPage, MePage, PayForm, StayCard
 
 router = APIRouter(include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -143,14 +148,48 @@ async def pay(seen: Seen, order_id: str) -> Response:
     async with seen.cloud.db.read() as session:
         order = await orders.get_order(session, seen.customer, order_id)
         told = await views.one(session, order, seen.cloud.clocks)
+        open_one = paying.running(await payments.payments_in(session, pays(order.id)))
         its_store = await stores.get_store(session, System(), order.store_id)
         its_room = await stores.get_room(session, System(), order.room_id)
     owes = told.overtime is not None and told.overtime.state == "due"
     if told.state != "pending_payment" and not owes and not checkout.came_late(told):
         return go(f"/orders/{order_id}{'?paid=1' if told.state in ('paid', 'ready') else ''}")
     here = seen.at(its_store.tz)
-    model = checkout.pay_page(here, told, its_store, its_room)
+    model = checkout.pay_page(here, told, its_store, its_room, open_one)
     return page(here, "customer/pay.html", model, shell=here.shell(events=CUSTOMER_EVENTS))
+
+
+@router.get("/orders/{order_id}/pay/go")
+async def pay_go(seen: Seen, order_id: str) -> Response:
+    """On to a provider that wants a form posted by the browser; its policy lets it go there alone."""
+    step = paying.step_of(await _open_payment(seen, order_id), StepKind.FORM)
+    if step is None:
+        return go(f"/orders/{order_id}/pay")
+    model = PayForm(str(step["url"]), tuple(dict(step.get("fields") or {}).items()))
+    answer = page(seen, "customer/pay_go.html", model, shell=seen.shell())
+    answer.headers["Content-Security-Policy"] = paying.form_policy(CSP, model.action)
+    return answer
+
+
+@router.get("/orders/{order_id}/pay/code.svg")
+async def pay_code(seen: Seen, order_id: str) -> Response:
+    """The code of an open payment, to be scanned with another device."""
+    step = paying.step_of(await _open_payment(seen, order_id), StepKind.QR)
+    if step is None:
+        raise NotFound("payment", "这笔支付没有要扫的码，或已经有结果了")
+    return svg(qr.svg(str(step["text"])))
+
+
+@router.api_route("/pay/back", methods=["GET", "POST"])
+async def pay_back(to: Annotated[str, Query(max_length=300)] = "") -> Response:
+    """Where a provider's page leads back to by a form of its own. What it says is not believed."""
+    return go(local_path(to, "/orders"))
+
+
+async def _open_payment(seen: Visit, order_id: str) -> PaymentAttempt | None:
+    async with seen.cloud.db.read() as session:
+        order = await orders.get_order(session, seen.customer, order_id)
+        return paying.running(await payments.payments_in(session, pays(order.id)))
 
 
 # ------------------------------------------------------------------------------------------ orders

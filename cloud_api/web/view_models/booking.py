@@ -175,6 +175,15 @@ class PayMethod:
     channel: str
     name: str
     note: str = ""
+    icon: str = "credit-card"
+
+
+@dataclass(frozen=True)
+class PayForm:
+    """What the browser posts to a provider, and where."""
+
+    action: str
+    fields: tuple[tuple[str, str], ...]
 
 
 class PayState(StrEnum):
@@ -203,6 +212,14 @@ class PayPage:
     asked_at: datetime | None = None
     go_on_href: str = ""
     """The provider's page of a payment that is still open; the only address of another site."""
+    code_href: str = ""
+    """The code to be scanned with another device, drawn by us."""
+    jsapi: str = ""
+    """What WeChat's own payment sheet is called with, as JSON."""
+    until: datetime | None = None
+    """The last moment to pay what is open; a provider that cannot close has less than the hold."""
+    can_change: bool = False
+    """Whether another way may be asked for: the API closes this one first, or says why it cannot."""
     overtime_text: str = ""
     """Not the order is paid for but its overtime: how the amount came about."""
     late_text: str = ""

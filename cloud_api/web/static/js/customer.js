@@ -102,7 +102,9 @@ for (const form of document.querySelectorAll('[data-pay]')) {
       clearProblems(scope);
       try {
         const attempt = await api(`/api/v1/orders/${form.dataset.pay}/pay`, { body: { provider, channel }, key: keys.get(method) });
-        if (attempt.redirect_url) location.assign(attempt.redirect_url);
+        const step = attempt.state === 'pending' ? attempt.step : null;
+        if (step?.kind === 'redirect') location.assign(step.url);
+        else if (step?.kind === 'form') location.assign(`/orders/${form.dataset.pay}/pay/go`);
         else location.reload();
       } catch (problem) {
         if (problem.status !== 0) keys.delete(method);
@@ -127,6 +129,31 @@ if (waiting) {
   const check = async () => goOn(await look((rounds += 1) % 5 === 1));
   check().catch(() => undefined);
   setInterval(() => document.hidden || check().catch(() => undefined), 3000);
+  const change = document.querySelector('[data-pay-change]');
+  const closing = intent();
+  change?.addEventListener('click', () => busy(change, async () => {
+    clearProblems(document);
+    try {
+      await api(`${href}/close-payment`, { body: {}, key: closing, timeout: 30000 });
+      location.reload();
+    } catch (problem) {
+      showProblem(document, problem);
+    }
+  }));
+  // WeChat's own sheet. Whatever it says, the server asks WeChat before anything is believed.
+  const sheet = waiting.dataset.payJsapi;
+  const wechat = () => new Promise((done) => {
+    const call = () => window.WeixinJSBridge.invoke('getBrandWCPayRequest', JSON.parse(sheet), done);
+    if (window.WeixinJSBridge) call();
+    else document.addEventListener('WeixinJSBridgeReady', call, { once: true });
+  });
+  for (const again of document.querySelectorAll('[data-pay-sheet]')) {
+    again.addEventListener('click', () => wechat().then(() => check()).catch(() => undefined));
+  }
+  if (sheet && !sessionStorage.getItem(`km-sheet-${waiting.dataset.payWait}`)) {
+    sessionStorage.setItem(`km-sheet-${waiting.dataset.payWait}`, '1');
+    wechat().then(() => check()).catch(() => undefined);
+  }
   const button = document.querySelector('[data-pay-check]');
   button?.addEventListener('click', () => busy(button, async () => {
     clearProblems(document);

@@ -1,0 +1,82 @@
+"""Which ways to pay fit the browser, and the steps that need a page of ours: a form, a code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from cloud_api.orders.schemas import PayWayOut
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import StepKind
+from cloud_api.payments.transitions import OPEN_PAYMENT
+from cloud_api.web.view_models import PayMethod
+
+
+class Place(StrEnum):
+    """Where the payer's browser is."""
+
+    WECHAT = "wechat"
+    ALIPAY = "alipay"
+    PHONE = "phone"
+    DESKTOP = "desktop"
+
+
+_FIT: Final[dict[Place, tuple[str, ...]]] = {
+    Place.WECHAT: ("jsapi", "page", "wap"),
+    Place.ALIPAY: ("wap", "page"),
+    Place.PHONE: ("h5", "wap", "page"),
+    Place.DESKTOP: ("native", "qr", "page", "wap"),
+}
+"""The channels that work there, the best first: WeChat opens no H5 in itself, a phone scans no code
+off its own screen."""
+_SHUT: Final = {Place.WECHAT: "alipay", Place.ALIPAY: "wechat"}
+"""Each of the two apps refuses the other's pages."""
+_HOME: Final = {Place.WECHAT: "wechat", Place.ALIPAY: "alipay"}
+
+
+def place_of(user_agent: str) -> Place:
+    """Where a browser is, by its own words."""
+    agent = user_agent.lower()
+    if "micromessenger" in agent:
+        return Place.WECHAT
+    if "alipayclient" in agent:
+        return Place.ALIPAY
+    phone = any(word in agent for word in ("iphone", "android", "mobile", "harmonyos"))
+    return Place.PHONE if phone else Place.DESKTOP
+
+
+def methods(ways: Sequence[PayWayOut], place: Place) -> tuple[PayMethod, ...]:
+    """One method per provider that works in this place: the place's own first, then the owner's order."""
+    chosen: dict[str, PayWayOut] = {}
+    order = _FIT[place]
+    for way in ways:
+        if way.channel not in order or way.provider == _SHUT.get(place):
+            continue
+        known = chosen.get(way.provider)
+        if known is None or order.index(way.channel) < order.index(known.channel):
+            chosen[way.provider] = way
+    home = _HOME.get(place, "")
+    sorted_ways = sorted(chosen.values(), key=lambda way: way.provider != home)
+    return tuple(
+        PayMethod(way.provider, way.channel, way.name, way.note, way.icon) for way in sorted_ways
+    )
+
+
+def running(attempts: Sequence[PaymentAttempt]) -> PaymentAttempt | None:
+    """The payment that is open, if one is."""
+    return next((one for one in attempts if one.state in OPEN_PAYMENT), None)
+
+
+def step_of(attempt: PaymentAttempt | None, kind: StepKind) -> dict[str, Any] | None:
+    """The step of an open payment, if it is of this kind."""
+    if attempt is None or attempt.state != "pending" or not attempt.step:
+        return None
+    return attempt.step if attempt.step.get("kind") == kind.value else None
+
+
+def form_policy(policy: str, action: str) -> str:
+    """The page's policy, with the one foreign place that its form may be posted to."""
+    url = urlsplit(action)
+    return policy.replace("form-action 'self'", f"form-action 'self' {url.scheme}://{url.netloc}")
