@@ -22,6 +22,7 @@ from cloud_api.kit.alarm_signals import Level, assert_levels
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import DueJob
 from cloud_api.merchants.models import Merchant
+from cloud_api.payments.models import ProviderAccount
 
 EVERY_S: Final = 60.0
 _MANY: Final = 200  # dead jobs that get an alarm each; more say nothing new
@@ -73,7 +74,10 @@ async def _disk(cloud: Cloud, merchant_id: str) -> None:
 
 
 async def _certificates(cloud: Cloud, merchant_id: str) -> None:
-    """The controllers' client certificates; a store whose certificate is over is shut out."""
+    """The controllers' client certificates, and those that payment accounts sign with.
+
+    A store whose certificate is over is shut out; an account's is not shown to payers any more.
+    """
     now = cloud.clocks.real
     async with cloud.db.read() as session:
         days = (await rules_of(session, merchant_id))["certificate.expiring"].threshold
@@ -82,24 +86,38 @@ async def _certificates(cloud: Cloud, merchant_id: str) -> None:
             col(StoreCredential.revoked_at).is_(None),
         )
         live = (await session.exec(query)).all()
+        paid_by = scoped(System(), ProviderAccount).where(
+            col(ProviderAccount.merchant_id) == merchant_id
+        )
+        accounts = (await session.exec(paid_by)).all()
     ahead = timedelta(days=days or RULES["certificate.expiring"].threshold or 0)
+    by_store: dict[str | None, dict[tuple[str, str], Level]] = {}
     for one in live:
         left = one.expires_at - now
-        levels: dict[tuple[str, str], Level] = {
-            ("certificate.expiring", f"credential:{one.id}"): (
-                left < ahead,
-                {"detail": f"{max(0, left.days)} 天"},
-            )
-        }
+        key = ("certificate.expiring", f"credential:{one.id}")
+        by_store.setdefault(one.store_id, {})[key] = (left < ahead, _days(left))
+    for account in accounts:
+        key = ("certificate.expiring", f"payment_account:{account.id}")
+        left = (account.expires_at or now + ahead) - now
+        soon = account.enabled and left < ahead
+        by_store.setdefault(account.store_id, {})[key] = (
+            soon,
+            _days(left) | {"name": account.name},
+        )
+    for store_id, levels in by_store.items():
         async with cloud.db.write() as session:
             await assert_levels(
                 session,
                 merchant_id=merchant_id,
-                store_id=one.store_id,
+                store_id=store_id,
                 kinds=("certificate.expiring",),
                 levels=levels,
                 at=now,
             )
+
+
+def _days(left: timedelta) -> dict[str, str]:
+    return {"detail": f"{max(0, left.days)} 天"}
 
 
 async def _jobs(cloud: Cloud, merchant_id: str) -> None:

@@ -263,6 +263,8 @@ def _blamed(message: str, setup: Setup) -> str:
     """The field that a check of several at once is about."""
     if "password" in message and "pfx_password" in setup.secret:
         return "pfx_password"
+    if "pfx" in setup.files:
+        return "pfx"
     return min(setup.files, default="") or min(setup.secret, default="")
 
 

@@ -53,10 +53,11 @@ def read_certificate(text: str) -> x509.Certificate:
 def read_pfx(text: str, password: str) -> SigningPair:
     """The key and certificate of a PKCS#12 file (.pfx, .p12) in Base64.
 
-    Raises ValueError: ``wrong password or not a .pfx file``, ``no key in it``, ``not RSA …``.
+    Raises ValueError: ``not Base64``, ``wrong password or not a .pfx file``, ``no key in it``, ``not RSA …``.
     """
+    raw = _bytes(text)
     try:
-        key, certificate, _ = pkcs12.load_key_and_certificates(_bytes(text), password.encode())
+        key, certificate, _ = pkcs12.load_key_and_certificates(raw, password.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("wrong password or not a .pfx file") from error
     if key is None or certificate is None:

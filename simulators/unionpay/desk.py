@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ class Desk:
             state_dir.mkdir(parents=True, exist_ok=True)
         self.book = Book(None if state_dir is None else state_dir / "unionpay.db", now)
         self.public_url = public_url.rstrip("/")
-        self.root = self._kept("root", lambda: authority.make("Simulated Root CA", issues=True))
+        self.begins = datetime.fromtimestamp(now(), UTC) - timedelta(days=1)
+        self.root = self._kept("root", lambda: self._issue("Simulated Root CA", None, issues=True))
         self.middle = self._kept(
-            "middle", lambda: authority.make("Simulated CA", issuer=self.root, issues=True)
+            "middle", lambda: self._issue("Simulated CA", self.root, issues=True)
         )
-        self.own = self._kept("own", lambda: authority.make(authority.OWNER, issuer=self.middle))
+        self.own = self._kept("own", lambda: self._issue(authority.OWNER, self.middle))
         self._stranger: Pair | None = None
         self.admin_token = admin_token or self.book.setting(
             "admin_token", lambda: secrets.token_urlsafe(24)
@@ -48,13 +50,13 @@ class Desk:
     def stranger(self) -> Pair:
         """Somebody who calls himself UnionPay, by an authority of his own."""
         if self._stranger is None:
-            root = authority.make("Simulated Root CA", issues=True)
-            self._stranger = authority.make(authority.OWNER, issuer=root)
+            root = self._issue("Simulated Root CA", None, issues=True)
+            self._stranger = self._issue(authority.OWNER, root)
         return self._stranger
 
     def new_account(self, no: str, name: str, base_url: str) -> dict[str, Any]:
         """Open an account with a fresh certificate: the credentials, as the cloud stores them."""
-        pair = authority.make(f"051@{name}@{no}@1", issuer=self.middle, days=730)
+        pair = self._issue(f"051@{name}@{no}@1", self.middle, days=730)
         self.book.add_merchant(no, name, pair.pem)
         return {
             "merchant": no,
@@ -65,6 +67,11 @@ class Desk:
             "base_url": base_url,
             "file_url": base_url,
         }
+
+    def _issue(
+        self, name: str, issuer: Pair | None, *, issues: bool = False, days: float = 3650
+    ) -> Pair:
+        return authority.make(name, issuer=issuer, issues=issues, days=days, begins=self.begins)
 
     def _kept(self, name: str, make: Callable[[], Pair]) -> Pair:
         made: list[Pair] = []
