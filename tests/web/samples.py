@@ -390,6 +390,10 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "confirm": ("customer/confirm.html", {"page": CONFIRM}),
     "pay": ("customer/pay.html", {"page": PAY}),
     "pay-waiting": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.WAITING)}),
+    "pay-code": (
+        "customer/pay.html",
+        {"page": replace(PAY, state=vm.PayState.WAITING, code_href="/orders/o1/pay/code.svg")},
+    ),
     "pay-failed": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.FAILED)}),
     "pay-late": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.LATE)}),
     "order": ("customer/order.html", {"page": ORDER}),

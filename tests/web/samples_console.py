@@ -13,7 +13,7 @@ from cloud_api.web.view_models.orders import (
     Happened,
 )
 from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
-from tests.web import samples_notices, samples_people, samples_safety
+from tests.web import samples_notices, samples_payments, samples_people, samples_safety
 from tests.web.samples import ERROR, SHELL, STORE, at
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
@@ -272,4 +272,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_notices.console_pages(NAV, STAFF),
     **samples_people.console_pages(NAV, STAFF),
     **samples_safety.console_pages(NAV, STAFF),
+    **samples_payments.pages(NAV, STAFF),
 }

@@ -68,6 +68,8 @@ def test_page_keeps_the_policy(name: str) -> None:
         assert not [a for a in attrs if re.fullmatch(r"on[a-z]+", a)], (tag, attrs)
         for link in ("src", "href", "action"):
             value = attrs.get(link) or ""
+            if (name, link) == ("pay-go", "action"):
+                continue  # the one form that leaves, under a policy of its own
             assert not re.match(r"(https?:)?//|javascript:", value), (tag, link, value)
 
 

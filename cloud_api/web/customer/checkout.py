@@ -166,6 +166,7 @@ def pay_page(
         code_href=f"/orders/{order.id}/pay/code.svg" if code else "",
         jsapi=json.dumps(dict(sheet.get("fields") or {})) if sheet else "",
         until=None if open_one is None else seen.local(open_one.expires_at),
+        open_state="" if open_one is None else open_one.state,
         can_change=running is not None,
     )
 

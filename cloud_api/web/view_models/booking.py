@@ -218,6 +218,8 @@ class PayPage:
     """What WeChat's own payment sheet is called with, as JSON."""
     until: datetime | None = None
     """The last moment to pay what is open; a provider that cannot close has less than the hold."""
+    open_state: str = ""
+    """The open payment's state as this page was drawn; another one draws it again."""
     can_change: bool = False
     """Whether another way may be asked for: the API closes this one first, or says why it cannot."""
     overtime_text: str = ""

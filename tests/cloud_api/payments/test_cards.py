@@ -6,7 +6,7 @@ The gateways are real servers that sign; what they say wrongly, late or twice mo
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,7 +56,7 @@ async def _account(house: House, provider: str, credentials: dict[str, Any]) -> 
 
 
 @pytest.fixture
-async def house(bank: Gateway, cards: Cards, house: House) -> AsyncIterator[House]:
+async def house(bank: Gateway, cards: Cards, house: House) -> House:
     await _account(house, "unionpay", bank.account())
     credentials = cards.account(currency="cny")
     account = await _account(house, "stripe", credentials)

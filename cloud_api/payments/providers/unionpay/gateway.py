@@ -13,6 +13,7 @@ What is peculiar to it:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -180,7 +181,10 @@ class UnionPay:
             return RefundView(
                 Back.SUBMITTED, ask.number, ask.amount_fen, answer.get("queryId") or None
             )
-        if code in codes.OPEN | {codes.AGAIN, codes.SLOW_DOWN}:
+        if code == codes.AGAIN:  # this number was sent before, and its answer was lost
+            known = await self.query_refund(ask)
+            return replace(known, state=Back.UNKNOWN) if known.state is Back.ABSENT else known
+        if code in codes.OPEN | {codes.SLOW_DOWN}:
             return RefundView(Back.UNKNOWN, ask.number, detail=f"{code} {message}"[:200])
         if code == "02":  # closed for now: nothing was done
             return RefundView(Back.UNKNOWN, ask.number, detail=codes.in_words(code, message))

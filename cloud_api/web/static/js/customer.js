@@ -121,7 +121,8 @@ if (waiting) {
   const look = (asks) => api(asks ? `${href}/check-payment` : href, asks ? { body: {} } : { method: 'GET' });
   const goOn = (order) => {
     const open = order.payments.find((p) => ['created', 'pending', 'unknown'].includes(p.state));
-    if ((order.state === 'pending_payment' || order.overtime?.state === 'due') && open) return false;
+    const waits = (order.state === 'pending_payment' || order.overtime?.state === 'due') && open;
+    if (waits && (open.state === waiting.dataset.payState || !waiting.dataset.payState)) return false;
     location.reload();
     return true;
   };
