@@ -25,6 +25,7 @@ from cloud_api.orders.transitions import note
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Store
 
@@ -43,6 +44,7 @@ async def collect(
     provider: str,
     channel: str = "page",
     return_path: str | None = None,
+    payer: Payer | None = None,
 ) -> PaymentAttempt:
     """Open a payment for ``pays`` (``"extension:<id>"``), or give back the one that is open.
 
@@ -79,6 +81,7 @@ async def collect(
         provider=provider,
         channel=channel,
         clocks=cloud.clocks,
+        payer=payer,
     )
     await note(
         session,

@@ -19,6 +19,7 @@ from cloud_api.orders.transitions import lock_order
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Room, Store
 
@@ -34,6 +35,7 @@ async def pay(
     provider: str,
     channel: str = "page",
     return_path: str | None = None,
+    payer: Payer | None = None,
 ) -> PaymentAttempt:
     """Open a payment at a provider, or give back the one that is open; returns where it stands.
 
@@ -64,6 +66,7 @@ async def pay(
             provider=provider,
             channel=channel,
             return_path=return_path,
+            payer=payer,
         )
     return await payments.begin(cloud, payment.id)
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer
-from cloud_api.kit.http import cloud_of
+from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.idempotency import once
 from cloud_api.orders import cancel, finish, pay, place, service, views
 from cloud_api.orders.schemas import FinishOut, OrderIn, OrderOut, OrdersOut, PayIn, PayOut, WhyIn
+from cloud_api.payments.providers.base import Payer
 
 router = APIRouter(tags=["orders"])
 Who = Annotated[Customer, Depends(customer)]
@@ -65,6 +66,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             provider=body.provider,
             channel=body.channel,
             return_path=body.return_path,
+            payer=Payer(ip=client_ip(request)),
         )
         return PayOut.of(payment)
 

@@ -61,6 +61,7 @@ def fields_of(provider: str) -> list[FieldOut]:
             name=name,
             title=_(info.title or name),
             kind="file" if name in setup.files else "secret" if name in setup.secret else "text",
+            long=name in setup.long,
             required=info.is_required(),
             default="" if info.is_required() else str(info.default),
         )

@@ -77,11 +77,12 @@ class AccountOut(BaseModel):
 
 
 class FieldOut(BaseModel):
-    """A field of a kind's form. ``kind``: text, secret, file."""
+    """A field of a kind's form. ``kind``: text, secret, file; ``long`` ones have several lines."""
 
     name: str
     title: str
     kind: str
+    long: bool
     required: bool
     default: str
 

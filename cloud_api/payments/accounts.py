@@ -23,7 +23,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.merchants.models import Merchant
 from cloud_api.payments.account_schemas import AccountChange, AccountIn
-from cloud_api.payments.certificates import Fact
+from cloud_api.payments.certificates import Fact, fingerprint
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import Money, PaymentRef
@@ -193,7 +193,14 @@ def facts_of(account: ProviderAccount) -> list[Fact]:
         known = PROVIDERS[account.provider].credentials.model_validate_json(account.credentials)
     except (ValueError, KeyError):
         return [Fact("密钥", "不完整，重新填一次")]
-    return known.facts() if isinstance(known, HasFacts) else []
+    if isinstance(known, HasFacts):
+        return known.facts()
+    secret = setup_of(account.provider).secret
+    return [
+        Fact(info.title or name, f"指纹 {fingerprint(str(value))}")
+        for name, info in type(known).model_fields.items()
+        if name in secret and (value := getattr(known, name))
+    ]
 
 
 def _setup(provider: str, settings: Settings) -> Setup:
@@ -277,6 +284,11 @@ _WORDS: Final = {
 }
 _REASONS: Final = (
     ("wrong password", "密码不对，或者不是 .pfx 文件"),
+    ("private key", "不是 RSA 私钥，把整个文件的内容贴进来"),
+    ("public_key and public_key_id", "公钥和公钥 ID 要一起填"),
+    ("public_key_id begins", "公钥 ID 以 PUB_KEY_ID_ 开头"),
+    ("public key", "不是 RSA 公钥"),
+    ("deserialize", "不是 PEM 格式，把整个文件的内容贴进来"),
     ("not a certificate that issues", "不是中级或根证书，选错文件了"),
     ("not a certificate", "不是证书文件"),
     ("no key in it", "文件里没有私钥"),

@@ -215,7 +215,9 @@ def _fields(provider: str, account: ProviderAccount | None) -> tuple[AccountFiel
         AccountField(
             name=field.name,
             title=field.title,
-            kind={"file": "file", "secret": "password"}.get(field.kind, "text"),
+            kind="long"
+            if field.long
+            else {"file": "file", "secret": "password"}.get(field.kind, "text"),
             value=values.get(field.name, field.default),
             required=field.required and account is None,
             kept=account is not None and field.name in setup.secret | setup.files,

@@ -142,6 +142,9 @@ def pay_page(
     asked = running or last
     code = paying.step_of(open_one, StepKind.QR)
     sheet = paying.step_of(open_one, StepKind.JSAPI)
+    fitting = paying.methods(
+        order.pay_with, paying.place_of(seen.request.headers.get("user-agent", ""))
+    )
     return PayPage(
         order_id=order.id,
         number=order.number,
@@ -155,9 +158,8 @@ def pay_page(
         starts_at=seen.local(order.starts_at),
         ends_at=seen.local(order.ends_at),
         hold_expires_at=seen.local(order.hold_expires_at),
-        methods=paying.methods(
-            order.pay_with, paying.place_of(seen.request.headers.get("user-agent", ""))
-        ),
+        methods=fitting,
+        elsewhere=bool(order.pay_with) and not fitting,
         provider_name=names.get(asked.provider, "") if asked else "",
         order_href=f"/orders/{order.id}",
         change_href=f"/s/{store.id}",

@@ -47,10 +47,15 @@ def place_of(user_agent: str) -> Place:
     return Place.PHONE if phone else Place.DESKTOP
 
 
-def methods(ways: Sequence[PayWayOut], place: Place) -> tuple[PayMethod, ...]:
-    """One method per provider that works in this place: the place's own first, then the owner's order."""
+def methods(
+    ways: Sequence[PayWayOut], place: Place, *, openid: bool = False
+) -> tuple[PayMethod, ...]:
+    """One method per provider that works in this place: the place's own first, then the owner's order.
+
+    WeChat's own sheet wants the payer's ``openid``; where nobody knows it, it is not offered.
+    """
     chosen: dict[str, PayWayOut] = {}
-    order = _FIT[place]
+    order = tuple(one for one in _FIT[place] if openid or one != "jsapi")
     for way in ways:
         if way.channel not in order or way.provider == _SHUT.get(place):
             continue

@@ -218,6 +218,8 @@ class PayPage:
     """What WeChat's own payment sheet is called with, as JSON."""
     until: datetime | None = None
     """The last moment to pay what is open; a provider that cannot close has less than the hold."""
+    elsewhere: bool = False
+    """There are ways to pay, but none that works in this browser."""
     open_state: str = ""
     """The open payment's state as this page was drawn; another one draws it again."""
     can_change: bool = False

@@ -55,7 +55,7 @@ class AccountsPage:
 
 @dataclass(frozen=True)
 class AccountField:
-    """A field of the form. ``kind``: text, password, file; ``kept``: something is stored already."""
+    """A field of the form. ``kind``: text, long, password, file; ``kept``: it is stored already."""
 
     name: str
     title: str
