@@ -19,6 +19,8 @@ from cloud_api.kit.crypto import vault
 from cloud_api.kit.ids import new_token
 from cloud_api.merchants.models import Merchant
 from cloud_api.payments.models import ProviderAccount
+from cloud_api.payments.providers import PROVIDERS
+from cloud_api.payments.setups import ends_at
 from cloud_api.pricing.models import Tariff
 from cloud_api.staff.models import StaffMember
 from cloud_api.stores.models import Door, Room, Store
@@ -63,11 +65,11 @@ ENTRANCE_CHANNEL = 5  # of the first room's board
 INPUT_UNIT = 4
 
 
-async def seed(session: AsyncSession, now: datetime, cashier: dict[str, str]) -> str:
-    """Make the store if it is not there; returns its id. ``cashier`` are the account's credentials."""
+async def seed(session: AsyncSession, now: datetime, paid_at: dict[str, dict[str, str]]) -> str:
+    """Make the store if it is not there; returns its id. ``paid_at``: credentials by provider."""
     found = (await session.exec(select(Store).where(col(Store.name) == STORE))).first()
     if found is not None:
-        await _point_at(session, found, cashier)
+        await _point_at(session, found.merchant_id, paid_at, now)
         return found.id
     merchant = Merchant(name="雀友会", created_at=now)
     session.add(merchant)
@@ -102,28 +104,33 @@ async def seed(session: AsyncSession, now: datetime, cashier: dict[str, str]) ->
             created_at=now,
         )
     )
-    session.add(
-        ProviderAccount(
-            merchant_id=merchant.id,
-            provider="cashier",
-            name="收银台",
-            credentials=json.dumps(cashier),
-            created_at=now,
-        )
-    )
+    await _point_at(session, merchant.id, paid_at, now)
     await _rooms(session, store, now)
     return store.id
 
 
-async def _point_at(session: AsyncSession, store: Store, cashier: dict[str, str]) -> None:
-    """The cashier may stand at another port in this run: its account learns the new address."""
-    account = (
-        await session.exec(
-            select(ProviderAccount).where(col(ProviderAccount.merchant_id) == store.merchant_id)
+async def _point_at(
+    session: AsyncSession, merchant_id: str, paid_at: dict[str, dict[str, str]], now: datetime
+) -> None:
+    """An account at each provider; it may stand at another port in this run, so it learns the address."""
+    known = {
+        account.provider: account
+        for account in await session.exec(
+            select(ProviderAccount).where(col(ProviderAccount.merchant_id) == merchant_id)
         )
-    ).one()
-    account.credentials = json.dumps(cashier)
-    session.add(account)
+    }
+    for place, (provider, credentials) in enumerate(paid_at.items()):
+        account = known.get(provider) or ProviderAccount(
+            merchant_id=merchant_id,
+            provider=provider,
+            name=PROVIDERS[provider].label,
+            credentials="",
+            position=place,
+            created_at=now,
+        )
+        account.credentials = json.dumps(credentials)
+        account.expires_at = ends_at(provider, account.credentials)
+        session.add(account)
 
 
 async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:

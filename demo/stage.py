@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -43,16 +44,33 @@ from demo.seed import (
     seed,
 )
 
-WANTED = {"web": 8000, "panel": 8010, "cashier": 8020, "sms": 8030, "boards": 8040, "mqtt": 8883}
+WANTED = {
+    "web": 8000,
+    "panel": 8010,
+    "cashier": 8020,
+    "unionpay": 8023,
+    "sms": 8030,
+    "boards": 8040,
+    "mqtt": 8883,
+}
 PORTS = (PORT, *READERS, METER_PORT, SPEAKER_PORT)
-PUBLIC = {"web", "panel", "cashier", "sms"}  # a phone on the local network reaches these
-ORDER = ("boards", "broker", "cashier", "sms", "cloud", "controller")
+PUBLIC = {
+    "web",
+    "panel",
+    "cashier",
+    "unionpay",
+    "sms",
+}  # a phone on the local network reaches these
+ORDER = ("boards", "broker", "cashier", "unionpay", "sms", "cloud", "controller")
+PAID_AT = ("cashier", "unionpay")
+"""The payment providers, in the order in which guests see them."""
 NAMES = {
     "broker": "消息中心",
     "cloud": "云端",
     "controller": "门店控制器",
     "boards": "继电器板",
     "cashier": "收银台",
+    "unionpay": "银联网关",
     "sms": "短信",
 }
 
@@ -131,6 +149,7 @@ class Stage:
             "KAIMEN_NATS_PID_FILE": str(self.folder / "broker" / "nats.pid"),
             "KAIMEN_SMS_URL": f"{self.url('sms', local=True)}/send",
             "KAIMEN_SMS_KEY": known["sms"],
+            "KAIMEN_PAYMENT_PRIVATE_HOSTS": "true",
         }
 
     def _children(self, env: dict[str, str]) -> None:
@@ -153,6 +172,12 @@ class Stage:
                 *public, "--port", str(self.ports["cashier"]),
                 "--state", str(self.folder / "cashier"),
                 "--public-url", self.url("cashier"),
+            ],
+            "unionpay": [
+                python, "-m", "simulators.unionpay",
+                *public, "--port", str(self.ports["unionpay"]),
+                "--state", str(self.folder / "unionpay"),
+                "--public-url", self.url("unionpay"),
             ],
             "sms": [python, "-m", "simulators.sms", *public, "--port", str(self.ports["sms"])],
             "cloud": [cloud, "serve", *public, "--port", str(self.ports["web"])],
@@ -181,7 +206,8 @@ class Stage:
         self._start("broker", lambda: listens(self.ports["mqtt"]))
         say("收银台和短信")
         self._start("sms", lambda: answers(f"{self.url('sms', local=True)}/messages"))
-        self._start("cashier", lambda: answers(f"{self.url('cashier', local=True)}/healthz"))
+        for name in PAID_AT:
+            self._start(name, partial(answers, f"{self.url(name, local=True)}/healthz"))
         say("门店资料")
         code = asyncio.run(self._seed())
         say("云端")
@@ -285,10 +311,18 @@ class Stage:
             and known["cloud"].rstrip("/") == self.url("web", local=True)
         )
 
-    def _cashier_account(self) -> dict[str, str]:
-        """The credentials that the cashier wrote down at its start."""
-        written = json.loads((self.folder / "cashier" / "account.json").read_text())
-        return {str(key): str(value) for key, value in written.items()}
+    def _accounts(self) -> dict[str, dict[str, str]]:
+        """The credentials that each payment provider that runs wrote down at its start."""
+        return {
+            name: {
+                str(key): str(value)
+                for key, value in json.loads(
+                    (self.folder / name / "account.json").read_text()
+                ).items()
+            }
+            for name in PAID_AT
+            if (self.folder / name / "account.json").exists()
+        }
 
     async def _seed(self) -> str | None:
         """Seed the store; an enrolment code if its controller is not enrolled yet."""
@@ -300,7 +334,7 @@ class Stage:
         clocks = Clocks.of(self.clock_file)
         try:
             async with db.write() as session:
-                self.store_id = await seed(session, clocks.now, self._cashier_account())
+                self.store_id = await seed(session, clocks.now, self._accounts())
                 of_store = select(Door).where(col(Door.store_id) == self.store_id)
                 self.doors = {door.name: door.token for door in await session.exec(of_store)}
                 enrolled = (

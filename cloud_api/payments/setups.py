@@ -7,7 +7,8 @@ never come out; ``identity`` names whose account it is, which does not change on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -98,6 +99,16 @@ def setup_of(provider: str) -> Setup:
         return known
     kind = PROVIDERS[provider]
     return Setup(kind.label, secret=frozenset(kind.credentials.model_fields))
+
+
+def ends_at(provider: str, credentials: str) -> datetime | None:
+    """The end of the first certificate among the credentials; None where there is none, or no sense."""
+    try:
+        known: Any = PROVIDERS[provider].credentials.model_validate_json(credentials)
+    except (ValueError, KeyError):
+        return None
+    facts = known.facts() if hasattr(known, "facts") else []
+    return min((fact.until for fact in facts if fact.until is not None), default=None)
 
 
 def public_fields(provider: str, credentials: str) -> dict[str, str]:
