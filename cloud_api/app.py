@@ -61,6 +61,7 @@ from cloud_api.orders import (
     overtime_routes,
     place,
     refund_routes,
+    share_routes,
 )
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
@@ -104,6 +105,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     change_routes.router,
     change_routes.console,
     desk_routes.router,
+    share_routes.router,
     desk_routes.console,
     orders_console.router,
     overtime_routes.router,

@@ -32,9 +32,9 @@ from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.keys import keys_of
-from cloud_api.orders import changes
+from cloud_api.orders import changes, share
 from cloud_api.orders.models import Order
-from cloud_api.orders.transitions import lock_order
+from cloud_api.orders.transitions import lock_order, system_lock
 from cloud_api.pricing.service import prices_from
 from cloud_api.staff.permissions import DOOR_OPEN_CLEANING, DOOR_OPEN_REMOTE, STORE_READ
 from cloud_api.stores import service as stores
@@ -81,7 +81,9 @@ async def unlock(
     if not decision.can_unlock or decision.booking is None or not isinstance(actor, Customer):
         raise await _refusal(session, scene, decision)
     # The order's row is the queue: of two taps at once the second sees the first one's command.
-    order = await lock_order(session, actor, decision.booking.order_id)
+    order = await system_lock(session, decision.booking.order_id)
+    if not await share.may_enter(session, actor.account_id, order):
+        raise await _refusal(session, scene, decision)
     grant = await grants.ensure_grant(session, order, clocks)
     if grant is None:
         raise Conflict("order.moved", "订单的状态刚变了，请刷新再看")
@@ -394,6 +396,8 @@ async def _show(
     ]
     if booking is not None:
         await _show_booking(session, scene, decision, view, clocks, data_dir)
+        if scene.orders[booking.order_id].account_id != scene.account_id:
+            view.order_id = None  # a friend's: the door is theirs too, the order is not
     return view
 
 

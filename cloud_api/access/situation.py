@@ -17,7 +17,7 @@ from cloud_api.devices.models import Binding, DeviceCommand
 from cloud_api.devices.status import StoreStatusView, get_status
 from cloud_api.kit.actor import Actor, Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders.models import Order
+from cloud_api.orders.models import Order, OrderGuest
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door, Room, Store
 
@@ -35,6 +35,7 @@ class Scene:
     rooms: dict[str, Room]  # all rooms of the store
     situation: Situation
     status: StoreStatusView
+    account_id: str = ""
     orders: dict[str, Order] = field(default_factory=dict)
     free_until: dict[str, datetime | None] = field(default_factory=dict)
     busy_until: dict[str, datetime] = field(default_factory=dict)
@@ -54,6 +55,7 @@ async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) 
     bookings: list[OwnOrder] = []
     if isinstance(actor, Customer):
         bookings = await _bookings(session, actor, scene, now)
+        scene.account_id = actor.account_id
     dead = await _lock_dead(session, scene, clocks.real)
     scene.situation = Situation(
         now=now,
@@ -74,9 +76,13 @@ async def look(session: AsyncSession, actor: Actor, door: Door, clocks: Clocks) 
 async def _bookings(
     session: AsyncSession, actor: Customer, scene: Scene, now: datetime
 ) -> list[OwnOrder]:
+    joined = select(col(OrderGuest.order_id)).where(
+        col(OrderGuest.account_id) == actor.account_id, col(OrderGuest.removed_at).is_(None)
+    )
     query = (
-        scoped(actor, Order)
+        scoped(System(), Order)
         .where(
+            or_(col(Order.account_id) == actor.account_id, col(Order.id).in_(joined)),
             col(Order.store_id) == scene.store.id,
             col(Order.status).in_(["pending_payment", "paid", "ready", "in_use", "completed"]),
             col(Order.starts_at) < now + NEAR + timedelta(seconds=scene.store.lead_s),

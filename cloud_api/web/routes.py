@@ -21,6 +21,7 @@ from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import routes as console
 from cloud_api.web.customer import changes as customer_changes
+from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
@@ -35,6 +36,7 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
 }
 router.include_router(customer.router)
 router.include_router(customer_changes.router)
+router.include_router(customer_friends.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_privacy.router)
 router.include_router(console.router)
