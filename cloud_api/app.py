@@ -62,6 +62,7 @@ from cloud_api.orders import (
     place,
     refund_routes,
     share_routes,
+    waitlist_routes,
 )
 from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
@@ -106,6 +107,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     change_routes.console,
     desk_routes.router,
     share_routes.router,
+    waitlist_routes.router,
     desk_routes.console,
     orders_console.router,
     overtime_routes.router,

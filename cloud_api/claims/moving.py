@@ -39,7 +39,11 @@ async def lock_rooms(session: AsyncSession, room_ids: Iterable[str]) -> None:
 
 
 async def hold_pieces(
-    session: AsyncSession, room: Room, order_id: str, wanted: Sequence[Interval], clocks: Clocks
+    session: AsyncSession,
+    room: Room,
+    order_id: str | None,
+    wanted: Sequence[Interval],
+    clocks: Clocks,
 ) -> list[str]:
     """Hold pieces of a room's time for an order; all or none. Raises RoomTaken."""
     made = [
@@ -61,6 +65,16 @@ async def hold_pieces(
         session.add_all(made)
         await session.flush()
     return [one.id for one in made]
+
+
+async def bought(session: AsyncSession, claim_id: str, ends_at: datetime) -> None:
+    """Say of a piece that only the time to ``ends_at`` is sold; the rest of it is for cleaning."""
+    await session.exec(
+        update(RoomClaim)
+        .where(col(RoomClaim.id) == claim_id)
+        .values(ends_at=ends_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def let_go(session: AsyncSession, claim_ids: Sequence[str], why: str) -> None:

@@ -30,7 +30,7 @@ from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order, OrderChange, OrderLine
 from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on, recount
 from cloud_api.orders.offers import EXTENSION, Offer
-from cloud_api.orders.transitions import change, note, system_lock
+from cloud_api.orders.transitions import change, freed, note, system_lock
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
@@ -185,6 +185,7 @@ async def apply(
         run_at=order.ends_at + FORGOTTEN_AFTER,
     )
     await moved_on(session, order)
+    await freed(session, order, clocks)
 
 
 async def _price(session: AsyncSession, order: Order, one: OrderChange) -> None:

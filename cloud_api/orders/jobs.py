@@ -23,6 +23,8 @@ from cloud_api.orders import (
     overtime,
     place,
     store_events,
+    transitions,
+    waitlist,
 )
 from cloud_api.payments import dispatch
 
@@ -54,6 +56,8 @@ register(place.HOLD, hold.hold_ended)
 check("orders", books.check)
 register(changes.END, changes.ended)
 register(no_show.LOOK, no_show.look)
+register(transitions.WAITLIST, waitlist.look)
+register(waitlist.OFFER_END, waitlist.offer_ended)
 register(money.NOT_CONFIRMED, confirm.late)
 money.on_ready(no_show.watch)
 dispatch.register("order", settle=_settle_order, refund_changed=_refund_changed)

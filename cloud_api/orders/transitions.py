@@ -16,6 +16,7 @@ from cloud_api.coupons import service as coupons
 from cloud_api.kit import feed
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.orders import books, followers, tell
@@ -31,6 +32,9 @@ TABLE: Final[dict[str, frozenset[str]]] = {
 }
 STORE_KNOWS: Final = frozenset({"ready", "in_use", "completed"})
 """Statuses whose stay stands (or stood) in the store's desired document."""
+
+
+WAITLIST: Final = "waitlist.look"  # the job that looks who waits in a store; ref: store id
 
 
 async def lock_order(session: AsyncSession, actor: Actor, order_id: str) -> Order:
@@ -83,12 +87,25 @@ async def move(
     )
     books.follow_later(session, order, clocks)
     await _tell(session, order, clocks)
+    if to in {"cancelled", "completed"}:
+        await freed(session, order, clocks)
     await tell.changed(session, order, to, why, clocks)
     await followers.changed(session, order, was, by, clocks)
     if was in STORE_KNOWS or to in STORE_KNOWS:
         await desired_changed(
             session, merchant_id=order.merchant_id, store_id=order.store_id, now=clocks.real
         )
+
+
+async def freed(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """Room time came back on sale: whoever waits for it is looked for once this is committed."""
+    await schedule(
+        session,
+        merchant_id=order.merchant_id,
+        kind=WAITLIST,
+        ref=order.store_id,
+        run_at=clocks.now,
+    )
 
 
 async def note(

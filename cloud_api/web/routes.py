@@ -25,6 +25,7 @@ from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
+from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
@@ -37,6 +38,7 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
 router.include_router(customer.router)
 router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
+router.include_router(customer_waiting.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_privacy.router)
 router.include_router(console.router)
