@@ -78,6 +78,7 @@ from cloud_api.staff import routes as staff
 from cloud_api.store_channel import routes as edge
 from cloud_api.store_channel import worker as channel
 from cloud_api.stores import routes as stores
+from cloud_api.support import routes as support
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     groupbuy.router,
     groupbuy_console.router,
     access.router,
+    support.router,
+    support.console,
     alarms.router,
     notifications.router,
     members.router,

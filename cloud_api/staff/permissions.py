@@ -23,6 +23,7 @@ CAMPAIGN_EDIT: Final = "campaign.edit"
 VOUCHER_REDEEM: Final = "voucher.redeem"
 VOUCHER_EXTEND: Final = "voucher.extend"
 PAYMENT_ACCOUNTS: Final = "payment.accounts"
+TICKET_HANDLE: Final = "ticket.handle"
 CUSTOMER_READ: Final = "customer.read"
 CUSTOMER_EXPORT: Final = "customer.export"
 CUSTOMER_DELETE: Final = "customer.delete"
@@ -85,6 +86,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         "顾客",
         (
             (CUSTOMER_READ, "看顾客资料"),
+            (TICKET_HANDLE, "回复工单和评价"),
             (CUSTOMER_EXPORT, "导出顾客资料"),
             (CUSTOMER_DELETE, "删除顾客资料"),
         ),
@@ -158,6 +160,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
         {
             STORE_READ,
             ORDER_READ,
+            TICKET_HANDLE,
             ORDER_CANCEL,
             ORDER_WAIVE,
             CAMPAIGN_READ,

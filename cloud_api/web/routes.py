@@ -20,11 +20,13 @@ from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import routes as console
+from cloud_api.web.console import support as console_support
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
+from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
@@ -39,6 +41,7 @@ router.include_router(customer.router)
 router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
+router.include_router(customer_support.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_privacy.router)
 router.include_router(console.router)
@@ -56,6 +59,7 @@ for pages in (
     console_booking_rules,
     console_desk,
     console_payments,
+    console_support,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

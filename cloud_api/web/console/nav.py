@@ -24,6 +24,7 @@ from cloud_api.staff.permissions import (
     STAFF_READ,
     STORE_EDIT,
     STORE_READ,
+    TICKET_HANDLE,
 )
 from cloud_api.stores.models import Store
 from cloud_api.web.view_models import ConsoleShell, NavItem, NavSection
@@ -78,6 +79,8 @@ PAGES: Final = (
     Page("live", "alarm-rules", "告警规则", "/console/alarms/rules", ALARM_READ),
     Page("orders", "orders", "订单", "/console/orders", ORDER_READ),
     Page("orders", "book", "代客下单", "/console/book", ORDER_CREATE, also=STORE_READ),
+    Page("members", "tickets", "工单", "/console/tickets", TICKET_HANDLE),
+    Page("members", "reviews", "评价", "/console/reviews", ORDER_READ),
     Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
     Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
