@@ -14,7 +14,13 @@ from cloud_api.web.view_models.orders import (
 )
 from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
 <<<<<<< HEAD
-from tests.web import samples_notices, samples_payments, samples_people, samples_safety
+from tests.web import (
+    samples_booking,
+    samples_notices,
+    samples_payments,
+    samples_people,
+    samples_safety,
+)
 =======
 from tests.web import samples_booking, samples_notices, samples_people, samples_safety
 >>>>>>> fa5d819 (Try out every page of booking with samples)
@@ -278,6 +284,7 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_safety.console_pages(NAV, STAFF),
 <<<<<<< HEAD
     **samples_payments.pages(NAV, STAFF),
+    **samples_booking.console_pages(NAV, STAFF),
 =======
     **samples_booking.console_pages(NAV, STAFF),
 >>>>>>> fa5d819 (Try out every page of booking with samples)
