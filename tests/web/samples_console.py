@@ -13,7 +13,6 @@ from cloud_api.web.view_models.orders import (
     Happened,
 )
 from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
-<<<<<<< HEAD
 from tests.web import (
     samples_booking,
     samples_notices,
@@ -21,9 +20,6 @@ from tests.web import (
     samples_people,
     samples_safety,
 )
-=======
-from tests.web import samples_booking, samples_notices, samples_people, samples_safety
->>>>>>> fa5d819 (Try out every page of booking with samples)
 from tests.web.samples import ERROR, SHELL, STORE, at
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
@@ -282,10 +278,6 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_notices.console_pages(NAV, STAFF),
     **samples_people.console_pages(NAV, STAFF),
     **samples_safety.console_pages(NAV, STAFF),
-<<<<<<< HEAD
     **samples_payments.pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
-=======
-    **samples_booking.console_pages(NAV, STAFF),
->>>>>>> fa5d819 (Try out every page of booking with samples)
 }
