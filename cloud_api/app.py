@@ -35,7 +35,7 @@ from cloud_api.claims import mode_routes, rule_routes
 from cloud_api.claims import routes as claims
 from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
-from cloud_api.devices import remote_routes
+from cloud_api.devices import remote_routes, running_routes
 from cloud_api.devices import routes as devices
 from cloud_api.groupbuy import console_routes as groupbuy_console
 from cloud_api.groupbuy import routes as groupbuy
@@ -93,6 +93,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     stores.router,
     devices.router,
     remote_routes.router,
+    running_routes.router,
     pricing.router,
     quote_routes.router,
     coupons.router,

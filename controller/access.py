@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from controller import schedule
+from controller.journal.store import Journal
 from controller.state import StoreState
 from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import ClockQuality, Desired, Door, Reason, Room, StayState
 from store_link.passes import TOLERANCE_S, Pass, pin_matches
+from store_link.rules import StaffKey
+from store_link.staff_keys import Kind, staff_key_matches
 
 FRESH_S = 180  # a phone renews its pass every minute; older than this it is a kept one
 
@@ -83,6 +87,50 @@ def by_pin(
                 return None, Reason.CLOCK_UNTRUSTED
             return stay, reason
     return None, Reason.WRONG_PIN
+
+
+async def too_often(state: StoreState, journal: Journal, grant: str, now: Now) -> Reason | None:
+    """Why a grant that may enter may not do so again just now: the store's rules of entry.
+
+    Asked only where there are such rules: most stores have none.
+    """
+    rules = None if state.desired is None else state.desired.entry
+    if rules is None or not (rules.most or rules.again_after_s):
+        return None
+    uses, last_at = await journal.uses(grant)
+    if rules.most and uses >= rules.most:
+        return Reason.USED_UP
+    if last_at is not None and 0 <= now.ms - last_at < rules.again_after_s * 1000:
+        return Reason.USED_LATELY
+    return None
+
+
+def by_staff(
+    state: StoreState, door: Door, kind: Kind, text: str, now: Now, mac_key: bytes
+) -> tuple[str | None, Reason | None]:
+    """The member of staff for whom ``door`` opens to this card or code now, or why it does not.
+
+    The second is None only with the first; a reason with a name says whose it was. With a clock that
+    cannot be trusted times are not asked: somebody must be able to come and mend it.
+    """
+    for key in () if state.desired is None else state.desired.staff:
+        if key.kind == kind and staff_key_matches(mac_key, kind, key.staff, text, key.hmac):
+            return key.staff, _staff_refusal(state, key, door, now)
+    return None, Reason.NO_GRANT if kind == "card" else Reason.WRONG_PIN
+
+
+def _staff_refusal(state: StoreState, key: StaffKey, door: Door, now: Now) -> Reason | None:
+    if key.doors is not None and door.id not in key.doors:
+        return Reason.OTHER_ROOM
+    if now.quality is ClockQuality.UNTRUSTED:
+        return None
+    if key.until is not None and now.ms >= key.until:
+        return Reason.OVER
+    if key.begins is not None and key.ends is not None and state.desired is not None:
+        clock = schedule.local_clock(state.desired, now)
+        if not schedule.within(clock, key.begins, key.ends):
+            return Reason.TOO_EARLY
+    return None
 
 
 def needs_pin(claim: Pass, now: Now, *, link_up: bool, has_keys: bool) -> bool:

@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from controller import __version__, comfort, modes
+from controller.cloud_http import CloudRefused, CloudUnreachable, send_diagnostics
 from controller.commands import Commands
 from controller.desired import DesiredKeeper
+from controller.diagnostics import Diagnostics
 from controller.hazard import HazardWatch
 from controller.identity import Identity
-from controller.journal.store import Journal, JournalError, mark_from
+from controller.journal.records import mark_from
+from controller.journal.store import Journal, JournalError
 from controller.outcomes import settle_left_over
 from controller.pulsing import Pulsing
 from controller.readers import Readers
@@ -25,11 +29,15 @@ from controller.state import StoreState
 from controller.timekeeper import Timekeeper, boot_id, kernel_synced
 from controller.uplink import Cloud, Uplink
 from controller.voice import Voice
+from controller.watchdog import Notifier, Watchdog
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.contract import Bridge
-from store_link.clock import BusinessClock, Clock, WireClock
+from store_link.clock import BusinessClock, Clock, WireClock, ms
 from store_link.link import Backoff, random_nonce
 from store_link.messages import EventKind, StayState
+
+if TYPE_CHECKING:
+    from controller.local.server import LocalServer
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +61,16 @@ class Controller:
         boot: Callable[[], str] = boot_id,
         bridge: Bridge | None = None,
         backoff: Backoff | None = None,
+        local: str = "",
+        diagnostics: bool = True,
+        notifier: Notifier | None = None,
     ) -> None:
+        self.ports = dict(ports)
+        self._local_address = local
+        self._may_diagnose = diagnostics
+        self.notifier = notifier or Notifier()
+        self._feeding: asyncio.Task[None] | None = None
+        self.local: LocalServer | None = None
         self.identity = identity
         self.state_dir = state_dir
         self.wire = wire or WireClock()
@@ -74,6 +91,8 @@ class Controller:
         self.commands: Commands
         self.readers: Readers
         self.uplink: Uplink
+        self.watchdog: Watchdog
+        self.diagnostics: Diagnostics
 
     async def start(self) -> None:
         """Open the journal, settle what a crash left, read the boards, go to work."""
@@ -125,6 +144,20 @@ class Controller:
             uplink=lambda: self.uplink,
             pulsing=pulsing,
             comfort=self.comfort,
+            send_bundle=self._send_bundle,
+        )
+        reporter = Reporter(
+            self.state, self.bridge, self.journal, self.timekeeper, keeper, self.wire
+        )
+        self.diagnostics = Diagnostics(
+            self.identity,
+            self.state_dir,
+            self.ports,
+            state=self.state,
+            reporter=reporter,
+            timekeeper=self.timekeeper,
+            wire=self.wire,
+            acked=lambda: self.uplink.acked,
         )
         self.uplink = Uplink(
             Cloud(
@@ -138,9 +171,7 @@ class Controller:
             journal=self.journal,
             keeper=keeper,
             commands=self.commands,
-            reporter=Reporter(
-                self.state, self.bridge, self.journal, self.timekeeper, keeper, self.wire
-            ),
+            reporter=reporter,
             timekeeper=self.timekeeper,
             keys=lambda: self.state.keys,
             acked=int(await self.journal.get("acked", 0)),
@@ -155,10 +186,21 @@ class Controller:
         self._begin_ticking()
         self.reconciler.wake()
         await self.uplink.start()
+        self._serve_installers(reporter)
+        self.watchdog = Watchdog(
+            self.state, self.reconciler, self.journal, self.bridge, self.wire, self.notifier
+        )
+        self._feeding = asyncio.create_task(self.watchdog.run(), name="watchdog")
+        self.notifier.tell("READY=1")
         log.info("started", store=self.identity.store, journal=self.journal.id, boots=boots)
 
     async def stop(self) -> None:
         """End in order: no new commands, those under way, the link, the boards, the journal."""
+        self.notifier.tell("STOPPING=1")
+        if self._feeding is not None:
+            self._feeding.cancel()
+        if self.local is not None:
+            await self.local.stop()
         self._scheduler.shutdown(wait=False)
         await asyncio.gather(self.commands.drain(DRAIN_S), self.readers.drain(DRAIN_S))
         await self.uplink.stop()
@@ -173,6 +215,36 @@ class Controller:
         await self.bridge.stop()
         await self.journal.close()
         log.info("stopped")
+
+    def _serve_installers(self, reporter: Reporter) -> None:
+        """The page for installers, where it is wanted: a store without it does not even load it."""
+        if not self._local_address:
+            return
+        from controller.local.serve import serve
+
+        self.local = serve(self, reporter, self._local_address)
+
+    async def _send_bundle(self, bundle: str) -> tuple[bool, str]:
+        if not self._may_diagnose:
+            return False, "this store sends none (KAIMEN_EDGE_DIAGNOSTICS=off)"
+        if not self.identity.cloud:
+            return False, "this store knows no address of its cloud"
+        content = await self.diagnostics.bundle()
+        identity, at = self.identity, ms(self.wire.now())
+        try:
+            await asyncio.to_thread(
+                send_diagnostics,
+                identity.cloud,
+                identity.store,
+                identity.mac().secret,
+                at,
+                bundle,
+                content,
+                30.0,
+            )
+        except (CloudRefused, CloudUnreachable) as error:
+            return False, str(error)
+        return True, f"{len(content)} bytes"
 
     def _look(self) -> None:
         self.hazard.look()

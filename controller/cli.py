@@ -80,7 +80,14 @@ def run(state: StateDir = None, port: Port = None) -> None:
     sys.setswitchinterval(SWITCH_S)
 
     async def serve() -> None:
-        controller = Controller(identity, state_dir, ports, clock_file=settings.clock_file)
+        controller = Controller(
+            identity,
+            state_dir,
+            ports,
+            clock_file=settings.clock_file,
+            local=settings.local,
+            diagnostics=settings.diagnostics,
+        )
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,6 +110,19 @@ def _settle_down() -> None:
     gc.freeze()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@app.command()
+def pin(state: StateDir = None) -> None:
+    """Make a new PIN for the installers' page (KAIMEN_EDGE_LOCAL) and print it, once."""
+    from controller.local.pin import new_pin
+    from controller.settings import EdgeSettings
+
+    state_dir = state or EdgeSettings().state
+    if not state_dir.is_dir():
+        typer.echo(f"{state_dir} is not there: enroll this store first.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"The PIN of the installers' page: {new_pin(state_dir)}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Two small calls to the cloud over HTTPS: enrolling, and fetching desired when MQTT is silent."""
+"""Small calls to the cloud over HTTPS: enrolling, fetching desired when MQTT is silent, diagnostics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 DESIRED_PATH = "/edge/v1/desired"
 ENROLL_PATH = "/edge/v1/enroll"
+DIAGNOSTICS_PATH = "/edge/v1/diagnostics"
 MAX_ANSWER = 2 << 20
 
 
@@ -28,9 +29,13 @@ class CloudUnreachable(Exception):
     """No answer: the text says why."""
 
 
-def authorization(store: str, secret: bytes, at_ms: int) -> str:
-    """The header that proves which store asks for its desired document (wire ms)."""
-    text = f"GET\n{DESIRED_PATH}\n{store}\n{at_ms}"
+def authorization(
+    store: str, secret: bytes, at_ms: int, what: str = f"GET\n{DESIRED_PATH}", digest: str = ""
+) -> str:
+    """The header that proves which store asks (wire ms): ``what`` is the method and the path, ``digest``
+    the hex SHA-256 of the body, where there is one.
+    """
+    text = f"{what}\n{store}\n{at_ms}" + (f"\n{digest}" if digest else "")
     return f"KaimenStore {store} {at_ms} {hmac.digest(secret, text.encode(), hashlib.sha256).hex()}"
 
 
@@ -38,6 +43,17 @@ def fetch_desired(cloud: str, store: str, secret: bytes, at_ms: int, timeout_s: 
     """The signed envelope. Blocking. Raises CloudRefused, CloudUnreachable."""
     headers = {"Authorization": authorization(store, secret, at_ms)}
     return _call(cloud, DESIRED_PATH, headers, None, timeout_s)
+
+
+def send_diagnostics(
+    cloud: str, store: str, secret: bytes, at_ms: int, bundle: str, content: bytes, timeout_s: float
+) -> None:
+    """Bring a bundle to the cloud that asked for it. Blocking. Raises CloudRefused, CloudUnreachable."""
+    path = f"{DIAGNOSTICS_PATH}/{bundle}"
+    digest = hashlib.sha256(content).hexdigest()
+    proof = authorization(store, secret, at_ms, f"POST\n{path}", digest)
+    headers = {"Authorization": proof, "Content-Type": "application/json"}
+    _call(cloud, path, headers, content, timeout_s)
 
 
 def enroll(cloud: str, code: str, csr: str, timeout_s: float = 15.0) -> dict[str, Any]:

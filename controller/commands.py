@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
 from pydantic import ValidationError
 
-from controller.access import may_enter
+from controller.access import may_enter, too_often
 from controller.comfort import Comfort
+from controller.freshness import Freshness
 from controller.journal.store import Journal, JournalError, Tx
 from controller.modes import open_to_all
 from controller.outcomes import evidence_of, grant_of, settled, write_outcome
@@ -37,6 +38,7 @@ from store_link.messages import (
     Binding,
     Command,
     CommandAck,
+    DiagnoseArgs,
     Door,
     EventKind,
     Reason,
@@ -94,6 +96,7 @@ class Commands:
         uplink: Callable[[], Uplink],
         pulsing: Pulsing,
         comfort: Comfort,
+        send_bundle: Callable[[str], Awaitable[tuple[bool, str]]],
     ) -> None:
         self._state = state
         self._journal = journal
@@ -105,7 +108,8 @@ class Commands:
         self._uplink = uplink
         self._pulsing = pulsing
         self._comfort = comfort
-        self._cloud: tuple[int, float] | None = None  # the cloud's time at least, and when heard
+        self._send_bundle = send_bundle
+        self._fresh = Freshness(wire, timekeeper, business_ahead_ms)
         self._spare = (0.0, 0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -191,6 +195,7 @@ class Commands:
             Action.FINISH: self._finish_stay,
             Action.CLIMATE: self._direct,
             Action.SAY: self._direct,
+            Action.DIAGNOSE: self._diagnose,
         }
         try:
             await act[command.action](command, arrived)
@@ -216,26 +221,11 @@ class Commands:
             raise Refused(Reason.OTHER_STORE)
         if not 0 < command.exp - command.iat <= MAX_LIFE_MS:
             raise Refused(Reason.BAD_MESSAGE)
-        if self._left_ms(command, arrived) <= 0:
+        if self._fresh.left_ms(command, arrived) <= 0:
             raise Refused(Reason.EXPIRED, AckState.EXPIRED)
         nonce = self._uplink().nonce
         if nonce is None or command.nonce != nonce:
             raise Refused(Reason.OTHER_CONNECTION)
-
-    def _left_ms(self, command: Command, arrived: float) -> float:
-        """Milliseconds until ``command`` expires: by the clock, by what signed messages prove the
-        time to be at least, and by its age since it arrived; whichever is least.
-        """
-        mono = self._wire.monotonic()
-        if self._cloud is None or command.iat > self._cloud[0] + (mono - self._cloud[1]) * 1000:
-            self._cloud = (command.iat, mono)
-        proven = self._cloud[0] + (mono - self._cloud[1]) * 1000
-        aged = command.exp - command.iat - (mono - arrived) * 1000
-        left = min(command.exp - proven, aged)
-        now = self._time.read()
-        if now.quality.value != "untrusted":
-            left = min(left, command.exp - (now.ms - self._ahead_ms()))
-        return left
 
     async def _take(self, command: Command, state: str) -> bool:
         now = self._time.read()
@@ -279,7 +269,7 @@ class Commands:
         patience = asyncio.get_running_loop().call_later(
             SLOW_S, self._say, command, AckState.ACCEPTED, {}, arrived
         )
-        deadline_s = min(self._left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
+        deadline_s = min(self._fresh.left_ms(command, arrived) / 1000, PULSE_DEADLINE_S)
         if deadline_s > 0:
             outcome = await self._bridge.pulse(
                 lock.board, lock.channel, door.pulse_ms, deadline_s, answered
@@ -306,6 +296,8 @@ class Commands:
         anybody = open_to_all(self._state.modes, door, now)
         if args.grant is not None:
             stay, reason = may_enter(self._state, door, args.grant, now)
+            if stay is not None:
+                reason = await too_often(self._state, self._journal, args.grant, now)
             if reason is not None and not anybody:
                 raise Refused(reason)
         elif command.by.startswith("customer:") and not anybody:
@@ -344,7 +336,7 @@ class Commands:
                 await tx.command_executing(command.id)
             before = self._state.overrides.get(binding.id)
             self._state.overrides[binding.id] = override
-        if self._left_ms(command, arrived) <= 0:
+        if self._fresh.left_ms(command, arrived) <= 0:
             outcome = Outcome(OutcomeState.EXPIRED, "deadline", "expired before it was sent")
         else:
             why = f"override:{command.id}"
@@ -368,7 +360,7 @@ class Commands:
             raise Refused(Reason.UNKNOWN_TARGET)
         async with self._journal.write(self._time.read()) as tx:
             await tx.command_executing(command.id)
-        if self._left_ms(command, arrived) <= 0:
+        if self._fresh.left_ms(command, arrived) <= 0:
             raise Refused(Reason.EXPIRED, AckState.EXPIRED)
         outcome = await act()
         state, reason = settled(outcome)
@@ -397,6 +389,14 @@ class Commands:
         await self._reconciler.finish(command.target)
         await self._finish(command, AckState.DONE, None, {}, arrived)
         self._reconciler.wake()
+
+    async def _diagnose(self, command: Command, arrived: float) -> None:  # moves nothing
+        args = DiagnoseArgs.model_validate(command.args)
+        log.warning("diagnostics_asked", bundle=args.bundle, consent=args.consent, by=command.by)
+        sent, detail = await self._send_bundle(args.bundle)
+        state = AckState.DONE if sent else AckState.FAILED
+        reason = None if sent else Reason.DEVICE_ERROR
+        await self._finish(command, state, reason, {"detail": detail}, arrived)
 
     def _switchable(self, command: Command) -> Binding:
         """The binding to switch; a lock is none: it can only be pulsed."""

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from store_link.link import Endpoint, Tls
-from store_link.messages import Id, PublicKey
+from store_link.messages import PublicKey
+from store_link.shapes import Id
 from store_link.signing import MacKey
 
 

@@ -16,6 +16,9 @@ from cryptography import x509
 from controller.identity import Identity, NotEnrolled, load
 from controller.timekeeper import kernel_synced
 
+_EVENT = ("seq", "at", "kind", "body", "historical")
+_COMMAND = ("id", "action", "target", "by", "state", "reason", "received_at")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -45,6 +48,33 @@ def status(state_dir: Path) -> dict[str, Any]:
         found["desired"] = None if version is None else {"epoch": version[0], "rev": version[1]}
         found["stays"] = dict(db.execute("SELECT state, count(*) FROM stay GROUP BY state"))
     return found
+
+
+def tail(state_dir: Path, events: int, commands: int) -> dict[str, Any]:
+    """The newest events and commands of the journal, the newest first, with how much it holds."""
+    path = state_dir / "journal.db"
+    if not path.exists():
+        return {"journal": None, "events": [], "commands": []}
+    with _read_only(path) as db:
+        kinds = dict(db.execute("SELECT kind, count(*) FROM outbox GROUP BY kind"))
+        stays = dict(db.execute("SELECT state, count(*) FROM stay GROUP BY state"))
+        told = db.execute(
+            "SELECT seq, at, kind, body, historical FROM outbox ORDER BY seq DESC LIMIT ?",
+            (events,),
+        )
+        asked = db.execute(
+            "SELECT id, action, target, by, state, reason, received_at FROM command"
+            " ORDER BY received_at DESC LIMIT ?",
+            (commands,),
+        )
+        found = [dict(zip(_EVENT, row, strict=True)) for row in told]
+        for event in found:
+            event["body"] = json.loads(event["body"])
+        return {
+            "journal": {"bytes": path.stat().st_size, "events": kinds, "stays": stays},
+            "events": found,
+            "commands": [dict(zip(_COMMAND, row, strict=True)) for row in asked],
+        }
 
 
 def doctor(state_dir: Path, ports: Mapping[str, str], now: datetime) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -20,6 +21,19 @@ def _strike(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     return event
 
 
+_LAST: deque[str] = deque(maxlen=400)  # for a diagnostics bundle: a store has no other place for it
+
+
+def last(lines: int) -> list[str]:
+    """The newest lines, the oldest of them first."""
+    return list(_LAST)[-lines:]
+
+
+def _keep(_: Any, __: str, line: Any) -> Any:
+    _LAST.append(str(line)[:1000])
+    return line
+
+
 def set_up(level: str) -> None:
     """Write everything from ``level`` (``INFO`` …) up."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
@@ -32,6 +46,7 @@ def set_up(level: str) -> None:
             _strike,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _keep,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

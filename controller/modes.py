@@ -12,17 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.timekeeper import Now
-from store_link.messages import (
-    ClockQuality,
-    Desired,
-    Door,
-    EventKind,
-    ModeBody,
-    Room,
-    RoomMode,
-    Scenes,
-    SceneStep,
-)
+from store_link.messages import ClockQuality, Desired, Door, EventKind, ModeBody, Room, RoomMode
+from store_link.rules import Scenes, SceneStep
 
 if TYPE_CHECKING:  # the journal knows the plan, which knows the modes
     from controller.journal.store import Tx
@@ -86,7 +77,7 @@ def scene_of(mode: RoomMode, scenes: Scenes) -> tuple[SceneStep, ...] | None:
         case "open":
             return scenes.in_use
         case "cleaning":
-            return LIGHT
+            return LIGHT if scenes.cleaning is None else scenes.cleaning
     return None
 
 

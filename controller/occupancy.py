@@ -68,6 +68,10 @@ def judge(signs: Signs, resting_w: float = RESTING_W) -> Verdict:
     reasons = tuple(sign for sign in (power, door) if sign is not None)
     if door is Sign.DOOR_USED:
         return Verdict(False, reasons)  # a lamp left on is no guest
+    if signs.opened_end and signs.door_open is None:
+        return Verdict(
+            None, reasons
+        )  # somebody left: were the door known to be shut, it would say so
     if power is Sign.POWER or door is Sign.DOOR_SHUT:
         return Verdict(True, reasons)
     return Verdict(None, reasons, signs.drawn_w is not None and signs.switched is not False)

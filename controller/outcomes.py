@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.journal.store import CommandRecord, Journal, Tx
+from controller.journal.records import CommandRecord
+from controller.journal.store import Journal, Tx
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Outcome, OutcomeState

@@ -1,4 +1,4 @@
-"""Codes at the door: passes and PINs that the store judges alone, whether or not a cloud is there.
+"""Codes at the door: passes, PINs, staff's cards and codes; judged alone, whether or not a cloud is there.
 
 A code is looked at once. It is verified, its use is written down, and then the lock is pulsed: a
 crash in between is reported as unknown and never pulsed again. Whoever tries many bad codes is
@@ -13,13 +13,13 @@ import hmac
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import structlog
 from ulid import ULID
 
-from controller.access import by_pin, extends, may_enter, needs_pin, rooms_of
+from controller.access import by_pin, by_staff, extends, may_enter, needs_pin, rooms_of, too_often
 from controller.journal.store import ENTRY, Journal, JournalError, Tx
 from controller.modes import open_to_all
 from controller.outcomes import settled
@@ -32,6 +32,7 @@ from firmware_bridge.contract import BoardEvent, Bridge, Capability, Outcome, Ou
 from store_link.clock import from_ms
 from store_link.messages import AccessBody, AckState, Binding, Door, EventKind, Reason
 from store_link.passes import PassError, PassReason, parse, verify
+from store_link.staff_keys import Kind, is_code
 
 log = structlog.get_logger(__name__)
 
@@ -52,17 +53,52 @@ _MADE_UP = frozenset(
     }
 )
 
-By = Literal["pass", "pin"]
+By = Literal["pass", "pin", "staff"]
 
 
 class Refused(Exception):
     """A code that opens nothing. ``made_up``: it counts as an attempt."""
 
-    def __init__(self, reason: Reason, grant: str | None = None, *, made_up: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        grant: str | None = None,
+        *,
+        made_up: bool = False,
+        staff: str | None = None,
+    ) -> None:
         super().__init__(reason.value)
         self.reason = reason
         self.grant = grant
         self.made_up = made_up
+        self.staff = staff
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was held before a reader or typed at it. The text is in no repr: it opens doors."""
+
+    text: str = field(repr=False)
+    card: bool = False
+
+    @property
+    def key(self) -> Kind | None:
+        """What of staff's this may be."""
+        if self.card:
+            return "card"
+        return "code" if is_code(self.text) else None
+
+    @property
+    def typed(self) -> bool:
+        """Whether somebody may have tried it out by hand."""
+        return not self.card and (is_code(self.text) or _PIN.fullmatch(self.text) is not None)
+
+    @property
+    def by(self) -> By:
+        """What the entry is called in events."""
+        if self.key is not None:
+            return "staff"
+        return "pin" if self.typed else "pass"
 
 
 @dataclass(slots=True)
@@ -88,13 +124,17 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Somebody is let in: the lock is ours, the use is written. Without a stay: the door is open to all."""
+    """Somebody is let in: the lock is ours, the use is written. Without a stay: it is staff, or the door
+    is open to all.
+    """
 
     key: str
     door: Door
     lock: Binding
     by: By
-    stay: StayRecord | None
+    stay: StayRecord | None = None
+    staff: str | None = None
+    how: Kind | None = None
 
 
 class Readers:
@@ -128,12 +168,14 @@ class Readers:
 
     def hear(self, event: BoardEvent) -> None:
         """Take what a device said; returns at once."""
-        if event.capability is not Capability.INPUT_CODE:
+        card = event.capability is Capability.INPUT_CARD
+        if not card and event.capability is not Capability.INPUT_CODE:
             return
         for door in self._state.doors.values():
-            reader = self._state.bindings.get(door.reader or "")
-            if reader is not None and reader.board == event.board and _hears_codes(reader):
-                task = asyncio.create_task(self.read(door, reader, event.value), name="code")
+            reader = self._state.bindings.get((door.cards if card else door.reader) or "")
+            if reader is not None and reader.board == event.board and _hears(reader, card=card):
+                shown = Shown(event.value, card=card)
+                task = asyncio.create_task(self.read(door, reader, shown), name="code")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 return
@@ -143,18 +185,17 @@ class Readers:
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=timeout_s)
 
-    async def read(self, door: Door, reader: Binding, text: str) -> None:
+    async def read(self, door: Door, reader: Binding, shown: Shown) -> None:
         """Judge one code at ``door`` and act on it."""
         try:
             async with self._one_at_a_time:
-                entry = await self._judge(door, reader, text)
+                entry = await self._judge(door, reader, shown)
             if entry is not None:
                 await self._open(entry)
         except JournalError:
             # A use that cannot be counted opens nothing; that somebody stood here is told later.
-            by: By = "pin" if _PIN.fullmatch(text) else "pass"
             body = AccessBody(
-                door=door.id, by=by, outcome=AckState.FAILED, reason=Reason.DEVICE_ERROR
+                door=door.id, by=shown.by, outcome=AckState.FAILED, reason=Reason.DEVICE_ERROR
             )
             self._journal.owe(self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body))
         except Exception:
@@ -162,50 +203,72 @@ class Readers:
 
     # ------------------------------------------------------------------------------------ judging
 
-    async def _judge(self, door: Door, reader: Binding, text: str) -> Entry | None:
+    async def _judge(self, door: Door, reader: Binding, shown: Shown) -> Entry | None:
         try:
             now = await self._reconciler.tick()
         except JournalError:
             now = self._time.read()
         attempts = self._attempts.setdefault(door.id, Attempts())
-        typed = _PIN.fullmatch(text) is not None
-        by: By = "pin" if typed else "pass"
         anybody = open_to_all(self._state.modes, door, now)
-        if typed and attempts.paused(now) and not anybody:
+        if shown.typed and attempts.paused(now) and not anybody:
             return None
         try:
-            if typed:
-                stay, reason = by_pin(self._state, door, text, now, self._mac)
-                if stay is None:
-                    wrong = reason is Reason.WRONG_PIN
-                    raise Refused(reason or Reason.WRONG_PIN, made_up=wrong)
-            else:
-                stay = await self._by_pass(door, reader, text, now)
-            return await self._admit(door, by, stay, now)
+            if shown.key is not None:
+                staff = self._staff(door, shown.key, shown.text, now)
+                return await self._let_in(door, shown, now, staff)
+            stay = await self._guest(door, reader, shown, now)
+            return await self._admit(door, shown.by, stay, now)
         except Refused as refusal:
             if anybody and refusal.reason is not Reason.PULSE_RUNNING:
-                return await self._let_in(door, by, now)
-            await self._refuse(door, by, refusal, text, now, attempts)
+                return await self._let_in(door, shown, now, refusal.staff)
+            await self._refuse(door, shown, refusal, now, attempts)
             return None
 
-    async def _let_in(self, door: Door, by: By, now: Now) -> Entry | None:
-        """The door is open to all: whatever was held before the reader asks for it."""
+    def _staff(self, door: Door, kind: Kind, text: str, now: Now) -> str:
+        staff, reason = by_staff(self._state, door, kind, text, now, self._mac)
+        if staff is None or reason is not None:
+            unknown = staff is None
+            raise Refused(reason or Reason.NO_GRANT, made_up=unknown, staff=staff)
+        return staff
+
+    async def _let_in(self, door: Door, shown: Shown, now: Now, staff: str | None) -> Entry | None:
+        """Staff, or anybody where the door is open to all: nothing is counted."""
         lock = self._state.lock_of(door)
-        if lock is None or not self._pulsing.take(door):
-            return None
-        key = f"{ENTRY}{ULID()}"
+        if lock is None:
+            raise Refused(Reason.UNKNOWN_TARGET, staff=staff)
+        if not self._pulsing.take(door):
+            if staff is None:
+                return None
+            raise Refused(Reason.PULSE_RUNNING, staff=staff)
+        entry = Entry(f"{ENTRY}{ULID()}", door, lock, shown.by, staff=staff)
+        if shown.by == "staff":
+            entry = replace(entry, how=shown.key)
+        told = {"door": door.id, "by": entry.by, "staff": staff, "how": entry.how}
         try:
             async with self._journal.write(now) as tx:
-                await tx.put(key, {"door": door.id, "by": by})
+                await tx.put(entry.key, told)
         except BaseException:
             self._pulsing.give_back(door)
             raise
-        return Entry(key, door, lock, by, None)
+        return entry
+
+    async def _guest(self, door: Door, reader: Binding, shown: Shown, now: Now) -> StayRecord:
+        if shown.typed:
+            stay, reason = by_pin(self._state, door, shown.text, now, self._mac)
+            if stay is None:
+                wrong = reason is Reason.WRONG_PIN
+                raise Refused(reason or Reason.WRONG_PIN, made_up=wrong)
+        else:
+            stay = await self._by_pass(door, reader, shown.text, now)
+        often = await too_often(self._state, self._journal, stay.grant, now)
+        if often is not None:
+            raise Refused(often, stay.grant)
+        return stay
 
     async def _by_pass(self, door: Door, reader: Binding, text: str, now: Now) -> StayRecord:
         try:
             grant = parse(text).grant
-            uses = await self._journal.uses(grant)
+            uses, _ = await self._journal.uses(grant)
             claim = verify(
                 text,
                 store=self._state.store,
@@ -258,12 +321,13 @@ class Readers:
         return Entry(key, door, lock, by, stay)
 
     async def _refuse(
-        self, door: Door, by: By, refusal: Refused, text: str, now: Now, attempts: Attempts
+        self, door: Door, shown: Shown, refusal: Refused, now: Now, attempts: Attempts
     ) -> None:
         paused = attempts.paused(now)
         if refusal.made_up and paused:
             return  # nobody fills our disk by scanning nonsense
         too_many = refusal.made_up and attempts.bad(now)
+        by = shown.by
         log.info("code_refused", door=door.id, by=by, reason=refusal.reason.value)
         running = refusal.reason is Reason.PULSE_RUNNING
         body = AccessBody(
@@ -272,7 +336,9 @@ class Readers:
             grant=refusal.grant,
             outcome=AckState.DUPLICATE if running else AckState.REFUSED,
             reason=refusal.reason,
-            code=self._hash(text),
+            code=self._hash(shown.text),
+            staff=refusal.staff,
+            how=shown.key if by == "staff" else None,
         )
         if too_many:
             log.warning("codes_slowed", door=door.id, for_s=PAUSE_S)
@@ -307,7 +373,14 @@ class Readers:
         """Write how it ended and what follows from it, all in one."""
         state, reason = settled(outcome)
         if entry.stay is None:
-            told = AccessBody(door=entry.door.id, by=entry.by, outcome=state, reason=reason)
+            told = AccessBody(
+                door=entry.door.id,
+                by=entry.by,
+                outcome=state,
+                reason=reason,
+                staff=entry.staff,
+                how=entry.how,
+            )
 
             async def ended(tx: Tx) -> None:
                 await tx.drop(entry.key)
@@ -349,5 +422,6 @@ class Readers:
                 self._state.stays[entered.stay.id] = entered.stay
 
 
-def _hears_codes(reader: Binding) -> bool:
-    return reader.capability == Capability.INPUT_CODE and reader.role in ("reader", "keypad")
+def _hears(reader: Binding, *, card: bool) -> bool:
+    wanted = Capability.INPUT_CARD if card else Capability.INPUT_CODE
+    return reader.capability == wanted and reader.role in ("reader", "keypad")

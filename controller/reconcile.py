@@ -15,13 +15,13 @@ import structlog
 
 from controller import modes
 from controller.journal.store import Journal, JournalError
-from controller.plan import SWITCH_CAPABILITY, Mode, Want, plan, room_needs, successor
+from controller.plan import SWITCH_CAPABILITY, Mode, Want, plan, room_needs, successor, table_needed
 from controller.sense import Sense
 from controller.state import StoreState
 from controller.stay import Advance, StayRecord, advance, moved, new
 from controller.timekeeper import Now, Timekeeper
 from firmware_bridge.contract import Bridge, Capability, Outcome, OutcomeState
-from store_link.messages import Binding, Desired, DeviceBody, EventKind, PowerBody, StayState
+from store_link.messages import Binding, Desired, DeviceBody, EventKind, PowerBody, Stay, StayState
 
 log = structlog.get_logger(__name__)
 
@@ -189,17 +189,29 @@ class Reconciler:
             if paid.id in stays:
                 continue
             cap_s = caps.get(paid.room, 7200)
-            begun = stays.pop(paid.grant, None)  # by a pass, before the document knew of it
+            # Begun by a pass before the document knew of it, or sold anew under another id (a change
+            # of room or time) while its guests sit there: the same right to enter, the same stay.
+            begun = stays.pop(paid.grant, None) or self._sold_anew(stays, paid)
             if begun is None:
                 stays[paid.id] = new(paid, cap_s, now)
             else:
                 stays[paid.id] = replace(begun, id=paid.id, cap_s=cap_s)
                 changes.renamed.append(begun.id)
 
+    def _sold_anew(self, stays: dict[str, StayRecord], paid: Stay) -> StayRecord | None:
+        for key, stay in stays.items():
+            if stay.grant == paid.grant and stay.running and key not in self.state.paid:
+                return stays.pop(key)
+        return None
+
     def _advance(self, stays: dict[str, StayRecord], now: Now, changes: Changes) -> None:
+        assert self.state.desired is not None
+        keeping = {room.id for room in self.state.desired.rooms if room.overtime == "keep"}
         # Earlier stays first, so that a following one sees how the one before it stands.
         for key in sorted(stays, key=lambda k: stays[k].starts):
             stay = stays[key]
+            if stay.state is not StayState.ENDED and stay.keep != (stay.room in keeping):
+                stay = replace(stay, keep=stay.room in keeping)
             heir = successor(stay, stays.values(), now)
             step = advance(
                 stay,
@@ -222,7 +234,8 @@ class Reconciler:
         for stay in list(stays.values()):
             if stay.state is not StayState.ENDED or stay.off_seen:
                 continue
-            if stay.off_due is None or stay.room in needs or self._overridden_on(stay.room):
+            needed = table_needed(needs.get(stay.room, ()))
+            if stay.off_due is None or needed or self._overridden_on(stay.room):
                 stays[stay.id] = replace(stay, off_seen=True)
                 continue
             on = self._sense.table_on(stay.room)

@@ -10,7 +10,7 @@ from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Bridge
 from store_link.clock import Clock, ms
-from store_link.messages import Millis, StayState
+from store_link.messages import StayState
 from store_link.reports import (
     BoardReport,
     ClimateReport,
@@ -22,6 +22,7 @@ from store_link.reports import (
     StayReport,
     Value,
 )
+from store_link.shapes import Millis
 
 
 class Reporter:

@@ -77,7 +77,9 @@ class Sense:
         values = [
             self._believed(binding)
             for binding in self._state.of_room(room)
-            if binding.role in SWITCHED and binding.capability == Capability.SWITCH_SET
+            if binding.role in SWITCHED
+            and binding.role != "main"  # a breaker draws nothing itself
+            and binding.capability == Capability.SWITCH_SET
         ]
         return _any(values) if values else False
 

@@ -10,12 +10,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class EdgeSettings(BaseSettings):
-    """``KAIMEN_EDGE_STATE``, ``KAIMEN_EDGE_LOG_LEVEL``; ``KAIMEN_CLOCK_FILE`` (demo and tests)."""
+    """``KAIMEN_EDGE_STATE``, ``…_LOG_LEVEL``, ``…_DIAGNOSTICS``, ``…_LOCAL``; ``KAIMEN_CLOCK_FILE`` (demo
+    and tests).
+    """
 
     model_config = SettingsConfigDict(env_prefix="KAIMEN_EDGE_", extra="ignore")
 
     state: Path = Path("/var/lib/kaimen-edge")
     log_level: str = "INFO"
+    diagnostics: bool = True  # off: no bundle leaves this store, whoever asks
+    local: str = ""  # "host:port" of the installers' page; empty = none
     clock_file: Path | None = Field(default=None, validation_alias="KAIMEN_CLOCK_FILE")
 
 

@@ -65,6 +65,9 @@ class StayRecord:
     door_blind: float | None = None  # last line at which the contact could not be read
     energy_last: float | None = None  # the meter's counter, Wh
     energy_wh: float | None = None  # counted since the first unlock
+    keep: bool = False  # power stays on in overtime, while somebody is inside
+    former: str | None = None  # the room that the guests were moved out of, …
+    former_until: float | None = None  # … and how long it keeps its light for them
 
     @property
     def running(self) -> bool:
@@ -196,7 +199,7 @@ def moved(stay: StayRecord, jumps: Iterable[Jump]) -> StayRecord:
             name: value + jump.by_s
             for name in (
                 *("since", "entered", "taken_last", "over_since", "power_since"),
-                *("opened_last", "door_blind"),
+                *("opened_last", "door_blind", "former_until"),
             )
             if (value := getattr(stay, name)) is not None and value >= jump.after
         }
@@ -214,6 +217,8 @@ def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
         due += (paid.ends - stay.ends) / 1000
     elif stay.state is StayState.ENDED and paid.ends > stay.ends:
         due = now.line + (paid.ends - now.ms) / 1000
+    if paid.room != stay.room:
+        stay = _move(stay, now)
     return replace(
         stay,
         room=paid.room,
@@ -225,6 +230,16 @@ def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
         finished=stay.finished or paid.finished,
         due=due,
     )
+
+
+def _move(stay: StayRecord, now: Now) -> StayRecord:
+    """Into another room: what the devices of the old one showed says nothing of the new one, and
+    guests who are inside have the time of a grace to carry their things over.
+    """
+    stay = replace(stay, door_was=None, opened_last=None, door_blind=now.line, energy_last=None)
+    if not stay.running:
+        return stay
+    return replace(stay, former=stay.room, former_until=now.line + stay.grace_s, taken_last=None)
 
 
 def _anchor(stay: StayRecord, now: Now) -> StayRecord:
@@ -303,7 +318,7 @@ def _count_energy(stay: StayRecord, seen: Evidence) -> StayRecord:
     if seen.energy_wh is None or stay.entered is None:
         return stay
     if stay.energy_last is None or stay.energy_wh is None:
-        return replace(stay, energy_last=seen.energy_wh, energy_wh=0.0)
+        return replace(stay, energy_last=seen.energy_wh, energy_wh=stay.energy_wh or 0.0)
     fell = seen.energy_wh < stay.energy_last
     more = seen.energy_wh - (0.0 if fell else stay.energy_last)
     return replace(stay, energy_last=seen.energy_wh, energy_wh=stay.energy_wh + more)
@@ -407,7 +422,8 @@ def _to(stay: StayRecord, state: StayState, why: str, now: Now) -> Advance:
             after, stopped=None, over_since=None, off_due=None, off_seen=False, ended_at=None
         )
     elif state is StayState.ENDED:
-        after = _close(after, now)
+        after = _close(replace(after, state=stay.state), now)
+        after = replace(after, state=state)
         usage = None if why == "cancelled" else _usage(stay, after, now)
     return Advance(after, (step,), usage)
 
@@ -416,7 +432,9 @@ def _close(stay: StayRecord, now: Now) -> StayRecord:
     power_s = stay.power_s
     if stay.power_since is not None:
         power_s += now.line - stay.power_since
-    return replace(stay, power_s=power_s, power_since=None, off_due=stay.grace_end, ended_at=now.ms)
+    kept = stay.keep and stay.state is StayState.OVERTIME
+    off_due = now.line if kept else stay.grace_end
+    return replace(stay, power_s=power_s, power_since=None, off_due=off_due, ended_at=now.ms)
 
 
 def _usage(before: StayRecord, after: StayRecord, now: Now) -> UsageBody:

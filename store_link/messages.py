@@ -11,18 +11,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from store_link.rules import (
+    CalendarDay,
+    EntryRules,
+    Scenes,
+    Schedule,
+    StaffKey,
+    VoiceRules,
+)
+from store_link.shapes import Id, Message, Millis
 
 WIRE_VERSION: Final = 1
-
-Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
-Millis = Annotated[int, Field(ge=0, le=4_102_444_800_000)]  # until 2100
-
-
-class Message(BaseModel):
-    """Base: frozen, unknown fields ignored (the other side may be one version newer)."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Versioned(Message):
@@ -41,7 +42,9 @@ class Board(Message):
     id: Id
     profile: Id  # e.g. "waveshare.modbus-rtu-relay-8ch"
     port: str  # a name of the store's own port map, e.g. "rs485-1"; never a path
-    params: dict[str, int | float | str | bool] = {}  # install-time values, e.g. {"unit_id": 1}
+    params: dict[str, int | float | str | bool] = Field(
+        default={}
+    )  # install-time values, e.g. {"unit_id": 1}
 
 
 Role = Literal[
@@ -56,6 +59,7 @@ Role = Literal[
     "keypad",  # of codes as well, and PINs can be typed
     "meter",
     "speaker",
+    "main",  # what feeds a room's other devices: on while any of them is needed
     "other",
 ]
 
@@ -74,6 +78,10 @@ class Binding(Message):
     channel: int | None = None
     role: Annotated[Role, BeforeValidator(_known_role)]
     rooms: tuple[Id, ...]  # rooms it serves; several = shared, counted
+    # Seconds of a device's own: on before a stay starts (a room that is warm), and on after its use
+    # ends instead of with the grace scene (a fan that airs the room). None: as the scenes say.
+    lead_s: Annotated[int, Field(ge=0, le=7200)] | None = None
+    linger_s: Annotated[int, Field(ge=0, le=7200)] | None = None
 
 
 RoomMode = Literal["normal", "open", "cleaning", "maintenance"]
@@ -97,6 +105,9 @@ class Room(Message):
     resting_w: Annotated[int, Field(ge=0, le=100_000)] = 30  # drawn while empty and switched off
     mode: Annotated[RoomMode, BeforeValidator(_known_mode)] = "normal"
     mode_until: Millis | None = None  # business time; None = until the document says otherwise
+    # In overtime: power off and measured, or left on, without a break, while somebody is inside.
+    overtime: Literal["cut", "keep"] = "cut"
+    scenes: Scenes | None = None  # its own, in the place of the store's
 
 
 class Door(Message):
@@ -108,6 +119,7 @@ class Door(Message):
     pulse_ms: Annotated[int, Field(ge=500, le=10_000)] = 1000
     contact: Id | None = None  # binding with capability door.contact
     reader: Id | None = None  # binding with capability input.code: passes and PINs are heard there
+    cards: Id | None = None  # binding with capability input.card: staff's cards are heard there
 
 
 class Stay(Message):
@@ -138,20 +150,6 @@ class PublicKey(Message):
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class SceneStep(Message):
-    """What a binding's role should be in a phase of a stay."""
-
-    role: Literal["table", "light", "ac", "fan", "other"]
-    on: bool
-
-
-class Scenes(Message):
-    """What should be true per phase; a role that a phase does not name is off in it."""
-
-    in_use: tuple[SceneStep, ...]
-    grace: tuple[SceneStep, ...]
-
-
 class Desired(Versioned):
     """Everything the store must do later. Applied if (epoch, rev) is newer than the applied one."""
 
@@ -168,6 +166,11 @@ class Desired(Versioned):
     revoked: tuple[Id, ...] = ()  # grants
     keys: tuple[PublicKey, ...] = ()
     scenes: Scenes = Scenes(in_use=(), grace=())
+    schedules: tuple[Schedule, ...] = ()
+    days: tuple[CalendarDay, ...] = ()  # of the coming months: schedules go on without a cloud
+    voice: VoiceRules = VoiceRules()
+    entry: EntryRules = EntryRules()
+    staff: tuple[StaffKey, ...] = ()
 
 
 # ------------------------------------------------------------------ command and its acknowledgements
@@ -182,6 +185,9 @@ class Action(StrEnum):
     FINISH = "finish"  # target = stay: end it now; args: {}
     CLIMATE = "climate"  # target = binding with climate.set; args: ClimateArgs; CLEAR ends it
     SAY = "say"  # target = binding with speaker.say; args: SayArgs
+    DIAGNOSE = (
+        "diagnose"  # target = store: send a diagnostics bundle over HTTPS; args: DiagnoseArgs
+    )
 
 
 class UnlockArgs(Message):
@@ -213,13 +219,20 @@ class SayArgs(Message):
     clip: Id
 
 
+class DiagnoseArgs(Message):
+    """``bundle`` is the id under which the cloud expects it, ``consent`` who agreed that it is sent."""
+
+    bundle: Id
+    consent: Annotated[str, Field(min_length=1, max_length=128)]
+
+
 class Command(Versioned):
     """An order for now. Refused if retained, expired, seen, badly signed, or of another connection."""
 
     id: Id  # ULID
     target: Id
     action: Action
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default={})
     iat: Millis
     exp: Millis
     nonce: Id  # of the store's present connection (Presence.nonce)
@@ -256,7 +269,8 @@ class Reason(StrEnum):
     TOO_EARLY = "too_early"
     OVER = "over"
     OTHER_ROOM = "other_room"
-    USED_UP = "used_up"  # a pass with a limited number of uses
+    USED_UP = "used_up"  # a pass with a limited number of uses, or a grant by the rules of entry
+    USED_LATELY = "used_lately"  # the same grant opened a door only just now
     PULSE_RUNNING = "pulse_running"
     STAY_RUNNING = "stay_running"  # power off under a paid stay without force
     DEVICE_OFFLINE = "device_offline"
@@ -276,7 +290,7 @@ class CommandAck(Versioned):
     reason: Reason | None = None
     at: Millis  # wire time
     took_ms: int | None = None  # since the command was received
-    evidence: dict[str, Any] = {}
+    evidence: dict[str, Any] = Field(default={})
 
 
 # ------------------------------------------------------------------------------------ events and ack
@@ -346,7 +360,7 @@ class CommandOutcome(Message):
     target: Id
     state: AckState
     reason: Reason | None = None
-    evidence: dict[str, Any] = {}
+    evidence: dict[str, Any] = Field(default={})
 
 
 class AccessBody(Message):
@@ -359,9 +373,10 @@ class AccessBody(Message):
     command: Id | None = None
     outcome: AckState
     reason: Reason | None = None
-    code: str | None = (
-        None  # of a refused pass or PIN: 16 hex digits of a keyed hash, never the code
-    )
+    # Of a refused pass, PIN, card or code: 16 hex digits of a keyed hash, never the code itself.
+    code: str | None = None
+    staff: Id | None = None  # whose card or code it was, where it was one that is known
+    how: Literal["card", "code"] | None = None  # with ``by`` "staff", at the door itself
 
 
 class StayState(StrEnum):

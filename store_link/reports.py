@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from store_link.messages import ClockQuality, Id, Message, Millis, RoomMode, StayState, Versioned
+from store_link.messages import ClockQuality, RoomMode, StayState, Versioned
+from store_link.shapes import Id, Message, Millis
 
 
 class Quality(StrEnum):

@@ -43,6 +43,7 @@ _WORDS = {
     "expired": "门店没有及时收到，再试一次",
     "unknown_target": "门店还不认识这个设备，过几秒再试",
     "used_up": "通行码的次数用完了",
+    "used_lately": "刚刚开过门，过一会儿再试",
 }
 _STATE_WORDS = {
     "created": "正在发送…",

@@ -21,6 +21,7 @@ NEEDS: Final = {
     "lock_binding_id": ("lock.pulse", "这里要选一把锁"),
     "contact_binding_id": ("door.contact", "这里要选一个门磁"),
     "reader_binding_id": ("input.code", "这里要选一个读码器"),
+    "cards_binding_id": ("input.card", "这里要选一个读卡器"),
 }
 
 

@@ -35,7 +35,58 @@ class Binding(SQLModel, table=True):
     channel: int | None = None
     role: str
     rooms: list[Any] = Field(sa_type=Json)
+    lead_s: int | None = None  # on so long before a stay starts
+    linger_s: int | None = None  # on so long after its use ends, in the place of the grace scene
     created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Schedule(SQLModel, table=True):
+    """Devices that are on by the time of day: local times of the store, over midnight where it ends first."""
+
+    __tablename__ = "device_schedule"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    name: str = Field(max_length=40)
+    bindings: list[Any] = Field(sa_type=Json)
+    days: list[Any] = Field(sa_type=Json)  # mon … sun, holiday
+    begins: str = Field(max_length=5)
+    ends: str = Field(max_length=5)
+    active: bool = True
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class StaffKey(SQLModel, table=True):
+    """A card or a code with which a member of staff opens doors, also where the store is offline."""
+
+    __tablename__ = "staff_key"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    staff_id: str = Field(foreign_key="staff.id", index=True)
+    kind: str  # card | code
+    secret: str = Field(sa_type=Encrypted("staff_key.secret"))  # the number
+    tail: str = Field(max_length=4)
+    doors: list[Any] | None = Field(default=None, sa_type=Json)  # None: all of their stores
+    begins: str | None = Field(default=None, max_length=5)
+    ends: str | None = Field(default=None, max_length=5)
+    until: datetime | None = Field(default=None, sa_type=UTCDateTime)  # business time
+    made_by: str
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Diagnostics(SQLModel, table=True):
+    """A bundle that a store was asked for, and what came. Kept for two weeks."""
+
+    __tablename__ = "diagnostics"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    asked_by: str
+    why: str
+    created_at: datetime = Field(sa_type=UTCDateTime)  # wire time
+    received_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    content: str | None = Field(default=None, sa_type=Encrypted("diagnostics.content"))
 
 
 class EnrolmentCode(SQLModel, table=True):

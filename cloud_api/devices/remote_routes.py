@@ -75,6 +75,7 @@ class DoorEdit(BaseModel):
     lock_binding_id: Annotated[str, Field(max_length=64)] | None = None
     contact_binding_id: Annotated[str, Field(max_length=64)] | None = None
     reader_binding_id: Annotated[str, Field(max_length=64)] | None = None
+    cards_binding_id: Annotated[str, Field(max_length=64)] | None = None
 
 
 @router.post("/bindings/{binding_id}/climate", response_model=CommandOut)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import and_, or_, update
 from sqlmodel import col, select
@@ -15,12 +15,16 @@ from cloud_api.auth import service as auth
 from cloud_api.auth.models import Account, Login
 from cloud_api.kit.actor import Platform, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights, roles
 from cloud_api.staff.models import Invitation, Role, StaffMember
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
 
+RIGHTS_CHANGED: Final = (
+    "staff.rights_changed"  # the due job: stores hear whose keys still open doors
+)
 _FACTS = ("role", "store_ids", "name", "active")
 
 
@@ -214,6 +218,7 @@ async def change_staff(
     if now:
         await _note(session, actor, "staff.change", member, was, now, clocks)
         auth.rights_changed(session, member.account_id)
+        await _tell_stores(session, member, clocks)
     return member
 
 
@@ -244,7 +249,19 @@ async def deactivate(
     await _note(
         session, actor, "staff.deactivate", member, {"active": True}, {"active": False}, clocks
     )
+    await _tell_stores(session, member, clocks)
     return member
+
+
+async def _tell_stores(session: AsyncSession, member: StaffMember, clocks: Clocks) -> None:
+    await schedule(
+        session,
+        merchant_id=member.merchant_id,
+        kind=RIGHTS_CHANGED,
+        ref=member.id,
+        run_at=clocks.real,
+        clock="wire",
+    )
 
 
 async def _end_invitations(session: AsyncSession, member: StaffMember, clocks: Clocks) -> None:

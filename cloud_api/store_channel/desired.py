@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select, update
@@ -18,6 +19,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.access.models import Grant
 from cloud_api.claims.models import RoomClaim
 from cloud_api.devices import models as devices
+from cloud_api.devices.schedules import DEFAULT, scenes_of
+from cloud_api.devices.staff_keys import verifiers
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.keys import CloudKeys
@@ -25,10 +28,12 @@ from cloud_api.kit.outbox import desired_changed
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.orders import changes
 from cloud_api.orders.models import Order
+from cloud_api.store_channel.calendar import days_of
 from cloud_api.store_channel.credentials import trusted
 from cloud_api.store_channel.models import DesiredDoc
 from cloud_api.stores import models as stores
 from store_link import messages as wire
+from store_link import rules
 from store_link.clock import ms
 from store_link.codec import encode
 from store_link.passes import pin_hmac
@@ -42,15 +47,11 @@ FORGOTTEN = timedelta(hours=24)
 
 Row = TypeVar("Row", stores.Room, stores.Door, devices.Board, devices.Binding)
 
-_ON: tuple[wire.SceneStep, ...] = tuple(
-    wire.SceneStep(role=role, on=True) for role in ("table", "light", "ac", "fan")
-)
-SCENES = wire.Scenes(in_use=_ON, grace=_ON)
 _MODES = frozenset({"open", "cleaning", "maintenance"})
 _ROLES = frozenset(
     {
         *("lock", "table", "light", "ac", "fan", "door_contact", "presence"),
-        *("reader", "keypad", "meter", "speaker"),
+        *("reader", "keypad", "meter", "speaker", "main"),
     }
 )
 
@@ -169,6 +170,8 @@ async def _content(
                 resting_w=store.resting_w,
                 mode=room.mode if room.mode in _MODES else "normal",
                 mode_until=None if room.mode_until is None else ms(room.mode_until),
+                overtime="keep" if store.overtime_power == "keep" else "cut",
+                scenes=scenes_of(room.scenes),
             )
             for room in rooms
         ),
@@ -185,7 +188,33 @@ async def _content(
         ),
         revoked=tuple(sorted(grant.id for grant in await session.exec(revoked))),
         keys=keys.public(),
-        scenes=SCENES,
+        scenes=scenes_of(store.scenes) or DEFAULT,
+        schedules=await _schedules(session, store.id),
+        days=days_of(store, now.astimezone(ZoneInfo(store.tz)).year),
+        voice=rules.VoiceRules(
+            welcome=store.say_welcome,
+            ended=store.say_ended,
+            quiet_from=store.quiet_from,
+            quiet_until=store.quiet_until,
+        ),
+        entry=rules.EntryRules(again_after_s=store.entry_again_s, most=store.entry_most),
+        staff=await verifiers(session, store, frozenset(door.id for door in doors), mac, now),
+    )
+
+
+async def _schedules(session: AsyncSession, store_id: str) -> tuple[rules.Schedule, ...]:
+    query = scoped(System(), devices.Schedule).where(
+        col(devices.Schedule.store_id) == store_id, col(devices.Schedule.active)
+    )
+    return tuple(
+        rules.Schedule.model_validate(
+            {
+                "id": row.id,
+                "bindings": sorted(row.bindings),
+                "spans": [{"days": row.days, "begins": row.begins, "ends": row.ends}],
+            }
+        )
+        for row in await session.exec(query.order_by(col(devices.Schedule.id)))
     )
 
 
@@ -253,6 +282,7 @@ def _door(door: stores.Door) -> wire.Door:
         pulse_ms=door.pulse_ms,
         contact=door.contact_binding_id,
         reader=door.reader_binding_id,
+        cards=door.cards_binding_id,
     )
 
 
@@ -265,6 +295,8 @@ def _binding(row: devices.Binding) -> wire.Binding:
             "channel": row.channel,
             "role": row.role if row.role in _ROLES else "other",
             "rooms": tuple(row.rooms),
+            "lead_s": row.lead_s,
+            "linger_s": row.linger_s,
         }
     )
 

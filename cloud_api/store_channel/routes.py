@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field
 
+from cloud_api.devices import diagnostics
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
@@ -94,7 +95,7 @@ async def get_desired(
 ) -> Response:
     """The store's desired document exactly as it is signed and published, for when MQTT fails."""
     cloud = cloud_of(request)
-    store_id = await _store(cloud, authorization)
+    store_id = await _store(cloud, authorization, "GET\n/edge/v1/desired")
     async with cloud.db.write() as session:
         built = await desired.build(
             session, store_id=store_id, clocks=cloud.clocks, keys=office_of(cloud).keys
@@ -108,6 +109,21 @@ async def get_desired(
     )
 
 
+@router.post("/diagnostics/{bundle}", status_code=204)
+async def take_diagnostics(
+    request: Request, bundle: str, authorization: Annotated[str | None, Header()] = None
+) -> None:
+    """A bundle that somebody asked this store for, as masked JSON."""
+    cloud = cloud_of(request)
+    body = await request.body()
+    if len(body) > diagnostics.MAX_BYTES:
+        raise KaimenError("diagnostics.too_long", "诊断包太大", status=413, field="body")
+    digest = hashlib.sha256(body).hexdigest()
+    store_id = await _store(cloud, authorization, f"POST\n/edge/v1/diagnostics/{bundle}", digest)
+    async with cloud.db.write() as session:
+        await diagnostics.receive(session, store_id, bundle, body, cloud.clocks)
+
+
 def mqtt_of(cloud: Cloud) -> MqttOut:
     """What stores are told of the broker."""
     settings = cloud.settings
@@ -119,8 +135,10 @@ def mqtt_of(cloud: Cloud) -> MqttOut:
     )
 
 
-async def _store(cloud: Cloud, header: str | None) -> str:
-    """Who asks, by a MAC over the request; one refusal for whatever is wrong with it."""
+async def _store(cloud: Cloud, header: str | None, what: str, digest: str = "") -> str:
+    """Who asks, by a MAC over ``what`` (method and path), the store, the time, and the body's SHA-256
+    where there is one; one refusal for whatever is wrong with it.
+    """
     refused = KaimenError(
         "edge.unauthorised", "签名不对、已过期，或控制器已被替换", status=401, field="authorization"
     )
@@ -134,7 +152,7 @@ async def _store(cloud: Cloud, header: str | None) -> str:
         trust = await trusted(session, store_id)
     if trust is None:
         raise refused
-    signed = f"GET\n/edge/v1/desired\n{store_id}\n{at}".encode()
+    signed = f"{what}\n{store_id}\n{at}{digest and chr(10) + digest}".encode()
     right = hmac.new(trust.mac.secret, signed, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(right, given):
         raise refused

@@ -55,6 +55,15 @@ class Store(SQLModel, table=True):
     overtime_per_cent: int = 100  # of the hourly price
     overtime_cap_fen: int | None = None
     resting_w: int = 30  # an empty room draws no more; beyond it, a meter shows somebody
+    overtime_power: str = "cut"  # cut | keep: what power does in overtime while somebody is inside
+    # What the store's computer does by itself (store_link.rules); local "HH:MM".
+    scenes: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    say_welcome: bool = False
+    say_ended: bool = False
+    quiet_from: str | None = None
+    quiet_until: str | None = None
+    entry_again_s: int = 0
+    entry_most: int = 0
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
@@ -89,6 +98,7 @@ class Room(SQLModel, table=True):
     mode_until: datetime | None = Field(default=None, sa_type=UTCDateTime)  # business time
     mode_why: str = ""
     mode_claim_id: str | None = None  # the room time that maintenance takes
+    scenes: dict[str, Any] | None = Field(default=None, sa_type=Json)  # None: the store's
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
@@ -106,5 +116,6 @@ class Door(SQLModel, table=True):
     lock_binding_id: str | None = None  # devices.Binding with capability lock.pulse
     contact_binding_id: str | None = None
     reader_binding_id: str | None = None  # devices.Binding with capability input.code
+    cards_binding_id: str | None = None  # devices.Binding with capability input.card
     pulse_ms: int = 1000
     created_at: datetime = Field(sa_type=UTCDateTime)

@@ -134,9 +134,16 @@ class StoreEdit(BaseModel):
     overtime_per_cent: Annotated[int, Field(ge=1, le=500)] | None = None
     overtime_cap_fen: Annotated[int, Field(ge=0, le=1_000_000)] | None = None  # null: no limit
     resting_w: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    overtime_power: Literal["cut", "keep"] | None = None
+    say_welcome: bool | None = None
+    say_ended: bool | None = None
+    quiet_from: LocalTime | None = None
+    quiet_until: LocalTime | None = None
+    entry_again_s: Annotated[int, Field(ge=0, le=3600)] | None = None
+    entry_most: Annotated[int, Field(ge=0, le=255)] | None = None
 
     def changes(self) -> dict[str, object]:
         """The fields that were sent; only the hours (round the clock) and the limit may be null."""
         sent = self.model_dump(exclude_unset=True)
-        may_be_null = ("opens", "closes", "overtime_cap_fen")
+        may_be_null = ("opens", "closes", "quiet_from", "quiet_until", "overtime_cap_fen")
         return {k: v for k, v in sent.items() if v is not None or k in may_be_null}

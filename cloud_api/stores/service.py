@@ -96,7 +96,7 @@ async def edit_store(
     What overtime costs is a price: that needs price.edit as well.
     """
     actor.need(STORE_EDIT)
-    priced = {name for name in changes if name.startswith("overtime_")}
+    priced = {name for name in changes if name.startswith("overtime_")} - {"overtime_power"}
     if priced:
         actor.need(PRICE_EDIT)
     store = await get_store(session, actor, store_id)
@@ -110,6 +110,10 @@ async def edit_store(
     if (store.opens is None) != (store.closes is None):
         raise KaimenError(
             "store.half_hours", "开门和打烊时间要一起填，或都不填", status=422, field="opens"
+        )
+    if (store.quiet_from is None) != (store.quiet_until is None):
+        raise KaimenError(
+            "store.half_quiet", "安静的时间要一起填，或都不填", status=422, field="quiet_from"
         )
     if priced and store.overtime_mode == "per_unit" and store.overtime_unit_fen == 0:
         raise KaimenError(

@@ -56,6 +56,9 @@ class StayEntry(Model):
     door_blind = fields.FloatField(null=True)  # line: when the contact last could not be read
     energy_last = fields.FloatField(null=True)  # Wh on the meter
     energy_wh = fields.FloatField(null=True)  # Wh since the first unlock
+    keep = fields.BooleanField(null=True)  # power stays on in overtime
+    former = fields.CharField(max_length=64, null=True)  # room that the guests were moved out of
+    former_until = fields.FloatField(null=True)  # line: so long it keeps its light
 
     class Meta:
         """Name of the table."""
@@ -118,6 +121,7 @@ class GrantUse(Model):
     grant = fields.CharField(max_length=64, primary_key=True)
     uses = fields.IntField()
     first_at = fields.BigIntField()
+    last_at = fields.BigIntField(null=True)  # ms; null: the last one opened nothing
 
     class Meta:
         """Name of the table."""

@@ -33,10 +33,11 @@ from controller.journal.models import (
     OverrideEntry,
     StayEntry,
 )
+from controller.journal.records import CommandRecord, DesiredRecord, command_of, stay_of
 from controller.journal.reserve import Reserve
 from controller.plan import OverrideRecord
 from controller.stay import StayRecord
-from controller.timekeeper import Mark, Now
+from controller.timekeeper import Now
 from store_link.messages import (
     AckState,
     ClockQuality,
@@ -59,31 +60,6 @@ LESSER = frozenset({EventKind.DEVICE, EventKind.POWER, EventKind.CLOCK_STEP, Eve
 
 JournalError = OperationalError  # the disk is full or gone; nothing was written
 Write = Callable[["Tx"], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
-    """A command as far as it came: ``state`` is ``received``, ``executing`` or an AckState."""
-
-    id: str
-    action: str
-    target: str
-    grant: str | None
-    by: str
-    state: str
-    reason: Reason | None
-    reply_to: str
-    received_at: int
-    evidence: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class DesiredRecord:
-    """The applied document: the signed envelope as it was received."""
-
-    epoch: int
-    rev: int
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +152,20 @@ class Tx:
         """Count one entry by ``grant``."""
         use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
         if use is None:
-            _ = await GrantUse.create(using_db=self._db, grant=grant, uses=1, first_at=self._now.ms)
+            at = self._now.ms
+            _ = await GrantUse.create(
+                using_db=self._db, grant=grant, uses=1, first_at=at, last_at=at
+            )
         else:
-            await GrantUse.filter(grant=grant).using_db(self._db).update(uses=use.uses + 1)
+            row = GrantUse.filter(grant=grant).using_db(self._db)
+            await row.update(uses=use.uses + 1, last_at=self._now.ms)
 
     async def return_grant(self, grant: str) -> None:
         """Take back a use that certainly opened nothing."""
         use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
         if use is not None and use.uses > 0:
-            await GrantUse.filter(grant=grant).using_db(self._db).update(uses=use.uses - 1)
+            row = GrantUse.filter(grant=grant).using_db(self._db)
+            await row.update(uses=use.uses - 1, last_at=None)
 
     async def put_override(self, override: OverrideRecord) -> None:
         """Write an override, in the place of one of the same binding."""
@@ -386,10 +367,10 @@ class Journal:
         row = await KeyValue.get_or_none(key=key, using_db=self._db)
         return default if row is None else json.loads(row.value)
 
-    async def uses(self, grant: str) -> int:
-        """How often a grant opened a door."""
+    async def uses(self, grant: str) -> tuple[int, int | None]:
+        """How often a grant opened a door, and when last (business ms)."""
         use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
-        return 0 if use is None else use.uses
+        return (0, None) if use is None else (use.uses, use.last_at)
 
     async def entries(self) -> dict[str, dict[str, Any]]:
         """Entries by pass or PIN whose pulse was ordered and whose end was not written."""
@@ -404,7 +385,7 @@ class Journal:
     async def stays(self) -> list[StayRecord]:
         """All stays known."""
         rows = await StayEntry.all(using_db=self._db)
-        return [_stay(row) for row in rows]
+        return [stay_of(row) for row in rows]
 
     async def overrides(self) -> list[OverrideRecord]:
         """Overrides that were not ended yet."""
@@ -415,12 +396,12 @@ class Journal:
     async def command(self, command: str) -> CommandRecord | None:
         """A command by its id."""
         row = await CommandEntry.get_or_none(id=command, using_db=self._db)
-        return None if row is None else _command(row)
+        return None if row is None else command_of(row)
 
     async def unfinished(self) -> list[CommandRecord]:
         """Commands that were under way when the program ended."""
         rows = await CommandEntry.filter(state__in=["received", "executing"]).using_db(self._db)
-        return [_command(row) for row in rows]
+        return [command_of(row) for row in rows]
 
     async def events(self, after: int, limit: int) -> list[Event]:
         """Events with ``seq`` above ``after``, in order."""
@@ -477,21 +458,3 @@ class Journal:
     def full(self) -> bool:
         """Whether the disk is full, so that the reserve is in use or the journal in debt."""
         return self.reserve.look() or self.in_debt
-
-
-def mark_from(value: dict[str, Any] | None) -> Mark | None:
-    """The clock's mark as kept under ``clock``."""
-    return None if value is None else Mark(**value)
-
-
-def _stay(row: StayEntry) -> StayRecord:
-    values = {field.name: getattr(row, field.name) for field in fields(StayRecord)}
-    values["state"] = StayState(row.state)
-    values["anchor"] = row.anchor and ClockQuality(row.anchor)
-    return StayRecord(**values)
-
-
-def _command(row: CommandEntry) -> CommandRecord:
-    values = {field.name: getattr(row, field.name) for field in fields(CommandRecord)}
-    values["reason"] = row.reason and Reason(row.reason)
-    return CommandRecord(**values)

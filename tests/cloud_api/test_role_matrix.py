@@ -42,11 +42,20 @@ MAY_FAIL = frozenset({"GET /readyz", "POST /api/v1/auth/code"})
 DECIDED_ELSEWHERE = frozenset({"backup.platform"})
 NAMES = re.compile(r"\{(event)\}$")  # names a kind of thing that every merchant has, nobody's own
 # What cannot be made up from the schema. The rest of a route's body is.
+SCHEDULE = {
+    "name": "招牌",
+    "bindings": ["x"],
+    "days": ["mon"],
+    "begins": "18:00",
+    "ends": "02:00",
+}
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": {
         "proof": "转账单号 1234",
         "why": "测试一下",
     },
+    "POST /api/v1/console/stores/{store_id}/schedules": SCHEDULE,
+    "PUT /api/v1/console/stores/{store_id}/schedules/{schedule_id}": SCHEDULE,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.journal import store
 from controller.journal.reserve import PLENTY, RESERVE, TIGHT, Reserve
 from controller.journal.store import Journal
 from controller.timekeeper import Now
@@ -175,3 +177,23 @@ def test_the_reserve_is_given_up_and_laid_down_again(
     free = PLENTY + RESERVE
     assert not reserve.look()
     assert reserve.path.exists()
+
+
+async def test_what_was_added_later_may_be_missing(journal: Journal) -> None:
+    """Seen: a column that must not be null was added without a default. SQLite refuses that on a table
+    with rows, so the update of a store in use would have failed; and the version before, which knows
+    nothing of the column, could no longer write a stay after a rollback.
+    """
+    first = (Path(store.__file__).parent / "migrations/0001_initial.py").read_text()
+    for table in ("stay", "grant_use", "command", "override"):
+        columns = journal_columns(journal, table)
+        later = {name: must for name, must in columns.items() if f'"{name}"' not in first}
+        assert not [name for name, must in later.items() if must]
+
+
+def journal_columns(journal: Journal, table: str) -> dict[str, bool]:
+    """Column -> whether it must not be null."""
+    with contextlib.closing(sqlite3.connect(journal.path)) as db:
+        rows = db.execute(f"PRAGMA table_info({table})").fetchall()
+    assert rows
+    return {row[1]: bool(row[3]) for row in rows}

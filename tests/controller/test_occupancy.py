@@ -67,6 +67,15 @@ def test_less_known_never_makes_a_guest_pay_more(signs: Signs) -> None:
             assert judge(replace(signs, **{name: None})).taken is not True
 
 
+def test_a_contact_that_fell_silent_makes_nobody_pay() -> None:
+    """Seen: guests left after the end, then the contact's board went away; a lamp that drew 31 W was
+    taken for them and charged. What a shut door would have ruled out, an unreadable one does not prove.
+    """
+    left = Signs(drawn_w=31.0, switched=False, door_open=False, opened_end=True)
+    assert judge(left).taken is False
+    assert judge(replace(left, door_open=None)).taken is None
+
+
 def test_nothing_known_is_no_verdict() -> None:
     assert judge(Signs()).taken is None
     assert judge(Signs()).reasons == ()

@@ -10,6 +10,7 @@ import pytest
 import qrcode
 import zxingcpp
 
+from controller.readers import Shown
 from store_link.messages import AckState, EventKind
 from store_link.signing import SigningKey
 from tests.controller.cloud import until
@@ -142,10 +143,10 @@ async def test_a_single_use_pass_opens_once_and_two_doors_cannot_race(doors: Doo
     door, reader = readers.state.doors["d1"], readers.state.bindings["reader1"]
     code = doors.make_pass(grant, uses=1)
     # Past the reader's own sense of the same code: eight at once, and a renewed one.
-    await asyncio.gather(*(readers.readers.read(door, reader, code) for _ in range(8)))
+    await asyncio.gather(*(readers.readers.read(door, reader, Shown(code)) for _ in range(8)))
     await asyncio.sleep(0.8)
     renewed = doors.make_pass(grant, uses=1, expires=now + 59 * MINUTE)
-    await readers.readers.read(door, reader, renewed)
+    await readers.readers.read(door, reader, Shown(renewed))
     assert doors.pulses(LOCK_1) == 1
     await doors.access(9)
     reasons = [body["reason"] for body in doors.accesses()]
@@ -190,7 +191,7 @@ async def test_nonsense_is_slowed_down_but_a_good_pass_is_not(doors: DoorWorld) 
     await asyncio.sleep(0.8)
     assert doors.controller is not None
     door, reader = doors.controller.state.doors["d1"], doors.controller.state.bindings["reader1"]
-    await doors.controller.readers.read(door, reader, "424242")  # the pause is over
+    await doors.controller.readers.read(door, reader, Shown("424242"))  # the pause is over
     assert outcome(await doors.access(8)) == ("pin", "done", None)
     assert doors.pulses(LOCK_1) == 2
     assert "424242" not in str(doors.cloud.events)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.readers import Shown
 from store_link.messages import Binding, Door
 from store_link.passes import TEXT_LENGTH
 from tests.controller.doors import DoorWorld, new_grant
@@ -51,7 +52,7 @@ async def test_any_flipped_bit_opens_nothing_and_the_whole_pass_opens(doors: Doo
         for bit in range(8):
             flipped = bytearray(code)
             flipped[at] ^= 1 << bit
-            await doors.controller.readers.read(door, reader, flipped.decode("latin-1"))
+            await doors.controller.readers.read(door, reader, Shown(flipped.decode("latin-1")))
     rng = random.Random(7)
     for _ in range(60):
         flipped = bytearray(code + b"\r")
@@ -101,7 +102,7 @@ async def test_replays_of_a_single_use_pass_are_one_pulse(doors: DoorWorld) -> N
         for at in range(0, len(tries), 5):
             some = tries[at : at + 5]
             await asyncio.gather(
-                *(doors.controller.readers.read(door, reader, one) for one in some)
+                *(doors.controller.readers.read(door, reader, Shown(one)) for one in some)
             )
             await asyncio.sleep(0.15)
         await doors.stop()

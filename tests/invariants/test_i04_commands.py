@@ -15,6 +15,7 @@ import pytest
 
 from controller import commands
 from controller.commands import Commands
+from controller.freshness import Freshness
 from controller.journal.store import Tx
 from store_link import topics
 from store_link.codec import encode
@@ -73,7 +74,7 @@ async def retained(world: World) -> Command:  # noqa: F811
 
 def no_envelope_check(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Commands, "_check_envelope", lambda self, command, arrived: None)
-    patch.setattr(Commands, "_left_ms", lambda self, command, arrived: 5000)
+    patch.setattr(Freshness, "left_ms", lambda self, command, arrived: 5000)
 
 
 def no_signature_check(patch: pytest.MonkeyPatch) -> None:

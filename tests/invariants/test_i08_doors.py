@@ -29,7 +29,7 @@ from tests.controller.cloud import until
 from tests.controller.conftest import world  # noqa: F401
 from tests.controller.world import LOCK_1, LOCK_2, MINUTE, TABLE_1, World, stay
 
-ROLES = ["lock", "table", "light", "ac", "fan", "door_contact", "presence", "other"]
+ROLES = ["lock", "table", "light", "ac", "fan", "door_contact", "presence", "main", "other"]
 CAPABILITIES = ["lock.pulse", "switch.set", "door.contact", "presence", "hazard"]
 
 
@@ -42,6 +42,7 @@ def test_no_command_locks() -> None:
         "climate",
         "say",
         "finish",
+        "diagnose",  # tells, moves nothing
     }
 
 

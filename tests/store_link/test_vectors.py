@@ -28,11 +28,11 @@ from store_link.messages import (
     Desired,
     EventAck,
     EventBatch,
-    Message,
     PublicKey,
 )
 from store_link.passes import Pass, PassError
 from store_link.reports import Presence, Reported, Telemetry
+from store_link.shapes import Message
 from store_link.signing import (
     EnvelopeError,
     MacKey,

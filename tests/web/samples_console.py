@@ -18,6 +18,7 @@ from tests.web import (
     samples_notices,
     samples_payments,
     samples_people,
+    samples_running,
     samples_safety,
 )
 from tests.web.samples import ERROR, SHELL, STORE, at
@@ -270,6 +271,46 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
     "console-stickers": ("console/stickers.html", {"page": STICKERS}),
+    "console-schedules": (
+        "console/schedules.html",
+        {"page": samples_running.SCHEDULES, "nav": replace(NAV, here="schedules"), "shell": STAFF},
+    ),
+    "console-schedules-none": (
+        "console/schedules.html",
+        {
+            "page": replace(samples_running.SCHEDULES, rows=()),
+            "nav": replace(NAV, here="schedules"),
+            "shell": STAFF,
+        },
+    ),
+    "console-schedule": (
+        "console/schedule_form.html",
+        {"page": samples_running.FORM, "nav": replace(NAV, here="schedules"), "shell": STAFF},
+    ),
+    "console-scenes": (
+        "console/scenes.html",
+        {"page": samples_running.SCENES, "nav": replace(NAV, here="scenes"), "shell": STAFF},
+    ),
+    "console-keys": (
+        "console/keys.html",
+        {"page": samples_running.KEYS, "nav": replace(NAV, here="staff-keys"), "shell": STAFF},
+    ),
+    "console-key-new": (
+        "console/key_form.html",
+        {"page": samples_running.KEY_FORM, "nav": replace(NAV, here="staff-keys"), "shell": STAFF},
+    ),
+    "console-key": (
+        "console/key.html",
+        {"page": samples_running.KEY, "nav": replace(NAV, here="staff-keys"), "shell": STAFF},
+    ),
+    "console-controllers": (
+        "console/controllers.html",
+        {
+            "page": samples_running.CONTROLLERS,
+            "nav": replace(NAV, here="controllers"),
+            "shell": STAFF,
+        },
+    ),
     "console-overtime": (
         "console/overtime.html",
         {"page": OVERTIME_RULES, "nav": replace(NAV, here="overtime"), "shell": STAFF},

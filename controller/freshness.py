@@ -1,0 +1,36 @@
+"""How long a command may still be obeyed, also on a machine whose clock lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controller.timekeeper import Timekeeper
+from store_link.clock import Clock
+from store_link.messages import ClockQuality, Command
+
+
+class Freshness:
+    """``left_ms`` of each command, in the order in which they arrive."""
+
+    def __init__(
+        self, wire: Clock, timekeeper: Timekeeper, business_ahead_ms: Callable[[], int]
+    ) -> None:
+        self._wire = wire
+        self._time = timekeeper
+        self._ahead_ms = business_ahead_ms
+        self._cloud: tuple[int, float] | None = None  # the cloud's time at least, and when heard
+
+    def left_ms(self, command: Command, arrived: float) -> float:
+        """Milliseconds until ``command`` expires: by the clock, by what signed messages prove the
+        time to be at least, and by its age since it arrived; whichever is least.
+        """
+        mono = self._wire.monotonic()
+        if self._cloud is None or command.iat > self._cloud[0] + (mono - self._cloud[1]) * 1000:
+            self._cloud = (command.iat, mono)
+        proven = self._cloud[0] + (mono - self._cloud[1]) * 1000
+        aged = command.exp - command.iat - (mono - arrived) * 1000
+        left = min(command.exp - proven, aged)
+        now = self._time.read()
+        if now.quality is not ClockQuality.UNTRUSTED:
+            left = min(left, command.exp - (now.ms - self._ahead_ms()))
+        return left

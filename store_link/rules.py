@@ -1,0 +1,121 @@
+"""The part of ``desired`` that says how a store behaves: scenes, schedules, words, entry, staff's ways in.
+
+All of it has a default that means what stores did before the field was there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store_link.shapes import Id, Message, Millis
+
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]  # local "HH:MM"
+LocalDate = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+# ------------------------------------------------------------------------------------------- scenes
+
+
+class SceneStep(Message):
+    """What a binding's role should be in a phase of a stay."""
+
+    role: Literal["table", "light", "ac", "fan", "other"]
+    on: bool
+
+
+class Scenes(Message):
+    """What should be true per phase; a role that a phase does not name is off in it.
+
+    ``arrival``: from when the door opens for a stay until somebody enters, so that a guest comes into
+    light; ``after``: from the end of grace until the room is cleaned or the next stay opens, at most
+    ``after_s``; ``cleaning``: while staff set the room to it, None: the light alone.
+    """
+
+    in_use: tuple[SceneStep, ...]
+    grace: tuple[SceneStep, ...]
+    arrival: tuple[SceneStep, ...] = ()
+    after: tuple[SceneStep, ...] = ()
+    after_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    cleaning: tuple[SceneStep, ...] | None = None
+
+
+# ---------------------------------------------------------------------------------------- schedules
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"]
+
+
+class ScheduleSpan(Message):
+    """On ``days`` from one local time to another; over midnight where it ends before it begins, the
+    whole day where both are the same. The day is the one on which the span begins.
+    """
+
+    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=8)]
+    begins: Clock
+    ends: Clock
+
+
+class Schedule(Message):
+    """Bindings that are on by the time of day. A room that needs one of them keeps it on all the same.
+
+    A day off (``Desired.days``) is a ``holiday`` to a schedule that names holidays, and its own day of
+    the week to one that does not.
+    """
+
+    id: Id
+    bindings: Annotated[tuple[Id, ...], Field(max_length=64)]
+    spans: Annotated[tuple[ScheduleSpan, ...], Field(max_length=32)]
+
+
+class CalendarDay(Message):
+    """A local date that is not what its day of the week says: a day off, or a weekend worked."""
+
+    date: LocalDate
+    kind: Literal["holiday", "workday"]
+
+
+# ------------------------------------------------------------------------------------------- voices
+
+
+class VoiceRules(Message):
+    """What speakers say by themselves. ``minutes_left`` before the end of paid time; ``ended`` at it.
+
+    Between ``quiet_from`` and ``quiet_until`` (local time) a speaker that serves several rooms says
+    nothing by itself; a room's own goes on, and whoever has words spoken by hand is obeyed.
+    """
+
+    minutes_left: Annotated[tuple[Literal[30, 15, 5], ...], Field(max_length=3)] = (30, 15, 5)
+    welcome: bool = False
+    ended: bool = False
+    quiet_from: Clock | None = None
+    quiet_until: Clock | None = None
+
+
+# -------------------------------------------------------------------------------------------- entry
+
+
+class EntryRules(Message):
+    """How often a grant may open a door by itself, whether by pass, by PIN or from the phone.
+
+    ``again_after_s``: not again within so many seconds of having opened one, so that a picture handed
+    to the next in the queue opens nothing. ``most``: entries of one grant in all; 0 is no limit.
+    """
+
+    again_after_s: Annotated[int, Field(ge=0, le=3600)] = 0
+    most: Annotated[int, Field(ge=0, le=255)] = 0
+
+
+class StaffKey(Message):
+    """A card or a code of a member of staff, as what it verifies to (passes.staff_hmac).
+
+    ``begins``, ``ends``: local time of day in which it opens, over midnight where it ends first;
+    without them at any time. What is no longer listed opens nothing.
+    """
+
+    staff: Id
+    kind: Literal["card", "code"]
+    hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    doors: tuple[Id, ...] | None = None  # None: every door
+    until: Millis | None = None  # business time
+    begins: Clock | None = None
+    ends: Clock | None = None
