@@ -96,7 +96,7 @@ class Machine:
 
     @property
     def current(self) -> str:
-        return os.readlink(self.root / "opt/kaimen-edge/current")
+        return str((self.root / "opt/kaimen-edge/current").readlink())
 
 
 @pytest.mark.soak  # four environments are made: a minute
