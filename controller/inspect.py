@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from controller.identity import Identity, NotEnrolled, load
 from controller.timekeeper import kernel_synced
 
@@ -114,6 +112,8 @@ def _certificate(state_dir: Path, identity: Identity, now: datetime) -> Iterator
     if not identity.mqtt.tls:
         yield Finding(False, "the link to the broker is not encrypted: right for a demonstration")
         return
+    from cryptography import x509  # megabytes that a controller at work has no use for
+
     try:
         pem = (state_dir / "client.pem").read_bytes()
         ends = x509.load_pem_x509_certificate(pem).not_valid_after_utc
