@@ -27,6 +27,7 @@ PARTS = {
     "store": "benchmarks.bench_store",
     "controller": "benchmarks.bench_controller",
     "bus": "benchmarks.bench_bus",
+    "days": "benchmarks.bench_days",
 }
 
 

@@ -50,6 +50,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.ledger import routes as ledger
+from cloud_api.media import routes as media
 from cloud_api.members import routes as members
 from cloud_api.members import service as members_service
 from cloud_api.notifications import inbox as notices_inbox
@@ -68,6 +69,7 @@ from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
 from cloud_api.payments import account_routes as payment_accounts
 from cloud_api.payments import routes as payments
+from cloud_api.pricing import manage_routes as prices_manage
 from cloud_api.pricing import routes as pricing
 from cloud_api.settings import Settings
 from cloud_api.staff import audit_routes as audit
@@ -77,6 +79,8 @@ from cloud_api.staff import role_routes as roles
 from cloud_api.staff import routes as staff
 from cloud_api.store_channel import routes as edge
 from cloud_api.store_channel import worker as channel
+from cloud_api.stores import manage_routes as stores_manage
+from cloud_api.stores import media_routes
 from cloud_api.stores import routes as stores
 from cloud_api.support import routes as support
 
@@ -91,10 +95,13 @@ _ROUTERS: tuple[APIRouter, ...] = (
     roles.router,
     platform.router,
     stores.router,
+    stores_manage.router,
+    media_routes.router,
     devices.router,
     remote_routes.router,
     running_routes.router,
     pricing.router,
+    prices_manage.router,
     quote_routes.router,
     coupons.router,
     coupon_routes.router,
@@ -188,6 +195,7 @@ def create_app(
         app.include_router(router, prefix=API)
     app.include_router(edge.router)
     app.include_router(health.router)
+    app.include_router(media.router)
     app.state.pages = _pages() if pages else None
     if app.state.pages is not None:
         app.include_router(app.state.pages.router)
@@ -199,7 +207,7 @@ def create_app(
         app.add_middleware(CrashPage)
     app.add_middleware(DeviceCookie, secure=settings.cookie_secure)
     app.add_middleware(CsrfGuard, public_url=settings.public_url)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, wide=media_routes.upload_limit(settings))
     app.add_middleware(Requests, observe=app.state.metrics.observe)
     app.add_middleware(SecurityHeaders, https=settings.cookie_secure)
     return app
@@ -339,7 +347,9 @@ def _pages() -> ModuleType | None:
 def wants_page(request: Request) -> bool:
     """Whether a person looks at the answer in a browser."""
     path = request.url.path
-    if path.startswith(("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")):
+    if path.startswith(
+        ("/api/", "/edge/", "/static/", "/media/", "/healthz", "/readyz", "/metrics")
+    ):
         return False
     return "text/html" in request.headers.get("accept", "")
 

@@ -54,6 +54,17 @@ class Settings(BaseSettings):
     media_dir: Path = Field(
         Path("data/media"), description="Folder for pictures and files that people upload."
     )
+    media_to: str | None = Field(
+        None,
+        description="`s3://bucket/prefix` to keep photos and videos in storage that speaks S3 instead of "
+        "KAIMEN_MEDIA_DIR. Then they are not in backups: the storage has its own.",
+    )
+    media_s3_endpoint: str | None = Field(None, description="Its address, as `https://host:port`.")
+    media_s3_region: str | None = Field(None, description="Its region, where it has some.")
+    media_s3_access_key: str | None = Field(None, description="Its access key.")
+    media_s3_secret_key: str | None = Field(None, description="Its secret key.")
+    photo_mb: int = Field(10, ge=1, le=50, description="How long an uploaded photo may be, in MB.")
+    video_mb: int = Field(100, ge=1, le=1024, description="And a video.")
     timezone: str = Field(
         "Asia/Shanghai", description="Whose night it is when nightly work runs (IANA name)."
     )

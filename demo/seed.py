@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
+from cloud_api.coupons.models import Coupon
 from cloud_api.devices.models import Binding, Board
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.ids import new_token
@@ -21,7 +22,7 @@ from cloud_api.merchants.models import Merchant
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.setups import ends_at
-from cloud_api.pricing.models import Tariff
+from cloud_api.pricing.models import Extra, Package, Slot, Tariff
 from cloud_api.staff.models import StaffMember
 from cloud_api.stores.models import Door, Room, Store
 
@@ -60,6 +61,23 @@ ROOMS = (
     RoomPlan("梅间", 2, 4, 22, "中式", "room-plum-branch", ("雀友 T8", "空调"), 3600),
     RoomPlan("听雨", 3, 6, 32, "茶室", "room-tea-lattice", ("智能茶台", "投影", "新风"), 5800),
 )
+EQUIPMENT: dict[str, tuple[dict[str, str], ...]] = {
+    "竹间": (
+        {"kind": "table", "brand": "雀友", "model": "T8"},
+        {"kind": "ac", "brand": "格力", "model": ""},
+        {"kind": "air", "brand": "", "model": ""},
+        {"kind": "charging", "brand": "", "model": ""},
+    ),
+    "梅间": (
+        {"kind": "table", "brand": "雀友", "model": "T8"},
+        {"kind": "ac", "brand": "格力", "model": ""},
+    ),
+    "听雨": (
+        {"kind": "tea", "brand": "", "model": ""},
+        {"kind": "projector", "brand": "极米", "model": ""},
+        {"kind": "air", "brand": "", "model": ""},
+    ),
+}
 ROLES = (("lock", "门锁", 1), ("table", "麻将机", 2), ("light", "灯", 3), ("ac", "空调", 4))
 ENTRANCE_CHANNEL = 5  # of the first room's board
 INPUT_UNIT = 4
@@ -79,6 +97,11 @@ async def seed(session: AsyncSession, now: datetime, paid_at: dict[str, dict[str
         name=STORE,
         address="静安区南京西路 1618 号 3 楼",
         phone="021-6258 0000",
+        about="三间安静的包间，机麻、茶台、新风都有，24 小时自助。",
+        lat=31.2288,
+        lon=121.4581,
+        wifi_name="kaimen-jingan",
+        wifi_password="mahjong888",  # noqa: S106  of a shop that is not there
         notice="室内禁烟，22 点后请轻声。离开前请带好随身物品。",
         overtime_mode="per_unit",
         overtime_unit_minutes=15,
@@ -106,6 +129,7 @@ async def seed(session: AsyncSession, now: datetime, paid_at: dict[str, dict[str
     )
     await _point_at(session, merchant.id, paid_at, now)
     await _rooms(session, store, now)
+    session.add_all(_products(store, now))
     return store.id
 
 
@@ -205,6 +229,9 @@ async def _rooms(session: AsyncSession, store: Store, now: datetime) -> None:
             )
         )
         session.add_all(_tariffs(own, room, plan.hourly_fen))
+        room.kind = "大包" if plan.capacity > 4 else "小包"
+        room.tags = ["安静"] if plan.capacity > 4 else ["临窗"]
+        room.equipment = [dict(thing) for thing in EQUIPMENT[plan.name]]
     await _entrance(session, own, made, readers)
 
 
@@ -305,6 +332,34 @@ async def _entrance(
             **own,
         )
     )
+
+
+def _products(store: Store, now: datetime) -> list[SQLModel]:
+    """Slots, a package, something to drink, and a coupon for who types its code."""
+    own: dict[str, Any] = {
+        "merchant_id": store.merchant_id,
+        "store_id": store.id,
+        "created_at": now,
+    }
+    slots = (("上午场", 9, 13, 9900), ("下午场", 13, 18, 12900), ("通宵", 22, 8, 16800))
+    return [
+        *(
+            Slot(name=name, from_minute=a * 60, until_minute=b * 60, price_fen=fen, sort=n, **own)
+            for n, (name, a, b, fen) in enumerate(slots)
+        ),
+        Package(name="工作日四小时", minutes=240, price_fen=12800, weekdays=0b11111, **own),
+        Extra(name="龙井", unit="壶", price_fen=2800, **own),
+        Coupon(
+            merchant_id=store.merchant_id,
+            name="新客满百减二十",
+            kind="off",
+            off_fen=2000,
+            min_fen=10000,
+            valid_days=30,
+            code="KAIMEN20",
+            created_at=now,
+        ),
+    ]
 
 
 def _tariffs(own: dict[str, Any], room: Room, hourly_fen: int) -> list[Tariff]:

@@ -28,8 +28,8 @@ HEADER = "X-CSRF-Token"
 FIELD = "csrf_token"
 _FORM = "application/x-www-form-urlencoded"
 DEVICE_LIFE_S = 365 * 86400
-_NO_PAGES = ("/api/", "/edge/", "/static/", "/healthz", "/readyz", "/metrics")
 _LEADS_BACK = frozenset({"/pay/back"})  # providers post there; it changes nothing and shows nothing
+_NO_PAGES = ("/api/", "/edge/", "/static/", "/media/", "/healthz", "/readyz", "/metrics")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 

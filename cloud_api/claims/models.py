@@ -7,7 +7,7 @@ The database refuses an overlap: an exclusion constraint on PostgreSQL, triggers
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -22,6 +22,7 @@ class RoomClaim(SQLModel, table=True):
 
     __tablename__ = "room_claim"
     __table_args__ = (
+        Index("ix_room_claim_ahead", "room_id", "block_until"),  # a day is found without the past
         CheckConstraint(
             "block_from <= starts_at AND starts_at < ends_at AND ends_at <= block_until"
         ),

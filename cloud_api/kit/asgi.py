@@ -116,19 +116,30 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses a body beyond ``limit`` bytes with 413, by its stated length or while it arrives."""
+    """Refuses a body beyond ``limit`` bytes with 413, by its stated length or while it arrives.
 
-    def __init__(self, app: ASGIApp, limit: int = BODY_LIMIT) -> None:
+    ``wide`` says of a method and a path how much more it takes (an upload); None: no more.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int = BODY_LIMIT,
+        wide: Callable[[str, str], int | None] | None = None,
+    ) -> None:
         self.app = app
         self.limit = limit
+        self.wide = wide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass chunks on, counting them."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        wider = None if self.wide is None else self.wide(scope["method"], scope["path"])
+        limit = wider or self.limit
         stated = Request(scope).headers.get("content-length", "")
-        if stated.isdigit() and int(stated) > self.limit:
+        if stated.isdigit() and int(stated) > limit:
             await problem(_too_large())(scope, receive, send)
             return
         seen = 0
@@ -139,14 +150,14 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self.limit:
+                if seen > limit:
                     raise _too_large()
             return message
 
         async def instead(message: Message) -> None:
             """Whatever the app makes of a body that broke off: the answer is 413."""
             nonlocal answered
-            if seen <= self.limit or answered is None:
+            if seen <= limit or answered is None:
                 answered = None
                 await send(message)
             elif not answered:

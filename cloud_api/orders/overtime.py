@@ -263,10 +263,11 @@ async def _move(session: AsyncSession, owed: OvertimeCharge, to: str, **values: 
 async def _hourly_fen(session: AsyncSession, order: Order) -> int:
     """What the last hour of the stay cost."""
     lines = select(OrderLine).where(
-        col(OrderLine.order_id) == order.id, col(OrderLine.kind) == "room_time"
+        col(OrderLine.order_id) == order.id,
+        col(OrderLine.kind).in_(("room_time", "slot", "package")),
     )
     last = (await session.exec(lines.order_by(col(OrderLine.position).desc()).limit(1))).first()
-    return 0 if last is None else int(last.detail.get("hourly_fen", 0))
+    return 0 if last is None else int(last.detail.get("hourly_fen") or 0)
 
 
 def _left_at(body: UsageBody) -> datetime:

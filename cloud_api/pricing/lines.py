@@ -164,13 +164,20 @@ def slot_line(slot: Slot, starts_at: datetime, ends_at: datetime, zone: ZoneInfo
     """A slot as its one line."""
     here, there = starts_at.astimezone(zone), ends_at.astimezone(zone)
     text = f"{slot.name} {here:%H:%M}–{'次日 ' if there.date() > here.date() else ''}{there:%H:%M}"
-    return Line(SLOT, text, slot.price_fen, starts_at, ends_at, ref=slot.id)
+    hourly_fen = _per_hour(slot.price_fen, (slot.until_minute - slot.from_minute - 1) % 1440 + 1)
+    return Line(SLOT, text, slot.price_fen, starts_at, ends_at, hourly_fen, slot.id)
 
 
 def package_line(package: Package, starts_at: datetime, ends_at: datetime) -> Line:
     """A package as its one line."""
     text = f"{package.name}（{words(package.minutes)}）"
-    return Line(PACKAGE, text, package.price_fen, starts_at, ends_at, ref=package.id)
+    hourly_fen = _per_hour(package.price_fen, package.minutes)
+    return Line(PACKAGE, text, package.price_fen, starts_at, ends_at, hourly_fen, package.id)
+
+
+def _per_hour(fen: int, minutes: int) -> int:
+    """What an hour of it comes to: overtime that is charged by per cent counts from that."""
+    return times(fen, 60, minutes)
 
 
 def extra_line(extra: Extra, quantity: int) -> Line:

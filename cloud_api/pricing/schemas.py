@@ -80,7 +80,7 @@ class CouponChoice(BaseModel):
 
 
 class QuoteOut(BaseModel):
-    """A quote as told. ``before_fen`` is the sum before anything was taken off."""
+    """A quote as told. ``before_fen`` is the sum before something was taken off; null: nothing was."""
 
     id: str
     store_id: str
@@ -91,7 +91,7 @@ class QuoteOut(BaseModel):
     ends_at: AwareDatetime
     minutes: int
     total_fen: int
-    before_fen: int
+    before_fen: int | None
     lines: list[QuoteLine]
     coupons: list[CouponChoice]
     payg: dict[str, Any] | None
@@ -101,6 +101,7 @@ class QuoteOut(BaseModel):
     def of(cls, quote: Quote) -> QuoteOut:
         """From the stored row."""
         lines = [QuoteLine.model_validate(line) for line in quote.lines]
+        before = sum(line.amount_fen for line in lines if line.amount_fen > 0)
         return cls(
             id=quote.id,
             store_id=quote.store_id,
@@ -111,7 +112,7 @@ class QuoteOut(BaseModel):
             ends_at=quote.ends_at,
             minutes=round((quote.ends_at - quote.starts_at).total_seconds() / 60),
             total_fen=quote.total_fen,
-            before_fen=sum(line.amount_fen for line in lines if line.amount_fen > 0),
+            before_fen=before if before > quote.total_fen else None,
             lines=lines,
             coupons=[CouponChoice.model_validate(one) for one in quote.detail.get("coupons", [])],
             payg=quote.detail.get("payg"),

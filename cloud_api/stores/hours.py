@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.errors import KaimenError
 from cloud_api.stores.models import Store
 
 Interval = tuple[datetime, datetime]
@@ -19,6 +20,7 @@ WallSpan = tuple[str, str]  # local "HH:MM"
 
 ROUND_THE_CLOCK: Final[WallSpan] = ("00:00", "00:00")
 _MINUTES: Final = 1440
+_KEPT_DAYS: Final = timedelta(days=60)  # of past exceptions
 
 
 def special(store: Store, day: date) -> dict[str, Any] | None:
@@ -56,9 +58,32 @@ def opening_intervals(store: Store, day: date) -> list[Interval]:
 
 
 def overlap(spans: Sequence[Sequence[str]]) -> bool:
-    """Whether spans of one day run into each other (also a night's end into the morning's start)."""
+    """Whether spans of one day run into each other. A night may run into the next day's morning."""
     cut = sorted((_minute(a), _end(a, b)) for a, b in spans)
     return any(one[1] > two[0] for one, two in itertools.pairwise(cut))
+
+
+def check_hours(values: dict[str, Any]) -> None:
+    """Raise KaimenError ``store.hours_overlap`` where spans of a day run into each other."""
+    for weekday, spans in enumerate(values.get("hours") or ()):
+        if overlap(spans):
+            raise KaimenError(
+                "store.hours_overlap",
+                f"周{'一二三四五六日'[weekday]}的两段时间重叠了",
+                status=422,
+                field="hours",
+            )
+    for day, apart in (values.get("days") or {}).items():
+        if overlap(apart.get("hours") or ()):
+            raise KaimenError(
+                "store.hours_overlap", f"{day} 的两段时间重叠了", status=422, field="days"
+            )
+
+
+def without_past(days: dict[str, Any], today: date) -> dict[str, Any]:
+    """Exceptions that are long over go, so that the list stays short."""
+    first = (today - _KEPT_DAYS).isoformat()
+    return {day: apart for day, apart in sorted(days.items()) if day >= first}
 
 
 def in_words(store: Store) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from cloud_api.stores.facilities import texts
+from cloud_api.stores.hours import in_words
 from cloud_api.stores.models import Door, Room, Store
-
-LocalTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+from cloud_api.stores.room_schemas import Days, DaySpans, LocalTime, Thing, Zone, plain_days
 
 
 class RulesOut(BaseModel):
@@ -37,18 +38,43 @@ class StoreOut(BaseModel):
     name: str
     address: str
     phone: str
+    contact: str
+    about: str
     notice: str
+    lat: float | None
+    lon: float | None
     tz: str
     opens: str | None
     closes: str | None
+    hours: list[list[list[str]]] | None
+    hours_text: str
     rules: RulesOut
 
     @classmethod
     def of(cls, store: Store) -> StoreOut:
         """From the table."""
-        own = {name: getattr(store, name) for name in cls.model_fields if name != "rules"}
+        made = {"rules", "hours_text"}
+        own = {name: getattr(store, name) for name in StoreOut.model_fields if name not in made}
         rules = RulesOut(**{name: getattr(store, name) for name in RulesOut.model_fields})
-        return cls(**own, rules=rules)
+        return StoreOut(**own, rules=rules, hours_text=in_words(store))
+
+
+class StoreFacts(StoreOut):
+    """A store as its staff know it."""
+
+    days: dict[str, Any]
+    holidays: str
+    wifi_name: str
+    wifi_password: str | None
+
+    @classmethod
+    def of(cls, store: Store) -> StoreFacts:
+        """From the table."""
+        own = {
+            name: getattr(store, name)
+            for name in ("days", "holidays", "wifi_name", "wifi_password")
+        }
+        return cls(**StoreOut.of(store).model_dump(), **own)
 
 
 class RoomOut(BaseModel):
@@ -61,13 +87,20 @@ class RoomOut(BaseModel):
     area_m2: int
     style: str
     art: str
+    kind: str
     facilities: list[str]
+    equipment: list[Thing]
+    tags: list[str]
+    about: str
+    selling: str  # bookable | walk_up | off
     mode: str
+    texts: list[str]
 
     @classmethod
     def of(cls, room: Room) -> RoomOut:
-        """From the table."""
-        return cls(**{name: getattr(room, name) for name in cls.model_fields})
+        """From the table. ``texts``: everything in it, in words."""
+        own = {name: getattr(room, name) for name in cls.model_fields if name != "texts"}
+        return cls(**own, texts=texts(room.equipment, room.facilities))
 
 
 class DoorOut(BaseModel):
@@ -117,8 +150,18 @@ class StoreEdit(BaseModel):
     address: Annotated[str, StringConstraints(max_length=200)] | None = None
     phone: Annotated[str, StringConstraints(max_length=20)] | None = None
     notice: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    contact: Annotated[str, StringConstraints(max_length=60)] | None = None
+    about: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
+    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    tz: Zone | None = None
+    wifi_name: Annotated[str, StringConstraints(max_length=64)] | None = None
+    wifi_password: Annotated[str, StringConstraints(max_length=64)] | None = None
+    holidays: Literal["", "CN", "HK", "MO", "TW", "SG", "MY", "US", "AU", "JP"] | None = None
     opens: LocalTime | None = None
     closes: LocalTime | None = None
+    hours: Annotated[list[DaySpans], Field(min_length=7, max_length=7)] | None = None
+    days: Days | None = None
     min_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
     step_minutes: Annotated[int, Field(ge=1, le=240)] | None = None
     max_minutes: Annotated[int, Field(ge=1, le=2880)] | None = None
@@ -143,7 +186,19 @@ class StoreEdit(BaseModel):
     entry_most: Annotated[int, Field(ge=0, le=255)] | None = None
 
     def changes(self) -> dict[str, object]:
-        """The fields that were sent; only the hours (round the clock) and the limit may be null."""
+        """The fields that were sent; only hours, place, a password and the limit may be null."""
         sent = self.model_dump(exclude_unset=True)
-        may_be_null = ("opens", "closes", "quiet_from", "quiet_until", "overtime_cap_fen")
+        if self.days is not None:
+            sent["days"] = plain_days(self.days)
+        may_be_null = (
+            "opens",
+            "closes",
+            "quiet_from",
+            "quiet_until",
+            "hours",
+            "lat",
+            "lon",
+            "wifi_password",
+            "overtime_cap_fen",
+        )
         return {k: v for k, v in sent.items() if v is not None or k in may_be_null}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -11,6 +14,7 @@ from cloud_api.kit.actor import Actor, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.staff.permissions import PRICE_EDIT, STORE_EDIT, STORE_READ
+from cloud_api.stores.hours import check_hours, without_past
 from cloud_api.stores.models import Door, Room, Store
 
 
@@ -100,6 +104,10 @@ async def edit_store(
     if priced:
         actor.need(PRICE_EDIT)
     store = await get_store(session, actor, store_id)
+    check_hours(changes)
+    if "days" in changes:
+        today = clocks.now.astimezone(ZoneInfo(store.tz)).date()
+        changes["days"] = without_past(cast(dict[str, Any], changes["days"]), today)
     before = {name: getattr(store, name) for name in changes}
     for name, value in changes.items():
         setattr(store, name, value)
@@ -133,10 +141,28 @@ async def edit_store(
             after={name: changes[name] for name in sorted(priced)},
             clocks=clocks,
         )
+    rest = sorted(n for n in changes if n not in priced and before[n] != changes[n])
+    if rest:
+        await audit.record(
+            session,
+            actor,
+            "store.edit",
+            merchant_id=store.merchant_id,
+            store_id=store.id,
+            subject=f"store:{store.id}",
+            before={name: _shown(name, before[name]) for name in rest},
+            after={name: _shown(name, changes[name]) for name in rest},
+            clocks=clocks,
+        )
     await outbox.desired_changed(
         session, merchant_id=store.merchant_id, store_id=store.id, now=clocks.real
     )
     return store
+
+
+def _shown(name: str, value: object) -> object:
+    """As the log of acts keeps it: a password was set, not which."""
+    return "***" if name == "wifi_password" and value else value
 
 
 async def console_stores(session: AsyncSession, actor: Staff) -> list[Store]:

@@ -13,7 +13,9 @@ from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
 from cloud_api.web.console import controllers as console_controllers
+from cloud_api.web.console import coupons as console_coupons
 from cloud_api.web.console import desk as console_desk
+from cloud_api.web.console import house as console_house
 from cloud_api.web.console import keys as console_keys
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
@@ -21,6 +23,7 @@ from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
+from cloud_api.web.console import prices as console_prices
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import support as console_support
@@ -66,6 +69,9 @@ for pages in (
     console_store_rules,
     console_keys,
     console_controllers,
+    console_house,
+    console_prices,
+    console_coupons,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -202,7 +202,7 @@ def test_public_tables_hold_nothing_personal():
     public = {model.__name__ for model in tables() if getattr(model, "__public__", False)}
     assert public == {
         *("Store", "Room", "Door", "Quote"),
-        *("Tariff", "Slot", "Package", "Extra", "PriceRule", "MemberLevel"),
+        *("Tariff", "Slot", "Package", "Extra", "PriceRule", "MemberLevel", "Media"),
     }
     for model in tables():
         if getattr(model, "__public__", False):

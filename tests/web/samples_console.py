@@ -18,6 +18,7 @@ from tests.web import (
     samples_notices,
     samples_payments,
     samples_people,
+    samples_prices,
     samples_running,
     samples_safety,
 )
@@ -321,4 +322,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_safety.console_pages(NAV, STAFF),
     **samples_payments.pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
+    **samples_prices.console_pages(NAV, STAFF),
 }

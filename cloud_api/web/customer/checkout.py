@@ -80,9 +80,9 @@ def _line(line: dict[str, Any] | LineOut) -> tuple[str, int, int, int]:
             line.text,
             line.amount_fen,
             int(line.detail.get("minutes", 0)),
-            int(line.detail.get("hourly_fen", 0)),
+            int(line.detail.get("hourly_fen") or 0),
         )
-    return line["text"], line["amount_fen"], line["minutes"], line["hourly_fen"]
+    return line["text"], line["amount_fen"], line["minutes"], line["hourly_fen"] or 0
 
 
 def cancel_rule(rules: Rules, starts_at: datetime, now: datetime) -> str:
@@ -104,7 +104,7 @@ def cancel_rule(rules: Rules, starts_at: datetime, now: datetime) -> str:
 def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
     """What staying longer would cost, before anybody books: the store's rule at this time's price."""
     rule = rule_of(store)
-    hourly = next((fen for line in reversed(lines) if (fen := int(line["hourly_fen"]))), 0)
+    hourly = next((fen for line in reversed(lines) if (fen := int(line["hourly_fen"] or 0))), 0)
     free = store.grace_s // 60 + rule.free_minutes
     unit = price(rule, (rule.free_minutes + 1) * 60, hourly).unit_fen
     if not unit:

@@ -13,7 +13,7 @@ from cloud_api.claims.spans import Span, claims_between, lay_out
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
-from cloud_api.web import room_days, words
+from cloud_api.web import pictures, room_days, words
 from cloud_api.web.customer.find import book_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import DayChip, TimelinePage, TimelineRow
@@ -33,7 +33,11 @@ async def timeline_page(
     """The day ``wanted`` (``2026-11-23``; today if it is none that may be booked)."""
     rooms = await stores.rooms_of(session, seen.who, store.id)
     priced = await room_days.prices(session, rooms)
-    rooms = [one for one in rooms if one.id in priced or one.id == room.id]
+    rooms = [
+        one
+        for one in rooms
+        if one.id == room.id or (one.id in priced and one.selling == "bookable")
+    ]
     rules = await rules_of(session, store, room.id)
     today = seen.now.date()
     days = [today + timedelta(days=n) for n in range(rules.advance_days + 1)]
@@ -45,6 +49,7 @@ async def timeline_page(
         starts_at = max(starts_at, _floor(seen.now - _HALF_HOUR / 2, starts_at))
     ends_at = _midnight(seen, chosen + timedelta(days=1)) + _NIGHT
     laid = lay_out(store, rooms, claims, starts_at, ends_at)
+    covers = await pictures.covers(session, [store])
     return TimelinePage(
         store_name=store.name,
         back_href=f"/rooms/{room.id}",
@@ -63,6 +68,7 @@ async def timeline_page(
                 name=one.name,
                 note=_("{n} 人").format(n=one.capacity),
                 art=words.art(one),
+                photo_url=covers.get(one.id, ""),
                 seats=one.capacity,
                 busy=room_days.busy(laid[one.id], starts_at, ends_at),
             )
@@ -71,6 +77,7 @@ async def timeline_page(
         starts_at=starts_at,
         ends_at=ends_at,
         room_id=room.id,
+        day=chosen.isoformat(),
         step_min=rules.step_minutes,
         min_min=rules.min_minutes,
         max_min=rules.max_minutes,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,11 +14,17 @@ from cloud_api.kit.actor import scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.cancel_rules import in_words
+from cloud_api.pricing.lines import words as length
+from cloud_api.pricing.menu import Menu, menu_of
 from cloud_api.pricing.models import Tariff
 from cloud_api.pricing.rules import hours_text
+from cloud_api.stores import facilities
 from cloud_api.stores import service as stores
+from cloud_api.stores.facilities import texts
+from cloud_api.stores.hours import coming_exceptions
 from cloud_api.stores.models import Room, Store
-from cloud_api.web import room_days, words
+from cloud_api.stores.near import distance_m
+from cloud_api.web import pictures, room_days, words
 from cloud_api.web.pages import Visit
 from cloud_api.web.room_days import RoomDay
 from cloud_api.web.view_models import (
@@ -57,9 +65,13 @@ def book_href(room: Room) -> str:
 
 
 async def stores_page(
-    session: AsyncSession, seen: Visit, query: str, pinned: StayCard | None
+    session: AsyncSession,
+    seen: Visit,
+    query: str,
+    pinned: StayCard | None,
+    place: tuple[float, float] | None = None,
 ) -> StoresPage:
-    """All stores, or those whose name or address has ``query`` in it."""
+    """All stores, or those whose name or address has ``query`` in it; from ``place`` the nearest first."""
     found = await stores.list_stores(session, seen.who)
     wanted = query.strip().casefold()
     found = [s for s in found if wanted in s.name.casefold() or wanted in s.address.casefold()]
@@ -67,6 +79,7 @@ async def stores_page(
     days = await room_days.room_days(session, found, rooms, seen.cloud.clocks.now)
     prices = await room_days.prices(session, rooms)
     online = await room_days.statuses(session, found, seen.cloud.clocks)
+    covers = await pictures.covers(session, found)
     cards = tuple(
         _store_card(
             seen.at(store.tz),
@@ -74,10 +87,21 @@ async def stores_page(
             [days[room.id] for room in rooms if room.store_id == store.id],
             prices,
             online[store.id].online,
+            covers,
+            place,
         )
         for store in found
     )
-    cards = tuple(sorted(cards, key=lambda card: not card.online))
+    cards = tuple(
+        sorted(
+            cards,
+            key=lambda card: (
+                not card.online,
+                card.distance_m is None,
+                card.distance_m or 0,
+            ),
+        )
+    )
     return StoresPage(stores=cards, pinned=pinned, query=query.strip())
 
 
@@ -89,6 +113,8 @@ async def store_page(
     days = await room_days.room_days(session, [store], rooms, seen.cloud.clocks.now)
     prices = await room_days.prices(session, rooms)
     status = (await room_days.statuses(session, [store], seen.cloud.clocks))[store.id]
+    shots = await pictures.of(session, [store])
+    covers = pictures.covers_of(shots)
     sold = [days[room.id] for room in rooms if room.id in prices]
     shown = [
         day
@@ -100,13 +126,19 @@ async def store_page(
     first = next((day.room for day in sold if day.state is RoomState.FREE), None)
     first = first or (sold[0].room if sold else None)
     return StorePage(
-        store=_store_card(seen, store, sold, prices, status.online),
-        rooms=tuple(_room_card(seen, day, prices[day.room.id]) for day in shown),
+        store=_store_card(seen, store, sold, prices, status.online, covers),
+        rooms=tuple(
+            _room_card(seen, day, prices[day.room.id], covers.get(day.room.id, "")) for day in shown
+        ),
         book_href=book_href(first) if first is not None else "",
         filters=_filters(store, sold, show, seats),
         phone=store.phone,
         hours=hours_text(store),
         notice=store.notice,
+        about=store.about,
+        exceptions=_exceptions(store, seen),
+        photos=pictures.gallery(shots.get(store.id, ())),
+        map_href=_map(store),
         rooms_href=f"{store_href(store)}/rooms{own}",
     )
 
@@ -121,17 +153,31 @@ async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room
     )
     tariffs = (await session.exec(query.order_by(col(Tariff.priority)))).all()
     own = [tariff for tariff in tariffs if tariff.room_id == room.id] or list(tariffs)
+    shots = (await pictures.of(session, [store])).get(room.id, [])
+    menu = await menu_of(session, seen.who, room.id, None, seen.cloud.clocks.now)
     return RoomPage(
         store_name=store.name,
         store_href=store_href(store),
-        room=_room_card(seen, day, prices.get(room.id, 0)),
-        facilities=tuple(Facility(_icon(text), text) for text in map(str, room.facilities)),
+        room=_room_card(
+            seen, day, prices.get(room.id, 0), pictures.covers_of({room.id: shots}).get(room.id, "")
+        ),
+        photos=pictures.gallery(shots),
+        tags=tuple(map(str, room.tags)),
+        about=room.about,
+        offers=_offers(seen, menu),
+        facilities=_facilities(room),
         rules=_rules(store, await rules_of(session, store, room.id), own),
     )
 
 
 def _store_card(
-    seen: Visit, store: Store, days: Sequence[RoomDay], prices: dict[str, int], online: bool
+    seen: Visit,
+    store: Store,
+    days: Sequence[RoomDay],
+    prices: dict[str, int],
+    online: bool,
+    covers: dict[str, str],
+    place: tuple[float, float] | None = None,
 ) -> StoreCard:
     coming = min(
         ((at, day.room.name) for day in days if (at := day.next_free_at) is not None),
@@ -150,16 +196,18 @@ def _store_card(
         online=online,
         next_free_at=seen.local(coming[0]) if coming is not None else None,
         next_free_room=coming[1] if coming else "",
+        photo_url=covers.get(store.id, ""),
+        distance_m=distance_m(store, place),
     )
 
 
-def _room_card(seen: Visit, day: RoomDay, price_fen: int) -> RoomCard:
+def _room_card(seen: Visit, day: RoomDay, price_fen: int, photo_url: str = "") -> RoomCard:
     room = day.room
     until, following = day.free_until, day.next_free_at
     return RoomCard(
         id=room.id,
         href=f"/rooms/{room.id}",
-        book_href=book_href(room) if day.state is not RoomState.MAINTENANCE else "",
+        book_href=book_href(room) if _may_book(day) else "",
         name=room.name,
         art=words.art(room),
         seats=room.capacity,
@@ -170,12 +218,57 @@ def _room_card(seen: Visit, day: RoomDay, price_fen: int) -> RoomCard:
         free_until=seen.local(until) if until is not None else None,
         next_free_at=seen.local(following) if following is not None else None,
         over=day.over,
+        photo_url=photo_url,
     )
 
 
 def _facts(room: Room) -> tuple[str, ...]:
     style = (room.style,) if room.style else ()
-    return (*style, f"{room.area_m2} m²", *map(str, room.facilities))
+    return (*style, f"{room.area_m2} m²", *texts(room.equipment, room.facilities)[:4])
+
+
+def _may_book(day: RoomDay) -> bool:
+    if day.room.selling == "walk_up":
+        return day.state is RoomState.FREE
+    return day.room.selling == "bookable" and day.state is not RoomState.MAINTENANCE
+
+
+def _facility(thing: dict[str, Any]) -> Facility:
+    text = facilities.in_words(thing)
+    return Facility(facilities.ICONS.get(str(thing.get("kind")), _icon(text)), text)
+
+
+def _facilities(room: Room) -> tuple[Facility, ...]:
+    """What has a kind by its own icon, the rest by its words."""
+    known = tuple(_facility(thing) for thing in room.equipment)
+    told = texts(room.equipment, room.facilities)[len(known) :]
+    return (*known, *(Facility(_icon(text), text) for text in told))
+
+
+def _offers(seen: Visit, menu: Menu) -> tuple[tuple[str, str, int], ...]:
+    slots = tuple(
+        (
+            one.slot.name,
+            f"{seen.local(one.starts_at):%H:%M}–{seen.local(one.ends_at):%H:%M}",
+            one.slot.price_fen,
+        )
+        for one in menu.slots
+    )
+    return (*slots, *((p.name, length(p.minutes), p.price_fen) for p in menu.packages))
+
+
+def _exceptions(store: Store, seen: Visit) -> tuple[str, ...]:
+    return tuple(
+        f"{day.month}月{day.day}日{f' {name}' if name else ''} {spans}"
+        for day, name, spans in coming_exceptions(store, seen.now.date())
+    )
+
+
+def _map(store: Store) -> str:
+    """A ``geo:`` address (RFC 5870), which a phone opens in its own map; "" without a position."""
+    if store.lat is None or store.lon is None:
+        return ""
+    return f"geo:{store.lat},{store.lon}?q={store.lat},{store.lon}({quote(store.name)})"
 
 
 def _filters(

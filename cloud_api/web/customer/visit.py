@@ -297,6 +297,9 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         order_href=f"/orders/{order.id}",
         devices=room_devices(seen, mine, status, may_switch=False),
         phone=_dial(store.phone),
+        wifi=(store.wifi_name, store.wifi_password or "")
+        if store.wifi_name and order.status == "in_use"
+        else None,
         overtime_fen=await overtime.so_far(session, store, order, now),
         store_online=status.online,
         finishing=order.finished_early,

@@ -77,6 +77,16 @@ class FilterChip:
 
 
 @dataclass(frozen=True)
+class Photo:
+    """A picture of a gallery; with ``video`` it is the poster of a film (``src`` may be empty)."""
+
+    src: str
+    srcset: str
+    alt: str
+    video: str = ""
+
+
+@dataclass(frozen=True)
 class StorePage:
     store: StoreCard
     rooms: tuple[RoomCard, ...]
@@ -86,6 +96,10 @@ class StorePage:
     hours: str = ""
     notice: str = ""
     map_href: str = ""
+    about: str = ""
+    exceptions: tuple[str, ...] = ()
+    """Coming days with other hours, in words."""
+    photos: tuple[Photo, ...] = ()
     rooms_href: str = ""
     """GET gives ``customer/_rooms.html`` alone, for live refresh."""
 
@@ -101,6 +115,11 @@ class RoomPage:
     store_name: str
     store_href: str
     room: RoomCard
+    photos: tuple[Photo, ...] = ()
+    tags: tuple[str, ...] = ()
+    about: str = ""
+    offers: tuple[tuple[str, str, int], ...] = ()
+    """Slots and packages of today: name, when or how long, price."""
     facilities: tuple[Facility, ...] = ()
     rules: tuple[str, ...] = ()
 
@@ -137,6 +156,8 @@ class TimelinePage:
     starts_at: datetime
     ends_at: datetime
     room_id: str
+    day: str = ""
+    """The local day, ``2026-11-23``: its slots and packages are asked for."""
     step_min: int = 30
     min_min: int = 60
     max_min: int = 720

@@ -115,6 +115,8 @@ class StayPage:
     order_href: str
     devices: tuple[Device, ...] = ()
     phone: str = ""
+    wifi: tuple[str, str] | None = None
+    """Name and password, while the stay is in use."""
     extend_to: datetime | None = None
     extend_href: str = ""
     overtime_fen: int | None = None

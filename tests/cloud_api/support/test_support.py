@@ -9,9 +9,8 @@ import pytest
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
-from cloud_api.kit.personal import holders
 from cloud_api.staff.permissions import ALL
-from cloud_api.support import personal, reviews, tickets
+from cloud_api.support import reviews, tickets
 from tests.cloud_api.factories import Shop, customer, make_customer, make_order, make_staff, staff
 
 
@@ -43,25 +42,6 @@ async def test_a_stay_is_reviewed_once_answered_and_hidden_for_a_reason(
         assert len(await reviews.for_staff(session, cleaner)) == 1
         await reviews.hide(session, owner, one.id, "", clocks)
         assert len((await reviews.shown(session, shop.store.id))[0]) == 1
-
-
-async def test_who_is_deleted_takes_their_words_along(
-    db: Database, shop: Shop, clocks: Clocks
-) -> None:
-    async with db.write() as session:
-        guest = await make_customer(session, clocks.now)
-        order = await make_order(session, shop, guest, clocks.now, now=clocks.now, status="ready")
-        one = await tickets.ask(
-            session, customer(guest), store_id="", order_id=order.id, kind="inquiry",
-            text="我叫王小明", clocks=clocks,
-        )  # fmt: skip
-        holder = next(one for one in holders() if isinstance(one, personal._Support))
-        told = await holder.export(session, guest.id)
-        assert [row["内容"] for row in told[1].rows] == ["我叫王小明"]
-        await holder.forget(session, guest.id, clocks)
-    async with db.read() as session:
-        ticket, said = await tickets.read(session, customer(guest), one.id)
-    assert (ticket.subject, [m.text for m in said]) == ("", [""])
 
 
 async def test_a_ticket_goes_back_and_forth_until_it_is_closed(

@@ -2,7 +2,7 @@
 // content, so that a second try after a lost answer is the same act; a refusal stands at its field.
 //   data-api           on the form; action and data-method say where, data-next what follows
 //   name="a.b"         makes {"a": {"b": …}}
-//   data-type          int, fen (typed in yuan), bool, list, or text; an empty text is left out,
+//   data-type          int, fen (typed in yuan), bool, list, lines (an array), or text; an empty text is left out,
 //                      data-empty="null" sends null for it, data-empty="keep" the empty text
 //   km:done            is told on the form, with the answer
 
@@ -21,6 +21,7 @@ function valueOf(field) {
   if (text === '') return field.dataset.empty === 'null' ? null : field.dataset.empty === 'keep' ? '' : undefined;
   if (kind === 'int') return Number.isFinite(Number(text)) ? Math.round(Number(text)) : text;
   if (kind === 'fen') return Number.isFinite(Number(text)) ? Math.round(Number(text) * 100) : text;
+  if (kind === 'lines') return text.split(/[\n,，;；]+/).map((line) => line.trim()).filter(Boolean);
   if (kind === 'bool') return text === 'true' || text === '1';
   return text;
 }

@@ -22,7 +22,7 @@ function run() {
   const x = (at) => `${px(at - start)}px`;
   const time = (at) => hm(at, offset);
   const dayOf = (at) => Math.floor((at + offset) / 86400000);
-  const clockWord = (at) => (dayOf(at) > dayOf(start) && at < end ? fill(d.tNext, { t: time(at) }) : at === end && time(at) === '00:00' ? '24:00' : time(at));
+  const clockWord = (at) => (dayOf(at) > dayOf(start) && at !== end ? fill(d.tNext, { t: time(at) }) : at === end && time(at) === '00:00' ? '24:00' : time(at));
   const length = (ms) => {
     const minutes = Math.round(ms / MINUTE);
     if (minutes < 60) return fill(d.tMinutes, { n: minutes });
@@ -33,7 +33,7 @@ function run() {
     id: element.dataset.row, name: element.dataset.name, element, track: element.querySelector('[data-track]'),
     busy: [...element.querySelectorAll('.tl-block')].map((block) => ({ block, state: /is-(\w+)/.exec(block.className)[1], from: Date.parse(block.dataset.from), to: Date.parse(block.dataset.to) })),
   }]));
-  const picked = { room: d.room, from: null, to: null, quote: null };
+  const picked = { room: d.room, from: null, to: null, quote: null, product: null };
   let selection = null;
   let bubble = null;
   let asking = null;
@@ -214,7 +214,9 @@ function run() {
     asking?.abort();
     asking = new AbortController();
     const mine = asking;
-    const want = { room_id: picked.room, starts_at: iso(picked.from, offset), ends_at: iso(picked.to, offset) };
+    const when = { starts_at: iso(picked.from, offset), ends_at: iso(picked.to, offset) };
+    const sold = picked.product && ('slot_id' in picked.product ? picked.product : { ...picked.product, starts_at: when.starts_at });
+    const want = { room_id: picked.room, ...(sold ?? when) };
     try {
       const quote = await api(d.quotes, { body: want, key: intent(), signal: mine.signal });
       if (mine !== asking) return;
@@ -231,9 +233,11 @@ function run() {
   }
 
   // --- choosing --------------------------------------------------------------------------------
-  function choose(room, from, to) {
-    const same = room === picked.room && from === picked.from && to === picked.to;
-    Object.assign(picked, { room, from, to });
+  /** `product`: the slot or package that is asked for in place of the hours. */
+  function choose(room, from, to, product = null) {
+    const same = room === picked.room && from === picked.from && to === picked.to && product === picked.product;
+    Object.assign(picked, { room, from, to, product });
+    form.classList.toggle('has-product', product !== null);
     selection?.classList.remove('is-taken');
     drawSelection();
     if (same && (picked.quote || form.classList.contains('is-quoting'))) return;
@@ -248,7 +252,7 @@ function run() {
     if (from === null) return;
     form.classList.add('is-quoting');
     timer = setTimeout(price, 150);
-    form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset) } }));
+    form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset), product: product?.slot_id ?? product?.package_id } }));
   }
 
   function chooseStart(from) {
@@ -281,6 +285,16 @@ function run() {
     const other = [...rows.values()].find((r) => r.id !== picked.room && freeOf(r).some((g) => g.from <= picked.from && g.to >= picked.to));
     say(other ? fill(d.tOther, { room: other.name }) : message || d.tTaken, true);
   }
+
+  tl.addEventListener('km:product', ({ detail }) => {
+    const r = rows.get(detail.room);
+    choose(detail.room, detail.from, detail.to, detail.want);
+    if (!freeOf(r).some((g) => g.from <= detail.from && g.to >= Math.min(detail.to, end))) {
+      clearTimeout(timer);
+      form.classList.remove('is-quoting');
+      taken(d.tBusy);
+    }
+  });
 
   // --- taps, chips, fields ---------------------------------------------------------------------
   tl.addEventListener('click', (event) => {
@@ -368,7 +382,7 @@ function run() {
     });
     drawBlocks(r);
     if (r.id !== picked.room || picked.from === null) return;
-    if (freeOf(r).some((g) => g.from <= picked.from && g.to >= picked.to)) drawForm();
+    if (freeOf(r).some((g) => g.from <= picked.from && g.to >= Math.min(picked.to, end))) drawForm();
     else taken(d.tTaken);
   }
   document.addEventListener('km:event', (event) => {

@@ -1,0 +1,1 @@
+"""Photos and videos of stores and rooms: checked, made small, kept, served."""
