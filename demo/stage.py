@@ -48,6 +48,8 @@ WANTED = {
     "web": 8000,
     "panel": 8010,
     "cashier": 8020,
+    "wechat": 8021,
+    "alipay": 8022,
     "unionpay": 8023,
     "sms": 8030,
     "boards": 8040,
@@ -58,18 +60,22 @@ PUBLIC = {
     "web",
     "panel",
     "cashier",
+    "wechat",
+    "alipay",
     "unionpay",
     "sms",
 }  # a phone on the local network reaches these
-ORDER = ("boards", "broker", "cashier", "unionpay", "sms", "cloud", "controller")
-PAID_AT = ("cashier", "unionpay")
+PAID_AT = ("cashier", "wechat", "alipay", "unionpay")
 """The payment providers, in the order in which guests see them."""
+ORDER = ("boards", "broker", *PAID_AT, "sms", "cloud", "controller")
 NAMES = {
     "broker": "消息中心",
     "cloud": "云端",
     "controller": "门店控制器",
     "boards": "继电器板",
     "cashier": "收银台",
+    "wechat": "微信支付",
+    "alipay": "支付宝",
     "unionpay": "银联网关",
     "sms": "短信",
 }
@@ -173,6 +179,8 @@ class Stage:
                 "--state", str(self.folder / "cashier"),
                 "--public-url", self.url("cashier"),
             ],
+            "wechat": self._counter("simulators.wechatpay", "wechat", "--mode", "public_key"),
+            "alipay": self._counter("simulators.alipay", "alipay"),
             "unionpay": [
                 python, "-m", "simulators.unionpay",
                 *public, "--port", str(self.ports["unionpay"]),
@@ -191,6 +199,17 @@ class Stage:
             name: Child(name, commands[name], env, logs / f"{name}.log") for name in ORDER
         }
         self._env = env
+
+    def _counter(self, module: str, name: str, *more: str) -> list[str]:
+        """A payment simulator that keeps business time: its ladders and bills jump with everything."""
+        return [
+            sys.executable, "-m", module,
+            "--host", self.host, "--port", str(self.ports[name]),
+            "--state", str(self.folder / name),
+            "--public-url", self.url(name),
+            "--clock-file", str(self.clock_file),
+            *more,
+        ]  # fmt: skip
 
     # ----------------------------------------------------------------------------------- run, end
 

@@ -101,6 +101,7 @@ RULES: Final[dict[str, Rule]] = {
         _rule("event.poison", "门店事件没能处理", "warning", 0, _TECH),
         _rule("refund.refused", "退款没有成功", "critical", 0, _MONEY),
         _rule("payment.wrong_amount", "收款金额对不上", "critical", 0, _MONEY),
+        _rule("payment.unbalanced", "对账有差异", "warning", 0, _MONEY),
     )
 }
 assert frozenset(RULES) == KINDS

@@ -43,6 +43,7 @@ KINDS: Final = frozenset(
         "event.poison",
         "refund.refused",
         "payment.wrong_amount",
+        "payment.unbalanced",
     }
 )
 

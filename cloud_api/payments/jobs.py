@@ -5,18 +5,20 @@ Importing this module registers the handlers.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, register
 from cloud_api.kit.models import DueJob
-from cloud_api.payments import dispatch, inbox, keys, service
+from cloud_api.payments import bills, dispatch, inbox, keys, service
 from cloud_api.payments.records import CLOSED, REFUND_CHANGED, SETTLED
 from cloud_api.payments.transitions import OPEN_PAYMENT
 
 _WATCH_S: Final = (3, 3, 5, 5, 10, 10, 20, 30, 60, 60, 120, 300)
 _CLOSE_S: Final = (2, 5, 10, 20, 40, 80, 160, 300)
 _REFUND_S: Final = (2, 5, 10, 30, 60, 60, 60, 300, 600, 1200, 1800)
+_BILL_S: Final = (600, 1200, 1800, 3600)
 
 
 def _after(ladder: tuple[int, ...], job: DueJob) -> float:
@@ -26,6 +28,9 @@ def _after(ladder: tuple[int, ...], job: DueJob) -> float:
 async def _watch(cloud: Cloud, job: DueJob) -> None:
     """A notification may never come: ask, until there is a final answer."""
     payment = await service.look(cloud, job.ref)
+    if not looked(job):
+        async with cloud.db.write() as session:
+            await bills.watch_payment(session, payment, cloud.clocks)
     if payment.state in OPEN_PAYMENT:
         raise Again(_after(_WATCH_S, job), payment.state)
 
@@ -66,11 +71,22 @@ async def _keys(cloud: Cloud, job: DueJob) -> None:
         raise Again(keys.EVERY_S if done else 60, "kept" if done else "no answer")
 
 
+async def _bill(cloud: Cloud, job: DueJob) -> None:
+    """Each day's bill, and the next day's after it; asked for again until it is there."""
+    account_id, _, day = job.ref.rpartition(":")
+    bill = await bills.run(cloud, account_id, date.fromisoformat(day))
+    if job.body.get("once"):
+        return
+    if not looked(job):
+        await bills.next_day(cloud, account_id, date.fromisoformat(day))
+    if bill.state == "waiting":
+        raise Again(_after(_BILL_S, job), bill.last_error or "not there yet")
+
+
 register(SETTLED, _settled)
 register(REFUND_CHANGED, _refund_changed)
 register(CLOSED, _closed)
-
-
+register(bills.BILL, _bill)
 register(service.KEYS, _keys)
 register(service.WATCH, _watch)
 register(service.CLOSE, _close)

@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
 from cloud_api.kit.ids import new_id
+from cloud_api.payments import bill_models  # noqa: F401  its tables are among ours
 
 
 class ProviderAccount(SQLModel, table=True):

@@ -37,6 +37,7 @@ from cloud_api.staff.permissions import (
     DOOR_OPEN_CLEANING,
     DOOR_OPEN_REMOTE,
     MONEY_CLOSE,
+    MONEY_RECONCILE,
     NOTICE_EDIT,
     NOTICE_READ,
     ORDER_CANCEL,
@@ -377,6 +378,15 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /console/payments": needs(PAYMENT_ACCOUNTS),
     "GET /console/payments/new": needs(PAYMENT_ACCOUNTS),
     "GET /console/payments/{account_id}": needs(PAYMENT_ACCOUNTS),
+    # bills of payment providers against our books
+    "GET /api/v1/console/reconciliation": needs(REPORT_READ),
+    "GET /api/v1/console/reconciliation/{bill_id}": needs(REPORT_READ),
+    "POST /api/v1/console/reconciliation/{bill_id}/read-again": needs(MONEY_RECONCILE),
+    "POST /api/v1/console/reconciliation/differences/{difference_id}/resolve": needs(
+        MONEY_RECONCILE
+    ),
+    "GET /console/reconciliation": needs(REPORT_READ),
+    "GET /console/reconciliation/{bill_id}": needs(REPORT_READ),
     # alarms and notices
     "GET /api/v1/console/alarms": needs(ALARM_READ),
     "GET /api/v1/console/alarms/{alarm_id}": needs(ALARM_READ),

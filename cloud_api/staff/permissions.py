@@ -40,6 +40,7 @@ ALARM_HANDLE: Final = "alarm.handle"
 NOTICE_READ: Final = "notice.read"
 NOTICE_EDIT: Final = "notice.edit"
 REPORT_READ: Final = "report.read"
+MONEY_RECONCILE: Final = "money.reconcile"
 STAFF_READ: Final = "staff.read"
 STAFF_EDIT: Final = "staff.edit"
 AUDIT_READ: Final = "audit.read"
@@ -71,6 +72,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (BALANCE_EDIT, "改储值方案和会员余额"),
             (PAYMENT_ACCOUNTS, "管收款账户和密钥"),
             (REPORT_READ, "看收入和统计"),
+            (MONEY_RECONCILE, "处理对账差异"),
         ),
     ),
     (
@@ -176,7 +178,8 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     ),
     "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
     "finance": frozenset(
-        {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, REPORT_READ, AUDIT_READ}
+        {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, MONEY_RECONCILE}
+        | {REPORT_READ, AUDIT_READ}
     ),
 }
 

@@ -24,6 +24,7 @@ from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import prices as console_prices
+from cloud_api.web.console import reconciliation as console_reconciliation
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import support as console_support
@@ -62,6 +63,7 @@ for pages in (
     console_audit,
     console_backups,
     console_overtime,
+    console_reconciliation,
     console_booking_rules,
     console_desk,
     console_payments,

@@ -34,7 +34,7 @@ class AlipayDesk(Desk):
         self.key = _load(self.book.setting("alipay_key", _new_key))
         self.other_key = self.merchant_key  # signs what shall not verify
 
-    def account(self, url: str = "") -> dict[str, str]:
+    def account(self) -> dict[str, str]:
         """The merchant's credentials, as the cloud stores them."""
         pem = self.key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -44,7 +44,7 @@ class AlipayDesk(Desk):
             "seller_id": SELLER_ID,
             "private_key": self.merchant_pem,
             "alipay_public_key": pem.decode(),
-            "base_url": f"{url or self.public_url}/gateway.do",
+            "base_url": f"{self.public_url}/gateway.do",
         }
 
     def is_merchants(self, params: Mapping[str, str]) -> bool:

@@ -73,7 +73,7 @@ class WechatDesk(Desk):
         )
         self.platform.append((key, made))
 
-    def account(self, url: str = "", *, public_key: bool = True) -> dict[str, str]:
+    def account(self, *, public_key: bool = True) -> dict[str, str]:
         """The merchant's credentials, as the cloud stores them."""
         found = {
             "mchid": MCHID,
@@ -82,7 +82,7 @@ class WechatDesk(Desk):
             "serial": self.merchant_serial,
             "private_key": self.merchant_pem,
             "api_v3_key": self.api_v3_key,
-            "base_url": url or self.public_url,
+            "base_url": self.public_url,
         }
         if public_key:
             pem = self.public_key.public_key().public_bytes(

@@ -90,9 +90,11 @@ class House:
             )
             return await place.place(session, who, quote.id, self.cloud.clocks)
 
-    async def pay(self, order: Order) -> PaymentAttempt:
+    async def pay(
+        self, order: Order, provider: str = "cashier", channel: str = "page"
+    ) -> PaymentAttempt:
         """Open a payment."""
-        return await pay.pay(self.cloud, self.who, order.id, provider="cashier")
+        return await pay.pay(self.cloud, self.who, order.id, provider=provider, channel=channel)
 
     async def paid_order(self, **values: Any) -> Order:
         """An order whose money came and which is ready."""
