@@ -15,6 +15,7 @@ from cloud_api.web.console import booking_rules as console_booking_rules
 from cloud_api.web.console import controllers as console_controllers
 from cloud_api.web.console import coupons as console_coupons
 from cloud_api.web.console import desk as console_desk
+from cloud_api.web.console import finance as console_finance
 from cloud_api.web.console import house as console_house
 from cloud_api.web.console import keys as console_keys
 from cloud_api.web.console import notice_words as console_notice_words
@@ -25,11 +26,14 @@ from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
 from cloud_api.web.console import prices as console_prices
 from cloud_api.web.console import reconciliation as console_reconciliation
+from cloud_api.web.console import refunds as console_refunds
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import store_rules as console_store_rules
+from cloud_api.web.console import stored_value as console_stored_value
 from cloud_api.web.console import support as console_support
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import friends as customer_friends
+from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
@@ -50,6 +54,7 @@ router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_support.router)
 router.include_router(customer_notices.router)
+router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)
 router.include_router(console.router)
 for pages in (
@@ -64,6 +69,9 @@ for pages in (
     console_backups,
     console_overtime,
     console_reconciliation,
+    console_finance,
+    console_refunds,
+    console_stored_value,
     console_booking_rules,
     console_desk,
     console_payments,

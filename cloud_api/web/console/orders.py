@@ -15,8 +15,11 @@ from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel_rules, search, service, views
 from cloud_api.orders.models import Order
 from cloud_api.orders.schemas import ConsoleOrderOut
+from cloud_api.payments.house import CASH
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import (
+    CASH_TAKE,
+    CUSTOMER_READ,
     DEVICE_CONTROL,
     DEVICE_READ,
     ORDER_CANCEL,
@@ -32,6 +35,8 @@ from cloud_api.web.customer.orders import money_moves, overtime_view
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models import Choice, Column, Empty, Fees, Filter, Listing, OrderWord
 from cloud_api.web.view_models.orders import (
+    ConsoleClaim,
+    ConsoleDeposit,
     ConsoleOrder,
     ConsoleOrderRow,
     ConsoleOrdersPage,
@@ -204,6 +209,12 @@ async def _order(
         can_confirm=order.status == "paid" and ORDER_CREATE in who.permissions,
         can_block=ORDER_CANCEL in who.permissions,
         note=order.staff_note,
+        cash_fen=told.to_pay_fen if CASH_TAKE in who.permissions else 0,
+        cash_refunds=_cash_refunds(told) if CASH_TAKE in who.permissions else (),
+        deposit=_deposit(told, ORDER_REFUND in who.permissions),
+        balance_href=f"/console/members/{order.account_id}/balance"
+        if CUSTOMER_READ in who.permissions
+        else "",
         close_href=PATH + listing.suffix,
         href=f"{PATH}/{order.id}{listing.suffix}",
     )
@@ -252,3 +263,38 @@ async def _happened(
 
 
 _ASKED = {"unlock": "手机开门", "set": "调设备", "clear": "结束手动", "finish": "提前结束"}
+
+
+def _cash_refunds(told: ConsoleOrderOut) -> tuple[tuple[str, int], ...]:
+    """Refunds of cash that nobody has handed over yet."""
+    paid = {p.number for p in told.payments if p.provider == CASH}
+    return tuple(
+        (refund.number, refund.amount_fen)
+        for refund in told.refunds
+        if refund.state == "submitted" and refund.number.rpartition("-R")[0] in paid
+    )
+
+
+def _deposit(told: ConsoleOrderOut, may: bool) -> ConsoleDeposit | None:
+    found = told.deposit
+    if found is None or found.state == "void":
+        return None
+    base = f"/api/v1/console/orders/{told.id}/deposit/claims"
+    texts = {"waiting": _("还没付"), "held": _("还押着 {m}").format(m=yuan(found.held_fen))}
+    back = _("退了 {m}").format(m=yuan(found.returned_fen))
+    kept = found.damage_fen + found.overtime_fen
+    text = texts.get(found.state, back) + (
+        "，" + _("扣了 {m}").format(m=yuan(kept)) if kept else ""
+    )
+    claims = tuple(
+        ConsoleClaim(
+            claim.amount_fen,
+            claim.why,
+            claim.word,
+            claim.objection,
+            f"{base}/{claim.id}/decide" if may and claim.state in {"open", "disputed"} else "",
+        )
+        for claim in found.claims
+    )
+    can = may and found.state == "held" and found.held_fen > 0
+    return ConsoleDeposit(found.amount_fen, found.held_fen, text, claims, base if can else "")

@@ -13,10 +13,12 @@ from cloud_api.access.situation import door_of_room
 from cloud_api.claims.window import opens_at, previous_until
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.money import yuan
 from cloud_api.orders import leaving, offers, service, views
 from cloud_api.orders.models import Order, OrderChange
 from cloud_api.orders.schemas import OrderOut
 from cloud_api.orders.words import word
+from cloud_api.payments.house import LABELS
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
@@ -25,6 +27,8 @@ from cloud_api.web.customer.find import book_href
 from cloud_api.web.customer.readers import reader_at
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import (
+    DepositClaimRow,
+    DepositPart,
     Fees,
     MoneyMove,
     OrderPage,
@@ -132,6 +136,52 @@ async def order_page(
         cancel_back_fen=cancel.refund_fen,
         fresh=fresh and order.status in ("paid", "ready"),
         overtime=overtime_view(seen, told),
+        refund_href=_refund_href(order, told),
+        refund_word="" if told.refund_request is None else told.refund_request.word,
+        deposit=_deposit(seen, told),
+    )
+
+
+def _refund_href(order: Order, told: OrderOut) -> str:
+    """Where to ask for money back: where some is left to ask for, or something was asked."""
+    kept = order.paid_fen - order.refunded_fen - order.refunding_fen
+    free = told.cancel.allowed and not told.cancel.fee_fen
+    asks = kept > 0 and not free and order.status not in {"pending_payment", "cancelled"}
+    return f"/orders/{order.id}/refund" if asks or told.refund_request is not None else ""
+
+
+def _deposit(seen: Visit, told: OrderOut) -> DepositPart | None:
+    """The deposit in one sentence, and what the store wants to keep of it."""
+    found = told.deposit
+    if found is None or found.state == "void":
+        return None
+    if found.state == "waiting":
+        text = _("和订单一起付，结束后自动退")
+    elif found.state == "held" and found.return_at is not None:
+        text = _("{time} 退").format(time=words.moment(seen.local(found.return_at), seen.now))
+    elif found.state == "held":
+        text = _("结束后自动退")
+    else:
+        text = _("退了 {m}").format(m=yuan(found.returned_fen))
+    kept = found.damage_fen + found.overtime_fen
+    if kept:
+        text += "，" + _("扣了 {m}").format(m=yuan(kept))
+    return DepositPart(
+        found.amount_fen,
+        text,
+        tuple(
+            DepositClaimRow(
+                claim.amount_fen,
+                claim.why,
+                claim.word,
+                claim.photo if claim.photo.startswith("/") else "",
+                claim.objection,
+                f"/api/v1/orders/{told.id}/deposit/claims/{claim.id}/object"
+                if claim.state == "open"
+                else "",
+            )
+            for claim in found.claims
+        ),
     )
 
 
@@ -234,7 +284,7 @@ def _cancelled(order: OrderOut) -> str:
 
 def money_moves(seen: Visit, order: OrderOut) -> tuple[MoneyMove, ...]:
     """Payments and refunds of an order in the order they happened."""
-    names = {way.provider: way.name for way in order.pay_with}
+    names = LABELS | {w.provider: w.name for w in order.pay_with if not w.balance_fen}
     paid = [
         MoneyMove(
             seen.local(p.at), _payment_text(p.state, names.get(p.provider, "")), p.amount_fen,

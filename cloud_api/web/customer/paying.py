@@ -54,18 +54,23 @@ def methods(
 
     WeChat's own sheet wants the payer's ``openid``; where nobody knows it, it is not offered.
     """
-    chosen: dict[str, PayWayOut] = {}
+    chosen: dict[tuple[str, bool], PayWayOut] = {}
+    own = [way for way in ways if way.channel == "house"]  # a balance fits everywhere
     order = tuple(one for one in _FIT[place] if openid or one != "jsapi")
     for way in ways:
         if way.channel not in order or way.provider == _SHUT.get(place):
             continue
-        known = chosen.get(way.provider)
+        key = (way.provider, way.balance_fen > 0)
+        known = chosen.get(key)
         if known is None or order.index(way.channel) < order.index(known.channel):
-            chosen[way.provider] = way
+            chosen[key] = way
     home = _HOME.get(place, "")
-    sorted_ways = sorted(chosen.values(), key=lambda way: way.provider != home)
+    sorted_ways = sorted(
+        chosen.values(), key=lambda way: (way.balance_fen > 0, way.provider != home)
+    )
     return tuple(
-        PayMethod(way.provider, way.channel, way.name, way.note, way.icon) for way in sorted_ways
+        PayMethod(way.provider, way.channel, way.name, way.note, way.icon, way.balance_fen)
+        for way in [*own, *sorted_ways]
     )
 
 

@@ -63,6 +63,8 @@ from cloud_api.web.view_models.parts import (
     Way,
 )
 from cloud_api.web.view_models.visit import (
+    DepositClaimRow,
+    DepositPart,
     DoorCase,
     DoorPage,
     MePage,
@@ -86,6 +88,8 @@ __all__ = [
     "ConsoleShell",
     "ConsoleStay",
     "DayChip",
+    "DepositClaimRow",
+    "DepositPart",
     "Device",
     "DeviceState",
     "DoorCase",

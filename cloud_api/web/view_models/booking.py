@@ -197,6 +197,7 @@ class PayMethod:
     name: str
     note: str = ""
     icon: str = "credit-card"
+    balance_fen: int = 0  # of the balance, beside it
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ class PayPage:
     hold_expires_at: datetime
     methods: tuple[PayMethod, ...] = ()
     provider_name: str = ""
+    deposit_fen: int = 0  # part of amount_fen, comes back
     order_href: str = ""
     change_href: str = ""
     asked_at: datetime | None = None

@@ -38,6 +38,28 @@ class Happened:
 
 
 @dataclass(frozen=True)
+class ConsoleClaim:
+    """What was claimed of a deposit; ``decide_url`` where somebody has to decide it."""
+
+    amount_fen: int
+    why: str
+    word: str
+    objection: str = ""
+    decide_url: str = ""
+
+
+@dataclass(frozen=True)
+class ConsoleDeposit:
+    """A deposit in the drawer; ``claim_url`` where some of it may be claimed."""
+
+    amount_fen: int
+    held_fen: int
+    text: str
+    claims: tuple[ConsoleClaim, ...] = ()
+    claim_url: str = ""
+
+
+@dataclass(frozen=True)
 class ConsoleOrder:
     """One order in the drawer. ``cancel_back_fen`` None: this member of staff cannot cancel it."""
 
@@ -67,6 +89,12 @@ class ConsoleOrder:
     can_confirm: bool = False
     can_block: bool = False
     note: str = ""
+    cash_fen: int = 0
+    """What may be taken in cash now."""
+    cash_refunds: tuple[tuple[str, int], ...] = ()
+    """Numbers and amounts of refunds that wait to be handed over."""
+    deposit: ConsoleDeposit | None = None
+    balance_href: str = ""
 
 
 @dataclass(frozen=True)

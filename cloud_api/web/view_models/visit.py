@@ -46,6 +46,27 @@ class Overtime:
 
 
 @dataclass(frozen=True)
+class DepositClaimRow:
+    """What the store wants to keep; ``object_action`` where its guest may still object."""
+
+    amount_fen: int
+    why: str
+    word: str
+    photo: str = ""
+    objection: str = ""
+    object_action: str = ""
+
+
+@dataclass(frozen=True)
+class DepositPart:
+    """A deposit on the order's page."""
+
+    amount_fen: int
+    text: str
+    claims: tuple[DepositClaimRow, ...] = ()
+
+
+@dataclass(frozen=True)
 class OrderPage:
     """``next_href``/``next_text`` is the one main action; ``cancel_fee_fen`` None means it cannot be cancelled."""
 
@@ -79,6 +100,9 @@ class OrderPage:
     fresh: bool = False
     """Just paid: the page shows the lit door."""
     overtime: Overtime | None = None
+    refund_href: str = ""
+    refund_word: str = ""
+    deposit: DepositPart | None = None
     photo_url: str = ""
 
 

@@ -95,13 +95,13 @@ for (const form of document.querySelectorAll('[data-pay]')) {
     event.preventDefault();
     const scope = form.closest('main');
     const button = scope.querySelector('[type="submit"][form="payform"]');
-    const { provider, channel } = form.querySelector('[name="method"]:checked').dataset;
-    const method = `${provider}:${channel}`;
+    const { provider, channel, balance } = form.querySelector('[name="method"]:checked').dataset;
+    const method = `${provider}:${channel}:${balance}`;
     if (!keys.has(method)) keys.set(method, intent());
     busy(button, async () => {
       clearProblems(scope);
       try {
-        const attempt = await api(`/api/v1/orders/${form.dataset.pay}/pay`, { body: { provider, channel }, key: keys.get(method) });
+        const attempt = await api(`/api/v1/orders/${form.dataset.pay}/pay`, { body: { provider, channel, balance_fen: Number(balance ?? 0) }, key: keys.get(method) });
         const step = attempt.state === 'pending' ? attempt.step : null;
         if (step?.kind === 'redirect') location.assign(step.url);
         else if (step?.kind === 'form') location.assign(`/orders/${form.dataset.pay}/pay/go`);

@@ -1,0 +1,185 @@
+"""Balance, refund requests, the books and the drawer, as guests and staff use them in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.orders import deposits, desk, place, refund_requests, store_events
+from cloud_api.orders.models import Order
+from cloud_api.pricing import service as pricing
+from cloud_api.staff.permissions import ALL
+from cloud_api.stored_value import office, topup
+from cloud_api.stored_value.schemas import AdjustIn, PlanIn
+from tests.cloud_api.factories import customer, make_customer, make_login, make_staff, staff
+from tests.web.real import Site, running_site
+
+SHOTS = os.environ.get("KAIMEN_SHOTS", "")
+pytestmark = pytest.mark.xdist_group("money-walk")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("money")) as site:
+        site.write(lambda session: _people(session, site))
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(running: Site) -> str:
+    return running.url
+
+
+async def _people(session: AsyncSession, site: Site) -> None:
+    now, clocks = site.now, site.cloud.clocks
+    guest = await make_customer(session, now)
+    member = await make_staff(session, site.shop, now)
+    owner = staff(member, ALL)
+    site.people = {
+        "guest": guest,
+        "owner": owner,
+        "guest_login": await make_login(session, guest.id, clocks.real),
+        "owner_login": await make_login(session, member.account_id, clocks.real),
+    }
+    await topup.put_plan(
+        session,
+        owner,
+        None,
+        PlanIn(name="充 300 送 50", pay_fen=30_000, gift_fen=5_000, gift_days=90),
+        clocks,
+    )
+    body = AdjustIn(store_id=site.shop.store.id, amount_fen=5_000, why="新店开业，送你的")
+    await office.adjust(session, owner, guest.id, body, clocks)
+    await deposits.put_rule(session, owner, site.shop.store.id, None, 10_000, 30, clocks)
+    starts = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
+    who = customer(guest)
+    quote = await pricing.quote(
+        session, who, site.shop.room.id, starts, starts + timedelta(hours=2), clocks
+    )
+    order = await place.place(session, who, quote.id, clocks)
+    await desk.take_cash(session, owner, order.id, "在店里付", clocks)
+    site.people["order"] = order.id
+
+
+def _as(tab: Page, site: Site, who: str) -> None:
+    tab.context.add_cookies(
+        [{"name": LOGIN_COOKIE, "value": site.people[f"{who}_login"], "url": site.url}]
+    )
+
+
+def _shot(tab: Page, name: str) -> None:
+    """A picture for people to look at, where they ask for one."""
+    if SHOTS:
+        tab.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+def _used(site: Site) -> None:
+    site.passes(hours=5)
+
+    async def act(session: AsyncSession) -> Any:
+        await store_events.complete_forgotten(session, site.people["order"], site.cloud.clocks)
+        order = await session.get_one(Order, site.people["order"])
+        return order.status
+
+    assert site.write(act) == "completed"
+
+
+def test_a_guest_sees_the_balance_and_its_movements(page: Page, running: Site) -> None:
+    _as(page, running, "guest")
+    page.goto(f"{running.url}/me")
+    page.get_by_role("link", name="我的余额").click()
+    expect(page.get_by_text("¥50", exact=True).first).to_be_visible()
+    expect(page.get_by_text("新店开业，送你的")).to_be_visible()
+    expect(page.get_by_text("充 300 送 50")).to_be_visible()
+    _shot(page, "balance")
+    page.get_by_role("button", name="去付款").click()
+    page.wait_for_url("**/pay/**")  # the cashier's own page
+
+
+def test_a_request_is_asked_reviewed_and_answered(
+    page: Page, browser: Browser, running: Site
+) -> None:
+    _used(running)
+    _as(page, running, "guest")
+    page.goto(f"{running.url}/orders/{running.people['order']}")
+    expect(page.get_by_role("heading", name="押金 ¥100")).to_be_visible()
+    _shot(page, "order")
+    page.get_by_role("link", name="申请退款").click()
+    expect(page.get_by_text("最多能退 ¥76")).to_be_visible()
+    page.get_by_role("button", name="提交申请").click()
+    expect(page.get_by_text("这一项要填").first).to_be_visible()
+    page.get_by_label("为什么要退").fill("空调坏了，热得坐不住")
+    _shot(page, "refund-form")
+    page.get_by_role("button", name="提交申请").click()
+    expect(page.get_by_role("heading", name="等店家处理")).to_be_visible()
+    desk_tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    _as(desk_tab, running, "owner")
+    desk_tab.goto(f"{running.url}/console/refunds")
+    expect(desk_tab.get_by_text("空调坏了，热得坐不住").first).to_be_visible()
+    expect(desk_tab.get_by_text("门店没有看到有人进门").first).to_be_visible()
+    _shot(desk_tab, "refunds")
+    desk_tab.goto(f"{running.url}/console/orders/{running.people['order']}")
+    desk_tab.get_by_role("button", name="扣押金").click()
+    desk_tab.get_by_label("扣多少元").fill("15")
+    desk_tab.get_by_label("照片在哪里").fill("相册 1")
+    desk_tab.get_by_label("为什么").last.fill("茶杯碎了一个")
+    _shot(desk_tab, "claim")
+    desk_tab.get_by_role("dialog").get_by_role("button", name="扣押金").click()
+    expect(desk_tab.get_by_text("24 小时内可以提出异议").first).to_be_visible()
+    desk_tab.goto(f"{running.url}/console/refunds")
+    desk_tab.get_by_label("退多少元").fill("40")
+    desk_tab.get_by_label("给顾客的说明").fill("空调已修好，退一半多一点")
+    desk_tab.get_by_role("button", name="同意退款").click()
+    expect(desk_tab.get_by_text("没有等着处理的退款申请")).to_be_visible()
+    desk_tab.context.close()
+    page.reload()
+    expect(page.get_by_text("店家同意退 ¥40")).to_be_visible()
+    _shot(page, "refund-answer")
+
+
+def test_the_owner_reads_the_books_and_closes_the_day(browser: Browser, running: Site) -> None:
+    running.passes(days=1)
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    tab = context.new_page()
+    _as(tab, running, "owner")
+    since = (running.now - timedelta(days=3)).date()
+    tab.goto(f"{running.url}/console/finance?first={since}&last={running.now.date()}")
+    expect(tab.get_by_role("cell", name="现金", exact=True)).to_be_visible()
+    _shot(tab, "finance")
+    tab.get_by_label("抽屉里点出多少元").fill("100")
+    tab.get_by_role("button", name="日结到").click()
+    expect(tab.get_by_text("点出来的数和账上不一样").first).to_be_visible()
+    tab.get_by_label("和账上不一样的原因").fill("找零找错了")
+    tab.get_by_role("button", name="日结到").click()
+    expect(tab.get_by_text("已日结").first).to_be_visible()
+    for path, name in (
+        ("plans", "plans"),
+        ("deposits", "deposits"),
+        (f"members/{running.people['guest'].id}/balance", "member"),
+    ):
+        tab.goto(f"{running.url}/console/{path}")
+        expect(tab.get_by_role("heading", level=1).first).to_be_visible()
+        _shot(tab, name)
+    tab.set_viewport_size({"width": 390, "height": 844})
+    for path, name in (("finance", "finance-phone"), ("refunds?decided=true", "refunds-phone")):
+        tab.goto(f"{running.url}/console/{path}")
+        _shot(tab, name)
+        wide = tab.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, f"{name} is {wide} px wide on a phone"
+    context.close()
+
+
+def test_requests_that_were_made_are_kept(running: Site) -> None:
+    async def act(session: AsyncSession) -> list[str]:
+        found = await refund_requests.of_order(session, running.people["order"])
+        return [one.state for one in found]
+
+    assert running.write(act) == ["approved"]
