@@ -59,6 +59,7 @@ from cloud_api.orders import (
     change_routes,
     coupon_routes,
     desk_routes,
+    money_routes,
     overtime_routes,
     place,
     refund_routes,
@@ -80,6 +81,7 @@ from cloud_api.staff import role_routes as roles
 from cloud_api.staff import routes as staff
 from cloud_api.store_channel import routes as edge
 from cloud_api.store_channel import worker as channel
+from cloud_api.stored_value import routes as stored_value
 from cloud_api.stores import manage_routes as stores_manage
 from cloud_api.stores import media_routes
 from cloud_api.stores import routes as stores
@@ -113,6 +115,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     payment_accounts.router,
     payment_bills.router,
+    stored_value.router,
     orders.router,
     change_routes.router,
     change_routes.console,
@@ -123,6 +126,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     orders_console.router,
     overtime_routes.router,
     refund_routes.router,
+    money_routes.router,
+    money_routes.console,
     groupbuy.router,
     groupbuy_console.router,
     access.router,

@@ -8,6 +8,7 @@ Revenue is posted at use: when the stay is over, or as the fee of one that was c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from sqlmodel import col, select
@@ -16,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import before_commit
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.ledger.accounts import Account
 from cloud_api.ledger.service import Slot, carry, holds, moves
 from cloud_api.orders.models import Deposit, Order
@@ -26,6 +28,7 @@ from cloud_api.payments.service import Paid
 
 PRICE: Final = frozenset({"order", "change", "extension"})
 """Kinds whose money is for the order's price: counted in paid_fen, given back by ``give_back``."""
+DEPOSIT_RETURN: Final = "deposit.return"  # ref: order id
 _WAITING: Final = "kaimen.books"
 _SYSTEM: Final = System()
 
@@ -111,6 +114,21 @@ async def deposit_of(session: AsyncSession, order_id: str) -> Deposit | None:
     """The deposit of an order whose reading was allowed already."""
     query = scoped(_SYSTEM, Deposit).where(col(Deposit.order_id) == order_id)
     return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def deposit_later(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """The order is over: let its deposit go back, at once where it was cancelled."""
+    deposit = await deposit_of(session, order.id)
+    if deposit is None or deposit.state == "settled":
+        return
+    at = clocks.now
+    if order.status == "completed":
+        at = max(at, order.ended_at or at) + timedelta(minutes=deposit.return_minutes)
+    deposit.return_at = at
+    session.add(deposit)
+    await schedule(
+        session, merchant_id=order.merchant_id, kind=DEPOSIT_RETURN, ref=order.id, run_at=at
+    )
 
 
 async def check(session: AsyncSession, merchant_id: str) -> list[str]:

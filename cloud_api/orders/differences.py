@@ -22,11 +22,13 @@ from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.orders.books import PRICE, part_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import note
+from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
+from cloud_api.stored_value import paying
 from cloud_api.stores.models import Store
 
 _LETTER: Final = {"order": "", "overtime": "T", "change": "C", "extension": "E", "deposit": "D"}
@@ -45,11 +47,14 @@ async def collect(
     channel: str = "page",
     return_path: str | None = None,
     payer: Payer | None = None,
+    balance_fen: int = 0,
 ) -> PaymentAttempt:
     """Open a payment for ``pays`` (``"extension:<id>"``), or give back the one that is open.
 
     ``order`` is locked by the caller. ``expires_at`` is business time, ``return_path`` a path of this
-    site. Raises Conflict ``order.not_payable`` where money for it came already,
+    site. ``balance`` as provider pays at once out of the guest's balance; ``balance_fen`` of it is held
+    beside an attempt at another provider for the order itself. Raises Conflict ``balance.too_little``,
+    KaimenError ``pay.balance``, Conflict ``order.not_payable`` where money for it came already,
     ``payment.pending_elsewhere`` where an attempt at another provider is open, and what opening raises.
     """
     path = local_path(return_path) or f"/orders/{order.id}/pay"
@@ -66,15 +71,36 @@ async def collect(
                     provider=attempt.provider,
                 )
             return attempt
-    count = 1 + sum(1 for one in tried if kind_of(one.pays) == kind_of(pays))
+    count = 1 + sum(1 for one in tried if kind_of(one.pays) == kind_of(pays) and not one.with_id)
+    number = f"{order.number}-{_LETTER.get(kind_of(pays), 'X')}{count}"
+    store = await session.get_one(Store, order.store_id)
+    if provider == paying.BALANCE:
+        payment = await paying.pay_all(
+            session,
+            store=store,
+            account_id=order.account_id,
+            pays=pays,
+            part_of=part_of(order.id),
+            number=number,
+            amount_fen=amount_fen,
+            subject=subject,
+            expires_at=expires_at,
+            clocks=cloud.clocks,
+        )
+        await dispatch.settle(session, payment.id, cloud.clocks)
+        return payment
+    if balance_fen and not (kind_of(pays) == "order" and 0 < balance_fen < amount_fen):
+        raise KaimenError(
+            "pay.balance", "余额要付的部分不对，请重新选", status=422, field="balance_fen"
+        )
     payment = await payments.open_payment(
         session,
-        store=await session.get_one(Store, order.store_id),
+        store=store,
         account_id=order.account_id,
         pays=pays,
         part_of=part_of(order.id),
-        number=f"{order.number}-{_LETTER.get(kind_of(pays), 'X')}{count}",
-        amount_fen=amount_fen,
+        number=number,
+        amount_fen=amount_fen - balance_fen,
         subject=subject,
         return_url=cloud.settings.public_url.rstrip("/") + path,
         expires_at=expires_at,
@@ -83,6 +109,8 @@ async def collect(
         clocks=cloud.clocks,
         payer=payer,
     )
+    if balance_fen:
+        await paying.hold(session, payment, balance_fen, cloud.clocks)
     await note(
         session,
         order,

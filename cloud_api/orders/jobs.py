@@ -16,6 +16,7 @@ from cloud_api.orders import (
     books,
     changes,
     confirm,
+    deposits,
     hold,
     money,
     no_show,
@@ -53,6 +54,8 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
+register(books.DEPOSIT_RETURN, deposits.return_due)
+register(deposits.CLAIM, deposits.claim_due)
 check("orders", books.check)
 register(changes.END, changes.ended)
 register(no_show.LOOK, no_show.look)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -104,6 +104,56 @@ class OvertimeCharge(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
+class DepositRule(SQLModel, table=True):
+    """What deposit a store asks, or one of its rooms (``room_id``); nothing is none."""
+
+    __tablename__ = "deposit_rule"
+    __table_args__ = (
+        UniqueConstraint("store_id", "room_id"),
+        CheckConstraint("amount_fen >= 0 AND return_minutes >= 0"),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    room_id: str | None = Field(default=None, foreign_key="room.id")
+    amount_fen: int = 0
+    return_minutes: int = 30  # after the end of the stay
+
+
+class RefundRequest(SQLModel, table=True):
+    """A guest asks for money back. States in orders/refund_requests.py: open → approved | declined …"""
+
+    __tablename__ = "refund_request"
+    __table_args__ = (
+        CheckConstraint("state IN ('open','approved','declined','withdrawn')"),
+        CheckConstraint("asked_fen > 0 AND (approved_fen IS NULL OR approved_fen <= asked_fen)"),
+        Index(
+            "one_open_refund_request",
+            "order_id",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+            sqlite_where=text("state = 'open'"),
+        ),
+    )
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    order_id: str = Field(foreign_key="orders.id", index=True)
+    state: str = "open"
+    why: str
+    asked_fen: int
+    approved_fen: int | None = None
+    proposal_fen: int = 0  # what the rule said then
+    proposal_text: str = ""
+    passed_up_by: str | None = None
+    passed_up_why: str = ""
+    decided_by: str | None = None
+    decided_why: str = ""
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    decided_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
 class Deposit(SQLModel, table=True):
     """Money held against damage and overtime: paid with the order, given back after the stay.
 
@@ -126,6 +176,7 @@ class Deposit(SQLModel, table=True):
     order_id: str = Field(foreign_key="orders.id", unique=True)
     state: str = "waiting"
     amount_fen: int
+    return_minutes: int = 30
     returned_fen: int = 0  # asked back; whether it arrived, its refund tells
     damage_fen: int = 0
     overtime_fen: int = 0

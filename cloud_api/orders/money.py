@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import service as claims
@@ -14,7 +15,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
-from cloud_api.orders import tell
+from cloud_api.orders import deposits, tell
 from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
@@ -24,6 +25,7 @@ from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.records import lock_payment
 from cloud_api.payments.transitions import note as note_payment
+from cloud_api.stored_value import paying
 from cloud_api.stores.models import Store
 
 HOLD_EXPIRED: Final = "hold_expired"
@@ -55,25 +57,32 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
 
     Waiting for it: the order is paid and ready. Given up because the hold ran out: the same room
     time again if it is still free, else the money goes back. Anything else (paid already, cancelled
-    by somebody): the money goes back in full.
+    by somebody), and money whose other part, out of a balance, is spent: it goes back in full.
     """
     payment = await session.get_one(PaymentAttempt, payment_id)
     order = await system_lock(session, ref_of(payment.pays))
     payment = await lock_payment(session, payment_id)
     if payment.state != "succeeded" or payment.applied is not None:
         return
-    if order.status == "pending_payment":
+    await paying.settled(session, payment.id, clocks)
+    parts = [payment, *await _other_parts(session, payment)]
+    whole = sum(part.amount_fen for part in parts) >= await deposits.to_pay(session, order)
+    if whole and order.status == "pending_payment":
         applied = "order"
         await claims.confirm(session, order.claim_id)
         await _ready(session, order, payment, clocks, "payment")
-    elif await _give_back_room(session, order, clocks):
+    elif whole and await _give_back_room(session, order, clocks):
         applied = "late_restored"
         await _ready(session, order, payment, clocks, "late_payment")
     else:
-        late = order.status == "cancelled"
+        late = order.status in {"cancelled", "pending_payment"}
         applied = "late_refunded" if late else "duplicate_refunded"
-        await _send_back(session, order, payment, clocks, "late" if late else "dup")
-    await note_payment(session, payment, applied=applied)
+        for part in parts:
+            await _send_back(session, order, part, clocks, "late" if late else "dup")
+    for part in parts:
+        await note_payment(session, part, applied=applied)
+    if applied in {"order", "late_restored"}:
+        await deposits.taken(session, order, clocks)
     await recount(session, order)
     _log.info("payment.applied", number=payment.number, applied=applied, order=order.number)
 
@@ -94,6 +103,8 @@ async def refund_everything(
         one for one in await payments.payments_in(session, everything) if kind_of(one.pays) in PRICE
     ]
     asked = sum(left for _, left in left_of(paid, refunds))
+    held = await deposit_of(session, order.id)
+    asked -= held.held_fen if held is not None else 0  # goes back by itself (orders/deposits.py)
     if asked:
         tag = free_tag(refunds)
         await give_back(session, order, asked, tag=tag, reason=reason, by=by, clocks=clocks)
@@ -209,6 +220,14 @@ async def make_ready(
         ref=order.id,
         run_at=order.ends_at + FORGOTTEN_AFTER,
     )
+
+
+async def _other_parts(session: AsyncSession, payment: PaymentAttempt) -> list[PaymentAttempt]:
+    """What was taken from a balance beside a payment."""
+    query = select(PaymentAttempt).where(
+        col(PaymentAttempt.with_id) == payment.id, col(PaymentAttempt.state) == "succeeded"
+    )
+    return list((await session.exec(query)).all())
 
 
 async def _give_back_room(session: AsyncSession, order: Order, clocks: Clocks) -> bool:

@@ -20,6 +20,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
+from cloud_api.orders import deposits
 from cloud_api.orders.models import Order, OrderLine, OvertimeCharge
 from cloud_api.orders.transitions import lock_order, note, system_lock
 from cloud_api.payments import service as payments
@@ -94,6 +95,9 @@ async def charge(
     await session.flush()
     if made.state == "due":
         amount = {"amount_fen": made.amount_fen}
+        if await deposits.take_overtime(session, order, made.amount_fen, clocks):
+            await _move(session, made, "paid", settled_at=clocks.now)
+            return made
         await note(
             session, order, "overtime_due", by=f"store:{store.id}", clocks=clocks, body=amount
         )

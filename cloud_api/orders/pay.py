@@ -13,6 +13,7 @@ from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
 from cloud_api.orders import differences, overtime
+from cloud_api.orders.deposits import to_pay
 from cloud_api.orders.models import Order, OvertimeCharge
 from cloud_api.orders.money import pays
 from cloud_api.orders.transitions import lock_order
@@ -36,10 +37,12 @@ async def pay(
     channel: str = "page",
     return_path: str | None = None,
     payer: Payer | None = None,
+    balance_fen: int = 0,
 ) -> PaymentAttempt:
     """Open a payment at a provider, or give back the one that is open; returns where it stands.
 
-    An order that is over is paid for its overtime, where that is due.
+    An order that is over is paid for its overtime, where that is due. ``balance`` as provider pays out
+    of the guest's balance at once; ``balance_fen`` of it pays a part beside another provider.
 
     ``pending`` has a ``redirect_url``; ``unknown`` means that the provider did not answer and we keep
     asking under the same number. Raises NotFound, Conflict ``order.not_payable`` (with
@@ -67,6 +70,7 @@ async def pay(
             channel=channel,
             return_path=return_path,
             payer=payer,
+            balance_fen=balance_fen,
         )
     return await payments.begin(cloud, payment.id)
 
@@ -133,4 +137,4 @@ async def _bill(
         return _Bill(overtime.pays(order.id), owed.amount_fen, subject, now + _OVERTIME_OPEN)
     if order.hold_expires_at - now < _LEAST:
         raise Conflict("order.hold_over", "保留时间已到，请重新预订")
-    return _Bill(pays(order.id), order.total_fen, about, order.hold_expires_at)
+    return _Bill(pays(order.id), await to_pay(session, order), about, order.hold_expires_at)

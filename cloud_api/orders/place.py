@@ -19,7 +19,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id, new_number
 from cloud_api.merchants.models import Merchant
-from cloud_api.orders import limits, overtime
+from cloud_api.orders import deposits, limits, overtime
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.orders.money import settle_free
 from cloud_api.orders.transitions import note
@@ -118,7 +118,8 @@ async def place(
     if quote.coupon_id is not None:
         await coupons.use(session, customer.account_id, quote.coupon_id, order.id, clocks)
     await note(session, order, "placed", by=(by or customer).ref, clocks=clocks)
-    if order.total_fen == 0:
+    deposit = await deposits.begin(session, order, clocks)
+    if order.total_fen == 0 and deposit is None:
         await settle_free(session, order, clocks)
     else:
         await schedule(

@@ -67,6 +67,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             channel=body.channel,
             return_path=body.return_path,
             payer=Payer(ip=client_ip(request)),
+            balance_fen=body.balance_fen,
         )
         return PayOut.of(payment)
 

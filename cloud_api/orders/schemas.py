@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cloud_api.orders.money_schemas import DepositOut, RefundRequestOut
 from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import Word
 from cloud_api.payments.models import PaymentAttempt
@@ -24,6 +25,7 @@ class PayIn(BaseModel):
     provider: Annotated[str, Field(min_length=1, max_length=40)] = "cashier"
     channel: Annotated[str, Field(min_length=1, max_length=40)] = "page"
     return_path: Annotated[str, Field(max_length=200)] | None = None
+    balance_fen: Annotated[int, Field(ge=0, le=100_000_000)] = 0  # of the balance, beside it
 
 
 class WhyIn(BaseModel):
@@ -156,6 +158,7 @@ class PayWayOut(BaseModel):
     name: str
     note: str = ""
     icon: str = "credit-card"
+    balance_fen: int = 0  # of the guest's balance, to be sent along with it
 
 
 class OrderOut(BaseModel):
@@ -191,6 +194,10 @@ class OrderOut(BaseModel):
     used_s: int | None
     overtime_s: int | None
     overtime: OvertimeOut | None = None
+    to_pay_fen: int = 0  # now: price and deposit, or overtime
+    balance_fen: int = 0  # what the guest's balance could pay of it
+    deposit: DepositOut | None = None
+    refund_request: RefundRequestOut | None = None
     energy_wh: int | None = None
     next: NextOut
 

@@ -86,6 +86,8 @@ async def move(
         )
     )
     books.follow_later(session, order, clocks)
+    if to in {"completed", "cancelled"}:
+        await books.deposit_later(session, order, clocks)
     await _tell(session, order, clocks)
     if to in {"cancelled", "completed"}:
         await freed(session, order, clocks)

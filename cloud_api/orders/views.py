@@ -17,14 +17,25 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel_rules, overtime, schemas
-from cloud_api.orders.models import Order, OrderEvent, OrderLine, OvertimeCharge
+from cloud_api.orders.models import (
+    Deposit,
+    DepositClaim,
+    Order,
+    OrderEvent,
+    OrderLine,
+    OvertimeCharge,
+    RefundRequest,
+)
 from cloud_api.orders.money import pays
+from cloud_api.orders.money_schemas import DepositOut, RefundRequestOut
 from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
-from cloud_api.payments.ways import ways_of
+from cloud_api.payments.ways import Way, ways_of
+from cloud_api.stored_value.models import Wallet
+from cloud_api.stored_value.paying import BALANCE
 from cloud_api.stores.models import Room, Store
 
 _Row = TypeVar("_Row", bound=SQLModel)
@@ -80,6 +91,10 @@ class _Parts:
         self.refunds: dict[str, list[RefundAttempt]] = defaultdict(list)
         self.overtime: dict[str, OvertimeCharge] = {}
         self.opens: dict[str, datetime] = {}
+        self.deposits: dict[str, Deposit] = {}
+        self.claims: dict[str, list[DepositClaim]] = defaultdict(list)
+        self.requests: dict[str, list[RefundRequest]] = {}
+        self.wallets: dict[tuple[str, str], int] = {}
         self.rules: dict[str, Rules] = {}
 
     @classmethod
@@ -112,10 +127,41 @@ class _Parts:
         back = select(RefundAttempt).where(col(RefundAttempt.payment_id).in_(list(of_payment)))
         for refund in (await session.exec(back.order_by(col(RefundAttempt.id)))).all():
             parts.refunds[of_payment[refund.payment_id]].append(refund)
+        await parts._beside(session, orders, ids)
         waiting = {order.store_id for order in orders if parts.payable(order)}
         for store_id in waiting:
             parts.accounts[store_id] = await payments.accounts_of(session, parts.stores[store_id])
         return parts
+
+    async def _beside(self, session: AsyncSession, orders: Sequence[Order], ids: list[str]) -> None:
+        """Deposits and what is claimed of them, requests for refunds, balances of who still has to pay."""
+        held = select(Deposit).where(col(Deposit.order_id).in_(ids))
+        self.deposits = {one.order_id: one for one in (await session.exec(held)).all()}
+        if self.deposits:
+            wanted = select(DepositClaim).where(col(DepositClaim.order_id).in_(ids))
+            for claim in (await session.exec(wanted.order_by(col(DepositClaim.id)))).all():
+                self.claims[claim.order_id].append(claim)
+        asked = select(RefundRequest).where(col(RefundRequest.order_id).in_(ids))
+        for one in (await session.exec(asked.order_by(col(RefundRequest.id)))).all():
+            self.requests.setdefault(one.order_id, []).append(one)
+        who = {order.account_id for order in orders if self.payable(order)}
+        if who:
+            mine = select(Wallet).where(col(Wallet.account_id).in_(who))
+            self.wallets = {
+                (one.merchant_id, one.account_id): one.total_fen
+                for one in (await session.exec(mine)).all()
+            }
+
+    def to_pay(self, order: Order) -> int:
+        """What is to be paid now: the price with its deposit, or overtime; nothing where nothing is."""
+        if not self.payable(order):
+            return 0
+        owed = self.overtime.get(order.id)
+        if owed is not None and owed.state == "due":
+            return owed.amount_fen
+        deposit = self.deposits.get(order.id)
+        extra = deposit.amount_fen if deposit is not None and not deposit.taken else 0
+        return order.total_fen + extra
 
     def payable(self, order: Order) -> bool:
         """Whether there is something to pay: the order itself, or overtime."""
@@ -126,18 +172,15 @@ class _Parts:
         """The ways to pay what is to be paid, in the owner's order; none where nothing is."""
         if not self.payable(order):
             return []
-        owed = self.overtime.get(order.id)
-        amount = order.total_fen if owed is None or owed.state != "due" else owed.amount_fen
-        return [
-            schemas.PayWayOut(
-                provider=way.provider,
-                channel=way.channel,
-                name=way.name,
-                note=_(way.note),
-                icon=way.icon,
-            )
-            for way in ways_of(self.accounts.get(order.store_id, ()), amount, real)
-        ]
+        amount = self.to_pay(order)
+        has = self.wallets.get((order.merchant_id, order.account_id), 0)
+        ways = [_way(way) for way in ways_of(self.accounts.get(order.store_id, ()), amount, real)]
+        if has >= amount > 0:
+            ways.insert(0, _balance(has))
+        elif has and order.status == "pending_payment":
+            beside = ways_of(self.accounts.get(order.store_id, ()), amount - has, real)
+            ways += [_way(way, has) for way in beside if way.provider == beside[0].provider]
+        return ways
 
     def show(self, order: Order, clocks: Clocks) -> dict[str, object]:
         now = clocks.now
@@ -196,9 +239,41 @@ class _Parts:
             "finished_early": order.finished_early,
             "used_s": order.used_s,
             "overtime_s": order.overtime_s,
+            "to_pay_fen": self.to_pay(order),
+            "balance_fen": self.wallets.get((order.merchant_id, order.account_id), 0),
+            "deposit": None
+            if order.id not in self.deposits
+            else DepositOut.of(self.deposits[order.id], self.claims[order.id]),
+            "refund_request": RefundRequestOut.of(self.requests[order.id][-1])
+            if order.id in self.requests
+            else None,
             "overtime": None if owed is None else OvertimeOut.of(owed, store.tz),
             "next": schemas.NextOut(action=action, label=label),
         }
+
+
+def _way(way: Way, balance_fen: int = 0) -> schemas.PayWayOut:
+    name = way.name
+    if balance_fen:
+        name = _("{name}，先用余额 {m}").format(name=name, m=yuan(balance_fen))
+    return schemas.PayWayOut(
+        provider=way.provider,
+        channel=way.channel,
+        name=name,
+        note=_(way.note),
+        icon=way.icon,
+        balance_fen=balance_fen,
+    )
+
+
+def _balance(has_fen: int) -> schemas.PayWayOut:
+    return schemas.PayWayOut(
+        provider=BALANCE,
+        channel="house",
+        name=_("余额"),
+        note=_("还有 {m}").format(m=yuan(has_fen)),
+        icon="wallet",
+    )
 
 
 async def _by_id(session: AsyncSession, model: type[_Row], ids: set[str]) -> dict[str, _Row]:

@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class Kind:
     """What a kind does; each of them idempotent, in the caller's transaction."""
 
-    settle: Handler
+    settle: Handler | None = None
     refund_changed: Handler | None = None
     closed: Handler | None = None
 
@@ -52,7 +52,7 @@ def register(
 def observe(
     name: str,
     *,
-    settle: Handler,
+    settle: Handler | None = None,
     refund_changed: Handler | None = None,
     closed: Handler | None = None,
 ) -> None:
@@ -76,9 +76,10 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     if payment.state != "succeeded":
         return
     for observer in _observers.values():
-        await observer.settle(session, payment_id, clocks)
+        if observer.settle is not None:
+            await observer.settle(session, payment_id, clocks)
     kind = _kinds.get(kind_of(payment.pays))
-    if kind is None:
+    if kind is None or kind.settle is None:
         _log.error("payment.of_no_kind", number=payment.number, pays=payment.pays)
         return
     await kind.settle(session, payment_id, clocks)

@@ -42,7 +42,9 @@ async def _close(cloud: Cloud, job: DueJob) -> None:
 
 async def _refund(cloud: Cloud, job: DueJob) -> None:
     refund = await service.push_refund(cloud, job.ref)
-    if refund.state not in service.REFUND_ENDS:
+    if refund.state not in service.REFUND_ENDS and not await service.waits_for_people(
+        cloud, refund
+    ):
         raise Again(_after(_REFUND_S, job), refund.state)
 
 

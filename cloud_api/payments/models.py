@@ -78,6 +78,7 @@ class PaymentAttempt(SQLModel, table=True):
     return_url: str = ""  # where the provider's page leads back to
     pays: str = Field(index=True)
     part_of: str = Field(index=True)
+    with_id: str | None = Field(default=None, index=True)  # the attempt whose other part this is
     number: str = Field(unique=True)
     amount_fen: int
     state: str = "created"

@@ -21,7 +21,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.payments import ways
+from cloud_api.payments import house, ways
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import (
@@ -36,7 +36,7 @@ from cloud_api.payments.providers.base import (
     RefundAsk,
     Surroundings,
 )
-from cloud_api.payments.records import lock_payment, record_payment, record_refund
+from cloud_api.payments.records import lock_payment, lock_refund, record_payment, record_refund
 from cloud_api.payments.transitions import GIVEN_BACK, OPEN_PAYMENT, move_payment
 from cloud_api.stores.models import Store
 
@@ -207,6 +207,9 @@ def sums(payments: Sequence[PaymentAttempt], refunds: Sequence[RefundAttempt]) -
 
 async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     """Open the payment at the provider, or open it again under the same number."""
+    known = await _attempt(cloud, payment_id)
+    if house.is_house(known.provider):
+        return known
     payment, provider, merchant = await _load(cloud, payment_id)
     if payment.state not in {"created", "unknown"} and not _step_is_old(cloud, payment):
         return payment
@@ -237,9 +240,10 @@ async def begin(cloud: Cloud, payment_id: str) -> PaymentAttempt:
 
 async def look(cloud: Cloud, payment_id: str) -> PaymentAttempt:
     """Ask the provider where the payment stands, and take its word."""
+    known = await _attempt(cloud, payment_id)
+    if known.state == "succeeded":
+        return known
     payment, provider, _ = await _load(cloud, payment_id)
-    if payment.state == "succeeded":
-        return payment
     view = await provider.query(ref_of(payment, cloud.clocks))
     if view.state is Money.ABSENT and payment.state in {"created", "unknown"}:
         if payment.expires_at > cloud.clocks.now:
@@ -338,15 +342,30 @@ async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
         refund = await session.get_one(RefundAttempt, refund_id)
     if refund.state in REFUND_ENDS:
         return refund
+    paid = await _attempt(cloud, refund.payment_id)
+    if house.is_house(paid.provider):
+        async with cloud.db.write() as session:
+            refund = await lock_refund(session, refund_id)
+            if refund.state in REFUND_ENDS:
+                return refund
+            give_back = house.method_of(paid.provider).give_back
+            view = await give_back(session, refund, paid, cloud.clocks)
+            return await record_refund(session, refund_id, view, cloud.clocks)
     payment, provider, _ = await _load(cloud, refund.payment_id)
     ask = refund_ask(cloud, payment, refund)
-    view = None
+    told = None
     if refund.state not in {"created", "unknown"}:
-        view = await provider.query_refund(ask)
-    if view is None or view.state is Back.ABSENT:
-        view = await provider.refund(ask)
+        told = await provider.query_refund(ask)
+    if told is None or told.state is Back.ABSENT:
+        told = await provider.refund(ask)
     async with cloud.db.write() as session:
-        return await record_refund(session, refund_id, view, cloud.clocks)
+        return await record_refund(session, refund_id, told, cloud.clocks)
+
+
+async def waits_for_people(cloud: Cloud, refund: RefundAttempt) -> bool:
+    """Whether nobody but a person can bring this refund about: cash, to be handed over."""
+    paid = await _attempt(cloud, refund.payment_id)
+    return house.is_house(paid.provider) and refund.state == "submitted"
 
 
 def notify_path(provider: str, account_ref: str) -> str:
@@ -410,6 +429,11 @@ def _step_is_old(cloud: Cloud, payment: PaymentAttempt) -> bool:
         and datetime.fromisoformat(until) <= cloud.clocks.real
         and payment.expires_at > cloud.clocks.now
     )
+
+
+async def _attempt(cloud: Cloud, payment_id: str) -> PaymentAttempt:
+    async with cloud.db.read() as session:
+        return await session.get_one(PaymentAttempt, payment_id)
 
 
 async def _load(cloud: Cloud, payment_id: str) -> tuple[PaymentAttempt, PaymentProvider, str]:

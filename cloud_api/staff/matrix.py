@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cloud_api.staff.money_matrix import MONEY
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,
@@ -36,7 +37,6 @@ from cloud_api.staff.permissions import (
     DEVICE_READ,
     DOOR_OPEN_CLEANING,
     DOOR_OPEN_REMOTE,
-    MONEY_CLOSE,
     MONEY_RECONCILE,
     NOTICE_EDIT,
     NOTICE_READ,
@@ -185,6 +185,13 @@ _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/orders/{order_id}/check-payment": PERSON,
     "POST /api/v1/orders/{order_id}/close-payment": PERSON,
     "POST /api/v1/orders/{order_id}/cancel": PERSON,
+    "POST /api/v1/orders/{order_id}/refund-requests": PERSON,
+    "GET /api/v1/orders/{order_id}/refund-requests": PERSON,
+    "POST /api/v1/orders/{order_id}/refund-requests/{request_id}/withdraw": PERSON,
+    "POST /api/v1/orders/{order_id}/deposit/claims/{claim_id}/object": PERSON,
+    "GET /api/v1/me/balances": PERSON,
+    "GET /api/v1/stores/{store_id}/topup-plans": PERSON,
+    "POST /api/v1/topups": PERSON,
     "POST /api/v1/orders/{order_id}/finish": PERSON,
     "GET /api/v1/orders/{order_id}/finish/quote": PERSON,
     "POST /api/v1/orders/{order_id}/share": PERSON,
@@ -222,6 +229,8 @@ _PEOPLE: Final[dict[str, Row]] = {
     # pages
     "GET /me": PERSON,
     "GET /me/notices": PERSON,
+    "GET /me/balance": PERSON,
+    "GET /orders/{order_id}/refund": PERSON,
     "GET /orders": PERSON,
     "GET /orders/{order_id}": PERSON,
     "GET /orders/{order_id}/pay": PERSON,
@@ -362,13 +371,6 @@ _CONSOLE: Final[dict[str, Row]] = {
     "POST /api/v1/console/orders/{order_id}/finish": needs(DEVICE_CONTROL),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": needs(ORDER_REFUND),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/retry": needs(ORDER_REFUND),
-    # the books and the drawer
-    "GET /api/v1/console/ledger/stores/{store_id}/statement": needs(REPORT_READ),
-    "GET /api/v1/console/ledger/stores/{store_id}/entries.csv": needs(REPORT_READ),
-    "POST /api/v1/console/ledger/stores/{store_id}/close": needs(MONEY_CLOSE),
-    "GET /api/v1/console/ledger/stores/{store_id}/drawer": needs(REPORT_READ),
-    "POST /api/v1/console/ledger/stores/{store_id}/drawer/counts": needs(MONEY_CLOSE),
-    "POST /api/v1/console/ledger/stores/{store_id}/drawer/to-bank": needs(MONEY_CLOSE),
     # payment accounts
     "GET /api/v1/console/payment-accounts": needs(PAYMENT_ACCOUNTS),
     "POST /api/v1/console/payment-accounts": needs(PAYMENT_ACCOUNTS, fresh=True),
@@ -475,7 +477,9 @@ _PLATFORM: Final[dict[str, Row]] = {
     "GET /platform": PLATFORM,
 }
 
-MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **_PEOPLE, **_CONSOLE, **_PLATFORM}
+_MONEY: Final = {route: needs(permission) for route, permission in MONEY.items()}
+
+MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **_PEOPLE, **_CONSOLE, **_MONEY, **_PLATFORM}
 
 
 def row_of(method: str, path: str) -> Row | None:

@@ -82,7 +82,7 @@ def _shot(tab: Page, name: str) -> None:
 
 
 def _used(site: Site) -> None:
-    site.passes(hours=5)
+    site.passes(hours=30)
 
     async def act(session: AsyncSession) -> Any:
         await store_events.complete_forgotten(session, site.people["order"], site.cloud.clocks)

@@ -96,7 +96,7 @@ async def test_money_is_an_advance_until_it_is_used_and_a_payable_until_it_is_ba
         }
 
     assert await held(used) == {"clearing": 7600, "advance": -7600}
-    house.passes(6 * 3600)
+    house.passes(30 * 3600)
     async with house.cloud.db.write() as session:
         await store_events.complete_forgotten(session, used.id, house.cloud.clocks)
         await cancel.cancel_by_staff(

@@ -1,0 +1,466 @@
+"""Deposits 押金: paid with the order, held, and given back after the stay unless staff claim some of it.
+
+A claim names amount, reason and picture. Its guest sees it and may object within a day; what nobody
+objects to is kept, what is objected to somebody decides. Overtime that the deposit covers is taken from it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.audit import service as audit
+from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import Again, schedule
+from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.models import DueJob
+from cloud_api.kit.money import yuan
+from cloud_api.orders import books
+from cloud_api.orders.books import deposit_of
+from cloud_api.orders.differences import give_back
+from cloud_api.orders.models import Deposit, DepositClaim, DepositRule, Order, OvertimeCharge
+from cloud_api.orders.transitions import lock_order, note, system_lock
+from cloud_api.staff.permissions import ORDER_REFUND, PRICE_EDIT
+from cloud_api.stores.service import get_room, get_store
+
+CLAIM: Final = "deposit.claim"  # ref: claim id
+OBJECT_FOR: Final = timedelta(hours=24)
+OPEN_CLAIM: Final = ("open", "disputed")
+TABLE: Final[dict[str, frozenset[str]]] = {
+    "waiting": frozenset({"held", "void"}),
+    "held": frozenset({"settled"}),
+    "void": frozenset({"held"}),  # money came late, and the room was still free
+    "settled": frozenset(),
+}
+CLAIMS: Final[dict[str, frozenset[str]]] = {
+    "open": frozenset({"disputed", "kept", "dropped"}),
+    "disputed": frozenset({"kept", "dropped"}),
+    "kept": frozenset(),
+    "dropped": frozenset(),
+}
+_SYSTEM: Final = System()
+
+
+async def rule_of(session: AsyncSession, store_id: str, room_id: str) -> DepositRule | None:
+    """The rule of a room: its own, else its store's."""
+    query = scoped(_SYSTEM, DepositRule).where(col(DepositRule.store_id) == store_id)
+    rules = {rule.room_id: rule for rule in (await session.exec(query)).all()}
+    return rules.get(room_id) or rules.get(None)
+
+
+async def rules_of(session: AsyncSession, actor: Actor, store_id: str) -> list[DepositRule]:
+    """A store's rules: its own first, then of rooms."""
+    query = scoped(actor, DepositRule).where(col(DepositRule.store_id) == store_id)
+    return sorted((await session.exec(query)).all(), key=lambda rule: rule.room_id or "")
+
+
+async def put_rule(
+    session: AsyncSession,
+    staff: Staff,
+    store_id: str,
+    room_id: str | None,
+    amount_fen: int,
+    return_minutes: int,
+    clocks: Clocks,
+) -> DepositRule:
+    """Say what deposit a store or one of its rooms asks from now on; nothing is no deposit.
+
+    Needs ``price.edit``. Raises NotFound.
+    """
+    staff.need(PRICE_EDIT)
+    store = await get_store(session, staff, store_id)
+    if room_id is not None and (await get_room(session, staff, room_id)).store_id != store.id:
+        raise NotFound("room")
+    query = scoped(staff, DepositRule).where(
+        col(DepositRule.store_id) == store.id,
+        col(DepositRule.room_id) == room_id
+        if room_id is not None
+        else col(DepositRule.room_id).is_(None),
+    )
+    rule = (await session.exec(query.with_for_update())).one_or_none()
+    was = None if rule is None else {"amount_fen": rule.amount_fen}
+    if rule is None:
+        rule = DepositRule(merchant_id=store.merchant_id, store_id=store.id, room_id=room_id)
+    rule.amount_fen, rule.return_minutes = amount_fen, return_minutes
+    session.add(rule)
+    await session.flush()
+    await audit.record(
+        session,
+        staff,
+        "deposit.rule",
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        subject=f"room:{room_id}" if room_id else f"store:{store.id}",
+        before=was,
+        after={"amount_fen": amount_fen, "return_minutes": return_minutes},
+        clocks=clocks,
+    )
+    return rule
+
+
+async def begin(session: AsyncSession, order: Order, clocks: Clocks) -> Deposit | None:
+    """Ask for the deposit of a new order's room, where there is one."""
+    rule = await rule_of(session, order.store_id, order.room_id)
+    if rule is None or rule.amount_fen == 0:
+        return None
+    deposit = Deposit(
+        merchant_id=order.merchant_id,
+        store_id=order.store_id,
+        account_id=order.account_id,
+        order_id=order.id,
+        amount_fen=rule.amount_fen,
+        return_minutes=rule.return_minutes,
+        created_at=clocks.now,
+    )
+    session.add(deposit)
+    await session.flush()
+    return deposit
+
+
+async def to_pay(session: AsyncSession, order: Order) -> int:
+    """What is to be paid for a new order: its price and its deposit, in fen."""
+    deposit = await deposit_of(session, order.id)
+    asked = deposit is not None and not deposit.taken
+    return order.total_fen + (deposit.amount_fen if deposit is not None and asked else 0)
+
+
+async def taken(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """The money of the order came, its deposit with it."""
+    deposit = await deposit_of(session, order.id)
+    if deposit is not None and not deposit.taken:
+        await _move(session, deposit, "held")
+        await note(
+            session,
+            order,
+            "deposit_held",
+            by="system",
+            body={"amount_fen": deposit.amount_fen},
+            clocks=clocks,
+        )
+
+
+async def take_overtime(
+    session: AsyncSession, order: Order, amount_fen: int, clocks: Clocks
+) -> bool:
+    """Take overtime out of the deposit of a locked order, where that covers it; False where not."""
+    deposit = await deposit_of(session, order.id)
+    if deposit is None or await _free(session, deposit) < amount_fen:
+        return False
+    await _change(session, deposit, overtime_fen=deposit.overtime_fen + amount_fen)
+    await note(
+        session,
+        order,
+        "overtime_from_deposit",
+        by="system",
+        body={"amount_fen": amount_fen},
+        clocks=clocks,
+    )
+    return True
+
+
+async def claim(
+    session: AsyncSession,
+    staff: Staff,
+    order_id: str,
+    amount_fen: int,
+    why: str,
+    photo: str,
+    clocks: Clocks,
+) -> DepositClaim:
+    """Want to keep some of a deposit for damage. Needs ``order.refund``.
+
+    Raises NotFound, KaimenError ``deposit.why``, ``deposit.photo``, Conflict ``deposit.not_held`` (with
+    ``held_fen``).
+    """
+    staff.need(ORDER_REFUND)
+    if len(why.strip()) < 2:
+        raise KaimenError("deposit.why", "请写明损坏了什么", status=422, field="why")
+    if not photo.strip():
+        raise KaimenError("deposit.photo", "请附照片，顾客要看得到凭据", status=422, field="photo")
+    order = await lock_order(session, staff, order_id)
+    deposit = await deposit_of(session, order.id)
+    free = 0 if deposit is None else await _free(session, deposit)
+    if deposit is None or amount_fen > free:
+        raise Conflict("deposit.not_held", f"押金里还能扣 {yuan(free)}", held_fen=free)
+    made = DepositClaim(
+        merchant_id=order.merchant_id,
+        store_id=order.store_id,
+        account_id=order.account_id,
+        deposit_id=deposit.id,
+        order_id=order.id,
+        amount_fen=amount_fen,
+        why=why.strip(),
+        photo=photo.strip(),
+        by=staff.ref,
+        created_at=clocks.now,
+    )
+    session.add(made)
+    await session.flush()
+    await note(
+        session,
+        order,
+        "deposit_claimed",
+        by=staff.ref,
+        why=made.why,
+        body={"amount_fen": amount_fen},
+        clocks=clocks,
+    )
+    await schedule(
+        session,
+        merchant_id=order.merchant_id,
+        kind=CLAIM,
+        ref=made.id,
+        run_at=clocks.now + OBJECT_FOR,
+    )
+    await _record(session, staff, order, "deposit.claim", amount_fen, made.why, clocks)
+    return made
+
+
+async def object_to(
+    session: AsyncSession,
+    customer: Customer,
+    order_id: str,
+    claim_id: str,
+    words: str,
+    clocks: Clocks,
+) -> DepositClaim:
+    """The guest does not agree; somebody else than a rule decides then.
+
+    Raises NotFound, KaimenError ``deposit.why``, Conflict ``deposit.decided``.
+    """
+    if len(words.strip()) < 2:
+        raise KaimenError("deposit.why", "请写明为什么不同意", status=422, field="why")
+    order = await lock_order(session, customer, order_id)
+    found = await _claim(session, order, claim_id)
+    if found.state == "disputed":
+        return found
+    await _move_claim(session, found, "disputed", objection=words.strip())
+    await note(
+        session,
+        order,
+        "deposit_disputed",
+        by=customer.ref,
+        why=found.objection,
+        body={"amount_fen": found.amount_fen},
+        clocks=clocks,
+    )
+    return found
+
+
+async def decide(
+    session: AsyncSession,
+    staff: Staff,
+    order_id: str,
+    claim_id: str,
+    keep: bool,
+    why: str,
+    clocks: Clocks,
+) -> DepositClaim:
+    """Keep what was claimed, or let it go. Needs ``order.refund``; a claim that is disputed is not
+    decided by who made it. Raises NotFound, Conflict ``deposit.decided``, ``deposit.own_claim``.
+    """
+    staff.need(ORDER_REFUND)
+    order = await lock_order(session, staff, order_id)
+    found = await _claim(session, order, claim_id)
+    if found.state == "open" and keep:
+        raise Conflict("deposit.may_object", "顾客还可以提出异议，24 小时后自动生效")
+    if found.state == "disputed" and keep and found.by == staff.ref:
+        raise Conflict("deposit.own_claim", "顾客有异议，请别的同事来定")
+    if len(why.strip()) < 2:
+        raise KaimenError("deposit.why", "请写明理由", status=422, field="why")
+    await _decided(session, order, found, keep, staff.ref, why.strip(), clocks)
+    await _record(
+        session,
+        staff,
+        order,
+        "deposit.keep" if keep else "deposit.drop",
+        found.amount_fen,
+        why,
+        clocks,
+    )
+    return found
+
+
+async def claim_due(cloud: Cloud, job: DueJob) -> None:
+    """Job ``deposit.claim``: nobody objected in time."""
+    async with cloud.db.write() as session:
+        found = await session.get_one(DepositClaim, job.ref)
+        order = await system_lock(session, found.order_id)
+        await session.refresh(found)
+        if found.state == "open":
+            await _decided(session, order, found, True, "system", "无异议", cloud.clocks)
+
+
+async def return_due(cloud: Cloud, job: DueJob) -> None:
+    """Job ``deposit.return``: give back what nobody claims; wait while something is undecided."""
+    async with cloud.db.write() as session:
+        order = await system_lock(session, job.ref)
+        deposit = await deposit_of(session, order.id)
+        if deposit is None or deposit.state in {"settled", "void"}:
+            return
+        if deposit.state == "waiting":
+            if order.status == "cancelled":
+                await _move(session, deposit, "void")
+            return
+        if order.status == "cancelled":
+            await give_all_back(session, order, by="system", clocks=cloud.clocks)
+            return
+        if await claims_of(session, order.id, open_only=True):
+            return  # whoever decides it schedules the rest
+        owes = select(OvertimeCharge).where(
+            col(OvertimeCharge.order_id) == order.id, col(OvertimeCharge.state) == "due"
+        )
+        if (await session.exec(owes)).first() is None:
+            await give_all_back(session, order, by="system", clocks=cloud.clocks)
+            return
+    raise Again(1800, "overtime is due")
+
+
+async def give_all_back(session: AsyncSession, order: Order, *, by: str, clocks: Clocks) -> int:
+    """What is still held goes back the way it came; the order is locked. Returns it in fen."""
+    deposit = await deposit_of(session, order.id)
+    if deposit is None or deposit.state != "held":
+        return 0
+    back = deposit.held_fen
+    if back:
+        await give_back(
+            session,
+            order,
+            back,
+            tag="D1",
+            reason="押金退还",
+            by=by,
+            clocks=clocks,
+            purpose="deposit",
+        )
+    await _change(session, deposit, returned_fen=deposit.returned_fen + back)
+    await _move(session, deposit, "settled", settled_at=clocks.now)
+    return back
+
+
+async def claims_of(
+    session: AsyncSession, order_id: str, *, open_only: bool = False
+) -> list[DepositClaim]:
+    """What was claimed of an order's deposit, oldest first."""
+    query = scoped(_SYSTEM, DepositClaim).where(col(DepositClaim.order_id) == order_id)
+    if open_only:
+        query = query.where(col(DepositClaim.state).in_(OPEN_CLAIM))
+    rows = await session.exec(
+        query.order_by(col(DepositClaim.id)).execution_options(populate_existing=True)
+    )
+    return list(rows.all())
+
+
+async def _decided(
+    session: AsyncSession,
+    order: Order,
+    found: DepositClaim,
+    keep: bool,
+    by: str,
+    why: str,
+    clocks: Clocks,
+) -> None:
+    await _move_claim(
+        session,
+        found,
+        "kept" if keep else "dropped",
+        decided_by=by,
+        decided_why=why,
+        decided_at=clocks.now,
+    )
+    deposit = await deposit_of(session, order.id)
+    assert deposit is not None
+    if keep:
+        await _change(session, deposit, damage_fen=deposit.damage_fen + found.amount_fen)
+    await note(
+        session,
+        order,
+        "deposit_kept" if keep else "deposit_dropped",
+        by=by,
+        why=why,
+        body={"amount_fen": found.amount_fen},
+        clocks=clocks,
+    )
+    over = order.status in {"completed", "cancelled"}
+    if over and deposit.return_at is not None and deposit.return_at <= clocks.now:
+        await schedule(
+            session,
+            merchant_id=order.merchant_id,
+            kind=books.DEPOSIT_RETURN,
+            ref=order.id,
+            run_at=clocks.now,
+        )
+
+
+async def _free(session: AsyncSession, deposit: Deposit) -> int:
+    """What is held and not claimed."""
+    claimed = await claims_of(session, deposit.order_id, open_only=True)
+    return deposit.held_fen - sum(one.amount_fen for one in claimed)
+
+
+async def _claim(session: AsyncSession, order: Order, claim_id: str) -> DepositClaim:
+    query = select(DepositClaim).where(
+        col(DepositClaim.id) == claim_id, col(DepositClaim.order_id) == order.id
+    )
+    found = (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+    if found is None:
+        raise NotFound("claim", "没有这条扣押金的记录")
+    return found
+
+
+async def _move_claim(session: AsyncSession, found: DepositClaim, to: str, **values: Any) -> None:
+    if to not in CLAIMS[found.state]:
+        raise Conflict("deposit.decided", "这一条已经处理过了", state_now=found.state)
+    moved = await session.exec(
+        update(DepositClaim)
+        .where(col(DepositClaim.id) == found.id, col(DepositClaim.state) == found.state)
+        .values(state=to, **values)
+        .returning(col(DepositClaim.id))
+        .execution_options(synchronize_session=False)
+    )
+    if moved.first() is None:
+        raise Conflict("deposit.decided", "这一条刚刚有变化，请刷新再看")
+    await session.refresh(found)
+
+
+async def _move(session: AsyncSession, deposit: Deposit, to: str, **values: Any) -> None:
+    assert to in TABLE[deposit.state], (deposit.state, to)
+    await _change(session, deposit, state=to, **values)
+
+
+async def _change(session: AsyncSession, deposit: Deposit, **values: Any) -> None:
+    await session.exec(
+        update(Deposit)
+        .where(col(Deposit.id) == deposit.id, col(Deposit.state) == deposit.state)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    await session.refresh(deposit)
+
+
+async def _record(
+    session: AsyncSession,
+    staff: Staff,
+    order: Order,
+    action: str,
+    amount_fen: int,
+    why: str,
+    clocks: Clocks,
+) -> None:
+    await audit.record(
+        session,
+        staff,
+        action,
+        merchant_id=order.merchant_id,
+        store_id=order.store_id,
+        subject=f"order:{order.id}",
+        after={"amount_fen": amount_fen},
+        why=why,
+        clocks=clocks,
+    )
