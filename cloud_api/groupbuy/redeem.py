@@ -15,6 +15,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.service import RoomTaken
 from cloud_api.groupbuy import books
 from cloud_api.groupbuy.buy import KIND
@@ -24,7 +25,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel, place
+from cloud_api.orders import cancel, no_show, place
 from cloud_api.orders.models import Order
 from cloud_api.payments.dispatch import ref_of
 from cloud_api.pricing.models import Quote
@@ -86,7 +87,8 @@ async def redeem(
     guest = Customer(account_id=voucher.account_id)
     quote = await _quote(session, voucher, room, begins, clocks)
     try:
-        order = await place.place(session, guest, quote.id, clocks)
+        by = who if isinstance(who, Staff) else None  # who redeems at the desk has confirmed it
+        order = await place.place(session, guest, quote.id, clocks, by=by)
     except RoomTaken as taken:
         raise no_room(taken, store.tz) from taken
     redemption = Redemption(
@@ -169,8 +171,11 @@ async def undo(
 async def order_changed(
     session: AsyncSession, order: Order, was: str, by: str, clocks: Clocks
 ) -> None:
-    """An order that a voucher paid for was cancelled: the voucher is whole again (orders/followers.py)."""
-    if order.status != "cancelled":
+    """An order that a voucher paid for was cancelled: the voucher is whole again (orders/followers.py).
+
+    Not where its guest did not come and the room's rule keeps the whole price for that.
+    """
+    if order.status != "cancelled" or await _forfeited(session, order):
         return
     query = scoped(System(), Redemption).where(
         col(Redemption.order_id) == order.id, col(Redemption.kind) == "redeem"
@@ -208,6 +213,13 @@ async def order_changed(
             ref=voucher.id,
             run_at=clocks.now,
         )
+
+
+async def _forfeited(session: AsyncSession, order: Order) -> bool:
+    if order.cancel_why != no_show.WHY:
+        return False
+    store = await session.get_one(Store, order.store_id)
+    return (await rules_of(session, store, order.room_id)).no_show_per_cent == 100
 
 
 async def used(session: AsyncSession, voucher: Voucher) -> Conflict:

@@ -1,0 +1,67 @@
+"""Vouchers where the house's booking rules meet them: who does not come, and who has to confirm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloud_api.claims.models import BookingRule
+from cloud_api.groupbuy import redeem
+from cloud_api.orders.models import Order
+from cloud_api.vouchers.models import Voucher
+from tests.cloud_api.factories import customer
+from tests.cloud_api.groupbuy.conftest import Club
+
+
+async def _rules(club: Club, **rules: Any) -> None:
+    async with club.cloud.db.write() as session:
+        store = club.house.shop.store
+        session.add(
+            BookingRule(
+                id=store.id, merchant_id=store.merchant_id, store_id=store.id, rules=rules,
+                updated_at=club.cloud.clocks.now,
+            )
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("per_cent", "state"), [(100, "redeemed"), (50, "issued")])
+async def test_who_does_not_come_on_a_voucher_pays_with_it(
+    club: Club, per_cent: int, state: str
+) -> None:
+    """A room's rule keeps the whole price of who does not come. Who had booked with a voucher got the
+    voucher back, whole: the fee was a share of the order's total, which a voucher makes nothing. So
+    one voucher kept a room empty as often as one liked.
+    """
+    await _rules(club, no_show_minutes=30, no_show_per_cent=per_cent)
+    (voucher,) = await club.bought(await club.campaign(), club.people[0])
+    async with club.cloud.db.write() as session:
+        done = await redeem.redeem(
+            session, customer(club.people[0]), room_id=club.house.shop.room.id,
+            clocks=club.cloud.clocks, voucher_id=voucher.id,
+        )  # fmt: skip
+    club.house.passes(31 * 60)
+    await club.house.quiet()
+    order: Order = await club.row(Order, done.order.id)
+    assert (order.status, order.cancel_why) == ("cancelled", "no_show")
+    assert (await club.row(Voucher, voucher.id)).state == state
+    books = await club.balanced()
+    kept = "revenue.voucher" if state == "redeemed" else "voucher"
+    assert books[kept] == voucher.value_fen
+
+
+async def test_a_voucher_redeemed_at_the_desk_waits_for_nobody(club: Club) -> None:
+    """Where the house confirms orders, one that staff themselves made by redeeming a voucher waited
+    for staff to confirm it: the guest stood at a shut door, and after a while it was cancelled.
+    """
+    await _rules(club, confirm_minutes=20)
+    (voucher,) = await club.bought(await club.campaign(), club.people[0])
+    async with club.cloud.db.write() as session:
+        done = await redeem.redeem(
+            session, club.owner, room_id=club.house.shop.room.id, clocks=club.cloud.clocks,
+            text=voucher.code, way="code",
+        )  # fmt: skip
+    assert (await club.row(Order, done.order.id)).status == "ready"
+    club.house.passes(21 * 60)
+    await club.house.quiet()
+    assert (await club.row(Voucher, voucher.id)).state == "redeemed"
