@@ -25,6 +25,7 @@ from cloud_api.kit.models import DueJob
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.orders import leaving
 from cloud_api.orders.books import part_of
+from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.change_price import sum_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order, OrderChange, OrderLine
@@ -409,16 +410,19 @@ async def undelivered(session: AsyncSession, order: Order, ended_s: float, clock
     for one in (await session.exec(query)).all():
         if ended_s > one.was_ends_at.timestamp() + store.grace_s + 120:
             continue
+        back = min(one.diff_fen, left_fen(order))  # some may have gone back for another reason
+        if back <= 0:
+            continue
         await give_back(
             session,
             order,
-            one.diff_fen,
+            back,
             tag=f"E{one.id[-8:]}",
             reason="续时没有送到门店，退回续时费",
             by="system",
             clocks=clocks,
         )
-        await leaving.take_off(session, order, "extension_back", "续时没有送到门店", one.diff_fen)
+        await leaving.take_off(session, order, leaving.UNDELIVERED, "续时没有送到门店", back)
         await recount(session, order)
         await note(session, order, "extension_unused", by="system", clocks=clocks, body=_body(one))
 

@@ -13,6 +13,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.models import DueJob
+from cloud_api.orders import changes
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import make_ready, refund_part
 from cloud_api.orders.transitions import lock_order, move, system_lock
@@ -52,6 +53,7 @@ async def late(cloud: Cloud, job: DueJob) -> None:
         order = await system_lock(session, job.ref)
         if order.status != "paid":
             return
+        await changes.drop_all(session, order, by="system", clocks=cloud.clocks)
         await claims.release(session, order.claim_id, WHY)
         await move(
             session,

@@ -21,6 +21,7 @@ from cloud_api.stores.models import Store
 
 PAYG: Final = "payg"
 ASKED: Final = "finish_asked"
+UNDELIVERED: Final = "extension_back"  # the line of an extension that did not reach the store
 
 
 async def early_back(session: AsyncSession, order: Order, now: datetime) -> int:
@@ -46,6 +47,9 @@ async def settle(session: AsyncSession, order: Order, ended_at: datetime, clocks
         return
     asked = [e for e in await events_of(session, [order.id]) if e.kind == ASKED]
     promised = int(asked[-1].body.get("back_fen", 0)) if asked else 0
+    # Of it, an extension that no store heard of has just gone back on its own (changes.undelivered).
+    lines = await _lines(session, order.id)
+    promised += sum(line.amount_fen for line in lines if line.kind == UNDELIVERED)
     back = min(promised, left_fen(order))
     if back > 0:
         await take_off(session, order, "early", "提前结束退回", back)

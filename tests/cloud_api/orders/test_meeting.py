@@ -1,0 +1,120 @@
+"""Where two parts of an order meet: what each of them got wrong when the other was there too."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel import col, select
+
+from cloud_api.claims.models import BookingRule, RoomClaim
+from cloud_api.kit.clocks import Clocks
+from cloud_api.orders import change_service, finish, money, store_events
+from cloud_api.orders.models import Order, OrderChange
+from cloud_api.orders.transitions import system_lock
+from store_link.messages import StayBody, StayState
+from tests.cloud_api.factories import make_customer
+from tests.cloud_api.house import House
+
+
+async def _rules(house: House, **rules: Any) -> None:
+    async with house.cloud.db.write() as session:
+        store = house.shop.store
+        session.add(
+            BookingRule(
+                id=store.id, merchant_id=store.merchant_id, store_id=store.id, rules=rules,
+                updated_at=house.cloud.clocks.now,
+            )
+        )  # fmt: skip
+
+
+async def _extended(house: House, order: Order, minutes: int) -> None:
+    one = await change_service.extend(house.cloud, house.who, order.id, minutes)
+    payment = await change_service.pay(
+        house.cloud, house.who, order.id, one.id, provider="cashier", channel="page",
+        return_path=None,
+    )  # fmt: skip
+    house.till.pay(payment.number)
+
+    async def applied() -> bool:
+        async with house.cloud.db.read() as session:
+            return (await session.get_one(OrderChange, one.id)).state == "applied"
+
+    await house.run(applied)
+
+
+async def _ends(house: House, order: Order, clocks: Clocks) -> Order:
+    """The store says that the stay ended as it was first sold: it never heard of more time."""
+    body = StayBody(
+        stay=order.claim_id, room=order.room_id, was=StayState.GRACE, now=StayState.ENDED,
+        why="grace_over",
+    )  # fmt: skip
+    async with house.cloud.db.write() as session:
+        await store_events.apply_stay(session, house.shop.store, body, order.ends_at, clocks)
+    return await house.again(order)
+
+
+async def test_a_change_held_beside_an_order_that_nobody_confirmed_keeps_no_room(
+    house: House,
+) -> None:
+    """An order waits for the house; its guest asks for another room, which is held for them; the house
+    does not confirm. The order was cancelled and refunded, but the other room stayed held for the
+    whole of the change's hold, so nobody else could book it.
+    """
+    await _rules(house, confirm_minutes=5)
+    order = await house.order(in_h=3)
+    house.till.pay((await house.pay(order)).number)
+    await house.until(order, "paid")
+    house.passes(4 * 60)
+    other = house.shop.rooms[1]
+    until = order.ends_at + timedelta(hours=1)
+    one = await change_service.move(house.cloud, house.who, order.id, other.id, None, until)
+    assert one.state == "held"
+    house.passes(61)
+    await house.until(order, "cancelled")
+    async with house.cloud.db.write() as session:
+        stranger = await make_customer(session, house.cloud.clocks.now)
+        assert (await session.get_one(OrderChange, one.id)).state == "lapsed"
+        kept = await session.exec(
+            select(RoomClaim).where(
+                col(RoomClaim.order_id) == order.id, col(RoomClaim.state) != "released"
+            )
+        )
+        assert kept.all() == []
+    await house.order(in_h=3, room=other, guest=stranger)
+
+
+async def test_an_extension_that_was_refunded_for_another_reason_does_not_stop_the_store(
+    house: House,
+) -> None:
+    """The price was given back by staff, then the store reported the end of a stay whose extension it
+    never heard of. Giving the extension back again was refused as too much, and with it the store's
+    own report: its events came again and again and nothing after them was ever taken in (I6).
+    """
+    order = await house.paid_order(in_h=1, hours=2)
+    await _extended(house, order, 60)
+    clocks = house.cloud.clocks
+    async with house.cloud.db.write() as session:
+        locked = await system_lock(session, order.id)
+        await money.refund_part(session, locked, 10_000, by="staff:x", reason="坏了", clocks=clocks)
+    house.passes(5 * 3600)
+    done = await _ends(house, order, clocks)
+    assert (done.status, done.refunding_fen, done.total_fen) == ("completed", 11_400, 10_000)
+
+
+async def test_an_extension_that_never_arrived_is_not_given_back_twice_to_who_leaves_early(
+    house: House,
+) -> None:
+    """Extended by an hour and left an hour before the first end, while the store was away: the promise
+    for leaving early counted the extension (2 hours, 76 yuan), and the extension went back on its own
+    besides (38 yuan). The guest got 114 of 114 yuan back for an hour in the room.
+    """
+    await _rules(house, early_unit_minutes=30, early_per_cent=100)
+    order = await house.paid_order(in_h=1, hours=2)
+    await _extended(house, order, 60)
+    house.passes(2 * 3600)
+    clocks = house.cloud.clocks
+    async with house.cloud.db.write() as session:
+        await finish.finish(session, house.who, order.id, clocks, "test")
+    done = await _ends(house, order, clocks)
+    assert (done.paid_fen, done.refunding_fen, done.total_fen) == (11_400, 7600, 3800)
