@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from sqlalchemy import func
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.clocks import Clocks
 from cloud_api.ledger.accounts import Account
+from cloud_api.ledger.models import LedgerTxn
 from cloud_api.ledger.service import Line, post
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.transitions import GIVEN_BACK
@@ -39,23 +42,38 @@ async def payment_settled(session: AsyncSession, payment_id: str, clocks: Clocks
 
 
 async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
-    """Book a refund that arrived, or that somebody paid by other means; once."""
+    """Book a refund that arrived, or that somebody paid by other means; once.
+
+    One that arrived and came back is booked the other way round, and anew when it is there at last.
+    """
     refund = await session.get_one(RefundAttempt, refund_id)
-    if refund.state not in GIVEN_BACK:
-        return
     payment = await session.get_one(PaymentAttempt, refund.payment_id)
+    times = await session.exec(
+        select(func.count())
+        .select_from(LedgerTxn)
+        .where(
+            col(LedgerTxn.merchant_id) == refund.merchant_id,
+            col(LedgerTxn.key).startswith(f"refund:{refund.id}"),
+        )
+    )
+    posted = times.one()
+    arrived = refund.state in GIVEN_BACK
+    if arrived == bool(posted % 2):
+        return
     by_hand = refund.state == "by_hand"
+    amount = refund.amount_fen if arrived else -refund.amount_fen
+    kind = "refund_by_hand" if by_hand else "refund"
     await post(
         session,
         store_id=payment.store_id,
-        kind="refund_by_hand" if by_hand else "refund",
-        key=f"refund:{refund.id}",
+        kind=kind if arrived else "refund_came_back",
+        key=f"refund:{refund.id}" + (f".{posted + 1}" if posted else ""),
         subject=payment.part_of,
         lines=[
-            Line(Account.ADVANCE, refund.amount_fen),
-            Line(Account.OUTSIDE, -refund.amount_fen, payment.account_ref)
+            Line(Account.ADVANCE, amount),
+            Line(Account.OUTSIDE, -amount, payment.account_ref)
             if by_hand
-            else _where(payment, -refund.amount_fen),
+            else _where(payment, -amount),
         ],
         clocks=clocks,
         text=refund.number,

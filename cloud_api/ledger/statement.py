@@ -28,6 +28,7 @@ KINDS: Final = {
     "payment": "收款",
     "refund": "退款到账",
     "refund_by_hand": "线下退款",
+    "refund_came_back": "退款被退回",
     "order": "订单结转",
     "fee": "手续费",
     "payout": "渠道打款",

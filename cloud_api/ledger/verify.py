@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy import func
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
@@ -99,24 +99,28 @@ async def _compare(
     waiting: set[str],
 ) -> list[str]:
     booked: dict[str, int] = {}
+    back = f"{what}_came_back"  # arrived and did not stay
     query = (
-        select(col(LedgerTxn.key), func.sum(col(LedgerEntry.amount_fen)))
+        select(col(LedgerTxn.key), col(LedgerTxn.kind), func.sum(col(LedgerEntry.amount_fen)))
         .join(LedgerEntry, col(LedgerEntry.txn_id) == col(LedgerTxn.id))
         .where(
             col(LedgerTxn.merchant_id) == merchant_id,
-            or_(col(LedgerTxn.kind) == what, col(LedgerTxn.kind) == f"{what}_by_hand"),
+            col(LedgerTxn.kind).in_((what, f"{what}_by_hand", back)),
             col(LedgerEntry.amount_fen) > 0,
         )
-        .group_by(col(LedgerTxn.key))
+        .group_by(col(LedgerTxn.key), col(LedgerTxn.kind))
     )
-    for key, amount in (await session.exec(query)).all():
-        booked[key.partition(":")[2]] = int(amount)
+    for key, kind, amount in (await session.exec(query)).all():
+        ref = key.partition(":")[2].partition(".")[0]
+        booked[ref] = booked.get(ref, 0) + (-int(amount) if kind == back else int(amount))
+    booked = {ref: amount for ref, amount in booked.items() if amount}
     wrong = [
         f"{what} {number}: {amount} fen moved, {booked.get(ref, 0)} are booked"
         for ref, (amount, number) in real.items()
         if booked.get(ref, 0) != amount and not (ref in waiting and ref not in booked)
     ]
-    return wrong + [f"{what} {ref} is booked and never happened" for ref in booked.keys() - real]
+    never = booked.keys() - real - waiting
+    return wrong + [f"{what} {ref} is booked and never happened" for ref in never]
 
 
 async def _waiting(session: AsyncSession, merchant_id: str, kind: str) -> set[str]:

@@ -15,7 +15,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
-from cloud_api.orders import deposits, tell
+from cloud_api.orders import books, deposits, tell
 from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
@@ -130,6 +130,7 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
     order = await system_lock(session, ref_of(payment.part_of))
     await session.refresh(refund)
     await recount(session, order)
+    books.follow_later(session, order, clocks)
     kind = f"refund_{refund.state}"
     told = any(
         event.kind == kind and event.body.get("number") == refund.number

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.due_jobs import Again, schedule
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.upsert import insert_or_ignore
@@ -31,10 +31,19 @@ from cloud_api.payments.providers.base import (
     UnknownKey,
 )
 from cloud_api.payments.records import foreign_refund, record_payment, record_refund
-from cloud_api.payments.service import KEYS, foreign_ask, load, look, notify_path, provider_of
+from cloud_api.payments.service import (
+    KEYS,
+    foreign_ask,
+    load,
+    look,
+    notify_path,
+    provider_of,
+    refund_ask,
+)
 
 NOTICE: Final = "payment.notice"  # ref: notification id
 _KEYS_EVERY_S: Final = 300
+_ASK_AGAIN_S: Final = 30
 
 _log = structlog.get_logger(__name__)
 
@@ -152,7 +161,13 @@ async def handle(cloud: Cloud, notification_id: str) -> None:
         async with cloud.db.write() as session:
             seen = await record_payment(session, attempt.id, view, cloud.clocks)
             await _mark_in(session, cloud, notification, seen.state)
-    elif isinstance(view, RefundView):
+    elif isinstance(view, RefundView) and isinstance(attempt, RefundAttempt):
+        if {attempt.state, view.state.value} == {"succeeded", "failed"}:
+            # It came back after it had arrived, or old news come late: the provider's books decide.
+            payment, port = await load(cloud, attempt.payment_id)
+            view = await port.query_refund(refund_ask(cloud, payment, attempt))
+            if view.state is Back.UNKNOWN:
+                raise Again(_ASK_AGAIN_S, "the provider does not say whether the refund arrived")
         async with cloud.db.write() as session:
             back = await record_refund(session, attempt.id, view, cloud.clocks)
             await _mark_in(session, cloud, notification, back.state)

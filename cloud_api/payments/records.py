@@ -117,7 +117,11 @@ async def record_refund(
             session, refund, "submitted", provider_refund=view.provider_refund, last_error=None
         )
     elif view.state in {Back.FAILED, Back.ABNORMAL}:
-        moved = await move_refund(session, refund, view.state.value, last_error=view.detail)
+        if refund.state == "succeeded" and view.state is Back.FAILED:
+            _log.error("refund.came_back", number=refund.number, why=view.detail)
+        moved = await move_refund(
+            session, refund, view.state.value, succeeded_at=None, last_error=view.detail
+        )
     elif view.state is Back.UNKNOWN and refund.state == "created":
         moved = await move_refund(session, refund, "unknown", last_error=view.detail)
     else:

@@ -14,11 +14,12 @@ from cloud_api.kit.actor import Actor, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.payments import service
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers.base import Back
-from cloud_api.payments.records import REFUSED, lock_refund, record_refund
+from cloud_api.payments.records import REFUND_CHANGED, REFUSED, lock_refund, record_refund
 from cloud_api.payments.transitions import move_refund, note
 
 _MOST_TRIES: Final = 20
@@ -91,6 +92,14 @@ async def paid_by_hand(
     if refund.replaced_by is not None:
         raise Conflict("refund.not_refused", "这笔退款已换新单号重新提交", state_now="replaced")
     await move_refund(session, refund, "by_hand", proof=proof, succeeded_at=clocks.now)
+    await schedule(  # the books, and what it was paid for, hear of it as of any other
+        session,
+        merchant_id=refund.merchant_id,
+        kind=REFUND_CHANGED,
+        ref=f"{refund.id}.{refund.version}",
+        run_at=clocks.real,
+        clock="wire",
+    )
     await _no_alarm(session, refund, clocks)
     return refund
 

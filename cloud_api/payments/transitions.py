@@ -1,7 +1,9 @@
 """Every change a payment or a refund may go through, in one table; each is a conditional UPDATE.
 
 ``closed`` and ``failed`` may still become ``succeeded``: what a provider has told us does not keep
-money from arriving, and money that arrived is never looked away from.
+money from arriving, and money that arrived is never looked away from. A refund that ``succeeded`` may
+still become ``failed``: a card's bank may send it back weeks later (Stripe documents it for every
+refund), and then the guest is owed it again.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ REFUND: Final[dict[str, frozenset[str]]] = {
     "unknown": frozenset({"submitted", "succeeded", "failed", "abnormal"}),
     "abnormal": frozenset({"submitted", "succeeded", "failed"}),
     "failed": frozenset({"succeeded", "by_hand"}),
-    "succeeded": frozenset(),
+    "succeeded": frozenset({"failed"}),
     "by_hand": frozenset(),
 }
 GIVEN_BACK: Final = frozenset({"succeeded", "by_hand"})
