@@ -29,6 +29,8 @@ async def hold_ended(cloud: Cloud, job: DueJob) -> None:
     if order.status != "pending_payment":
         return
     for attempt in attempts:
+        if attempt.applied is not None:
+            continue  # it came, and went back: not all of the price was there
         state = attempt.state
         if state in OPEN_PAYMENT:
             state = await payments.settle_or_close(cloud, attempt.id)
@@ -44,7 +46,8 @@ async def hold_ended(cloud: Cloud, job: DueJob) -> None:
         if order.status != "pending_payment":
             return
         attempts = await payments.payments_of(session, pays(job.ref))
-        if any(attempt.state in (*OPEN_PAYMENT, "succeeded") for attempt in attempts):
+        waiting = [attempt for attempt in attempts if attempt.applied is None]
+        if any(attempt.state in (*OPEN_PAYMENT, "succeeded") for attempt in waiting):
             raise Again(1, "a payment was opened or arrived meanwhile")
         await claims.release(session, order.claim_id, HOLD_EXPIRED)
         await move(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
-from cloud_api.orders.models import Order, OrderLine, OvertimeCharge
+from cloud_api.orders.models import Deposit, Order, OrderLine, OvertimeCharge
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.stores.models import Room, Store
 
@@ -103,17 +103,7 @@ class _Orders:
                     [one.number for one in opened],
                 )
             )
-        held = (
-            await session.exec(
-                scoped(who, Order).where(
-                    or_(
-                        col(Order.refunding_fen) > 0,
-                        (col(Order.status) == "cancelled")
-                        & (col(Order.paid_fen) > col(Order.refunded_fen)),
-                    )
-                )
-            )
-        ).all()
+        held = (await session.exec(scoped(who, Order).where(col(Order.refunding_fen) > 0))).all()
         moving = (
             await session.exec(
                 scoped(who, PaymentAttempt).where(col(PaymentAttempt.state).in_(_MONEY_MOVES))
@@ -136,6 +126,12 @@ class _Orders:
                 scoped(who, OvertimeCharge).where(col(OvertimeCharge.state) == "due")
             )
         ).all()
+        deposits = (
+            await session.exec(scoped(who, Deposit).where(col(Deposit.state) == "held"))
+        ).all()
+        if deposits:
+            refs = [one.order_id for one in deposits]
+            found.append(Blocker("money.deposit", "还有没退回的押金，等它退回再注销", refs))
         if owed:
             refs = [one.order_id for one in owed]
             found.append(Blocker("money.owed", "还有没付的超时费，先付清", refs))

@@ -17,7 +17,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
-from cloud_api.orders import refund_rules
+from cloud_api.orders import changes, refund_rules
 from cloud_api.orders.books import part_of
 from cloud_api.orders.differences import free_tag, give_back
 from cloud_api.orders.models import Order, RefundRequest
@@ -289,6 +289,7 @@ async def _get(
 
 async def _cancel(session: AsyncSession, staff: Staff, order: Order, clocks: Clocks) -> None:
     """An order that has not begun does not stand once its money goes back."""
+    await changes.drop_all(session, order, by=staff.ref, clocks=clocks)
     await claims.release(session, order.claim_id, "cancelled:staff")
     await move(
         session,

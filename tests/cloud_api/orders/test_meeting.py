@@ -9,11 +9,12 @@ from sqlmodel import col, select
 
 from cloud_api.claims.models import BookingRule, RoomClaim
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders import change_service, finish, money, store_events
+from cloud_api.orders import change_service, finish, money, personal, refund_requests, store_events
 from cloud_api.orders.models import Order, OrderChange
 from cloud_api.orders.transitions import system_lock
+from cloud_api.staff.permissions import ALL
 from store_link.messages import StayBody, StayState
-from tests.cloud_api.factories import make_customer
+from tests.cloud_api.factories import make_customer, make_staff, staff
 from tests.cloud_api.house import House
 
 
@@ -118,3 +119,38 @@ async def test_an_extension_that_never_arrived_is_not_given_back_twice_to_who_le
         await finish.finish(session, house.who, order.id, clocks, "test")
     done = await _ends(house, order, clocks)
     assert (done.paid_fen, done.refunding_fen, done.total_fen) == (11_400, 7600, 3800)
+
+
+async def test_who_paid_a_fee_may_still_take_leave(house: House) -> None:
+    """An account is not deleted while money is on its way. A fee that was kept of a cancelled order
+    counted as such money for ever: who had once paid one could never delete their account.
+    """
+    await _rules(house, no_show_minutes=30, no_show_per_cent=50)
+    order = await house.paid_order(in_h=1, hours=2)
+    house.passes(3600 + 30 * 60)
+    await house.until(order, "cancelled")
+    await house.finish_all()
+    async with house.cloud.db.read() as session:
+        assert (await session.get_one(Order, order.id)).refunded_fen == 3800
+        assert await personal._Orders().blockers(session, house.guest.id) == []
+
+
+async def test_a_change_held_beside_an_order_whose_refund_is_approved_is_given_up(
+    house: House,
+) -> None:
+    """Staff approve a refund of an order that has not begun, which cancels it. A change of it that
+    was held and not paid kept its room, and could still be paid.
+    """
+    order = await house.paid_order(in_h=3)
+    until = order.ends_at + timedelta(hours=1)
+    one = await change_service.move(
+        house.cloud, house.who, order.id, house.shop.rooms[1].id, None, until
+    )
+    clocks = house.cloud.clocks
+    async with house.cloud.db.write() as session:
+        owner = staff(await make_staff(session, house.shop, clocks.now), ALL)
+        asked = await refund_requests.ask(session, house.who, order.id, "不来了", None, clocks)
+        await refund_requests.approve(session, owner, asked.id, asked.asked_fen, "", clocks)
+    async with house.cloud.db.read() as session:
+        assert (await session.get_one(OrderChange, one.id)).state == "lapsed"
+    assert (await house.again(order)).refunding_fen == 7600

@@ -159,6 +159,38 @@ async def test_late_money_whose_other_part_is_spent_goes_back(house: House) -> N
     await _sound(house)
 
 
+async def test_a_part_that_came_alone_does_not_keep_the_room_for_ever(house: House) -> None:
+    """A combined payment is closed, its part of the balance spent, then its other part is paid after
+    all while the order still waits: it goes back in full. But the order could not be paid in any other
+    way then ("the money is there"), and at the end of its hold it was left as it was: waiting for
+    money and holding its room until the end of days.
+    """
+    await _filled(house)
+    order = await house.order(in_h=12)
+    payment = await _pay(house, order, "cashier", 3_000)
+    await pay.close(house.cloud, house.who, order.id)
+    await house.quiet()
+    async with house.cloud.db.write() as session:
+        owner = staff(await make_staff(session, house.shop, house.noon), ALL)
+        body = AdjustIn(store_id=house.shop.store.id, amount_fen=-11_000, why="误充")
+        await office.adjust(session, owner, house.guest.id, body, house.cloud.clocks)
+    house.till.pay(payment.number, late=True)
+
+    async def sent_back() -> bool:
+        house.passes(2)
+        return (await house.again(order)).refunded_fen == 4_600
+
+    await house.run(sent_back)
+    assert (await house.again(order)).status == "pending_payment"
+    again = await _pay(house, order, "cashier")
+    assert (again.amount_fen, again.state) == (7_600, "pending")
+    house.passes(700)
+    await house.until(order, "cancelled")
+    await house.finish_all()
+    assert (await house.claim(order)).state == "released"
+    await _sound(house)
+
+
 async def test_paid_money_can_be_paid_out_and_gifts_go_with_it(house: House) -> None:
     await _filled(house)
     async with house.cloud.db.write() as session:
