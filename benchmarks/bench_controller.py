@@ -22,9 +22,9 @@ SETTLE_S = 10.0
 LINES = 2
 
 
-def measure(n: int) -> list[Measured]:
-    """A minute at rest and five starts; ``n`` below 1,000 shortens the minute."""
-    rest_s = min(REST_S, max(5.0, REST_S * n / 1000))
+def measured(count: int | None) -> list[Measured]:
+    """A minute at rest and five starts; a ``count`` below 1,000 shortens the minute."""
+    rest_s = min(REST_S, max(5.0, REST_S * (count or 1000) / 1000))
     folder = Path(tempfile.mkdtemp(prefix="kaimen-bench-"))
     try:
         with OneStore(folder, ours=LINES) as site:

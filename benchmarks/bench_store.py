@@ -21,14 +21,16 @@ from benchmarks.results import Measured
 from firmware_bridge.protocols.modbus_rtu import with_crc
 from tests.support.guard import GuardedProcess
 
+UNLOCKS = 1000
 WARM_UP = 40
 REST_S = PULSE_MS / 1000 + 0.1  # a lock that is held refuses a second pulse
 OUR_LINES = 2
 _MISSING = "Node-RED is missing here ({why}): not compared with it"
 
 
-def measure(n: int) -> list[Measured]:
-    """``n`` unlocks of each, in turn."""
+def measured(count: int | None) -> list[Measured]:
+    """``count`` unlocks of each, in turn."""
+    n = count or UNLOCKS
     folder = Path(tempfile.mkdtemp(prefix="kaimen-bench-"))
     peer, why = None, ""
     try:

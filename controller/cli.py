@@ -61,8 +61,7 @@ def enroll(
 @app.command()
 def run(state: StateDir = None, port: Port = None) -> None:
     """Run the store until SIGTERM or Ctrl-C."""
-    # Coloured tracebacks are 5 MB of code for a log of JSON lines: structlog does without where it must.
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    leave_out()
     from controller import logs
     from controller.app import Controller
     from controller.identity import NotEnrolled, load
@@ -100,6 +99,14 @@ def run(state: StateDir = None, port: Port = None) -> None:
             await controller.stop()
 
     asyncio.run(serve())
+
+
+def leave_out() -> None:
+    """Keep code out that only its being installed would bring in: structlog looks for both and does
+    without. Coloured tracebacks are 5 MB for a log of JSON lines, and nothing here runs in greenlets.
+    """
+    for name in ("rich", "greenlet"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def _settle_down() -> None:

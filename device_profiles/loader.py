@@ -85,10 +85,17 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 class Catalog:
-    """All profiles that can be named in a store's configuration, by id."""
+    """All profiles that can be named in a store's configuration, by id.
 
-    def __init__(self, profiles: Iterable[Profile]) -> None:
+    ``unread`` are files by the id that they must bear: each is read when it is asked for, since a store
+    has three models out of dozens and a small computer.
+    """
+
+    def __init__(
+        self, profiles: Iterable[Profile], unread: Mapping[str, Path] | None = None
+    ) -> None:
         self._profiles: dict[str, Profile] = {}
+        self._unread = dict(unread or {})
         for profile in profiles:
             if profile.id in self._profiles:
                 raise ProfileError(f"{profile.id}: two profiles have this id")
@@ -102,17 +109,28 @@ class Catalog:
     @classmethod
     @cache
     def built_in(cls) -> Catalog:
-        """The profiles that come with the program, read once."""
-        return cls.from_folder(CATALOG)
+        """The profiles that come with the program, each read once, when it is first wanted."""
+        return cls((), {file.stem: file for file in CATALOG.glob("*.yaml")})
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
-        """Profiles by id, in the order of their ids."""
+        """Profiles by id, in the order of their ids: reads all of them."""
+        for profile_id in sorted(self._unread):
+            self._read(profile_id)
         return dict(sorted(self._profiles.items()))
 
     def __getitem__(self, profile_id: str) -> Profile:
         """The profile named ``profile_id``. Raises ProfileError naming those there are."""
+        if profile_id in self._unread:
+            self._read(profile_id)
         if profile_id not in self._profiles:
-            known = ", ".join(self.profiles)
+            known = ", ".join(sorted({*self._profiles, *self._unread}))
             raise ProfileError(f"there is no profile {profile_id!r}; there are {known}")
         return self._profiles[profile_id]
+
+    def _read(self, profile_id: str) -> None:
+        """Two threads may read the same file: they get the same out of it."""
+        file = self._unread.get(profile_id)
+        if file is not None:
+            self._profiles[profile_id] = load_profile(file)
+            self._unread.pop(profile_id, None)

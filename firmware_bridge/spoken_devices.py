@@ -9,7 +9,6 @@ from device_profiles.message_schema import HttpLocal
 from device_profiles.profile import Profile, ProfileError
 from firmware_bridge.carrier import Carrier, SpokenDevice
 from firmware_bridge.contract import BoardConfig, BoardEvent
-from firmware_bridge.http_carrier import HttpCarrier
 from firmware_bridge.local_broker import LocalBroker
 from firmware_bridge.mqtt_carrier import MqttCarrier
 from firmware_bridge.reach import port_to, scheme
@@ -94,6 +93,9 @@ class SpokenDevices:
                 raise ProfileError(
                     f"{where} is no device on HTTP; write {messages.transport.port_example}"
                 )
+            # A client for HTTP is 3 MB that a store without such a device has a better use for.
+            from firmware_bridge.http_carrier import HttpCarrier
+
             return HttpCarrier(installed, where, self._monotonic)
         if scheme(where) != "mqtt":
             raise ProfileError(f"{where} is no broker; write mqtt://127.0.0.1:1883")
