@@ -42,7 +42,7 @@ from tests.cloud_api.factories import Shop, customer, make_customer
 from tests.support.cashier import Till
 from tests.support.ports import free_port
 
-DEADLINE_S = 10
+DEADLINE_S = 60  # the machine may be busy; what is waited for comes or never does
 
 
 @dataclass
