@@ -20,6 +20,7 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.ids import new_number, new_token
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Store
 
@@ -110,6 +111,7 @@ async def pay(
     provider: str,
     channel: str = "page",
     return_path: str | None = None,
+    payer: Payer | None = None,
 ) -> PaymentAttempt:
     """Open a payment for a group order, or give back the one that is open.
 
@@ -150,6 +152,7 @@ async def pay(
                 provider=provider,
                 channel=channel,
                 clocks=cloud.clocks,
+                payer=payer,
             )
     return await payments.begin(cloud, payment.id)
 
