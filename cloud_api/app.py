@@ -18,7 +18,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,6 +47,7 @@ from cloud_api.kit.crypto import use_vault
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
+from cloud_api.kit.repeat import Repeat
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.ledger import routes as ledger
@@ -207,9 +208,10 @@ def create_app(
     if app.state.pages is not None:
         app.include_router(app.state.pages.router)
     app.mount("/static", StaticForLong(directory=_PACKAGE / "web" / "static"), name="static")
-    for kind in (KaimenError, RequestValidationError, HTTPException, DBAPIError):
+    for kind in (KaimenError, RequestValidationError, HTTPException, SQLAlchemyError):
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.
+    app.add_middleware(Repeat)
     if app.state.pages is not None:
         app.add_middleware(CrashPage)
     app.add_middleware(DeviceCookie, secure=settings.cookie_secure)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -32,6 +34,32 @@ _BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
 _RESTED = "kaimen.rested"
 PROBE_AFTER_S = 30.0  # a connection that rested so long is asked whether it still stands
+
+
+@dataclass
+class Commits:
+    """What a request has committed so far: before it is done again, it must be nothing."""
+
+    count: int = 0
+    repeated: bool = False  # part of it was done again already
+
+
+_commits: ContextVar[Commits | None] = ContextVar("kaimen.commits", default=None)
+
+
+@contextmanager
+def counting_commits() -> Iterator[Commits]:
+    """Count what is committed by ``write()`` in this block, and in tasks that it begins."""
+    mark = _commits.set(commits := Commits())
+    try:
+        yield commits
+    finally:
+        _commits.reset(mark)
+
+
+def counted_commits() -> Commits | None:
+    """The count of the block that this runs in; None outside of any."""
+    return _commits.get()
 
 
 class Express(Protocol):
@@ -89,6 +117,8 @@ class Database:
         else:
             async with self._transaction() as session:
                 yield session
+        if (commits := _commits.get()) is not None:
+            commits.count += 1
         for act in session.info.pop(_AFTER_COMMIT, []):
             act()
 

@@ -29,6 +29,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import IdempotencyKey
+from cloud_api.kit.repeat import repeated
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -62,7 +63,7 @@ async def once(
     """
     key = _key(request)
     if key is None:
-        return _response(await act())
+        return _response(await repeated(act))
     digest = _hash(request, body_bytes)
     row_id = new_id()
     async with cloud.db.write() as session:
@@ -72,7 +73,7 @@ async def once(
     if known is not None:
         return known
     try:
-        response = _response(await act())
+        response = _response(await repeated(act))
     except Exception:
         async with cloud.db.write() as session:
             await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))

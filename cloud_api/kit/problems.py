@@ -9,18 +9,21 @@ from typing import Any
 
 import structlog
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.repeat import GIVEN_UP, LOST, was_given_up
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _BAD_CHARACTER = frozenset({"22021", "22P05"})  # SQLSTATE: not in repertoire, untranslatable
+_BUSY = GIVEN_UP | {"55P03", "53300"}  # and: lock not available, too many connections
 
 _BY_STATUS = {
     400: ("bad_request", "这个请求看不懂，请检查格式"),
@@ -116,11 +119,26 @@ def _sentence(kind: str, first: Any) -> str:
     return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), "填得不对")
 
 
-def from_database(error: DBAPIError) -> KaimenError | None:
-    """A character that PostgreSQL keeps in no text (NUL): the sender's fault. None: ours."""
-    if getattr(error.orig, "sqlstate", None) not in _BAD_CHARACTER:
-        return None
-    return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
+def from_database(error: SQLAlchemyError) -> KaimenError | None:
+    """What the sender may mend (a character that PostgreSQL keeps in no text), or may just try again
+    (503 ``busy``: given up for another's sake, no connection free, the one writer taken). None: our fault.
+    """
+    if isinstance(error, PoolTimeout):
+        return busy()
+    cause = getattr(error, "orig", None)
+    state = getattr(cause, "sqlstate", None)
+    if state in _BAD_CHARACTER:
+        return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
+    if state in _BUSY or getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        return busy()
+    return None
+
+
+def busy() -> KaimenError:
+    """Nothing was done, and the same request may be sent again in a moment."""
+    return KaimenError(
+        "busy", "现在人太多，这次没有办成，请过几秒再试", status=503, extra={"retry_after": 2}
+    )
 
 
 def crash(request: Request, error: Exception) -> KaimenError:
@@ -142,13 +160,15 @@ def _route(request: Request) -> str:
 
 def as_error(request: Request, error: Exception) -> KaimenError:
     """Any exception of a request as the refusal it stands for."""
+    if was_given_up(error):
+        request.scope[LOST] = True
     if isinstance(error, KaimenError):
         return error
     if isinstance(error, RequestValidationError):
         return from_validation(error)
     if isinstance(error, HTTPException):
         return from_http(error)
-    if isinstance(error, DBAPIError) and (refusal := from_database(error)) is not None:
+    if isinstance(error, SQLAlchemyError) and (refusal := from_database(error)) is not None:
         return refusal
     return crash(request, error)
 
