@@ -39,12 +39,17 @@ ENCRYPTED = {
     "access_grant.pin",
     "account.phone",
     "data_export.content",
+    "diagnostics.content",
     "invitation.phone",
     "login.address",
     "notice_channel.credentials",
+    "payment_attempt.payer",
     "provider_account.credentials",
+    "staff_key.secret",
+    "store.wifi_password",
     "store_credential.mac_key",
     "totp.secret",
+    "voucher.code",
     "wechat_consent.openid",
 }
 # Columns whose names sound like it, and why each may be plain.
@@ -59,6 +64,8 @@ PLAIN = {
     "password.hash": "argon2id",
     "login.token_hash": "a keyed hash",
     "door.token": "printed on the door",
+    "order_share.token": "the link its owner passes on; whoever follows it logs in, and it may be revoked",
+    "team.token": "the link a team is joined by; it gives no right",
 }
 SOUNDS = (
     "phone",

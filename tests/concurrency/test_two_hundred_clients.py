@@ -32,7 +32,9 @@ ROOMS = 10
 @asynccontextmanager
 async def _served(app: FastAPI) -> AsyncIterator[str]:
     port = free_port()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", backlog=512)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="error", backlog=512, timeout_keep_alive=60
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:
