@@ -54,6 +54,16 @@ BODIES: dict[str, dict[str, Any]] = {
         "proof": "转账单号 1234",
         "why": "测试一下",
     },
+    "POST /api/v1/console/coupons/{coupon_id}/issue": {"segment": "everybody"},
+    "PUT /api/v1/console/campaigns/{campaign_id}": {
+        "name": "双人下午场",
+        "price_fen": 5800,
+        "list_fen": 8800,
+        "minutes": 120,
+        "starts_at": "2026-11-23T00:00:00+08:00",
+        "ends_at": "2026-12-23T00:00:00+08:00",
+        "store_ids": ["x"],
+    },
     "POST /api/v1/console/stores/{store_id}/schedules": SCHEDULE,
     "PUT /api/v1/console/stores/{store_id}/schedules/{schedule_id}": SCHEDULE,
 }
@@ -194,6 +204,7 @@ async def town(db: Database, shop: Shop, clocks: Clocks, now: datetime) -> Town:
             "login_id": login.login.id,
             "key": own.key,
             "merchant_id": shop.merchant.id,
+            "turn": "end",  # a campaign's
         }
     return Town(shop, people, elsewhere, ids)
 

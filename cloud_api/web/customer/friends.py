@@ -64,9 +64,9 @@ async def friends_code(seen: Seen, order_id: str) -> Response:
 @router.get("/join/{token}")
 async def invitation(seen: Seen, token: str) -> Response:
     """What one is invited to; joining needs a login and a tap."""
+    seen.need_login()
     async with seen.cloud.db.read() as session:
         _link, order = await share.look(session, token)
-        seen.need_login()
         store = await stores.get_store(session, System(), order.store_id)
         room = await stores.get_room(session, System(), order.room_id)
         door = await door_of_room(session, store.id, room.id)

@@ -136,7 +136,12 @@ class OneRoom(RuleBasedStateMachine):
                 provider="cashier",
                 name="收银台",
                 credentials=json.dumps(
-                    {"base_url": "http://127.0.0.1:9", "merchant_no": "m", "key": "k" * 32}
+                    {
+                        "base_url": "http://127.0.0.1:9",  # nothing is asked of it
+                        "merchant": "m1",
+                        "private_key": "11" * 32,
+                        "cashier_key": "22" * 32,
+                    }
                 ),
                 clocks=self.cloud.clocks,
             )
