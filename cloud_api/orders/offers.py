@@ -23,6 +23,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.orders.change_price import sum_of, timed_fen
 from cloud_api.orders.models import Order, OrderChange, OrderLine
+from cloud_api.pricing.lines import TIMED
 from cloud_api.pricing.service import price_interval
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_room
@@ -89,7 +90,8 @@ async def move(
                 session, store, room, begin, end - begin, clocks.now, skip=order.id
             )
         )
-    lines, _ = await price_interval(session, System(), room.id, begin, end)
+    voucher = await _voucher_time(session, order, begin, end, actor)
+    lines = voucher or (await price_interval(session, System(), room.id, begin, end))[0]
     fee = 0
     if isinstance(actor, Customer):
         fee = await _fee(session, order, rules)
@@ -152,6 +154,38 @@ def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime)
             "change.too_late",
             f"离开始不到 {span_words(rules.change_until_minutes)}，不能改了；有事请打给店家",
         )
+
+
+async def _voucher_time(
+    session: AsyncSession, order: Order, begin: datetime, end: datetime, actor: Customer | Staff
+) -> list[dict[str, Any]]:
+    """The time that a voucher pays, moved by staff at the same length: its price stays. Else nothing.
+
+    Raises Conflict ``change.voucher`` for the guest: a voucher has its own terms, and by the price of
+    the hour its time would be paid a second time.
+    """
+    query = select(OrderLine).where(col(OrderLine.order_id) == order.id)
+    lines = (await session.exec(query)).all()
+    if not any(line.kind == "voucher" for line in lines):
+        return []
+    if isinstance(actor, Customer):
+        raise Conflict(
+            "change.voucher", "用团购券订的不能直接改：先取消，券会回来，再用券订新的时间"
+        )
+    if end - begin != order.ends_at - order.starts_at:
+        return []
+    timed = [line for line in lines if line.kind in TIMED]
+    span = {"from": begin.isoformat(), "to": end.isoformat()}
+    return [
+        {
+            **timed[0].detail,
+            **span,
+            "kind": timed[0].kind,
+            "text": timed[0].text,
+            "amount_fen": timed_fen(timed),
+            "minutes": round((end - begin) / _MINUTE),
+        }
+    ]
 
 
 async def _store_hears(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from cloud_api.claims.models import BookingRule
 from cloud_api.groupbuy import redeem
+from cloud_api.kit.errors import Conflict
+from cloud_api.orders import change_service
 from cloud_api.orders.models import Order
 from cloud_api.vouchers.models import Voucher
 from tests.cloud_api.factories import customer
@@ -65,3 +68,28 @@ async def test_a_voucher_redeemed_at_the_desk_waits_for_nobody(club: Club) -> No
     club.house.passes(21 * 60)
     await club.house.quiet()
     assert (await club.row(Voucher, voucher.id)).state == "redeemed"
+
+
+async def test_a_time_that_a_voucher_paid_is_not_sold_a_second_time(club: Club) -> None:
+    """Moving an order that a voucher paid for asked the price of the hour for the new time, less the
+    voucher's value: for the same three hours an hour later its guest had to pay 56 yuan more, and the
+    voucher's days, hours and rooms were not asked. Guests cancel and redeem anew; staff move it as it is.
+    """
+    (voucher,) = await club.bought(await club.campaign(), club.people[0])
+    guest, rooms, clocks = customer(club.people[0]), club.house.shop.rooms, club.cloud.clocks
+    starts = clocks.now + timedelta(hours=4)
+    async with club.cloud.db.write() as session:
+        done = await redeem.redeem(
+            session, guest, room_id=rooms[0].id, clocks=clocks, voucher_id=voucher.id,
+            starts_at=starts,
+        )  # fmt: skip
+    later = starts + timedelta(hours=1)
+    with pytest.raises(Conflict) as no:
+        await change_service.move(club.cloud, guest, done.order.id, None, later, None)
+    assert no.value.code == "change.voucher"
+    moved = await change_service.move(
+        club.cloud, club.owner, done.order.id, rooms[1].id, later, None
+    )
+    assert (moved.state, moved.diff_fen) == ("applied", 0)
+    order: Order = await club.row(Order, done.order.id)
+    assert (order.room_id, order.starts_at, order.total_fen) == (rooms[1].id, later, 0)
