@@ -17,6 +17,7 @@ from cloud_api.claims import suggest
 from cloud_api.claims.booking_rules import Rules, rules_of, span_words
 from cloud_api.claims.moving import next_block
 from cloud_api.claims.service import RoomTaken
+from cloud_api.coupons.models import Coupon, CouponGrant
 from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import Customer, Staff, System
 from cloud_api.kit.clocks import Clocks
@@ -94,6 +95,7 @@ async def move(
     lines = voucher or (await price_interval(session, System(), room.id, begin, end))[0]
     fee = 0
     if isinstance(actor, Customer):
+        await _coupon_fits(session, order, sum_of(lines), end - begin)
         fee = await _fee(session, order, rules)
     return await _offer(session, MOVE, order, room, begin, end, rules, lines, fee)
 
@@ -153,6 +155,27 @@ def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime)
         raise Conflict(
             "change.too_late",
             f"离开始不到 {span_words(rules.change_until_minutes)}，不能改了；有事请打给店家",
+        )
+
+
+async def _coupon_fits(
+    session: AsyncSession, order: Order, price_fen: int, length: timedelta
+) -> None:
+    """Raise Conflict ``change.coupon`` where the coupon of an order asks for more than the new time is:
+    what a large booking was made cheaper by would pay a small one.
+    """
+    query = (
+        select(Coupon)
+        .join(CouponGrant, col(CouponGrant.coupon_id) == col(Coupon.id))
+        .where(col(CouponGrant.order_id) == order.id)
+    )
+    coupon = (await session.exec(query)).first()
+    if coupon is None:
+        return
+    if price_fen < coupon.min_fen or length < coupon.min_minutes * _MINUTE:
+        raise Conflict(
+            "change.coupon",
+            f"改成这样就用不了“{coupon.name}”了；可以取消这单（券会回来），再重新订",
         )
 
 

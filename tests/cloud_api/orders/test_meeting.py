@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlmodel import col, select
 
 from cloud_api.claims.models import BookingRule, RoomClaim
+from cloud_api.coupons import service as coupons
+from cloud_api.coupons.models import Coupon
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import Conflict
 from cloud_api.orders import change_service, finish, money, personal, refund_requests, store_events
 from cloud_api.orders.models import Order, OrderChange
 from cloud_api.orders.transitions import system_lock
@@ -154,3 +158,28 @@ async def test_a_change_held_beside_an_order_whose_refund_is_approved_is_given_u
     async with house.cloud.db.read() as session:
         assert (await session.get_one(OrderChange, one.id)).state == "lapsed"
     assert (await house.again(order)).refunding_fen == 7600
+
+
+async def test_a_coupon_for_a_large_booking_does_not_pay_a_small_one(house: House) -> None:
+    """A coupon, 60 off from 70 on, was used for two hours (76 yuan); then the guest moved the order to one hour
+    (38 yuan). The coupon stayed as it was: the hour cost nothing and all that was paid went back.
+    """
+    order = await house.paid_order(in_h=3, hours=2)
+    clocks = house.cloud.clocks
+    async with house.cloud.db.write() as session:
+        coupon = Coupon(
+            merchant_id=order.merchant_id, name="满 70 减 60", kind="off", off_fen=6000,
+            min_fen=7000, created_at=clocks.now,
+        )  # fmt: skip
+        session.add(coupon)
+        await session.flush()
+        grant = await coupons.grant(session, coupon, house.guest.id, "system", clocks)
+        assert grant is not None
+        await coupons.use(session, house.guest.id, grant.id, order.id, clocks)
+    shorter = order.ends_at - timedelta(hours=1)
+    with pytest.raises(Conflict) as no:
+        await change_service.move(house.cloud, house.who, order.id, None, None, shorter)
+    assert no.value.code == "change.coupon"
+    other = house.shop.rooms[1].id
+    moved = await change_service.move(house.cloud, house.who, order.id, other, None, None)
+    assert (moved.state, moved.diff_fen) == ("applied", 0)
