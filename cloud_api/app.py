@@ -61,6 +61,8 @@ from cloud_api.orders import (
     coupon_routes,
     desk_routes,
     money_routes,
+    export,
+    export_routes,
     overtime_routes,
     place,
     refund_routes,
@@ -124,6 +126,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     share_routes.router,
     waitlist_routes.router,
     desk_routes.console,
+    export_routes.console,
     orders_console.router,
     overtime_routes.router,
     refund_routes.router,
@@ -281,6 +284,7 @@ async def forget_old(cloud: Cloud) -> None:
         auth_service.forget_old,
         feed.forget_old,
         members_service.forget_old,
+        export.forget_old,
     ):
         async with cloud.db.write() as session:
             await forget(session, cloud.clocks.real)

@@ -17,6 +17,7 @@ from cloud_api.orders import (
     changes,
     confirm,
     deposits,
+    export,
     hold,
     money,
     no_show,
@@ -51,6 +52,7 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
         await store_events.complete_forgotten(session, job.ref, cloud.clocks)
 
 
+register(export.MAKE, export.make)
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)

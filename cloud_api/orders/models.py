@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from cloud_api.kit.columns import Json, UTCDateTime
+from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import Sequence
 
@@ -356,7 +356,7 @@ class WaitEntry(SQLModel, table=True):
 
 
 class OrderExport(SQLModel, table=True):
-    """A list of orders that is being written, or lies ready to be fetched by who asked for it."""
+    """A list of orders that is being written, or lies ready for who asked for it. Instants are wire time."""
 
     __tablename__ = "order_export"
     __table_args__ = (CheckConstraint("state IN ('waiting','running','done','failed')"),)
@@ -367,7 +367,9 @@ class OrderExport(SQLModel, table=True):
     wanted: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     store_ids: list[Any] | None = Field(default=None, sa_type=Json)
     state: str = "waiting"
-    rows: int = 0
+    rows: int = 0  # written so far
     total: int = 0
+    content: str | None = Field(default=None, sa_type=Encrypted("order_export.content"))  # base64
+    size_bytes: int = 0
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)

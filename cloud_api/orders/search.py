@@ -42,12 +42,16 @@ _MANY_DIGITS = re.compile(r"\+?[0-9][0-9 \-]{6,20}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``group`` is a key of GROUPS or ``refunding``; ``day`` is local to the store, else to ``tz``."""
+    """``group`` is a key of GROUPS or ``refunding``; ``day`` is local to the store, else to ``tz``.
+
+    ``until`` is the last day of a range that begins with ``day``; None: that day alone.
+    """
 
     group: str = ""
     status: tuple[str, ...] = ()
     store_id: str = ""
     day: date | None = None
+    until: date | None = None
     text: str = ""
     sort: str = "created"
     downwards: bool = True
@@ -66,6 +70,22 @@ async def find(
 
     Raises KaimenError ``order.bad_filter`` (422), ``cursor.bad`` (422), NotFound for a foreign store.
     """
+    query = await chosen(session, actor, wanted)
+    if wanted.sort not in SORTS:
+        raise KaimenError("order.bad_filter", "不能按这一项排", status=422, field="sort")
+    return await page_of(
+        session,
+        query,
+        by=SORTS[wanted.sort],
+        key=Order.id,
+        downwards=wanted.downwards,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+async def chosen(session: AsyncSession, actor: Staff, wanted: Wanted) -> SelectOfScalar[Order]:
+    """The query of the orders that fit, in no order. Needs order.read; raises as ``find`` does."""
     actor.need(ORDER_READ)
     query = scoped(actor, Order)
     tz = wanted.tz
@@ -82,20 +102,12 @@ async def find(
         query = query.where(col(Order.status).in_(wanted.status))
     if wanted.day is not None:
         start, end = local_day(tz, wanted.day)
+        if wanted.until is not None:
+            end = local_day(tz, wanted.until)[1]
         query = query.where(col(Order.starts_at) >= start, col(Order.starts_at) < end)
     if wanted.text:
         query = _matching(query, wanted.text)
-    if wanted.sort not in SORTS:
-        raise KaimenError("order.bad_filter", "不能按这一项排", status=422, field="sort")
-    return await page_of(
-        session,
-        query,
-        by=SORTS[wanted.sort],
-        key=Order.id,
-        downwards=wanted.downwards,
-        cursor=cursor,
-        limit=limit,
-    )
+    return query
 
 
 def _matching(query: SelectOfScalar[Order], text: str) -> SelectOfScalar[Order]:

@@ -108,6 +108,8 @@ ACTIONS: Final = {
     "voucher.undo": "撤销核销",
     "voucher.extend": "给券延期",
     "order.finish": "提前结束",
+    "order.export": "导出订单",
+    "order.export_fetch": "下载订单表",
     "order.refund": "退款",
     "refund.make": "退款",
     "overtime.waive": "免收超时费",

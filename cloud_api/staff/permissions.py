@@ -11,6 +11,7 @@ STORE_EDIT: Final = "store.edit"
 PRICE_EDIT: Final = "price.edit"
 COUPON_EDIT: Final = "coupon.edit"
 ORDER_READ: Final = "order.read"
+ORDER_EXPORT: Final = "order.export"
 ORDER_CREATE: Final = "order.create"
 ORDER_CANCEL: Final = "order.cancel"
 ORDER_REFUND: Final = "order.refund"
@@ -63,6 +64,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         "订单和钱",
         (
             (ORDER_READ, "看订单"),
+            (ORDER_EXPORT, "导出订单"),
             (ORDER_CREATE, "代客下单"),
             (ORDER_CANCEL, "取消订单"),
             (ORDER_REFUND, "退款"),
@@ -179,7 +181,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
     "finance": frozenset(
         {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, MONEY_RECONCILE}
-        | {REPORT_READ, AUDIT_READ}
+        | {ORDER_EXPORT, REPORT_READ, AUDIT_READ}
     ),
 }
 

@@ -20,6 +20,7 @@ from cloud_api.web.console import house as console_house
 from cloud_api.web.console import keys as console_keys
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
+from cloud_api.web.console import order_exports as console_order_exports
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import payments as console_payments
@@ -61,6 +62,7 @@ for pages in (
     console_account,
     console_people,
     console_orders,
+    console_order_exports,
     console_alarms,
     console_alarm_rules,
     console_notices,

@@ -18,6 +18,7 @@ from cloud_api.web.view_models.changes import (
 )
 from cloud_api.web.view_models.desk import BookForPage
 from cloud_api.web.view_models.friends import FriendsPage, JoinPage
+from cloud_api.web.view_models.orders import ExportRow, ExportsPage
 from cloud_api.web.view_models.support import (
     HelpPage,
     ReviewPage,
@@ -70,6 +71,9 @@ _RULES = BookingRulesPage(
     True,
 )
 _REVIEW = ReviewRow("v1", 4, "不错", "竹间", "静安店", NOW, "谢谢", "", "/console/orders/o1")
+_EXPORT = ExportRow(
+    NOW, "done", "好了", "Excel", 120, None, "/api/v1/console/order-exports/x1/file", _END, "14 KB"
+)
 _CUSTOMER: dict[str, tuple[str, object]] = {
     "extend": ("customer/extend.html", ExtendPage(_HEAD, (_CHOICE,), _CHOICE, _END)),
     "extend-no": ("customer/extend.html", ExtendPage(_HEAD, (), None, None, "后面有人", True)),
@@ -116,6 +120,11 @@ _CONSOLE: dict[str, tuple[str, object]] = {
         "console/reviews.html", ReviewsPage((_REVIEW, replace(_REVIEW, hidden_why="广告")), True)
     ),
     "reviews-none": ("console/reviews.html", ReviewsPage((), False)),
+    "exports": (
+        "console/order_exports.html",
+        ExportsPage((replace(_EXPORT, state="running", word="正在写", part=40), _EXPORT), True),
+    ),
+    "exports-none": ("console/order_exports.html", ExportsPage(())),
 }  # fmt: skip
 
 

@@ -250,7 +250,7 @@ ORDER = ConsoleOrder(
     cancel_back_fen=15200,
     can_finish=True,
 )
-ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER)
+ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER, "{}")
 
 CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "console-live": ("console/live.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),

@@ -1,5 +1,6 @@
 """Orders for staff: the list that finds any of them, and one with its money and everything that happened."""
 
+import json
 from dataclasses import replace
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from cloud_api.staff.permissions import (
     DEVICE_READ,
     ORDER_CANCEL,
     ORDER_CREATE,
+    ORDER_EXPORT,
     ORDER_REFUND,
     ORDER_WAIVE,
 )
@@ -78,7 +80,8 @@ async def _orders(request: Request, seen: Visit, who: Staff, order_id: str = "")
             order = await service.get_order(session, who, order_id)
             zone = here.at(frame.tz_of(order.store_id))
             opened = await _order(session, zone, who, order, listing)
-    model = ConsoleOrdersPage(listing, opened)
+    export = _export(listing) if ORDER_EXPORT in who.permissions else ""
+    model = ConsoleOrdersPage(listing, opened, export)
     return console_page(here, who, frame, "console/orders.html", model, here=HERE)
 
 
@@ -122,6 +125,13 @@ async def _list(
     )
     rows = tuple(_row(seen.at(order.store.tz), order, made.suffix) for order in shown)
     return replace(made, rows=rows)
+
+
+def _export(listing: Listing[ConsoleOrderRow]) -> str:
+    """The list's own filters as the body of an export."""
+    names = {"state": "state", "store": "store_id", "day": "day", "q": "q"}
+    told = {names[one.name]: one.value for one in listing.filters if one.value}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _filters(frame: Frame, wanted: search.Wanted, wish: Asked) -> tuple[Filter, ...]:

@@ -103,3 +103,28 @@ class ConsoleOrdersPage:
 
     list: Listing[ConsoleOrderRow]
     order: ConsoleOrder | None = None
+    export: str = ""
+    """What an export of this list is asked for with, as JSON; empty: this member of staff may not."""
+
+
+@dataclass(frozen=True)
+class ExportRow:
+    """A list of orders to take along. ``part``: how much of it is written, per cent, while it is."""
+
+    at: datetime
+    state: str
+    word: str
+    form: str
+    total: int
+    part: int | None = None
+    href: str = ""
+    until: datetime | None = None
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class ExportsPage:
+    """``running``: looked at again until nothing is being written any more."""
+
+    rows: tuple[ExportRow, ...]
+    running: bool = False
