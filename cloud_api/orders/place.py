@@ -64,7 +64,7 @@ async def place(
     if (await session.get_one(Merchant, store.merchant_id)).suspended_at is not None:
         raise Conflict("merchant.suspended", "这家店暂停接单，请换一家")
     if by is None and series_id is None:
-        await _check_unpaid(session, customer)
+        await check_unpaid(session, customer)
     await limits.check(
         session, customer, store, await rules_of(session, store, room.id), clocks.now
     )
@@ -93,7 +93,7 @@ async def place(
         starts_at=quote.starts_at,
         ends_at=quote.ends_at,
         hold_expires_at=clocks.now + (hold_for or timedelta(seconds=store.hold_s)),
-        source="staff" if by is not None else source,
+        source="staff" if by is not None and series_id is None else source,
         made_by=None if by is None else by.ref,
         staff_note=staff_note,
         series_id=series_id,
@@ -149,7 +149,8 @@ async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> 
     return known
 
 
-async def _check_unpaid(session: AsyncSession, customer: Customer) -> None:
+async def check_unpaid(session: AsyncSession, customer: Customer) -> None:
+    """Raise Conflict ``order.too_many_unpaid``; a series counts once, before its first order."""
     # Orders of one person at the same time queue here, or each would count before the others insert.
     mine = select(col(Account.id)).where(col(Account.id) == customer.account_id)
     await session.exec(mine.with_for_update())

@@ -17,10 +17,10 @@ A new route? Add its line below, ``"METHOD /path/{as_declared}"`` with the prefi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cloud_api.staff.money_matrix import MONEY
+from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,
@@ -58,27 +58,6 @@ from cloud_api.staff.permissions import (
     VOUCHER_EXTEND,
     VOUCHER_REDEEM,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Who may use a route. ``needs`` and ``fresh`` are of staff."""
-
-    who: Literal["anyone", "proves", "person", "staff", "platform"]
-    needs: frozenset[str] = frozenset()
-    fresh: bool = False
-
-
-def needs(*permissions: str, fresh: bool = False) -> Row:
-    """Staff with all of these permissions."""
-    return Row("staff", frozenset(permissions), fresh)
-
-
-ANYONE: Final = Row("anyone")
-PROVES: Final = Row("proves")
-PERSON: Final = Row("person")
-STAFF: Final = Row("staff")
-PLATFORM: Final = Row("platform")
 
 _PUBLIC: Final[dict[str, Row]] = {
     "GET /healthz": ANYONE,
@@ -119,6 +98,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /": ANYONE,
     "GET /s/{store_id}": ANYONE,
     "GET /s/{store_id}/rooms": ANYONE,
+    "GET /s/{store_id}/reviews": ANYONE,
     "GET /rooms/{room_id}": ANYONE,
     "GET /rooms/{room_id}/book": ANYONE,
     "GET /quotes/{quote_id}": ANYONE,
@@ -180,6 +160,8 @@ _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/coupons/claim": PERSON,
     # orders
     "POST /api/v1/orders": PERSON,
+    "POST /api/v1/orders/series": PERSON,
+    "POST /api/v1/orders/series/quote": PERSON,
     "GET /api/v1/orders": PERSON,
     "GET /api/v1/orders/{order_id}": PERSON,
     "POST /api/v1/orders/{order_id}/pay": PERSON,
@@ -365,6 +347,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /api/v1/console/order-exports/{export_id}/file": needs(ORDER_EXPORT),
     "POST /api/v1/console/orders/{order_id}/cancel": needs(ORDER_CANCEL),
     "POST /api/v1/console/orders": needs(ORDER_CREATE),
+    "POST /api/v1/console/orders/series": needs(ORDER_CREATE),
     "POST /api/v1/console/orders/{order_id}/confirm": needs(ORDER_CREATE),
     "POST /api/v1/console/orders/{order_id}/block-customer": needs(ORDER_CANCEL),
     "GET /api/v1/console/blocked-customers": needs(ORDER_CANCEL),

@@ -38,6 +38,7 @@ from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
+from cloud_api.web.customer import store_reviews as customer_store_reviews
 from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
@@ -54,6 +55,7 @@ router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_support.router)
+router.include_router(customer_store_reviews.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)

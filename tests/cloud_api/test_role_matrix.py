@@ -18,7 +18,7 @@ from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
 from cloud_api.staff import deps, matrix
-from cloud_api.staff.matrix import Row
+from cloud_api.staff.matrix_rows import Row
 from cloud_api.staff.models import Impersonation, Invitation, PlatformAdmin, Role
 from cloud_api.staff.permissions import ALL, DEVICE_READ, ORDER_READ, ROLES
 from tests.cloud_api.factories import (

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from cloud_api.claims.booking_rules import Blocked, Rules
 from cloud_api.web.view_models import ConsoleShell, FeeLine, Fees, PayMethod, Shell
-from cloud_api.web.view_models.booking_rules import BookingRulesPage, PlaceTab
+from cloud_api.web.view_models.booking import StoreReview, StoreReviewsPage
+from cloud_api.web.view_models.booking_rules import BlockedRow, BookingRulesPage, PlaceTab
 from cloud_api.web.view_models.changes import (
     ChangeHead,
     ChangePage,
@@ -16,7 +17,7 @@ from cloud_api.web.view_models.changes import (
     Nearby,
     PayChangePage,
 )
-from cloud_api.web.view_models.desk import BookForPage
+from cloud_api.web.view_models.desk import BookForPage, WeekRow
 from cloud_api.web.view_models.friends import FriendsPage, JoinPage
 from cloud_api.web.view_models.orders import ExportRow, ExportsPage
 from cloud_api.web.view_models.support import (
@@ -30,7 +31,7 @@ from cloud_api.web.view_models.support import (
     TicketsPage,
 )
 from cloud_api.web.view_models.waiting import WaitForm, WaitingPage, WaitRow
-from tests.web.samples import NOW
+from tests.web.samples import NOW, STORE_PAGE
 
 _END = NOW + timedelta(hours=2)
 _HEAD = ChangeHead("o1", "2611231200000001", "竹间", NOW, _END)
@@ -59,6 +60,11 @@ _BOOK = BookForPage(
     (("s1", "静安店"),), (("r1", "竹间"),), _DAYS, (("12:00", "12:00"),), _LONG, "s1", "r1",
     "2026-11-23", "12:00", 120, 60,
 )  # fmt: skip
+_WEEKS = replace(
+    _BOOK, room_name="竹间", begins=NOW, ends=_END, body="{}", times=2,
+    repeats=((1, "就这一次"), (2, "每周一次，2 周")),
+    weeks=(WeekRow(NOW, _END, 7600), WeekRow(NOW, _END, None, "这段时间已经有人订了")),
+)  # fmt: skip
 _RULES = BookingRulesPage(
     "静安店",
     "",
@@ -69,7 +75,13 @@ _RULES = BookingRulesPage(
     (PlaceTab("整店", "?", True), PlaceTab("竹间", "?room=r1", False, "1 条不同")),
     "开始 2 小时前免费取消",
     True,
+    (
+        BlockedRow("b1", "尾号 4821", "多次没到店", NOW),
+        BlockedRow("b2", "尾号 1", "扰民", NOW, _END),
+    ),
+    True,
 )
+_SAID_OF = (StoreReview(5, "新桌子", "竹间", NOW, "谢谢"), StoreReview(3, "", "梅间", NOW))
 _REVIEW = ReviewRow("v1", 4, "不错", "竹间", "静安店", NOW, "谢谢", "", "/console/orders/o1")
 _EXPORT = ExportRow(
     NOW, "done", "好了", "Excel", 120, None, "/api/v1/console/order-exports/x1/file", _END, "14 KB"
@@ -100,6 +112,14 @@ _CUSTOMER: dict[str, tuple[str, object]] = {
     "ticket": ("customer/ticket.html", TicketPage(_TICKET, "t1", _SAID[:2], "/orders/o1")),
     "help": ("customer/help.html", HelpPage("o1", "26", "021", (("inquiry", "咨询"),), "inquiry")),
     "review": ("customer/review.html", ReviewPage("o1", "竹间", NOW, _END)),
+    "store-reviewed": (
+        "customer/store.html",
+        replace(STORE_PAGE, stars=4.0, reviews_total=9, reviews=_SAID_OF, reviews_href="/s/s1/reviews"),
+    ),
+    "store-reviews": (
+        "customer/store_reviews.html", StoreReviewsPage("静安店", "/s/s1", 4.0, 9, _SAID_OF, "?before=x")
+    ),
+    "store-reviews-end": ("customer/store_reviews.html", StoreReviewsPage("静安店", "/s/s1", 4, 9, ())),
     "reviewed": ("customer/review.html", ReviewPage("o1", "竹间", NOW, _END, 4, "不错", "谢谢")),
 }  # fmt: skip
 _CONSOLE: dict[str, tuple[str, object]] = {
@@ -113,6 +133,8 @@ _CONSOLE: dict[str, tuple[str, object]] = {
             fees=Fees((FeeLine("平日 12:00–14:00", 7600, 120, 0),), 7600),
         ),
     ),
+    "book-weeks": ("console/book.html", _WEEKS),
+    "book-weeks-none": ("console/book.html", replace(_WEEKS, body="", weeks=_WEEKS.weeks[1:])),
     "tickets": ("console/tickets.html", TicketsPage((_TICKET,))),
     "tickets-none": ("console/tickets.html", TicketsPage(())),
     "ticket": ("console/ticket.html", TicketPage(_TICKET, "t1", _SAID, "/console/orders/o1")),

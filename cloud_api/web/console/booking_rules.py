@@ -8,13 +8,15 @@ from cloud_api.claims import rule_service
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import limits
 from cloud_api.orders.cancel_rules import in_words
+from cloud_api.orders.views import phone_tails
 from cloud_api.staff.deps import staff_actor
-from cloud_api.staff.permissions import STORE_EDIT, STORE_READ
+from cloud_api.staff.permissions import ORDER_CANCEL, STORE_EDIT, STORE_READ
 from cloud_api.stores.service import rooms_of
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.pages import Visit, visit
-from cloud_api.web.view_models.booking_rules import BookingRulesPage, PlaceTab
+from cloud_api.web.view_models.booking_rules import BlockedRow, BookingRulesPage, PlaceTab
 
 router = APIRouter(prefix="/console/booking-rules", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -46,6 +48,10 @@ async def booking_rules(
             note = _("{n} 条不同").format(n=len(its)) if its else ""
             href = f"{_PATH}?store={chosen.id}&room={one.id}"
             tabs.append(PlaceTab(one.name, href, one.id == room, note))
+        can_lift = ORDER_CANCEL in who.permissions
+        barred = await limits.blocked(session, who) if can_lift else []
+        tails = await phone_tails(session, {one.account_id for one in barred})
+    here = seen.at(chosen.tz)
     action = f"/api/v1/console/stores/{chosen.id}"
     model = BookingRulesPage(
         store_name=chosen.name,
@@ -62,6 +68,16 @@ async def booking_rules(
         rooms=tuple(tabs),
         sentence=_(in_words(rules)),
         can_edit=STORE_EDIT in who.permissions,
+        blocked=tuple(
+            BlockedRow(
+                one.id,
+                _("尾号 {tail}").format(tail=tails.get(one.account_id, "")),
+                one.why,
+                here.local(one.created_at),
+                here.local(one.until) if one.until is not None else None,
+            )
+            for one in barred
+        ),
+        can_lift=can_lift,
     )
-    here = seen.at(chosen.tz)
     return console_page(here, who, frame, "console/booking_rules.html", model, here="booking-rules")

@@ -15,6 +15,7 @@ from cloud_api.claims.moving import next_block
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import series
 from cloud_api.pricing.service import price_interval
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_CREATE, STORE_READ
@@ -27,7 +28,7 @@ from cloud_api.web.customer.checkout import fee_lines
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models import Fees
 from cloud_api.web.view_models.changes import Nearby
-from cloud_api.web.view_models.desk import BookForPage
+from cloud_api.web.view_models.desk import BookForPage, WeekRow
 
 router = APIRouter(prefix="/console/book", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -44,6 +45,7 @@ async def book_for(
     day: Word = "",
     time: Word = "",
     minutes: Annotated[int, Query(ge=0, le=2880)] = 0,
+    repeat: Annotated[int, Query(ge=1, le=series.MOST)] = 1,
 ) -> Response:
     """The form, and the price once a time is chosen. Needs order.create and store.read."""
     who.need(ORDER_CREATE)
@@ -67,7 +69,11 @@ async def book_for(
         midnight = soon.replace(hour=0, minute=0)
         begin = asked or midnight + -(-(soon - midnight) // step) * step
         length = minutes or max(rules.min_minutes, 120)
-        found = await _priced(session, here, chosen, mine, begin, length) if asked else {}
+        found: dict[str, Any] = {}
+        if asked and repeat > 1:
+            found = await _weeks(session, here, mine, begin, length, repeat)
+        elif asked:
+            found = await _priced(session, here, chosen, mine, begin, length)
     today = here.now.date()
     model = BookForPage(
         stores=tuple((one.id, one.name) for one in frame.stores),
@@ -76,7 +82,7 @@ async def book_for(
             (d.isoformat(), day_word(d, today))
             for d in (today + timedelta(days=n) for n in range(rules.advance_days + 1))
         ),
-        times=tuple((t, t) for t in times(rules.step_minutes, f"{begin:%H:%M}")),
+        hours=tuple((t, t) for t in times(rules.step_minutes, f"{begin:%H:%M}")),
         lengths=tuple(
             (n, words.hours(n))
             for n in lengths(rules.min_minutes, rules.max_minutes, rules.step_minutes, length)
@@ -87,6 +93,11 @@ async def book_for(
         time=f"{begin:%H:%M}",
         minutes=length,
         hold_minutes=rules.staff_hold_minutes,
+        times=repeat,
+        repeats=(
+            (1, _("就这一次")),
+            *((n, _("每周一次，{n} 周").format(n=n)) for n in range(series.LEAST, series.MOST + 1)),
+        ),
         **found,
     )
     return console_page(here, who, frame, "console/book.html", model, here="book")
@@ -120,6 +131,34 @@ async def _priced(
         why = _("这段已经有人订了")
         near = await suggest.nearest(session, store, room, begin, length, here.cloud.clocks.now)
     return {"why_not": why, "nearby": tuple(_near(here, store, one, minutes) for one in near)}
+
+
+async def _weeks(
+    session: AsyncSession, here: Visit, room: Room, begin: datetime, minutes: int, times: int
+) -> dict[str, Any]:
+    """The same time every week: each with its price or why it cannot be had."""
+    end = begin + timedelta(minutes=minutes)
+    told = await series.look(session, here.who, room.id, begin, end, times, here.cloud.clocks)
+    missing = [week for week in told if week.total_fen is None]
+    found: dict[str, Any] = {
+        "room_name": room.name,
+        "begins": begin,
+        "ends": end,
+        "weeks": tuple(
+            WeekRow(here.local(w.starts_at), here.local(w.ends_at), w.total_fen, _(w.why))
+            for w in told
+        ),
+    }
+    if len(missing) < len(told):
+        body = {
+            "room_id": room.id,
+            "starts_at": begin.isoformat(),
+            "ends_at": end.isoformat(),
+            "times": times,
+            "skip": bool(missing),
+        }
+        found["body"] = json.dumps(body)
+    return found
 
 
 def _near(here: Visit, store: Store, one: dict[str, Any], minutes: int) -> Nearby:

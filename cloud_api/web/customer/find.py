@@ -25,6 +25,7 @@ from cloud_api.stores.hours import coming_exceptions
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.near import distance_m
 from cloud_api.web import pictures, room_days, words
+from cloud_api.web.customer import store_reviews
 from cloud_api.web.pages import Visit
 from cloud_api.web.room_days import RoomDay
 from cloud_api.web.view_models import (
@@ -140,6 +141,7 @@ async def store_page(
         photos=pictures.gallery(shots.get(store.id, ())),
         map_href=_map(store),
         rooms_href=f"{store_href(store)}/rooms{own}",
+        **await store_reviews.latest(session, seen, store, rooms),
     )
 
 

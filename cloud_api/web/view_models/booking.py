@@ -102,6 +102,35 @@ class StorePage:
     photos: tuple[Photo, ...] = ()
     rooms_href: str = ""
     """GET gives ``customer/_rooms.html`` alone, for live refresh."""
+    stars: float = 0.0
+    """The mean of all reviews; nothing is said of it while ``reviews_total`` is 0."""
+    reviews_total: int = 0
+    reviews: tuple[StoreReview, ...] = ()
+    reviews_href: str = ""
+    """More of them; empty: these are the last."""
+
+
+@dataclass(frozen=True)
+class StoreReview:
+    """What somebody said of a stay, for everybody: without a name."""
+
+    stars: int
+    text: str
+    room_name: str
+    at: datetime
+    reply: str = ""
+
+
+@dataclass(frozen=True)
+class StoreReviewsPage:
+    """A page of a store's reviews, newest first."""
+
+    store_name: str
+    back_href: str
+    stars: float
+    total: int
+    rows: tuple[StoreReview, ...]
+    more_href: str = ""
 
 
 @dataclass(frozen=True)

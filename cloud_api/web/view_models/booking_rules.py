@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from cloud_api.claims.booking_rules import Rules
 
@@ -14,6 +15,17 @@ class PlaceTab:
     on: bool
     note: str = ""
     """How many rules differ from the store's."""
+
+
+@dataclass(frozen=True)
+class BlockedRow:
+    """Somebody who may not book; ``until`` None: until somebody lifts it."""
+
+    id: str
+    who: str
+    why: str
+    since: datetime
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -29,3 +41,6 @@ class BookingRulesPage:
     rooms: tuple[PlaceTab, ...]
     sentence: str
     can_edit: bool
+    blocked: tuple[BlockedRow, ...] = ()
+    can_lift: bool = False
+    """Whether this member of staff sees the black list and may take somebody off it."""

@@ -1,0 +1,68 @@
+"""What guests say of a store: the latest on its page, all of them on one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.stores import service as stores
+from cloud_api.stores.models import Room, Store
+from cloud_api.support import reviews
+from cloud_api.support.models import Review
+from cloud_api.web.pages import Visit, page, visit
+from cloud_api.web.view_models.booking import StoreReview, StoreReviewsPage
+
+router = APIRouter(include_in_schema=False)
+Seen = Annotated[Visit, Depends(visit)]
+LATEST = 3
+
+
+@router.get("/s/{store_id}/reviews")
+async def store_reviews(
+    seen: Seen, store_id: str, before: Annotated[str, Query(max_length=64)] = ""
+) -> Response:
+    """All reviews of a store, a page at a time."""
+    async with seen.cloud.db.read() as session:
+        store = await stores.get_store(session, seen.who, store_id)
+        here = seen.at(store.tz)
+        rooms = await stores.rooms_of(session, seen.who, store.id)
+        found, following = await reviews.shown(session, store.id, before or None)
+        stars, total = await reviews.rating(session, store.id)
+    href = f"/s/{store.id}"
+    more = f"{href}/reviews?before={following}" if following else ""
+    model = StoreReviewsPage(store.name, href, stars, total, _rows(here, found, rooms), more)
+    return page(here, "customer/store_reviews.html", model, shell=here.shell())
+
+
+async def latest(
+    session: AsyncSession, here: Visit, store: Store, rooms: Sequence[Room]
+) -> dict[str, Any]:
+    """The part of a store's page that tells of its reviews."""
+    stars, total = await reviews.rating(session, store.id)
+    if not total:
+        return {}
+    found, following = await reviews.shown(session, store.id)
+    more = len(found) > LATEST or following
+    return {
+        "stars": stars,
+        "reviews_total": total,
+        "reviews": _rows(here, found[:LATEST], rooms),
+        "reviews_href": f"/s/{store.id}/reviews" if more else "",
+    }
+
+
+def _rows(here: Visit, found: Sequence[Review], rooms: Sequence[Room]) -> tuple[StoreReview, ...]:
+    names = {room.id: room.name for room in rooms}
+    return tuple(
+        StoreReview(
+            one.stars,
+            one.text,
+            names.get(one.room_id, ""),
+            here.local(one.created_at),
+            one.reply,
+        )
+        for one in found
+    )
