@@ -33,6 +33,7 @@ from cloud_api.orders.money import pays
 from cloud_api.orders.search import Wanted, chosen
 from cloud_api.orders.views import phone_tails
 from cloud_api.orders.words import TEXT, word
+from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.staff.permissions import ORDER_EXPORT, ORDER_READ
@@ -214,10 +215,10 @@ async def _cells(session: AsyncSession, orders: list[Order]) -> list[tuple[Cell,
     )
     for what, provider in (await session.exec(paid)).all():
         names = ways.setdefault(what, [])
-        name = PROVIDERS[provider].name if provider in PROVIDERS else provider
+        name = _way(provider)
         if name not in names:
             names.append(name)
-    made = []
+    made: list[tuple[Cell, ...]] = []
     for order in orders:
         store, charge = stores[order.store_id], owed.get(order.id)
         zone = ZoneInfo(store.tz)
@@ -250,6 +251,10 @@ async def _cells(session: AsyncSession, orders: list[Order]) -> list[tuple[Cell,
             )
         )
     return made
+
+
+def _way(provider: str) -> str:
+    return PROVIDERS[provider].label if provider in PROVIDERS else LABELS.get(provider, provider)
 
 
 def _local(at: datetime | None, zone: ZoneInfo) -> datetime | None:

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloud_api.staff.money_matrix import MONEY
 from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
+from cloud_api.staff.money_matrix import MONEY
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 from openpyxl import load_workbook
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 import cloud_api.orders.jobs  # noqa: F401  registers its handlers
 from cloud_api.audit.models import AuditEntry
@@ -16,7 +17,9 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
 from cloud_api.orders import export
 from cloud_api.orders.export_sheet import COLUMNS, safe, write
-from cloud_api.orders.models import OrderExport
+from cloud_api.orders.models import Order, OrderExport
+from cloud_api.orders.search import Wanted
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from store_link.clock import ManualClock
 from tests.cloud_api.factories import (
     Shop,
@@ -57,6 +60,8 @@ async def test_a_list_is_written_fetched_once_told_of_and_gone(
             order = await make_order(session, shop, guest, at, now=at, status=state)
             order.staff_note = EVIL
             session.add(order)
+            if hours == -26:
+                await _paid(session, order, now)
         boss = await make_staff(session, shop, now)
         owner = bearer(await make_login(session, boss.account_id, now))
         peer = await make_staff(session, shop, now)
@@ -82,7 +87,7 @@ async def test_a_list_is_written_fetched_once_told_of_and_gone(
     assert line["门店"] == shop.store.name
     assert (line["手机尾号"], line["备注"]) == ("4821", f"'{EVIL}")
     assert line["开始"] == "2026-11-22 10:00"  # in the store's zone
-    assert line["应付（元）"] == "76.00"
+    assert (line["应付（元）"], line["支付方式"]) == ("76.00", "收银台")
     assert (await client.get(done["url"], headers=other)).status_code == 404
     assert (await client.get(HERE, headers=other)).json()["items"] == []
     for clock in (cloud.clocks.wire, cloud.clocks.business):
@@ -100,6 +105,34 @@ async def test_a_list_is_written_fetched_once_told_of_and_gone(
         assert sorted(acts) == ["order.export", "order.export_fetch"]
 
 
+async def _paid(session: AsyncSession, order: Order, now: datetime) -> None:
+    account = ProviderAccount(
+        merchant_id=order.merchant_id,
+        provider="cashier",
+        name="收银台",
+        credentials="{}",
+        created_at=now,
+    )
+    session.add(account)
+    await session.flush()
+    session.add(
+        PaymentAttempt(
+            merchant_id=order.merchant_id,
+            store_id=order.store_id,
+            account_id=order.account_id,
+            account_ref=account.id,
+            provider="cashier",
+            pays=f"order:{order.id}",
+            part_of=f"order:{order.id}",
+            number=f"P{order.number}",
+            amount_fen=order.total_fen,
+            state="succeeded",
+            expires_at=now,
+            created_at=now,
+        )
+    )
+
+
 async def test_who_sees_one_store_exports_one_store(cloud: Cloud, shop: Shop) -> None:
     now = cloud.clocks.now
     async with cloud.db.write() as session:
@@ -111,7 +144,7 @@ async def test_who_sees_one_store_exports_one_store(cloud: Cloud, shop: Shop) ->
         elsewhere = type(everywhere)(
             everywhere.staff_id, everywhere.account_id, everywhere.merchant_id, may, frozenset()
         )
-        wanted = export.Wanted()
+        wanted = Wanted()
         assert (await export.ask(session, everywhere, "xlsx", wanted, cloud.clocks)).total == 1
         none = await export.ask(session, elsewhere, "xlsx", wanted, cloud.clocks)
         assert none.total == 0
