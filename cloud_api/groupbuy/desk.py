@@ -12,7 +12,7 @@ from cloud_api.claims.models import RoomClaim
 from cloud_api.groupbuy import views
 from cloud_api.groupbuy.redeem import used
 from cloud_api.groupbuy.schemas import LookOut, RedemptionOut, RedemptionsOut, RoomChoice
-from cloud_api.kit.actor import Staff, System, scoped
+from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.paging import page_of
 from cloud_api.orders.models import Order
@@ -29,7 +29,7 @@ async def look(
     voucher = await vouchers.find(session, staff, text, clocks)
     (shown,) = await views.vouchers(session, [voucher])
     told = (await used(session, voucher)).extra if voucher.state == "redeemed" else None
-    rooms = await _rooms(session, staff, voucher, store_id, clocks) if told is None else []
+    rooms = await rooms_for(session, staff, voucher, store_id, clocks) if told is None else []
     return LookOut(voucher=shown, used=told, rooms=rooms)
 
 
@@ -101,17 +101,18 @@ def bounds(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, datetime]
     return begins, datetime.combine(last + timedelta(days=1), time(), zone)
 
 
-async def _rooms(
-    session: AsyncSession, staff: Staff, voucher: Voucher, store_id: str | None, clocks: Clocks
+async def rooms_for(
+    session: AsyncSession, who: Actor, voucher: Voucher, store_id: str | None, clocks: Clocks
 ) -> list[RoomChoice]:
+    """The rooms of the voucher's stores that ``who`` sees, and whether it opens each of them now."""
     stores = {
         store.id: store
         for store in (
-            await session.exec(scoped(staff, Store).where(col(Store.id).in_(voucher.store_ids)))
+            await session.exec(scoped(who, Store).where(col(Store.id).in_(voucher.store_ids)))
         ).all()
         if store_id is None or store.id == store_id
     }
-    query = scoped(staff, Room).where(col(Room.store_id).in_(stores))
+    query = scoped(who, Room).where(col(Room.store_id).in_(stores))
     rooms = (await session.exec(query.order_by(col(Room.store_id), col(Room.sort)))).all()
     now = clocks.now
     until = now + timedelta(minutes=voucher.minutes)

@@ -172,7 +172,10 @@ async def get_order(order_id: str, request: Request, who: Who) -> GroupOrderOut:
         found = (await session.exec(query)).first()
         if found is None:
             raise NotFound("group_order", "没有这个团购订单")
-        return (await views.orders(session, [found], who))[0]
+        (shown,) = await views.orders(session, [found], who)
+        attempts = await payments.payments_of(session, buy.pays(order_id))
+        newest = attempts[-1].state if attempts else None
+        return shown.model_copy(update={"payment_state": newest})
 
 
 @router.post("/groupbuy/orders/{order_id}/pay", response_model=PayOut)

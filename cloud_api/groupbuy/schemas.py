@@ -178,6 +178,7 @@ class GroupOrderOut(BaseModel):
     paid_at: AwareDatetime | None
     team: TeamOut | None
     vouchers: list[str]
+    payment_state: str | None = None  # of the newest payment; told of one order alone
 
 
 class GroupOrdersOut(BaseModel):

@@ -35,11 +35,13 @@ from cloud_api.web.console import support as console_support
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import money as customer_money
+from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
 from cloud_api.web.customer import store_reviews as customer_store_reviews
 from cloud_api.web.customer import support as customer_support
+from cloud_api.web.customer import vouchers as customer_vouchers
 from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
@@ -59,6 +61,8 @@ router.include_router(customer_store_reviews.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)
+router.include_router(customer_groupbuy.router)
+router.include_router(customer_vouchers.router)
 router.include_router(console.router)
 for pages in (
     console_account,

@@ -15,6 +15,7 @@ from cloud_api.web.view_models.orders import (
 from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
 from tests.web import (
     samples_booking,
+    samples_groupbuy,
     samples_notices,
     samples_payments,
     samples_people,
@@ -321,6 +322,7 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_people.console_pages(NAV, STAFF),
     **samples_safety.console_pages(NAV, STAFF),
     **samples_payments.pages(NAV, STAFF),
+    **samples_groupbuy.console_pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
 }

@@ -16,10 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloud_api.web.rendering import STATIC, render
-from tests.web import samples
+from tests.web import samples, samples_groupbuy
 from tests.web.samples_console import CONSOLE_PAGES
 
-PAGES = samples.PAGES | CONSOLE_PAGES
+PAGES = samples.PAGES | samples_groupbuy.PAGES | CONSOLE_PAGES
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

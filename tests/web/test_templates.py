@@ -13,8 +13,9 @@ from tests.web.samples import PAGES as CUSTOMER_PAGES
 from tests.web.samples import SHELL
 from tests.web.samples_booking import customer_pages
 from tests.web.samples_console import CONSOLE_PAGES
+from tests.web.samples_groupbuy import PAGES as GROUPBUY_PAGES
 
-PAGES = CUSTOMER_PAGES | customer_pages() | CONSOLE_PAGES
+PAGES = CUSTOMER_PAGES | customer_pages() | GROUPBUY_PAGES | CONSOLE_PAGES
 
 SYMBOLS = set(
     re.findall(r'<symbol id="([^"]+)"', (STATIC / "vendor/lucide/sprite.svg").read_text())
@@ -141,7 +142,7 @@ def test_texts_can_be_extracted() -> None:
 
 def test_forms_that_post_carry_the_csrf_token() -> None:
     """Those a script sends carry it in a header; sent by the browser alone they are refused."""
-    by_script = re.compile(r"<form[^>]*\bdata-(api|login|pick|pay|factor)\b")
+    by_script = re.compile(r"<form[^>]*\bdata-(api|login|pick|pay|factor|look|redeem)\b")
     for name in PAGES:
         html, _ = read(name)
         for form in re.findall(r'<form[^>]*method="post".*?</form>', html, re.S):

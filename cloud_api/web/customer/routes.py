@@ -59,7 +59,7 @@ SYSTEM = "system"  # the theme that the device wishes
 async def home(seen: Seen, q: Word = "") -> Response:
     """All stores; the running stay or the next booking on top."""
     async with seen.cloud.db.read() as session:
-        href, card = await _door_tab(session, seen)
+        href, card = await door_tab(session, seen)
         model = await find.stores_page(session, seen, q, card)
     return page(
         seen, "customer/stores.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)
@@ -200,7 +200,7 @@ async def my_orders(seen: Seen, cursor: Word = "") -> Response:
     """One's own orders."""
     async with seen.cloud.db.read() as session:
         model = await order_pages.orders_page(session, seen, cursor or None)
-        href, _card = await _door_tab(session, seen)
+        href, _card = await door_tab(session, seen)
     return page(
         seen, "customer/orders.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)
     )
@@ -313,7 +313,7 @@ async def login(
 async def me(seen: Seen) -> Response:
     """Who is logged in, how pages look, and the way out."""
     async with seen.cloud.db.read() as session:
-        href, _card = await _door_tab(session, seen)
+        href, _card = await door_tab(session, seen)
         works = await staff.workplaces(session, seen.customer.account_id)
     shell = seen.shell(stay_href=href)
     model = MePage(phone=shell.person, langs=languages(), console_href="/console" if works else "")
@@ -356,7 +356,7 @@ async def log_out(request: Request, seen: Visit, href: str) -> Response:
     return answer
 
 
-async def _door_tab(session: Session, seen: Visit) -> tuple[str, StayCard | None]:
+async def door_tab(session: Session, seen: Visit) -> tuple[str, StayCard | None]:
     """Where the raised door tab leads, and the card of the same visit."""
     if seen.account is None:
         return "", None

@@ -20,6 +20,7 @@ from cloud_api.orders import overtime
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.web import words
+from cloud_api.web.customer.fitting import fitting
 from cloud_api.web.customer.readers import Reader, reader_at
 from cloud_api.web.device_words import room_devices
 from cloud_api.web.pages import Visit
@@ -141,7 +142,7 @@ async def _words(
                 "ways": (call,),
             }
         case Case.NONE_FREE:
-            return _none_free(here, view, call)
+            return await _none_free(session, here, view, token, call)
         case Case.NONE_TAKEN | Case.CLEANING | Case.MAINTENANCE:
             return _not_now(here, view, call, order)
         case Case.ENDED:
@@ -157,8 +158,14 @@ async def _words(
             return await _offline(session, view, call, order)
 
 
-def _none_free(here: Visit, view: DoorView, call: Way) -> dict[str, Any]:
+async def _none_free(
+    session: AsyncSession, here: Visit, view: DoorView, token: str, call: Way
+) -> dict[str, Any]:
     room = view.room
+    ways: tuple[Way, ...] = (call,)
+    if room is not None and (held := await fitting(session, here, view.store.id, room.id)):
+        use = Way("ticket", _("用团购券进门"), f"/me/vouchers/{held.id}?door={token}")
+        ways = (use, call)
     parts = []
     if view.free_until is not None:
         until = words.moment(here.local(view.free_until), here.now)
@@ -171,7 +178,7 @@ def _none_free(here: Visit, view: DoorView, call: Way) -> dict[str, Any]:
         "main": Way("", _("订{room}").format(room=room.name), f"/rooms/{room.id}/book")
         if room
         else None,
-        "ways": (call,),
+        "ways": ways,
     }
 
 

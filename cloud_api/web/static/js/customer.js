@@ -91,6 +91,7 @@ function taken(button, scope, problem) {
 
 for (const form of document.querySelectorAll('[data-pay]')) {
   const keys = new Map();
+  const at = form.dataset.payAt ?? `/orders/${form.dataset.pay}`;
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const scope = form.closest('main');
@@ -101,10 +102,10 @@ for (const form of document.querySelectorAll('[data-pay]')) {
     busy(button, async () => {
       clearProblems(scope);
       try {
-        const attempt = await api(`/api/v1/orders/${form.dataset.pay}/pay`, { body: { provider, channel, balance_fen: Number(balance ?? 0) }, key: keys.get(method) });
+        const attempt = await api(`/api/v1${at}/pay`, { body: { provider, channel, balance_fen: Number(balance ?? 0) }, key: keys.get(method) });
         const step = attempt.state === 'pending' ? attempt.step : null;
         if (step?.kind === 'redirect') location.assign(step.url);
-        else if (step?.kind === 'form') location.assign(`/orders/${form.dataset.pay}/pay/go`);
+        else if (step?.kind === 'form') location.assign(`${at}/pay/go`);
         else location.reload();
       } catch (problem) {
         if (problem.status !== 0) keys.delete(method);
@@ -116,12 +117,13 @@ for (const form of document.querySelectorAll('[data-pay]')) {
 
 const waiting = document.querySelector('[data-pay-wait]');
 if (waiting) {
-  const href = `/api/v1/orders/${waiting.dataset.payWait}`;
+  const href = `/api/v1${waiting.dataset.payAt ?? `/orders/${waiting.dataset.payWait}`}`;
   // Asked for at once, since one may just have come back from the provider's page; then every few seconds.
   const look = (asks) => api(asks ? `${href}/check-payment` : href, asks ? { body: {} } : { method: 'GET' });
   const goOn = (order) => {
-    const open = order.payments.find((p) => ['created', 'pending', 'unknown'].includes(p.state));
-    const waits = (order.state === 'pending_payment' || order.overtime?.state === 'due') && open;
+    const tries = order.payments ?? [{ state: order.payment_state }]; // a group order tells of the newest
+    const open = tries.find((p) => ['created', 'pending', 'unknown'].includes(p.state));
+    const waits = ((order.status ?? order.state) === 'pending_payment' || order.overtime?.state === 'due') && open;
     if (waits && (open.state === waiting.dataset.payState || !waiting.dataset.payState)) return false;
     location.reload();
     return true;
