@@ -12,6 +12,7 @@ from cloud_api.web.console import alarms as console_alarms
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
+from cloud_api.web.console import campaigns as console_campaigns
 from cloud_api.web.console import controllers as console_controllers
 from cloud_api.web.console import coupons as console_coupons
 from cloud_api.web.console import desk as console_desk
@@ -28,6 +29,7 @@ from cloud_api.web.console import people as console_people
 from cloud_api.web.console import prices as console_prices
 from cloud_api.web.console import reconciliation as console_reconciliation
 from cloud_api.web.console import refunds as console_refunds
+from cloud_api.web.console import redeem as console_redeem
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
@@ -90,6 +92,8 @@ for pages in (
     console_house,
     console_prices,
     console_coupons,
+    console_campaigns,
+    console_redeem,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -5,15 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from cloud_api.web.view_models.campaigns import (
-    CampaignForm,
-    CampaignReportPage,
-    CampaignRow,
-    ConsoleCampaignsPage,
-    DeskPage,
-    RedemptionRow,
-)
-
 from cloud_api.groupbuy.schemas import (
     CampaignPageOut,
     ConsoleCampaignOut,
@@ -27,6 +18,14 @@ from cloud_api.groupbuy.schemas import (
 from cloud_api.web.customer.groupbuy import LOOKS as ORDER_LOOKS
 from cloud_api.web.customer.vouchers import LOOKS
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing, PayMethod
+from cloud_api.web.view_models.campaigns import (
+    CampaignForm,
+    CampaignReportPage,
+    CampaignRow,
+    ConsoleCampaignsPage,
+    DeskPage,
+    RedemptionRow,
+)
 from cloud_api.web.view_models.groupbuy import (
     CampaignPage,
     CampaignsPage,

@@ -17,6 +17,7 @@ from cloud_api.staff.permissions import (
     AUDIT_READ,
     BACKUP_READ,
     BALANCE_EDIT,
+    CAMPAIGN_READ,
     COUPON_EDIT,
     DEVICE_READ,
     NOTICE_READ,
@@ -30,6 +31,7 @@ from cloud_api.staff.permissions import (
     STORE_EDIT,
     STORE_READ,
     TICKET_HANDLE,
+    VOUCHER_REDEEM,
 )
 from cloud_api.stores.models import Store
 from cloud_api.web.view_models import ConsoleShell, NavItem, NavSection
@@ -90,6 +92,9 @@ PAGES: Final = (
     Page("orders", "refunds", "退款申请", "/console/refunds", ORDER_REFUND),
     Page("members", "plans", "储值方案", "/console/plans", BALANCE_EDIT),
     Page("reports", "finance", "财务", "/console/finance", REPORT_READ),
+    Page("redeem", "redeem", "核销", "/console/redeem", VOUCHER_REDEEM),
+    Page("groupbuy", "campaigns", "团购", "/console/campaigns", CAMPAIGN_READ),
+    Page("groupbuy", "groupbuy-report", "团购统计", "/console/groupbuy/report", CAMPAIGN_READ),
     Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
     Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),

@@ -2,7 +2,8 @@
 // content, so that a second try after a lost answer is the same act; a refusal stands at its field.
 //   data-api           on the form; action and data-method say where, data-next what follows
 //   name="a.b"         makes {"a": {"b": …}}
-//   data-type          int, fen (typed in yuan), bool, list, lines (an array), or text; an empty text is left out,
+//   data-type          int, fen (typed in yuan), bool, list, bits (the sum of what is ticked), lines (an
+//                      array), instant (local time, data-offset behind it), or text; an empty text is left out,
 //                      data-empty="null" sends null for it, data-empty="keep" the empty text
 //   km:done            is told on the form, with the answer
 
@@ -22,6 +23,7 @@ function valueOf(field) {
   if (kind === 'int') return Number.isFinite(Number(text)) ? Math.round(Number(text)) : text;
   if (kind === 'fen') return Number.isFinite(Number(text)) ? Math.round(Number(text) * 100) : text;
   if (kind === 'lines') return text.split(/[\n,，;；]+/).map((line) => line.trim()).filter(Boolean);
+  if (kind === 'instant') return `${text.slice(0, 16)}:00${field.dataset.offset}`;
   if (kind === 'bool') return text === 'true' || text === '1';
   return text;
 }
@@ -41,6 +43,11 @@ export function bodyOf(form) {
     if (field.dataset.type === 'list') {
       const all = [...form.elements].filter((other) => other.name === field.name);
       put(field.name, all.filter((other) => other.checked).map((other) => other.value));
+      continue;
+    }
+    if (field.dataset.type === 'bits') {
+      const all = [...form.elements].filter((other) => other.name === field.name && other.checked);
+      put(field.name, all.reduce((sum, other) => sum + Number(other.value), 0));
       continue;
     }
     const value = valueOf(field);

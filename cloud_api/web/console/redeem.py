@@ -1,0 +1,62 @@
+"""The desk: a code typed or scanned, the rooms it opens, and what was redeemed today."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from cloud_api.groupbuy import desk
+from cloud_api.groupbuy.redeem import UNDO_WITHIN
+from cloud_api.kit.actor import Staff
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.staff.deps import staff_actor
+from cloud_api.staff.permissions import ORDER_READ, VOUCHER_REDEEM
+from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.customer.groupbuy import localised
+from cloud_api.web.pages import Visit, visit
+from cloud_api.web.view_models.campaigns import DeskPage, RedemptionRow
+
+router = APIRouter(prefix="/console/redeem", include_in_schema=False)
+Seen = Annotated[Visit, Depends(visit)]
+Who = Annotated[Staff, Depends(staff_actor)]
+_WAYS: Final = {
+    "scan": "扫码",
+    "code": "输码",
+    "pick": "选单",
+    "online": "顾客在手机上",
+    "door": "顾客在门口",
+}
+_LOG: Final = 100
+
+
+@router.get("")
+async def redeem(seen: Seen, who: Who) -> Response:
+    """The desk and today's log. Needs voucher.redeem."""
+    who.need(VOUCHER_REDEEM)
+    async with seen.cloud.db.read() as session:
+        frame = await frame_of(session, who)
+        here = seen.at(frame.tz)
+        told = await desk.log_of(
+            session,
+            who,
+            store_id=None,
+            campaign_id=None,
+            day=here.now.date(),
+            cursor=None,
+            limit=_LOG,
+        )
+    now = seen.cloud.clocks.now
+    orders = ORDER_READ in who.permissions
+    model = DeskPage(
+        rows=tuple(
+            RedemptionRow(
+                one=localised(here, one),
+                way=_(_WAYS.get(one.way, one.way)),
+                may_undo=one.kind == "redeem" and not one.undone and now - one.at <= UNDO_WITHIN,
+                order_href=f"/console/orders/{one.order_id}" if orders else "",
+            )
+            for one in told.items
+        ),
+        more=told.next_cursor is not None,
+        stores=tuple((store.id, store.name) for store in frame.stores),
+    )
+    return console_page(here, who, frame, "console/redeem.html", model, here="redeem")

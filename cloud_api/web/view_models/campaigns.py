@@ -1,0 +1,76 @@
+"""The console's campaigns, the desk where vouchers are redeemed, and group-buy in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_api.groupbuy.schemas import ConsoleCampaignOut, RedemptionOut, ReportRow
+from cloud_api.web.view_models.listing import Listing
+
+
+@dataclass(frozen=True)
+class CampaignRow:
+    """A campaign with what may be done to it; ``open_ones`` are sold and neither used nor over."""
+
+    one: ConsoleCampaignOut
+    state: str
+    tone: str
+    may: tuple[str, ...]
+    href: str
+
+
+@dataclass(frozen=True)
+class ConsoleCampaignsPage:
+    """One's campaigns."""
+
+    list: Listing[CampaignRow]
+    may_edit: bool
+
+
+@dataclass(frozen=True)
+class CampaignForm:
+    """A campaign's form; ``one`` is None for a new one. Instants as their fields take them."""
+
+    one: ConsoleCampaignOut | None
+    starts: str
+    ends: str
+    offset: str
+    stores: tuple[tuple[str, str, str], ...]
+    rooms: tuple[tuple[str, str, str], ...]
+    arts: tuple[tuple[str, str], ...]
+    froms: tuple[tuple[int, str], ...]
+    untils: tuple[tuple[int, str], ...]
+    kept: str
+    """What the form does not show and sends back unchanged, as JSON."""
+    row: CampaignRow | None = None
+
+
+@dataclass(frozen=True)
+class RedemptionRow:
+    """A line of today's log."""
+
+    one: RedemptionOut
+    way: str
+    may_undo: bool
+    order_href: str
+
+
+@dataclass(frozen=True)
+class DeskPage:
+    """The desk, with what was redeemed today."""
+
+    rows: tuple[RedemptionRow, ...]
+    more: bool
+    stores: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class CampaignReportPage:
+    """Numbers between two days, by one dimension."""
+
+    filters: Listing[ReportRow]
+    rows: tuple[ReportRow, ...]
+    liability_fen: int
+    total: ReportRow
+    by: str
+    problem: str = ""
