@@ -239,6 +239,7 @@ LIST: Listing[CampaignRow] = Listing(
     path="/console/campaigns",
     columns=tuple(Column(text) for text in ("活动", "状态", "价格", "卖出 · 核销", "卖到", "")),
     rows=(ROW, DRAFT),
+    query={"sort": ""},
     filters=(Filter("state", "chips", "状态", "", (Choice("", "全部"), Choice("draft", "草稿"))),),
     empty=Empty("团购活动会在这里", "新建活动", "/console/campaigns/new"),
 )
@@ -286,6 +287,7 @@ DAYS: Listing[ReportRow] = Listing(
     path="/console/groupbuy/report",
     columns=(),
     rows=(),
+    query={"sort": ""},
     filters=(
         Filter("first", "date", "从", "2026-11-01"),
         Filter("last", "date", "到", "2026-11-22"),

@@ -97,7 +97,7 @@ async def all_campaigns(request: Request, seen: Seen, who: Who) -> Response:
                 ),
             ),
         ),
-        query={"state": state},
+        query={"state": state, "sort": ""},
         cursor=want.cursor,
         next_cursor=told.next_cursor or "",
         empty=Empty(
@@ -148,6 +148,7 @@ async def numbers(request: Request, seen: Seen, who: Who) -> Response:
         path="/console/groupbuy/report",
         columns=(),
         rows=(),
+        query={"sort": ""},
         filters=(
             Filter("first", "date", _("从"), first.isoformat()),
             Filter("last", "date", _("到"), last.isoformat()),
