@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import SQLModel, col, select
@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.auth.models import Account
 from cloud_api.coupons.models import Coupon
 from cloud_api.devices.models import Binding, Board
+from cloud_api.groupbuy.models import Campaign
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.ids import new_token
 from cloud_api.merchants.models import Merchant
@@ -130,7 +131,50 @@ async def seed(session: AsyncSession, now: datetime, paid_at: dict[str, dict[str
     await _point_at(session, merchant.id, paid_at, now)
     await _rooms(session, store, now)
     session.add_all(_products(store, now))
+    session.add_all(_campaigns(store, now))
     return store.id
+
+
+def _campaigns(store: Store, now: datetime) -> list[Campaign]:
+    """One package to buy at once, one for a team of three; the newest stands on top."""
+    own: dict[str, Any] = {
+        "merchant_id": store.merchant_id,
+        "store_ids": [store.id],
+        "state": "published",
+        "stock": 50,
+        "most_per_customer": 3,
+        "rules": "不与其他优惠同享。超时按店里的价补。",
+        "starts_at": now,
+        "ends_at": now + timedelta(days=90),
+    }
+    return [
+        Campaign(
+            name="三人拼团·晚场三小时",
+            tagline="三个人凑齐，一人一张，送瓜子一碟",
+            price_fen=9900,
+            list_fen=13900,
+            team_size=3,
+            minutes=180,
+            extras=["瓜子一碟"],
+            picture="room-moon-bamboo",
+            created_at=now,
+            **own,
+        ),
+        Campaign(
+            name="工作日下午茶室两小时",
+            tagline="不用拼，买了就能用，送龙井一壶",
+            price_fen=6800,
+            list_fen=6800,
+            minutes=120,
+            weekdays=0b0011111,
+            from_minute=10 * 60,
+            until_minute=18 * 60,
+            extras=["龙井一壶"],
+            picture="room-tea-lattice",
+            created_at=now + timedelta(seconds=1),
+            **own,
+        ),
+    ]
 
 
 async def _point_at(

@@ -63,7 +63,7 @@ def put_on_sale(desk: Page, town: Visitor) -> None:
     desk.get_by_label("单独买的价（元）").fill("48")
     desk.get_by_label("几个人成团").fill("2")
     desk.get_by_label("另送什么").fill("龙井一壶\n瓜子一碟")
-    desk.locator("label.radio-check").filter(has_text="雀友会·静安店").first.click()
+    expect(desk.get_by_role("checkbox", name="雀友会·静安店", exact=True)).to_be_checked()
     shot(desk, "campaign-new")
     desk.get_by_role("button", name="存成草稿").click()
     expect(desk.get_by_text(re.compile("单买价不能低于团购价"))).to_be_visible()
