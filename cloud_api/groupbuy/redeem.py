@@ -80,7 +80,7 @@ async def redeem(
     if voucher.state == "redeemed":
         raise await used(session, voucher)
     refusal = judge.refuse(
-        voucher, store_id=store.id, room_id=room.id, starts_at=begins, tz=store.tz
+        voucher, store_id=store.id, room_id=room.id, starts_at=max(begins, clocks.now), tz=store.tz
     )
     if refusal is not None:
         raise Conflict(refusal.code, refusal.message)
