@@ -77,7 +77,6 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /api/v1/rooms/{room_id}/menu": ANYONE,
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
-    # group-buy
     "GET /api/v1/groupbuy/campaigns": ANYONE,
     "GET /api/v1/groupbuy/campaigns/{campaign_id}": ANYONE,
     "GET /api/v1/groupbuy/teams/{token}": ANYONE,  # whoever has the link
@@ -122,7 +121,6 @@ _PUBLIC: Final[dict[str, Row]] = {
 }
 
 _PEOPLE: Final[dict[str, Row]] = {
-    # group-buy and vouchers
     "POST /api/v1/groupbuy/campaigns/{campaign_id}/orders": PERSON,
     "POST /api/v1/groupbuy/teams/{token}/join": PERSON,
     "GET /api/v1/groupbuy/orders": PERSON,
