@@ -115,9 +115,13 @@ class World:
         return {name: str(line.link or line.path) for name, line in self.rig.lines.items()}
 
     async def run(
-        self, bridge: Bridge | None = None, synced: Callable[[], bool] = lambda: True
+        self,
+        bridge: Bridge | None = None,
+        synced: Callable[[], bool] = lambda: True,
+        *,
+        alone: bool = False,
     ) -> Controller:
-        """Start a controller in this process and wait for its link."""
+        """Start a controller in this process and wait for its link, unless it is ``alone``."""
         before = self.cloud.presence.nonce if self.cloud.presence else None
         self.controller = Controller(
             self.identity,
@@ -130,6 +134,8 @@ class World:
             backoff=QUICK,
         )
         await self.controller.start()
+        if alone:
+            return self.controller
         await self.controller.uplink.side.wait_up(10)
         await self._online(before)
         return self.controller
