@@ -55,6 +55,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "why": "测试一下",
     },
     "POST /api/v1/console/coupons/{coupon_id}/issue": {"segment": "everybody"},
+    "POST /api/v1/console/orders/{order_id}/deposit/claims": {
+        "amount_fen": 100,
+        "why": "桌布烫了个洞",
+    },
     "PUT /api/v1/console/campaigns/{campaign_id}": {
         "name": "双人下午场",
         "price_fen": 5800,
@@ -345,8 +349,8 @@ async def test_elsewhere_it_looks_as_if_it_did_not_exist(
         )
         address = town.address(path, real=True) + (f"?{needed}" if needed else "")
         for who in town.elsewhere:
-            # A merchant's people and roles are one for all its branches.
-            if "branch" in who.name and re.search(r"/(staff|roles|logins)/", path):
+            # A merchant's people, roles and top-ups are one for all its branches.
+            if "branch" in who.name and re.search(r"/(staff|roles|logins|topup-plans)/", path):
                 continue
             answer = await ask(client, route, address, who, body)
             asked += 1

@@ -80,7 +80,7 @@ async def _rush(cloud: Cloud, clients: int) -> tuple[Shop, Counter[str]]:
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
     async with (
         _served(app) as url,
-        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits) as http,
+        httpx.AsyncClient(base_url=url, timeout=300, trust_env=False, limits=limits) as http,
     ):
         await asyncio.gather(*(person(index, http) for index in range(clients)))
     return shop, told

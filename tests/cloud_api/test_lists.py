@@ -1,0 +1,86 @@
+"""No list of the published API grows without bound: it is read in pages, or its nature bounds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cloud_api.app import create_app
+from cloud_api.settings import Settings
+from tests.cloud_api.conftest import SECRETS
+
+MOST = 100
+# Lists without pages, and what bounds each. A new list belongs here only with such a reason.
+BOUNDED = {
+    "/auth/logins": "one's own logins, forgotten when they end",
+    "/console/alarm-rules": "one per kind of alarm",
+    "/console/backups": "the last runs",
+    "/console/blocked-customers": "the newest 200",
+    "/console/logins": "logins of the merchant's staff",
+    "/console/member-levels": "the merchant's levels",
+    "/console/notifications/channels": "the merchant's channels",
+    "/console/notifications/templates": "one per kind of notice",
+    "/console/payment-accounts": "the merchant's accounts",
+    "/console/reconciliation": "the last days of each account",
+    "/console/refund-requests": "the latest 100",
+    "/console/roles": "the merchant's roles",
+    "/console/staff": "the merchant's staff",
+    "/console/staff-keys": "the merchant's cards and codes",
+    "/console/staff/invitations": "open ones, which run out",
+    "/console/stores": "the merchant's stores",
+    "/console/stores/{store_id}/deposit-rules": "the store's rooms",
+    "/console/stores/{store_id}/doors": "the store's doors",
+    "/console/stores/{store_id}/rooms": "the store's rooms",
+    "/console/stores/{store_id}/schedules": "the store's schedules",
+    "/console/stores/{store_id}/stickers": "the store's doors",
+    "/console/tickets": "the latest 100",
+    "/console/topup-plans": "the merchant's plans",
+    "/me/balances": "one per merchant",
+    "/me/coupons": "the newest 200",
+    "/me/exports": "the last 10",
+    "/me/tickets": "the latest 100",
+    "/me/waitlist": "the next 50",
+    "/orders/{order_id}/refund-requests": "of one order",
+    "/platform/merchants": "for the installation's administrators",
+    "/stores": "the stores that are open to customers",
+    "/stores/{store_id}/media": "the store's pictures, of which it may have so many",
+    "/stores/{store_id}/reviews": "a page of them, from a cursor",
+    "/stores/{store_id}/rooms": "the store's rooms",
+    "/stores/{store_id}/topup-plans": "the merchant's plans",
+}
+
+
+def test_every_list_has_a_limit(tmp_path: Path) -> None:
+    settings = Settings(
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'x.db'}", secrets=SECRETS,
+        data_dir=tmp_path, run_worker=False, public_url="http://kaimen.test",
+    )  # fmt: skip
+    api = create_app(settings, pages=False).openapi()
+
+    def schema(of: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in of:
+            of = api["components"]["schemas"][of["$ref"].rsplit("/", 1)[1]]
+        return of
+
+    paged, unpaged = set(), set()
+    for path, operations in api["paths"].items():
+        answer = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if "application/json" not in answer:
+            continue
+        found = schema(answer["application/json"].get("schema", {}))
+        if found.get("type") != "array" and "items" not in found.get("properties", {}):
+            continue
+        limits = [
+            one["schema"].get("maximum")
+            for one in operations["get"].get("parameters", [])
+            if one["name"] == "limit"
+        ]
+        short = path.removeprefix("/api/v1")
+        if not limits:
+            unpaged.add(short)
+            continue
+        paged.add(short)
+        assert limits[0] is not None, f"{short}: its limit has no maximum"
+        assert limits[0] <= MOST, short
+    assert {"/orders", "/console/orders", "/console/alarms", "/console/audit"} <= paged
+    assert unpaged <= set(BOUNDED), f"unbounded: {sorted(unpaged - set(BOUNDED))}"
