@@ -20,6 +20,7 @@ BOUNDED = {
     "/console/member-levels": "the merchant's levels",
     "/console/notifications/channels": "the merchant's channels",
     "/console/notifications/templates": "one per kind of notice",
+    "/console/order-exports": "the last 20",
     "/console/payment-accounts": "the merchant's accounts",
     "/console/reconciliation": "the last days of each account",
     "/console/refund-requests": "the latest 100",
