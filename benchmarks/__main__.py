@@ -24,6 +24,7 @@ PARTS = {
     "brokers": "benchmarks.bench_brokers",
     "unlock": "benchmarks.bench_unlock",
     "ingest": "benchmarks.bench_ingest",
+    "orders": "benchmarks.bench_orders",
     "store": "benchmarks.bench_store",
     "controller": "benchmarks.bench_controller",
     "bus": "benchmarks.bench_bus",
