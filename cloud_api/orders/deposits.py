@@ -179,11 +179,11 @@ async def claim(
     ``held_fen``).
     """
     staff.need(ORDER_REFUND)
+    order = await lock_order(session, staff, order_id)
     if len(why.strip()) < 2:
         raise KaimenError("deposit.why", "请写明损坏了什么", status=422, field="why")
     if not photo.strip():
         raise KaimenError("deposit.photo", "请附照片，顾客要看得到凭据", status=422, field="photo")
-    order = await lock_order(session, staff, order_id)
     deposit = await deposit_of(session, order.id)
     free = 0 if deposit is None else await _free(session, deposit)
     if deposit is None or amount_fen > free:

@@ -54,11 +54,8 @@ async def put_plan(
     Raises NotFound, Forbidden for staff who do not see every store of the merchant.
     """
     staff.need(BALANCE_EDIT)
-    if staff.store_ids is not None:
-        raise KaimenError(
-            "plan.all_stores", "储值方案所有门店通用，要能管全部门店的人来改", status=403
-        )
     if plan_id is None:
+        _all_stores(staff)
         plan = TopupPlan(merchant_id=staff.merchant_id, created_at=clocks.now, **body.model_dump())
         was = None
     else:
@@ -66,6 +63,7 @@ async def put_plan(
         known = found.one_or_none()
         if known is None:
             raise NotFound("plan", "没有这个储值方案")
+        _all_stores(staff)
         plan, was = known, known.model_dump(include=set(PlanIn.model_fields))
         for name, value in body.model_dump().items():
             setattr(plan, name, value)
@@ -239,3 +237,11 @@ async def closed(session: AsyncSession, payment_id: str) -> None:
         .values(state="void")
         .execution_options(synchronize_session=False)
     )
+
+
+def _all_stores(staff: Staff) -> None:
+    """Plans are of all stores of a merchant: so is who changes them."""
+    if staff.store_ids is not None:
+        raise KaimenError(
+            "plan.all_stores", "储值方案所有门店通用，要能管全部门店的人来改", status=403
+        )

@@ -16,6 +16,7 @@ from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPa
 from tests.web import (
     samples_booking,
     samples_groupbuy,
+    samples_money,
     samples_notices,
     samples_payments,
     samples_people,
@@ -324,5 +325,6 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_payments.pages(NAV, STAFF),
     **samples_groupbuy.console_pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
+    **samples_money.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
 }

@@ -9,13 +9,20 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from cloud_api.web.rendering import LANGUAGES, STATIC, TEMPLATES, render
+from tests.web import samples_money
 from tests.web.samples import PAGES as CUSTOMER_PAGES
 from tests.web.samples import SHELL
 from tests.web.samples_booking import customer_pages
 from tests.web.samples_console import CONSOLE_PAGES
 from tests.web.samples_groupbuy import PAGES as GROUPBUY_PAGES
 
-PAGES = CUSTOMER_PAGES | customer_pages() | GROUPBUY_PAGES | CONSOLE_PAGES
+PAGES = (
+    CUSTOMER_PAGES
+    | customer_pages()
+    | samples_money.customer_pages()
+    | GROUPBUY_PAGES
+    | CONSOLE_PAGES
+)
 
 SYMBOLS = set(
     re.findall(r'<symbol id="([^"]+)"', (STATIC / "vendor/lucide/sprite.svg").read_text())

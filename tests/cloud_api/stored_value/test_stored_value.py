@@ -224,14 +224,10 @@ async def test_control_without_the_lock_the_same_fen_is_spent_twice(house: House
     """The negative control: read first, write later, as one would without the row's lock."""
     await _filled(house, 10_000, 0)
 
-    async def careless(amount: int) -> None:
-        seen = (await _wallet(house)).paid_fen
-        await asyncio.sleep(0)
+    seen = await _wallet(house)  # both looked before either wrote
+    for _ in range(2):
         async with house.cloud.db.write() as session:
-            await session.exec(update(Wallet).values(paid_fen=seen - amount))
-
-    seen = await _wallet(house)
-    await asyncio.gather(careless(7_600), careless(7_600))
+            await session.exec(update(Wallet).values(paid_fen=seen.paid_fen - 7_600))
     async with house.cloud.db.read() as session:
         assert await verify.verify(session, house.shop.merchant.id) != []
     assert (await _wallet(house)).paid_fen == seen.paid_fen - 7_600  # twice spent, once gone
