@@ -14,6 +14,7 @@ from cloud_api.web.view_models.orders import (
 )
 from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPage
 from tests.web import (
+    samples_bills,
     samples_booking,
     samples_groupbuy,
     samples_money,
@@ -324,6 +325,7 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_safety.console_pages(NAV, STAFF),
     **samples_payments.pages(NAV, STAFF),
     **samples_groupbuy.console_pages(NAV, STAFF),
+    **samples_bills.console_pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
     **samples_money.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
