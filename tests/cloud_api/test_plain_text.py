@@ -43,6 +43,7 @@ ENCRYPTED = {
     "invitation.phone",
     "login.address",
     "notice_channel.credentials",
+    "order_export.content",
     "payment_attempt.payer",
     "provider_account.credentials",
     "staff_key.secret",
