@@ -163,8 +163,8 @@ class OneRoom(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------- booking
 
-    @rule(target=orders, slot=st.integers(2, 13), halves=st.integers(2, 6))
-    def book(self, slot: int, halves: int) -> object:
+    @rule(target=orders, slot=st.integers(2, 13), halves=st.integers(2, 6), paid=st.booleans())
+    def book(self, slot: int, halves: int, paid: bool) -> object:
         """Hold the room: it works exactly where the model says that it is free."""
         first = NOON + HALF * -(-(self.now - NOON) // HALF)
         starts = first + HALF * slot
@@ -177,7 +177,10 @@ class OneRoom(RuleBasedStateMachine):
                 raise
             return multiple()
         assert free
-        self.booked[order.id] = Booked(customer(guest), "pending_payment", starts, ends)
+        one = Booked(customer(guest), "pending_payment", starts, ends)
+        self.booked[order.id] = one
+        if paid:
+            self._money(self.run(self._open_payment(order.id, one)))
         return order.id
 
     async def _book(self, starts: datetime, ends: datetime) -> tuple[Order, Account]:
@@ -215,7 +218,18 @@ class OneRoom(RuleBasedStateMachine):
 
     @rule(attempt=consumes(attempts))
     def money_arrives(self, attempt: str) -> None:
-        """In time, late, or for what was given up: the model says what it may do."""
+        """In time, late, or for what was given up."""
+        self._money(attempt)
+
+    @rule(key=orders)
+    def pay_for_change(self, key: str) -> None:
+        """What an extension or another time costs, at once."""
+        one = self.booked[key]
+        if one.held is not None:
+            self._money(self.run(self._open_payment(key, one)))
+
+    def _money(self, attempt: str) -> None:
+        """The model says what money may do."""
         payment, order, change = self.run(self._arrive(attempt))
         one = self.booked[order.id]
         if change is not None:
@@ -329,7 +343,7 @@ class OneRoom(RuleBasedStateMachine):
         async with self.cloud.db.write() as session:
             await cancel.cancel(session, one.who, key, self.cloud.clocks)
 
-    @rule(minutes=st.integers(1, 45))
+    @rule(minutes=st.sampled_from([2, 5, 9, 11, 40]))
     def time_passes(self, minutes: int) -> None:
         """Holds that ran out are given up, once their providers said that nobody will pay."""
         self.pass_s(minutes * 60)

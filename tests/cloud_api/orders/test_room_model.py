@@ -9,7 +9,9 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.cloud_api.databases import SqliteTemplates
 from tests.cloud_api.orders.room_model import Ground, OneRoom
+from tests.concurrency.races import drop_guard
 
 
 @pytest.fixture
@@ -33,6 +35,18 @@ def _live(ground: Ground, lives: int, acts: int) -> None:
 
 def test_a_few_lives(ground: Ground) -> None:
     _live(ground, lives=6, acts=20)
+
+
+def test_control_without_the_guard_a_life_goes_wrong(
+    sqlite_templates: SqliteTemplates, tmp_path: Path
+) -> None:
+    """The negative control: the model does notice a room that is sold twice."""
+    with sqlite_templates.fresh() as url:
+        ground = Ground(url, tmp_path)
+        ground.runner.run(drop_guard(ground.cloud.db))
+        with pytest.raises(AssertionError):
+            _live(ground, lives=40, acts=20)
+        ground.close()
 
 
 @pytest.mark.soak
