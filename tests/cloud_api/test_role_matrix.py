@@ -349,8 +349,8 @@ async def test_elsewhere_it_looks_as_if_it_did_not_exist(
         )
         address = town.address(path, real=True) + (f"?{needed}" if needed else "")
         for who in town.elsewhere:
-            # A merchant's people, roles and top-ups are one for all its branches.
-            if "branch" in who.name and re.search(r"/(staff|roles|logins|topup-plans)/", path):
+            # A merchant's people and roles are one for all its branches.
+            if "branch" in who.name and re.search(r"/(staff|roles|logins)/", path):
                 continue
             answer = await ask(client, route, address, who, body)
             asked += 1
