@@ -133,22 +133,13 @@ USED_UNSEEN = {
     "python-multipart",  # FastAPI's forms
     "ruff",
     "tzdata",  # zoneinfo
+    "types-openpyxl",
     "types-psutil",
     "types-pyserial",
     "types-pyyaml",
     "types-qrcode",
 }
 
-
-# Locked ahead of the code that imports them; a line goes with the first import, the set with the last.
-AHEAD = {
-    "axe-playwright-python",
-    "holidays",
-    "nh3",
-    "openpyxl",
-    "stripe",
-    "types-openpyxl",
-}
 
 # Part of the public face of what is asked for.
 COMES_WITH = {
@@ -191,5 +182,5 @@ def test_imports_are_asked_for(folder, extra):
 
 def test_everything_asked_for_is_used():
     imported = {name for folder in OURS for name in imported_by(folder)}
-    idle = sorted(asked_for("dev") - imported - USED_UNSEEN - AHEAD)
+    idle = sorted(asked_for("dev") - imported - USED_UNSEEN)
     assert idle == [], f"take out of pyproject.toml: {' '.join(idle)}"
