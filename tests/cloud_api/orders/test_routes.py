@@ -49,14 +49,18 @@ def _ask(house: House, in_h: float = 3, hours: float = 2) -> dict[str, Any]:
 async def test_from_quote_to_ready_order(house: House, http: httpx.AsyncClient) -> None:
     quote = (await http.post("/quotes", json=_ask(house, 5))).json()
     assert quote["total_fen"] == 8600
+    tariff = quote["lines"][1]["tariff_id"]
     assert quote["lines"][1] == {
+        "kind": "room_time",
+        "quantity": 1,
+        "ref": tariff,
         "text": "晚间 18:00–19:00",
         "from": "2026-11-23T10:00:00Z",
         "to": "2026-11-23T11:00:00Z",
         "minutes": 60,
         "hourly_fen": 4800,
         "amount_fen": 4800,
-        "tariff_id": quote["lines"][1]["tariff_id"],
+        "tariff_id": tariff,
     }
     key = {"Idempotency-Key": "k1"}
     order = (await http.post("/orders", json={"quote_id": quote["id"]}, headers=key)).json()
