@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.devices.commands import words as command_words
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel_rules, search, service, views
@@ -29,6 +30,7 @@ from cloud_api.staff.permissions import (
     ORDER_REFUND,
     ORDER_WAIVE,
 )
+from cloud_api.stored_value import office
 from cloud_api.web import words
 from cloud_api.web.console.frame import Frame, console_page, frame_of
 from cloud_api.web.console.listing import Asked, asked
@@ -222,12 +224,21 @@ async def _order(
         cash_fen=told.to_pay_fen if CASH_TAKE in who.permissions else 0,
         cash_refunds=_cash_refunds(told) if CASH_TAKE in who.permissions else (),
         deposit=_deposit(told, ORDER_REFUND in who.permissions),
-        balance_href=f"/console/members/{order.account_id}/balance"
-        if CUSTOMER_READ in who.permissions
-        else "",
+        balance_href=await _balance(session, who, order.account_id),
         close_href=PATH + listing.suffix,
         href=f"{PATH}/{order.id}{listing.suffix}",
     )
+
+
+async def _balance(session: AsyncSession, who: Staff, account_id: str) -> str:
+    """Where the guest's balance is; nowhere for one who never paid here (a voucher, a free stay)."""
+    if CUSTOMER_READ not in who.permissions:
+        return ""
+    try:
+        await office.known_member(session, who, account_id)
+    except NotFound:
+        return ""
+    return f"/console/members/{account_id}/balance"
 
 
 def _facts(seen: Visit, order: ConsoleOrderOut) -> tuple[tuple[str, str], ...]:
