@@ -82,11 +82,11 @@ def put_on_sale(desk: Page, town: Visitor) -> None:
 
 def pay(phone: Page, town: Visitor) -> None:
     """Pay the group order of this page at the cashier, and come back to it."""
-    phone.wait_for_url(re.compile("/groupbuy/orders/"))
+    expect(phone).to_have_url(re.compile("/groupbuy/orders/"))
     phone.get_by_role("button", name=re.compile("^付 ¥58")).click()
-    phone.wait_for_url(re.compile(re.escape(town.site.till.url)))
+    expect(phone).to_have_url(re.compile(re.escape(town.site.till.url)))
     phone.get_by_role("button", name=re.compile("支付")).first.click()
-    phone.wait_for_url(re.compile("/groupbuy/orders/"))
+    expect(phone).to_have_url(re.compile("/groupbuy/orders/"))
 
 
 def test_a_campaign_from_the_console_to_the_door_and_the_desk(
@@ -102,7 +102,7 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
         for phone, number in ((one, "13911120001"), (two, "13911120002")):
             phone.goto(f"{site.url}/login")
             log_in(phone, site, number)
-            phone.wait_for_url(f"{site.url}/")
+            expect(phone).to_have_url(f"{site.url}/")
         one.get_by_role("link", name="拼团").click()
         one.get_by_role("link", name=NAME).click()
         one.get_by_role("button", name="开团 ¥58").click()
@@ -128,7 +128,7 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
                 phone.get_by_role("button", name="用券进梅间").click()
             shot(tab, "voucher-door")
             one.get_by_role("button", name="用掉这张券").click()
-            one.wait_for_url(re.compile("/d/"))
+            expect(one).to_have_url(re.compile("/d/"))
             expect(one.get_by_role("heading", name="到了，请进")).to_be_visible()
             tab.get_by_role("button", name="用掉这张券").click()
             expect(

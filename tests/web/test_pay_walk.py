@@ -94,11 +94,11 @@ def to_the_choice(page: Page, town: Visitor, phone: str, room: str, days: int = 
     """Logged in, ordered, at the choice of ways to pay; the page's address."""
     page.goto(f"{town.site.url}/login")
     log_in(page, town.site, phone)
-    page.wait_for_url(f"{town.site.url}/")
+    expect(page).to_have_url(f"{town.site.url}/")
     choose(page, town.site, room, days=days)
     page.get_by_role("button", name="下一步，核对订单").click()
     page.get_by_role("button", name=re.compile("^提交订单，付")).click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+/pay$"))
+    expect(page).to_have_url(re.compile(r"/orders/[^/]+/pay$"))
     return page.url
 
 
@@ -123,7 +123,7 @@ def test_the_owner_opens_an_account_and_tries_it(
         shot(desk, "account-wrong")
         desk.get_by_label("签名证书的密码").fill(files["pfx_password"])
         desk.get_by_role("button", name="保存").click()
-        desk.wait_for_url(f"{town.site.url}/console/payments")
+        expect(desk).to_have_url(f"{town.site.url}/console/payments")
         row = desk.locator("tr.lr", has_text="银联卡")
         expect(row.get_by_text("还没试过")).to_be_visible()
         row.get_by_role("button", name="试一下").click()
@@ -148,7 +148,7 @@ def test_a_guest_pays_with_a_card_and_comes_back_to_a_booked_room(
     expect(page.get_by_role("radio", name=re.compile("银联卡"))).to_be_checked()
     shot(page, "pay-choose")
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
-    page.wait_for_url(re.compile(re.escape(bank.url)))
+    expect(page).to_have_url(re.compile(re.escape(bank.url)))
     page.goto(pay)
     expect(page.get_by_role("heading", name="等你在银联卡付款")).to_be_visible()
     shot(page, "pay-waiting")
@@ -159,11 +159,11 @@ def test_a_guest_pays_with_a_card_and_comes_back_to_a_booked_room(
     shot(page, "pay-unknown")
     page.get_by_role("button", name="查一下结果").click()
     page.get_by_role("link", name=re.compile("继续付")).click()
-    page.wait_for_url(re.compile(re.escape(bank.url)))
+    expect(page).to_have_url(re.compile(re.escape(bank.url)))
     page.get_by_role("button", name=re.compile("确认付款")).click()
     expect(page.get_by_text("支付成功")).to_be_visible()
     page.get_by_role("button", name="返回商家").click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+(/pay|\?paid=1)?$"))
+    expect(page).to_have_url(re.compile(r"/orders/[^/]+(/pay|\?paid=1)?$"))
     expect(page.get_by_role("heading", name="订好了")).to_be_visible()
 
 
@@ -172,9 +172,9 @@ def test_another_way_is_chosen_once_the_first_is_closed(page: Page, town: Visito
     to_the_choice(page, town, "13911120002", "梅间")
     page.get_by_role("radio", name=re.compile("收银台")).check()
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
-    page.wait_for_url(re.compile(re.escape(town.site.till.url)))
+    expect(page).to_have_url(re.compile(re.escape(town.site.till.url)))
     page.get_by_role("button", name="取消").click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+/pay$"))
+    expect(page).to_have_url(re.compile(r"/orders/[^/]+/pay$"))
     page.get_by_role("button", name="换一种付法").click()
     expect(page.get_by_role("radio", name=re.compile("银联卡"))).to_be_visible()
     expect(page.get_by_text("没付成，钱没有扣")).to_be_visible()

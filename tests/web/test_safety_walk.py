@@ -65,7 +65,9 @@ def test_a_backup_is_made_and_looked_at_from_the_page_and_stands_in_the_log(
     desk.goto(f"{town.site.url}/console/staff")
     desk.get_by_text("店主都要").click()
     desk.get_by_role("button", name="保存").click()
-    desk.wait_for_url(re.compile("/console/security"))  # the owner has none yet: led to set it up
+    expect(desk).to_have_url(
+        re.compile("/console/security")
+    )  # the owner has none yet: led to set it up
     expect(desk.get_by_role("heading", name="设密码")).to_be_visible()
     town.site.write(_nothing_demanded)
     desk.goto(f"{town.site.url}/console/audit")
@@ -122,9 +124,9 @@ def test_ones_data_is_taken_along_and_deleted_when_nothing_is_open(browser: Brow
         site.write(over)
         page.get_by_label("输入手机号后四位确认").fill("7777")
         page.get_by_role("button", name="注销账号").click()
-        page.wait_for_url(f"{site.url}/")
+        expect(page).to_have_url(f"{site.url}/")
         page.goto(f"{site.url}/me/privacy")
-        page.wait_for_url(re.compile("/login"))
+        expect(page).to_have_url(re.compile("/login"))
 
     async def gone(session) -> bool:
         return await account_of_phone(session, f"+86{LEAVER}") is None
