@@ -46,12 +46,19 @@ SETUPS: Final[dict[str, Setup]] = {
         "微信支付",
         "微信里直接付，电脑上扫码付",
         icon="smartphone",
-        guide="都在微信支付商户平台的「账户中心 → API 安全」里：商户 API 证书、APIv3 密钥、微信支付公钥。没有公钥的老商户不用填那两格，我们用平台证书。",
-        secret=frozenset({"private_key", "api_v3_key"}),
+        guide="都在微信支付商户平台的「账户中心 → API 安全」里：商户 API 证书、APIv3 密钥、微信支付公钥。没有公钥的老商户不用填那两格，我们用平台证书。要在微信里直接付，再填公众号的 AppSecret（微信公众平台 → 设置与开发 → 基本配置），并把本站域名填进网页授权域名和 JSAPI 支付授权目录。",
+        secret=frozenset({"private_key", "api_v3_key", "app_secret", "mini_secret"}),
         long=frozenset({"private_key", "public_key"}),
         identity=frozenset({"mchid"}),
-        addresses=frozenset({"base_url"}),
-        hosts=frozenset({"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com"}),
+        addresses=frozenset({"base_url", "open_url", "api_url"}),
+        hosts=frozenset(
+            {
+                "api.mch.weixin.qq.com",
+                "api2.mch.weixin.qq.com",
+                "open.weixin.qq.com",
+                "api.weixin.qq.com",
+            }
+        ),
     ),
     "alipay": Setup(
         "支付宝",
@@ -61,8 +68,15 @@ SETUPS: Final[dict[str, Setup]] = {
         secret=frozenset({"private_key"}),
         long=frozenset({"private_key", "alipay_public_key"}),
         identity=frozenset({"seller_id"}),
-        addresses=frozenset({"base_url"}),
-        hosts=frozenset({"openapi.alipay.com", "openapi-sandbox.dl.alipaydev.com"}),
+        addresses=frozenset({"base_url", "open_url"}),
+        hosts=frozenset(
+            {
+                "openapi.alipay.com",
+                "openapi-sandbox.dl.alipaydev.com",
+                "openauth.alipay.com",
+                "openauth-sandbox.dl.alipaydev.com",
+            }
+        ),
     ),
     "unionpay": Setup(
         "银联在线支付（银行卡）",

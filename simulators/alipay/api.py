@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
-from simulators.alipay import bills, shown
+from simulators.alipay import bills, oauth, shown
 from simulators.alipay.house import APP_ID, AlipayDesk
 from simulators.counter import pages
 from simulators.counter.book import Asked, Refused, Row
@@ -64,6 +64,9 @@ async def _call(desk: AlipayDesk, params: Mapping[str, str]) -> Response:
     if params.get("app_id") != APP_ID or not desk.is_merchants(params):
         wrong = {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature"}
         return _answer(desk, method, wrong)
+    if method == oauth.METHOD:
+        name, node = oauth.token(desk, params)
+        return _answer(desk, name, node)
     if method not in METHODS:
         wrong = {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-method"}
         return _answer(desk, method, wrong)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from simulators.alipay import api
+from simulators.alipay import api, oauth
 from simulators.alipay.house import AlipayDesk
 from simulators.alipay.voice import voice
 from simulators.counter.app import build
@@ -25,4 +25,6 @@ def create_app(
     desk = AlipayDesk(
         state_dir, public_url=public_url, admin_token=admin_token, business=business, wire=wire
     )
-    return build(desk, voice(desk), api.router)
+    app = build(desk, voice(desk), api.router)
+    app.include_router(oauth.router)
+    return app

@@ -33,6 +33,7 @@ class AlipayDesk(Desk):
         self.merchant_key = _load(self.merchant_pem)
         self.key = _load(self.book.setting("alipay_key", _new_key))
         self.other_key = self.merchant_key  # signs what shall not verify
+        self.codes: dict[str, tuple[str, float]] = {}  # auth_code → person and wire time
 
     def account(self) -> dict[str, str]:
         """The merchant's credentials, as the cloud stores them."""
@@ -45,6 +46,7 @@ class AlipayDesk(Desk):
             "private_key": self.merchant_pem,
             "alipay_public_key": pem.decode(),
             "base_url": f"{self.public_url}/gateway.do",
+            "open_url": self.public_url,
         }
 
     def is_merchants(self, params: Mapping[str, str]) -> bool:

@@ -38,6 +38,9 @@ async def create(request: Request, kind: str) -> Response:
         if kind not in shown.TRADE_TYPES:
             raise Fault(404, "RESOURCE_NOT_EXISTS")
         _check(body, kind)
+        payer = body.get("payer", {}).get("openid", "")
+        if request.app.state.apps.known.get(payer, body["appid"]) != body["appid"]:
+            raise Fault(400, "PARAM_ERROR", "appid和openid不匹配")
         expires = datetime.fromisoformat(body["time_expire"]).timestamp()
         if expires < desk.book.real + 30:
             raise Fault(400, "PARAM_ERROR", "time_expire 最短失效时间间隔需大于 1 分钟")
@@ -45,7 +48,7 @@ async def create(request: Request, kind: str) -> Response:
         asked = Asked(
             number=body["out_trade_no"], amount_fen=body["amount"]["total"], subject=subject or name,
             merchant_name=name, app=body["appid"], channel=kind,
-            payer=body.get("payer", {}).get("openid", ""), expires_at=expires,
+            payer=payer, expires_at=expires,
             notify_url=body["notify_url"], return_url="",
         )  # fmt: skip
         try:

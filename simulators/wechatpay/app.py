@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from simulators.counter.app import build
-from simulators.wechatpay import api
-from simulators.wechatpay.house import WechatDesk
+from simulators.wechatpay import api, oauth
+from simulators.wechatpay.house import APPID, MINI_APPID, WechatDesk
 from simulators.wechatpay.voice import voice
 from store_link.clock import Clock
 
@@ -31,4 +31,7 @@ def create_app(
         business=business,
         wire=wire,
     )
-    return build(desk, voice(desk), api.router)
+    app = build(desk, voice(desk), api.router)
+    app.include_router(oauth.router)
+    app.state.apps = oauth.Apps(desk, {APPID: desk.app_secret, MINI_APPID: desk.mini_secret})
+    return app

@@ -44,6 +44,8 @@ class WechatDesk(Desk):
             "merchant_serial", lambda: secrets.token_hex(20).upper()
         )
         self.api_v3_key = self.book.setting("api_v3_key", lambda: secrets.token_hex(16))
+        self.app_secret = self.book.setting("app_secret", lambda: secrets.token_hex(16))
+        self.mini_secret = self.book.setting("mini_secret", lambda: secrets.token_hex(16))
         self.public_key = _load(self.book.setting("public_key", _new_key))
         self.public_key_id = self.book.setting(
             "public_key_id", lambda: f"PUB_KEY_ID_0119{secrets.randbelow(10**16):016d}"
@@ -83,6 +85,10 @@ class WechatDesk(Desk):
             "private_key": self.merchant_pem,
             "api_v3_key": self.api_v3_key,
             "base_url": self.public_url,
+            "app_secret": self.app_secret,
+            "mini_secret": self.mini_secret,
+            "open_url": self.public_url,
+            "api_url": self.public_url,
         }
         if public_key:
             pem = self.public_key.public_key().public_bytes(

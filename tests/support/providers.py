@@ -25,6 +25,7 @@ class Counter:
 
     def __init__(self, url: str, app: FastAPI) -> None:
         self.url = url
+        self.app = app
         self.desk: Any = app.state.desk
         self.http = httpx.Client(
             base_url=url, headers={"Simulator-Admin": ADMIN}, timeout=10, trust_env=False

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final
 import structlog
 from pydantic import Field
 
+from cloud_api.auth.wechat_oauth import WechatApp, by_mini_code
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.errors import KaimenError
 from cloud_api.notifications.channels import base
 from cloud_api.notifications.channels.base import Letter, Outcome
 
@@ -149,22 +149,10 @@ async def access_token(
 
 
 async def openid_of(cloud: Cloud, credentials: WechatCredentials, code: str) -> str:
-    """Whose phone it is, by the code that ``wx.login`` gave it. Raises KaimenError ``wechat.bad_code``."""
-    answer = await base.call(
-        cloud,
-        "GET",
-        f"{base.endpoint(cloud, 'wechat', HOST)}/sns/jscode2session",
-        params={
-            "appid": credentials.app_id,
-            "secret": credentials.app_secret,
-            "js_code": code,
-            "grant_type": "authorization_code",
-        },
+    """Whose phone it is, by the code that ``wx.login`` gave it. Raises as ``by_mini_code``."""
+    app = WechatApp(
+        credentials.app_id,
+        credentials.app_secret,
+        api_url=base.endpoint(cloud, "wechat", HOST),
     )
-    said = answer if isinstance(answer, Outcome) else base.told(answer)
-    if isinstance(said, Outcome):
-        raise KaimenError("wechat.away", "微信没有回应，过一会儿再试", status=503)
-    openid = said.get("openid")
-    if not isinstance(openid, str):
-        raise KaimenError("wechat.bad_code", "微信登录已过期，请重新进入小程序", status=422)
-    return openid
+    return (await by_mini_code(cloud.http, app, code)).openid

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cloud_api.auth.alipay_oauth import OPEN_URL, AlipayApp
+
 
 class AlipayAccount(BaseModel):
     """Credentials of an account, as stored (encrypted), for an app in public-key mode (RSA2).
@@ -31,6 +33,7 @@ class AlipayAccount(BaseModel):
     base_url: Annotated[str, Field(title="网关地址", pattern=r"^https?://")] = (
         "https://openapi.alipay.com/gateway.do"
     )
+    open_url: Annotated[str, Field(title="授权页地址", pattern=r"^https?://")] = OPEN_URL
 
     @field_validator("private_key")
     @classmethod
@@ -53,6 +56,11 @@ class AlipayAccount(BaseModel):
     def theirs(self) -> RSAPublicKey:
         """Alipay's: verifies answers and notifications."""
         return _public(self.alipay_public_key)
+
+    @property
+    def app(self) -> AlipayApp:
+        """The app whose users can be known (auth/alipay_oauth.py)."""
+        return AlipayApp(self.app_id, self.key, self.theirs, self.base_url, self.open_url)
 
 
 def _private(text: str) -> RSAPrivateKey:

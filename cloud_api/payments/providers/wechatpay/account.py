@@ -9,14 +9,18 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cloud_api.auth.wechat_oauth import API_URL, OPEN_URL, WechatApp
+
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
+_LETTERS = r"^([A-Za-z0-9]{16,64})?$"
 
 
 class WechatPayAccount(BaseModel):
     """Credentials of an account, as stored (encrypted). Keys are PEM.
 
     ``public_key`` with ``public_key_id`` are WeChat Pay's own; older merchants have none and are served
-    with platform certificates, which we fetch. During the change-over both kinds arrive.
+    with platform certificates, which we fetch. During the change-over both kinds arrive. The app's
+    secrets tell who pays inside WeChat (auth/wechat_oauth.py); without them nobody can there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,9 +32,13 @@ class WechatPayAccount(BaseModel):
     api_v3_key: Annotated[str, Field(title="APIv3 密钥", min_length=32, max_length=32)]
     public_key_id: Annotated[str, Field(title="微信支付公钥 ID")] = ""
     public_key: Annotated[str, Field(title="微信支付公钥")] = ""
+    app_secret: Annotated[str, Field(title="公众号 AppSecret", pattern=_LETTERS)] = ""
+    mini_secret: Annotated[str, Field(title="小程序 AppSecret", pattern=_LETTERS)] = ""
     base_url: Annotated[str, Field(title="接口地址", pattern=r"^https?://")] = (
         "https://api.mch.weixin.qq.com"
     )
+    open_url: Annotated[str, Field(title="授权页地址", pattern=r"^https?://")] = OPEN_URL
+    api_url: Annotated[str, Field(title="公众平台接口地址", pattern=r"^https?://")] = API_URL
 
     @field_validator("private_key")
     @classmethod
@@ -69,3 +77,16 @@ class WechatPayAccount(BaseModel):
     def appids(self) -> frozenset[str]:
         """The apps whose payers may pay into this account."""
         return frozenset({self.appid, self.mini_appid} - {""})
+
+    @property
+    def page_app(self) -> WechatApp | None:
+        """The official account whose pages are paid in; None where its secret is not known."""
+        return self._app(self.appid, self.app_secret)
+
+    @property
+    def mini_app(self) -> WechatApp | None:
+        """The mini-program; None where there is none, or its secret is not known."""
+        return self._app(self.mini_appid, self.mini_secret)
+
+    def _app(self, appid: str, secret: str) -> WechatApp | None:
+        return WechatApp(appid, secret, self.open_url, self.api_url) if appid and secret else None
