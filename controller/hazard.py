@@ -75,7 +75,9 @@ class HazardWatch:
         lock = self._state.lock_of(door)
         if lock is None:
             return
-        outcome = await self._bridge.pulse(lock.board, lock.channel, door.pulse_ms, DEADLINE_S)
+        outcome = await self._bridge.pulse(
+            lock.board, lock.channel, door.pulse_ms, DEADLINE_S, release=True
+        )
         state = _settled(outcome)
         if self._told.get(door.id) is not state:
             self._told[door.id] = state

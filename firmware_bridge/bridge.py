@@ -175,11 +175,14 @@ class FirmwareBridge:
         duration_ms: int,
         deadline_s: float,
         answered: Callable[[Outcome], None] | None = None,
+        *,
+        release: bool = False,
     ) -> Outcome:
         """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now.
 
         A board that was away is tried all the same, once and at once. A board that has not yet been
-        identified since the start is identified first, within the deadline.
+        identified since the start is identified first, within the deadline. ``release``: one that
+        shares its number with another is pulsed all the same; a wrong model is not.
         """
         deadline = self._monotonic() + deadline_s
         spoken = self._spoken.watches.get(board)
@@ -194,7 +197,7 @@ class FirmwareBridge:
             request = watch.board.act(action_name, {"duration_ms": duration_ms})
         except BadRequest as error:
             return Outcome(OutcomeState.FAILED, "bad_request", str(error))
-        unfit = await self._unfit(watch, Priority.UNLOCK, deadline)
+        unfit = await self._unfit(watch, Priority.UNLOCK, deadline, release=release)
         if unfit is not None:
             return unfit
         exchange = await watch.ask(request, Priority.UNLOCK, deadline, once=True)
@@ -278,16 +281,18 @@ class FirmwareBridge:
             return back, None
         return back, group.values(back.data)[point]
 
-    async def _unfit(self, watch: Watch, priority: Priority, deadline: float) -> Outcome | None:
+    async def _unfit(
+        self, watch: Watch, priority: Priority, deadline: float, *, release: bool = False
+    ) -> Outcome | None:
         """Why nothing may be sent to this board, or None if something may."""
-        if watch.known and watch.state.state != "refused":
+        if (watch.known and watch.state.state != "refused") or (release and watch.doubled):
             return None
         if self._monotonic() >= deadline:
             return Outcome(
                 OutcomeState.EXPIRED, "deadline", "the deadline passed before it was sent"
             )
         state = await watch.identify(priority, deadline, attempts=1)
-        if state.state == "online":
+        if state.state == "online" or (release and watch.doubled):
             return None
         if self._monotonic() >= deadline:
             return Outcome(

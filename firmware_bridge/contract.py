@@ -122,11 +122,14 @@ class Bridge(Protocol):
         duration_ms: int,
         deadline_s: float,
         answered: Callable[[Outcome], None] | None = None,
+        *,
+        release: bool = False,
     ) -> Outcome:
         """One ``lock.pulse``. At most one frame is ever sent, and none after ``deadline_s`` from now.
 
         ``answered`` hears the outcome as soon as the board said that it is done, before it is read
         back; what is read back is evidence in the outcome returned, and changes nothing of it.
+        ``release`` is for a fire: where two boards obey one number, both may open.
         """
         ...
 

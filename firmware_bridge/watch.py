@@ -64,6 +64,11 @@ class Watch:
         """Whether the board answers, and is what it should be."""
         return self._state
 
+    @property
+    def doubled(self) -> bool:
+        """Whether it is refused for nothing but that a second board obeys its number as well."""
+        return self._state == BoardState("refused", self._two_boards())
+
     def reading(self, point: str, *, invert: bool = False) -> Reading:
         """The last good value of ``point`` and whether it may be believed now."""
         value, read_at = self._values.get(point, (None, None))
@@ -146,7 +151,7 @@ class Watch:
             wrong = self.board.mismatch(step, exchange.data)
             if wrong is not None:
                 return self._become("refused", wrong)
-        if self._doubled():
+        if self._answers_twice():
             return self._become("refused", self._two_boards())
         self.known = True
         self._wait_s = _BACKOFF_FIRST_S
@@ -161,7 +166,7 @@ class Watch:
         elif exchange.result == "port_gone" and self._state.state != "starting":
             self._become("offline", exchange.detail)
 
-    def _doubled(self) -> bool:
+    def _answers_twice(self) -> bool:
         return self.bus is not None and self.bus.strays.doubled(self.board.unit)
 
     def _two_boards(self) -> str:
@@ -219,7 +224,7 @@ class Watch:
                 if self._is_gone():
                     self._become("offline", self._why_away(exchange))
                     return
-                if self._doubled():
+                if self._answers_twice():
                     self._become("refused", self._two_boards())
                     return
             if await self._sleep(

@@ -42,6 +42,24 @@ async def test_two_devices_with_one_address_are_refused_and_named_until_one_is_c
         assert outcome.state is OutcomeState.FAILED
         assert twins[0].pulses == twins[1].pulses == [0] * 8
         assert bridge.board_state("c").state == "online"
+        # In a fire it is no harm that both obey, and it would be one that neither did.
+        out = await bridge.pulse("a", 1, 700, 2, release=True)
+        assert out.state in (OutcomeState.DONE, OutcomeState.UNKNOWN)
+        assert twins[0].pulses[0] == twins[1].pulses[0] == 1
+
+
+async def test_a_fire_sends_nothing_to_a_board_of_another_model(
+    start_bridge: StartBridge, relays: Catalog
+) -> None:
+    """What a pulse's bytes mean to it nobody knows."""
+    other = boards(relays, 3)[0]
+    other.set_register("holding", 0x4000, 9)  # what says its number in our model
+    with VirtualLine([other]) as line:
+        bridge = await start_bridge(line.path, {"a": (RELAY, 3)}, relays)
+        await until(lambda: bridge.board_state("a").state == "refused")
+        outcome = await bridge.pulse("a", 1, 700, 2, release=True)
+        assert outcome.state is OutcomeState.FAILED
+        assert other.pulses == [0] * 8
 
 
 async def test_two_devices_that_answer_at_the_same_moment_are_suspected(
