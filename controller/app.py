@@ -64,9 +64,11 @@ class Controller:
         local: str = "",
         diagnostics: bool = True,
         notifier: Notifier | None = None,
+        memory: Path | None = None,
     ) -> None:
         self.ports = dict(ports)
         self._local_address = local
+        self._memory = memory
         self._may_diagnose = diagnostics
         self.notifier = notifier or Notifier()
         self._feeding: asyncio.Task[None] | None = None
@@ -96,7 +98,7 @@ class Controller:
 
     async def start(self) -> None:
         """Open the journal, settle what a crash left, read the boards, go to work."""
-        self.journal = await Journal.open(self.state_dir / "journal.db")
+        self.journal = await Journal.open(self.state_dir / "journal.db", self._memory)
         saved = mark_from(await self.journal.get("clock"))
         self.timekeeper = Timekeeper(self.business, saved, self._synced, self._kernel_boot())
         now = self.timekeeper.read()

@@ -86,6 +86,7 @@ def run(state: StateDir = None, port: Port = None) -> None:
             clock_file=settings.clock_file,
             local=settings.local,
             diagnostics=settings.diagnostics,
+            memory=settings.memory,
         )
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from controller.access import may_enter, too_often
 from controller.comfort import Comfort
 from controller.freshness import Freshness
-from controller.journal.store import Journal, JournalError, Tx
+from controller.journal.store import Journal, JournalError
+from controller.journal.tx import Tx
 from controller.modes import open_to_all
 from controller.outcomes import evidence_of, grant_of, settled, write_outcome
 from controller.plan import SWITCH_CAPABILITY, OverrideRecord, paid_under, room_needs
@@ -51,9 +52,7 @@ log = structlog.get_logger(__name__)
 
 MAX_LIFE_MS = 120_000  # a command that wants to live longer is none
 SWITCH_SETTLED = {OutcomeState.DONE: AckState.DONE, OutcomeState.UNKNOWN: AckState.UNKNOWN}
-UNCOUNTED = {
-    "detail": "nothing was done: the store's disk is full, so it could not be written down"
-}
+UNCOUNTED = {"detail": "nothing was done: the disk is full, so it could not be written down"}
 SLOW_S = 0.1  # a board that takes longer: who waits hears that the command has arrived
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
 

@@ -6,7 +6,8 @@ import contextlib
 
 import structlog
 
-from controller.journal.store import Journal, JournalError, Tx
+from controller.journal.store import Journal, JournalError
+from controller.journal.tx import Tx
 from controller.reconcile import Reconciler
 from controller.state import StoreState, parse_envelope
 from controller.timekeeper import Timekeeper

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.identity import Identity, NotEnrolled, load
+from controller.journal.refuge import takes_writes
 from controller.timekeeper import kernel_synced
 
 _EVENT = ("seq", "at", "kind", "body", "historical")
@@ -127,6 +128,10 @@ def _certificate(state_dir: Path, identity: Identity, now: datetime) -> Iterator
 
 def _journal(state_dir: Path) -> Iterator[Finding]:
     path = state_dir / "journal.db"
+    if not takes_writes(state_dir):
+        yield Finding(
+            False, "the disk takes no writes: replace the card, then enroll this store again"
+        )
     if path.exists():
         try:
             with _read_only(path) as db:

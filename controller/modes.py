@@ -16,7 +16,7 @@ from store_link.messages import ClockQuality, Desired, Door, EventKind, ModeBody
 from store_link.rules import Scenes, SceneStep
 
 if TYPE_CHECKING:  # the journal knows the plan, which knows the modes
-    from controller.journal.store import Tx
+    from controller.journal.tx import Tx
 
 KEPT_AS = "modes"
 LIGHT: tuple[SceneStep, ...] = (SceneStep(role="light", on=True),)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from controller.journal.records import CommandRecord
-from controller.journal.store import Journal, Tx
+from controller.journal.store import Journal
+from controller.journal.tx import Tx
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Outcome, OutcomeState

@@ -20,7 +20,8 @@ import structlog
 from ulid import ULID
 
 from controller.access import by_pin, by_staff, extends, may_enter, needs_pin, rooms_of, too_often
-from controller.journal.store import ENTRY, Journal, JournalError, Tx
+from controller.journal.store import ENTRY, Journal, JournalError
+from controller.journal.tx import Tx
 from controller.modes import open_to_all
 from controller.outcomes import settled
 from controller.pulsing import PULSE_DEADLINE_S, Pulsing

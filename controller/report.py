@@ -89,7 +89,12 @@ class Reporter:
                 )
                 for held in self._state.climates.values()
             ),
-            outbox=OutboxReport(depth=depth, oldest_at=oldest, full=self._journal.full()),
+            outbox=OutboxReport(
+                depth=depth,
+                oldest_at=oldest,
+                full=self._journal.full(),
+                in_memory=self._journal.in_memory,
+            ),
         )
 
     def _boards(self) -> tuple[BoardReport, ...]:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 class EdgeSettings(BaseSettings):
     """``KAIMEN_EDGE_STATE``, ``…_LOG_LEVEL``, ``…_DIAGNOSTICS``, ``…_LOCAL``; ``KAIMEN_CLOCK_FILE`` (demo
-    and tests).
+    and tests); ``RUNTIME_DIRECTORY``.
     """
 
     model_config = SettingsConfigDict(env_prefix="KAIMEN_EDGE_", extra="ignore")
@@ -21,6 +21,8 @@ class EdgeSettings(BaseSettings):
     diagnostics: bool = True  # off: no bundle leaves this store, whoever asks
     local: str = ""  # "host:port" of the installers' page; empty = none
     clock_file: Path | None = Field(default=None, validation_alias="KAIMEN_CLOCK_FILE")
+    # systemd's: a folder in memory, for the journal of a store whose disk takes no writes
+    memory: Path | None = Field(default=None, validation_alias="RUNTIME_DIRECTORY")
 
 
 class BadPorts(Exception):

@@ -110,6 +110,7 @@ class Uplink:
         """Begin; returns at once."""
         self._journal.link_down = lambda: not self.side.up
         self._journal.on_event(self._have_events.set)
+        self._journal.on_moved(self._count_anew)
         self._have_events.set()
         jobs = (self._send_events, self._send_reports, self._fetch)
         self._tasks = [asyncio.create_task(_keep(job), name=job.__name__) for job in jobs]
@@ -121,6 +122,11 @@ class Uplink:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.side.stop()
+
+    def _count_anew(self) -> None:
+        """The journal has another name now; of this one the cloud has heard nothing yet."""
+        self.acked = 0
+        self.changed()
 
     def changed(self) -> None:
         """Something that is reported changed."""
@@ -178,6 +184,7 @@ class Uplink:
                 self._have_events.set()
             # Written with what is written next: a store that forgets it only sends events again.
             self.acked = ack.upto
+            self._journal.depth = last - ack.upto
             self._journal.remember("acked", ack.upto)
         self._ack_came.set()
 

@@ -76,6 +76,7 @@ class OutboxReport(Message):
     depth: int
     oldest_at: Millis | None
     full: bool = False
+    in_memory: bool = False  # the disk takes no writes: what is not sent lives until the power goes
 
 
 class Reported(Versioned):

@@ -59,8 +59,10 @@ async def report(
     levels |= await _boards(session, row, said)
     clock = said.get("clock")
     levels["clock.untrusted", f"store:{row.store_id}"] = (clock == "untrusted", {"detail": clock})
-    full = bool(said.get("outbox", {}).get("full"))
-    levels["disk.low", f"store:{row.store_id}"] = (full, {"detail": "journal"})
+    outbox = said.get("outbox", {})
+    dead = bool(outbox.get("in_memory"))  # a card that takes no writes: to be replaced
+    detail = {"detail": "memory" if dead else "journal"}
+    levels["disk.low", f"store:{row.store_id}"] = (dead or bool(outbox.get("full")), detail)
     query = scoped(System(), Binding).where(
         col(Binding.store_id) == row.store_id, col(Binding.capability).in_(_WATCHED)
     )

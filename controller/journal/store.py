@@ -9,20 +9,18 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 from tortoise.context import TortoiseContext, get_current_context, set_global_context
 from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor
-from tortoise.models import Model
-from ulid import ULID
 
+from controller.journal import refuge
 from controller.journal.file import config, set_aside
 from controller.journal.models import (
     CommandEntry,
@@ -35,17 +33,14 @@ from controller.journal.models import (
 )
 from controller.journal.records import CommandRecord, DesiredRecord, command_of, stay_of
 from controller.journal.reserve import Reserve
+from controller.journal.tx import Tx
 from controller.plan import OverrideRecord
 from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import (
-    AckState,
     ClockQuality,
-    Command,
     Event,
     EventKind,
-    Reason,
-    StayState,
 )
 
 log = structlog.get_logger(__name__)
@@ -55,11 +50,9 @@ KEEP_MS = 7 * 86_400_000
 TIGHT_KEEP_MS = 86_400_000  # of acknowledged events, while the disk is full
 TELL_AGAIN_S = 60.0
 OWED_MAX = 5000
-# What may be left out while the disk is full: no door, no stay and no money hangs on it.
-LESSER = frozenset({EventKind.DEVICE, EventKind.POWER, EventKind.CLOCK_STEP, EventKind.BOOT})
-
+LESSER_WAITING = 20_000  # events not acknowledged, above which lesser ones are left out: some 10 MB
 JournalError = OperationalError  # the disk is full or gone; nothing was written
-Write = Callable[["Tx"], Awaitable[None]]
+Write = Callable[[Tx], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,140 +62,6 @@ class Debt:
     now: Now
     historical: bool
     write: Write
-
-
-class Tx:
-    """What can be written in one transaction. Nothing outside is awaited inside one."""
-
-    def __init__(
-        self, db: BaseDBAsyncClient, now: Now, historical: bool, *, tight: bool = False
-    ) -> None:
-        self._db = db
-        self._now = now
-        self._historical = historical
-        self._tight = tight
-        self.left_out = 0
-
-    async def event(self, kind: EventKind, body: BaseModel | dict[str, Any]) -> None:
-        """Put an event behind all others; one of the lesser kinds is left out of a full disk."""
-        if self._tight and kind in LESSER:
-            self.left_out += 1
-            return
-        plain = body if isinstance(body, dict) else body.model_dump(mode="json")
-        row = {
-            "id": str(ULID()),
-            "at": self._now.ms,
-            "clock": self._now.quality.value,
-            "kind": kind.value,
-            "body": plain,
-            "historical": self._historical,
-        }
-        _ = await self._insert(OutboxEntry, row, "NOTHING")
-
-    async def put_stay(self, stay: StayRecord) -> None:
-        """Write a stay as it is now."""
-        await self._replace(StayEntry, asdict(stay))
-
-    async def drop_events(self, upto: int) -> None:
-        """Forget events that were acknowledged long ago."""
-        await OutboxEntry.filter(seq__lte=upto).using_db(self._db).delete()
-
-    async def drop_old(self, before: int, listed: Iterable[str]) -> None:
-        """Forget commands received, and stays ended, before ``before`` (ms); not stays ``listed``."""
-        await CommandEntry.filter(received_at__lt=before).using_db(self._db).delete()
-        old = StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
-        await old.exclude(id__in=list(listed)).using_db(self._db).delete()
-
-    async def drop_stays(self, ids: Iterable[str]) -> None:
-        """Forget ended stays."""
-        await StayEntry.filter(id__in=list(ids)).using_db(self._db).delete()
-
-    async def take_command(
-        self, command: Command, grant: str | None, at_ms: int, state: str = "received"
-    ) -> bool:
-        """Write a command down as ``received`` or ``executing``; False if its id was seen before."""
-        row: dict[str, Any] = {
-            "id": command.id,
-            "action": command.action.value,
-            "target": command.target,
-            "grant": grant,
-            "by": command.by,
-            "state": state,
-            "reply_to": command.reply_to,
-            "received_at": at_ms,
-            "evidence": {},
-        }
-        return await self._insert(CommandEntry, row, "NOTHING") == 1
-
-    async def command_executing(self, command: str) -> None:
-        """The last word before the act."""
-        await CommandEntry.filter(id=command).using_db(self._db).update(state="executing")
-
-    async def command_final(
-        self, command: str, state: AckState, reason: Reason | None, evidence: dict[str, Any]
-    ) -> None:
-        """How it ended."""
-        await (
-            CommandEntry.filter(id=command)
-            .using_db(self._db)
-            .update(state=state.value, reason=reason and reason.value, evidence=evidence)
-        )
-
-    async def use_grant(self, grant: str) -> None:
-        """Count one entry by ``grant``."""
-        use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
-        if use is None:
-            at = self._now.ms
-            _ = await GrantUse.create(
-                using_db=self._db, grant=grant, uses=1, first_at=at, last_at=at
-            )
-        else:
-            row = GrantUse.filter(grant=grant).using_db(self._db)
-            await row.update(uses=use.uses + 1, last_at=self._now.ms)
-
-    async def return_grant(self, grant: str) -> None:
-        """Take back a use that certainly opened nothing."""
-        use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
-        if use is not None and use.uses > 0:
-            row = GrantUse.filter(grant=grant).using_db(self._db)
-            await row.update(uses=use.uses - 1, last_at=None)
-
-    async def put_override(self, override: OverrideRecord) -> None:
-        """Write an override, in the place of one of the same binding."""
-        await self._replace(OverrideEntry, asdict(override))
-
-    async def drop_override(self, binding: str) -> None:
-        """End an override."""
-        await OverrideEntry.filter(binding=binding).using_db(self._db).delete()
-
-    async def put_desired(self, epoch: int, rev: int, payload: bytes) -> None:
-        """Keep the document that is applied from now on."""
-        row = {"id": 1, "epoch": epoch, "rev": rev, "payload": payload}
-        await self._replace(DesiredEntry, row)
-
-    async def put(self, key: str, value: Any) -> None:
-        """Keep a small fact."""
-        await self._replace(KeyValue, {"key": key, "value": json.dumps(value)})
-
-    async def drop(self, key: str) -> None:
-        """Forget a small fact."""
-        await KeyValue.filter(key=key).using_db(self._db).delete()
-
-    async def _replace(self, model: type[Model], row: dict[str, Any]) -> None:
-        """Insert or overwrite a whole row."""
-        key = model._meta.pk_attr
-        fresh = ", ".join(f'"{name}" = excluded."{name}"' for name in row if name != key)
-        await self._insert(model, row, f"UPDATE SET {fresh}")
-
-    async def _insert(self, model: type[Model], row: dict[str, Any], on_conflict: str) -> int:
-        """One statement, where Tortoise takes four; how many rows it changed. Names are our own."""
-        meta = model._meta
-        values = [meta.fields_map[name].to_db_value(value, model) for name, value in row.items()]
-        names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
-        into = f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({marks})'  # noqa: S608
-        query = f'{into} ON CONFLICT ("{meta.pk_attr}") DO {on_conflict}'
-        changed, _ = await self._db.execute_query(query, values)
-        return changed
 
 
 class Journal:
@@ -215,6 +74,7 @@ class Journal:
         self.id = journal_id
         self.link_down: Callable[[], bool] = lambda: True  # events written then are historical
         self.left_out = 0  # lesser events that found no room since the start
+        self.depth = 0  # events that the cloud has not acknowledged, as far as known
         self.reserve = Reserve(path.with_name("journal.reserve"))
         self._owed: list[Debt] = []
         self._remembered: dict[str, Any] = {}
@@ -222,10 +82,19 @@ class Journal:
         self._context = context
         self._db = db  # named in every query: Tortoise's own lookup depends on the task
         self._listeners: list[Callable[[], None]] = []
+        self._home = path
+        self._memory: Path | None = None
+        self._moving: asyncio.Task[None] | None = None
+        self._moved: list[Callable[[], None]] = []
 
     @classmethod
-    async def open(cls, path: Path) -> Journal:
-        """Open or create the file. A corrupt one is kept aside and a new journal begun."""
+    async def open(cls, path: Path, memory: Path | None = None) -> Journal:
+        """Open or create the file. A corrupt one is kept aside and a new journal begun.
+
+        ``memory``: a folder that lives in memory, for a disk that takes no writes.
+        """
+        home = path
+        path = refuge.settle(home, memory)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         reserve = Reserve(path.with_name("journal.reserve"))
         if reserve.path.exists():
@@ -241,18 +110,22 @@ class Journal:
             assert isinstance(db, SqliteClient)
             await MigrationExecutor(db, config(path)["apps"]).migrate()
             row, _ = await KeyValue.get_or_create(
-                key="journal", defaults={"value": json.dumps(f"j{ULID()}".lower())}, using_db=db
+                key="journal", defaults={"value": refuge.new_id()}, using_db=db
             )
         except BaseException:
             await context.close_connections()
             raise
         path.chmod(0o600)
         opened = cls(path, context, db, str(json.loads(row.value)))
+        opened._home, opened._memory = home, memory
+        opened.depth = (await opened.waiting(int(await opened.get("acked", 0))))[0]
         opened.reserve.open()
         return opened
 
     async def close(self) -> None:
         """Close the file; what is owed is written if there is room by now."""
+        if self._moving is not None:
+            await self._moving
         if self._owed or self._remembered:
             with contextlib.suppress(JournalError):
                 async with self.write(Now(0.0, 0, ClockQuality.UNTRUSTED)):
@@ -264,6 +137,15 @@ class Journal:
         """Call ``listener`` after every committed transaction."""
         self._listeners.append(listener)
 
+    def on_moved(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` when the journal has moved into memory: it has another ``id`` from then on."""
+        self._moved.append(listener)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the disk takes nothing, so that a power cut costs what was not sent."""
+        return self.path != self._home
+
     @asynccontextmanager
     async def write(self, now: Now) -> AsyncIterator[Tx]:
         """One transaction; all of it or nothing. Raises JournalError when the disk refuses.
@@ -271,7 +153,7 @@ class Journal:
         What is owed from before is written first, so that the journal stays in the order in which
         things happened.
         """
-        tight = self.reserve.look()
+        tight = self.reserve.look() or self.depth >= LESSER_WAITING
         owed: list[Debt] = []
         remembered: dict[str, Any] = {}
         committing = False
@@ -295,9 +177,11 @@ class Journal:
                 error = JournalError(error)
             if isinstance(error, JournalError):
                 self._complain(error)
+                self._look_at_disk()
                 raise error from None
             raise
         self.left_out += tx.left_out
+        self.depth += tx.events
         for listener in self._listeners:
             listener()
 
@@ -316,6 +200,35 @@ class Journal:
             except BaseException:
                 await self._db._connection.rollback()
                 raise
+
+    def _look_at_disk(self) -> None:
+        """A disk that is full is waited for; one that takes nothing at all is left."""
+        if self._memory is not None and not self.in_memory and self._moving is None:
+            self._moving = asyncio.create_task(self._move(self._memory), name="journal moves")
+
+    async def _move(self, memory: Path) -> None:
+        try:
+            if await asyncio.to_thread(refuge.takes_writes, self._home.parent):
+                return
+            async with self._db._lock:
+                path = memory / refuge.NAME
+                await self._db.close()
+                try:
+                    await asyncio.to_thread(refuge.flee, self._home, path)
+                    if path.exists():
+                        self.path, self._db.filename = path, str(path)
+                finally:
+                    await self._db.create_connection(with_db=True)
+            if self.in_memory:
+                self.id = str(await self.get("journal"))
+                self.reserve = Reserve(path.with_name("journal.reserve"))
+                self._remembered.pop("acked", None)  # of the other journal
+                for listener in (*self._moved, *self._listeners):
+                    listener()
+        except Exception:
+            log.exception("journal_not_moved")
+        finally:
+            self._moving = None
 
     async def keep(self, now: Now, write: Write) -> bool:
         """Write what has happened already, whether or not there is room: now, or owed until there is.

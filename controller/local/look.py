@@ -15,7 +15,7 @@ from controller.report import Reporter
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from store_link.clock import Clock, from_ms
-from store_link.reports import Quality, Value
+from store_link.reports import OutboxReport, Quality, Value
 
 _CLOCK = {
     "synced": ("对准了", "good"),
@@ -60,6 +60,12 @@ _ENDS = {
 }
 
 
+def _disk(outbox: OutboxReport) -> tuple[str, str]:
+    if outbox.in_memory:
+        return "写不进去了，换存储卡", "bad"
+    return ("满了", "bad") if outbox.full else ("够用", "good")
+
+
 class Look:
     """``await live()``: this moment."""
 
@@ -94,11 +100,7 @@ class Look:
             Row("云端", "连着" if up else "断开", "good" if up else "bad"),
             Row("时钟", clock, tone, f"{told:%Y-%m-%d %H:%M:%S}"),
             Row("没送到云端的事", str(depth), "good" if depth < 10 else "soon"),
-            Row(
-                "磁盘",
-                "满了" if report.outbox.full else "够用",
-                "bad" if report.outbox.full else "good",
-            ),
+            Row("磁盘", *_disk(report.outbox)),
             Row("店的资料", version, "good" if report.rev else "soon"),
             Row("程序", __version__),
         ]

@@ -23,6 +23,7 @@ from store_link.messages import (
     EventKind,
     PublicKey,
 )
+from store_link.presence import PresenceTracker
 from store_link.reports import Presence, Reported
 from store_link.signing import MacKey, Purpose, SigningKey, open_mac
 from store_link.topics import ParsedTopic, Plane
@@ -61,6 +62,7 @@ class SmallCloud:
         self.acks: list[CommandAck] = []
         self.reported: Reported | None = None
         self.presence: Presence | None = None
+        self._tracker = PresenceTracker()
 
     @property
     def keys(self) -> tuple[PublicKey, ...]:
@@ -144,15 +146,26 @@ class SmallCloud:
         match topic.plane:
             case Plane.PRESENCE:
                 said = decode(opened(Purpose.PRESENCE), Presence)
-                known = self.presence
-                if said.state == "online" or known is None or known.nonce == said.nonce:
-                    self.presence = said
+                self._tracker.observe_presence(said, retained=retained)
+                self._see_presence()
             case Plane.REPORTED:
                 self.reported = decode(opened(Purpose.REPORTED), Reported)
+                self._tracker.observe_reported(self.reported, retained=retained)
+                self._see_presence()
             case Plane.ACK:
                 self.acks.append(decode(opened(Purpose.ACK), CommandAck))
             case Plane.EVENT:
                 await self._on_events(decode(opened(Purpose.EVENT), EventBatch))
+
+    def _see_presence(self) -> None:
+        """As the cloud judges it: a greeting that a restarted broker lost is made good by a report."""
+        known = self._tracker.get(self.store)
+        if known is not None:
+            fields = {"store": self.store, "boot": known.boot, "nonce": known.nonce}
+            state = "online" if known.online else "lost"
+            self.presence = Presence.model_validate(
+                {**fields, "state": state, "sent_at": known.seen_ms}
+            )
 
     async def _on_events(self, batch: EventBatch) -> None:
         self.batches += 1
@@ -161,7 +174,8 @@ class SmallCloud:
         for event in batch.events:
             if event.seq == upto + 1:
                 upto = event.seq
-                self.events.append(event)
+                if event.id not in {known.id for known in self.events}:  # under another journal
+                    self.events.append(event)
             elif event.seq > upto + 1:
                 self.gaps += 1
                 break

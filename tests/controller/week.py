@@ -232,7 +232,8 @@ class Week:
 
     async def _told_all(self) -> None:
         """Online, nothing waits."""
-        await until(self._linked, SOON_S, "cloud and store on one connection")
+        # A restarted broker may lose a greeting; the next report, within 30 s, makes it good.
+        await until(self._linked, 2 * SOON_S, "cloud and store on one connection")
         query = "SELECT max(seq) FROM outbox"
         await until(
             lambda: (

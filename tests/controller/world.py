@@ -92,6 +92,8 @@ class World:
             mqtt=Broker(host=host, port=port, tls=False),
         )
         self.rev = 0
+        self.memory: Path | None = None  # where the journal goes when the disk takes nothing
+        self.boot = "1"  # the kernel's; another one after a power cut
         self.controller: Controller | None = None
         self.process: GuardedProcess | None = None
 
@@ -130,7 +132,9 @@ class World:
             wire=self.wire,
             clock_file=self.clock_file,
             synced=synced,
+            boot=lambda: self.boot,
             bridge=bridge,
+            memory=self.memory,
             backoff=QUICK,
         )
         await self.controller.start()

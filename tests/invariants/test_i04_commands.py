@@ -16,7 +16,7 @@ import pytest
 from controller import commands
 from controller.commands import Commands
 from controller.freshness import Freshness
-from controller.journal.store import Tx
+from controller.journal.tx import Tx
 from store_link import topics
 from store_link.codec import encode
 from store_link.messages import AckState, Command, EventKind, Reason
