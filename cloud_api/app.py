@@ -31,7 +31,7 @@ from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
-from cloud_api.claims import mode_routes, rule_routes
+from cloud_api.claims import find_routes, live_routes, mode_routes, rule_routes
 from cloud_api.claims import routes as claims
 from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
@@ -101,6 +101,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     staff.router,
     roles.router,
     platform.router,
+    find_routes.router,
     stores.router,
     stores_manage.router,
     media_routes.router,
@@ -113,6 +114,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     coupons.router,
     coupon_routes.router,
     claims.router,
+    live_routes.router,
     mode_routes.router,
     rule_routes.router,
     payments.router,

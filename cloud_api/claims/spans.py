@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import or_
 from sqlmodel import col, select
@@ -15,6 +16,9 @@ from cloud_api.claims.overstay import in_use_until
 from cloud_api.claims.service import ENDED
 from cloud_api.pricing.rules import open_spans
 from cloud_api.stores.models import Room, Store
+
+ALIVE: Final = or_(col(RoomClaim.state) != "released", col(RoomClaim.released_why) == ENDED)
+"""Claims that say what a room is or was used for; what was given back unused says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,19 @@ async def claims_between(
             col(RoomClaim.room_id).in_(list(room_ids)),
             col(RoomClaim.block_from) < ends_at,
             col(RoomClaim.block_until) > starts_at,
-            or_(col(RoomClaim.state) != "released", col(RoomClaim.released_why) == ENDED),
+            ALIVE,
         )
         .order_by(col(RoomClaim.block_from))
     )
-    claims: dict[str, list[RoomClaim]] = {room_id: [] for room_id in room_ids}
-    for claim in (await session.exec(query)).all():
-        claims[claim.room_id].append(claim)
-    return claims
+    return by_room((await session.exec(query)).all(), room_ids)
+
+
+def by_room(claims: Iterable[RoomClaim], room_ids: Sequence[str]) -> dict[str, list[RoomClaim]]:
+    """Claims by room, in the order they come in; a list for each of ``room_ids``."""
+    found: dict[str, list[RoomClaim]] = {room_id: [] for room_id in room_ids}
+    for claim in claims:
+        found[claim.room_id].append(claim)
+    return found
 
 
 def lay_out(

@@ -41,7 +41,7 @@ async def page_of(
     order: Any = col(by)
     last: Any = col(key)
     if cursor:
-        told, marked = _open(cursor)
+        told, marked = read_cursor(cursor)
         value, unique = _value(order, told), _value(last, marked)
         if downwards:
             query = query.where(or_(order < value, (order == value) & (last < unique)))
@@ -53,45 +53,57 @@ async def page_of(
     if len(found) <= len(page):
         return page, None
     end = page[-1]
-    return page, _close(getattr(end, order.key), getattr(end, last.key))
+    return page, cursor_of(getattr(end, order.key), getattr(end, last.key))
 
 
-def _close(value: Any, unique: Any) -> str:
+def cursor_of(value: Any, unique: Any) -> str:
+    """The cursor of the page that begins behind ``value`` and ``unique``."""
     told = value.isoformat() if isinstance(value, datetime) else value
     raw = json.dumps([told, unique], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 
-def _open(cursor: str) -> tuple[Any, Any]:
+def read_cursor(cursor: str) -> tuple[Any, Any]:
+    """What a cursor says; its caller asks what it may be. Raises KaimenError ``cursor.bad`` (422)."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         value, unique = json.loads(raw)
     except (ValueError, binascii.Error, TypeError) as error:
-        raise _bad() from error
+        raise bad_cursor() from error
     return value, unique
 
 
 def _value(column: Any, told: Any) -> Any:
     """What a cursor says of a column, if a row could hold it."""
-    if isinstance(told, str) and "\0" in told:
-        raise _bad()
     kind = column.type
     if isinstance(kind, UTCDateTime):
         try:
             instant = datetime.fromisoformat(told)
         except (TypeError, ValueError) as error:
-            raise _bad() from error
+            raise bad_cursor() from error
         if instant.tzinfo is None or not 2000 <= instant.year < 2100:
-            raise _bad()
+            raise bad_cursor()
         return instant
     if isinstance(kind, Integer):
         most = 2**63 if isinstance(kind, BigInteger) else 2**31
         if type(told) is not int or abs(told) >= most:
-            raise _bad()
-    elif not isinstance(told, str):
-        raise _bad()
+            raise bad_cursor()
+    else:
+        return plain_text(told)
     return told
 
 
-def _bad() -> KaimenError:
+def plain_text(told: Any) -> str:
+    """A text of a cursor that a database can be asked for. Raises KaimenError ``cursor.bad`` (422)."""
+    if not isinstance(told, str) or "\0" in told:
+        raise bad_cursor()
+    try:
+        told.encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise bad_cursor() from error
+    return told
+
+
+def bad_cursor() -> KaimenError:
+    """422: a cursor that no page of this list gave."""
     return KaimenError("cursor.bad", "这一页的地址不对，从第一页重新看", status=422, field="cursor")

@@ -58,23 +58,15 @@ from cloud_api.staff.permissions import (
     VOUCHER_EXTEND,
     VOUCHER_REDEEM,
 )
+from cloud_api.staff.rooms_matrix import ROOMS
 
 _PUBLIC: Final[dict[str, Row]] = {
     "GET /healthz": ANYONE,
     "GET /readyz": ANYONE,
     "GET /metrics": PROVES,
     "GET /api/v1/openapi.json": ANYONE,
-    # stores, rooms, prices
-    "GET /api/v1/stores": ANYONE,
-    "GET /api/v1/stores/{store_id}": ANYONE,
-    "GET /api/v1/stores/{store_id}/rooms": ANYONE,
-    "GET /api/v1/stores/{store_id}/availability": ANYONE,
-    "GET /api/v1/stores/{store_id}/media": ANYONE,
     "GET /media/{media_id}/{name}": ANYONE,
-    "GET /api/v1/rooms/{room_id}": ANYONE,
-    "GET /api/v1/rooms/{room_id}/availability": ANYONE,
     "POST /api/v1/quotes": ANYONE,
-    "GET /api/v1/rooms/{room_id}/menu": ANYONE,
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
     "GET /api/v1/groupbuy/campaigns": ANYONE,
@@ -84,7 +76,6 @@ _PUBLIC: Final[dict[str, Row]] = {
     "POST /api/v1/payments/{provider}/{account}/notify": PROVES,
     "POST /edge/v1/enroll": PROVES,
     "GET /edge/v1/desired": PROVES,
-    "GET /api/v1/rooms/{room_id}/booking-rules": ANYONE,
     "POST /edge/v1/diagnostics/{bundle}": PROVES,
     # logging in
     "POST /api/v1/auth/code": ANYONE,
@@ -483,7 +474,7 @@ _PLATFORM: Final[dict[str, Row]] = {
 
 _MONEY: Final = {route: needs(permission) for route, permission in MONEY.items()}
 
-MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **_PEOPLE, **_CONSOLE, **_MONEY, **_PLATFORM}
+MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **ROOMS, **_PEOPLE, **_CONSOLE, **_MONEY, **_PLATFORM}
 
 
 def row_of(method: str, path: str) -> Row | None:

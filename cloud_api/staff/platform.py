@@ -6,6 +6,7 @@ installation's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Platform, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.paging import page_of
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights
 from cloud_api.staff.models import Impersonation, PlatformAdmin, StaffMember
@@ -109,23 +111,41 @@ async def remove_admin(session: AsyncSession, phone: str, clocks: Clocks) -> Pla
 
 async def list_merchants(session: AsyncSession) -> list[MerchantView]:
     """Every merchant, the oldest first."""
+    found = (await session.exec(scoped(System(), Merchant).order_by(col(Merchant.id)))).all()
+    return await _views(session, found)
+
+
+async def merchants_page(
+    session: AsyncSession, *, cursor: str | None, limit: int
+) -> tuple[list[MerchantView], str | None]:
+    """A page of ``list_merchants`` and the cursor of the next."""
+    found, following = await page_of(
+        session, scoped(System(), Merchant), by=Merchant.id, key=Merchant.id, downwards=False,
+        cursor=cursor, limit=limit,
+    )  # fmt: skip
+    return await _views(session, found), following
+
+
+async def _views(session: AsyncSession, found: Sequence[Merchant]) -> list[MerchantView]:
+    ids = [one.id for one in found]
     counted = dict(
         (
             await session.exec(
                 select(StaffMember.merchant_id, func.count())
-                .where(col(StaffMember.active))
+                .where(col(StaffMember.active), col(StaffMember.merchant_id).in_(ids))
                 .group_by(col(StaffMember.merchant_id))
             )
         ).all()
     )
     query = scoped(System(), StaffMember).where(
-        col(StaffMember.role) == "owner", col(StaffMember.active)
+        col(StaffMember.role) == "owner",
+        col(StaffMember.active),
+        col(StaffMember.merchant_id).in_(ids),
     )
     owners: dict[str, list[str]] = {}
     for member in (await session.exec(query)).all():
         if rights.is_owner(member):
             owners.setdefault(member.merchant_id, []).append(member.name)
-    found = (await session.exec(scoped(System(), Merchant).order_by(col(Merchant.id)))).all()
     return [
         MerchantView(one, counted.get(one.id, 0), tuple(owners.get(one.id, ()))) for one in found
     ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from cloud_api.auth import agents
@@ -10,6 +10,7 @@ from cloud_api.auth.csrf import ACTING_COOKIE, set_cookie
 from cloud_api.kit.actor import Platform
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.paging import MOST
 from cloud_api.staff import platform
 from cloud_api.staff.deps import platform_actor
 from cloud_api.staff.schemas import (
@@ -33,11 +34,16 @@ async def me(who: Admin) -> PlatformMeOut:
 
 
 @router.get("/merchants")
-async def merchants(request: Request, who: Admin) -> MerchantsOut:
-    """Every merchant; nothing of what they do."""
+async def merchants(
+    request: Request,
+    who: Admin,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+) -> MerchantsOut:
+    """All merchants, the oldest first; nothing of what they do."""
     async with cloud_of(request).db.read() as session:
-        found = await platform.list_merchants(session)
-    return MerchantsOut(items=[MerchantOut.of(one) for one in found])
+        found, following = await platform.merchants_page(session, cursor=cursor, limit=limit)
+    return MerchantsOut(items=[MerchantOut.of(one) for one in found], next_cursor=following)
 
 
 @router.post("/merchants", response_model=MerchantOut, status_code=201)

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.paging import MOST
 from cloud_api.staff import service
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.schemas import (
@@ -51,11 +52,17 @@ async def me(request: Request, who: StaffWho) -> ConsoleMeOut:
 
 
 @router.get("/staff")
-async def list_staff(request: Request, who: StaffWho) -> StaffListOut:
-    """The merchant's staff."""
+async def list_staff(
+    request: Request,
+    who: StaffWho,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+) -> StaffListOut:
+    """The merchant's staff, who came first before the others."""
     async with cloud_of(request).db.read() as session:
-        found = await service.list_staff(session, who)
-    return StaffListOut(items=[StaffOut.of(member, account) for member, account in found])
+        found, following = await service.staff_page(session, who, cursor=cursor, limit=limit)
+    items = [StaffOut.of(member, account) for member, account in found]
+    return StaffListOut(items=items, next_cursor=following)
 
 
 @router.post("/staff", response_model=StaffOut, status_code=201)

@@ -72,9 +72,10 @@ class StaffOut(BaseModel):
 
 
 class StaffListOut(BaseModel):
-    """The merchant's staff."""
+    """A page of the merchant's staff."""
 
     items: list[StaffOut]
+    next_cursor: str | None = None
 
 
 class StaffIn(BaseModel):
@@ -296,9 +297,10 @@ class MerchantOut(BaseModel):
 
 
 class MerchantsOut(BaseModel):
-    """Every merchant, the oldest first."""
+    """A page of all merchants, the oldest first."""
 
     items: list[MerchantOut]
+    next_cursor: str | None = None
 
 
 class MerchantIn(BaseModel):

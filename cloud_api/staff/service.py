@@ -17,6 +17,7 @@ from cloud_api.kit.actor import Platform, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.paging import page_of
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights, roles
 from cloud_api.staff.models import Invitation, Role, StaffMember
@@ -92,6 +93,22 @@ async def list_staff(session: AsyncSession, actor: Staff) -> list[tuple[StaffMem
     query = scoped(actor, StaffMember).order_by(col(StaffMember.id)).add_columns(Account)
     joined = query.join(Account, col(Account.id) == col(StaffMember.account_id))
     return [(row[0], row[1]) for row in (await session.execute(joined)).all()]
+
+
+async def staff_page(
+    session: AsyncSession, actor: Staff, *, cursor: str | None, limit: int
+) -> tuple[list[tuple[StaffMember, Account]], str | None]:
+    """A page of ``list_staff`` and the cursor of the next. Needs staff.read."""
+    actor.need(STAFF_READ)
+    members, following = await page_of(
+        session, scoped(actor, StaffMember), by=StaffMember.id, key=StaffMember.id,
+        downwards=False, cursor=cursor, limit=limit,
+    )  # fmt: skip
+    query = scoped(System(), Account).where(
+        col(Account.id).in_([member.account_id for member in members])
+    )
+    accounts = {account.id: account for account in (await session.exec(query)).all()}
+    return [(member, accounts[member.account_id]) for member in members], following
 
 
 async def get_staff(session: AsyncSession, actor: Staff, staff_id: str) -> StaffMember:

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from cloud_api.auth.deps import actor
 from cloud_api.kit.actor import Actor, Staff
 from cloud_api.kit.http import cloud_of
+from cloud_api.kit.paging import MOST
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_READ
 from cloud_api.stores import service
@@ -23,14 +24,6 @@ from cloud_api.stores.schemas import (
 router = APIRouter(tags=["stores"])
 Who = Annotated[Actor, Depends(actor)]
 StaffWho = Annotated[Staff, Depends(staff_actor)]
-
-
-@router.get("/stores")
-async def list_stores(request: Request, who: Who) -> StoresOut:
-    """All stores."""
-    async with cloud_of(request).db.read() as session:
-        found = await service.list_stores(session, who)
-    return StoresOut(items=[StoreOut.of(store) for store in found])
 
 
 @router.get("/stores/{store_id}")
@@ -57,11 +50,16 @@ async def get_room(request: Request, room_id: str, who: Who) -> RoomOut:
 
 
 @router.get("/console/stores")
-async def console_stores(request: Request, who: StaffWho) -> StoresOut:
-    """The stores this member of staff works in."""
+async def console_stores(
+    request: Request,
+    who: StaffWho,
+    cursor: Annotated[str | None, Query(max_length=700)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+) -> StoresOut:
+    """The stores this member of staff works in, by name."""
     async with cloud_of(request).db.read() as session:
-        found = await service.console_stores(session, who)
-    return StoresOut(items=[StoreOut.of(store) for store in found])
+        found, following = await service.stores_page(session, who, cursor=cursor, limit=limit)
+    return StoresOut(items=[StoreOut.of(store) for store in found], next_cursor=following)
 
 
 @router.get("/console/stores/{store_id}/doors")

@@ -124,9 +124,10 @@ class DoorOut(BaseModel):
 
 
 class StoresOut(BaseModel):
-    """A list of stores."""
+    """A page of stores; ``next_cursor`` goes into the next request."""
 
     items: list[StoreOut]
+    next_cursor: str | None = None
 
 
 class RoomsOut(BaseModel):

@@ -13,6 +13,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import Actor, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.paging import page_of
 from cloud_api.staff.permissions import PRICE_EDIT, STORE_EDIT, STORE_READ
 from cloud_api.stores.hours import check_hours, without_past
 from cloud_api.stores.models import Door, Room, Store
@@ -169,3 +170,14 @@ async def console_stores(session: AsyncSession, actor: Staff) -> list[Store]:
     """The stores a member of staff works in. Needs store.read."""
     actor.need(STORE_READ)
     return await list_stores(session, actor)
+
+
+async def stores_page(
+    session: AsyncSession, actor: Staff, *, cursor: str | None, limit: int
+) -> tuple[list[Store], str | None]:
+    """A page of ``console_stores`` and the cursor of the next. Needs store.read."""
+    actor.need(STORE_READ)
+    return await page_of(
+        session, scoped(actor, Store), by=Store.name, key=Store.id, downwards=False,
+        cursor=cursor, limit=limit,
+    )  # fmt: skip

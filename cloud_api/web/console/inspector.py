@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims import live
 from cloud_api.claims.models import RoomClaim
 from cloud_api.devices.commands import answer
 from cloud_api.devices.models import Binding, DeviceCommand
@@ -55,7 +56,7 @@ async def inspector(
     """``seen`` is in the zone of the room's store."""
     day = house.days[room.id]
     status = house.status[day.store.id]
-    now = tiles.present(day, status)
+    now = live.present(day, status)
     doors = [
         door for door in await stores.doors_of(session, who, day.store.id) if room.id in door.rooms
     ]
@@ -67,7 +68,7 @@ async def inspector(
     ]
     shown = [b for b in mine if DEVICE_READ in who.permissions]
     boards = await boards_of(session, who, day.store.id) if shown else []
-    coming = tiles.next_claim(day, day.running)
+    coming = live.next_claim(day, day.running)
     # live.spoke_at, not imported: live imports this module.
     ahead = seen.cloud.clocks.now - seen.cloud.clocks.real
     return Inspector(
@@ -148,13 +149,13 @@ def _lengths(mode: str) -> tuple[tuple[str, str], ...]:
     return (("", _("修好为止")), *offered) if mode == "maintenance" else offered
 
 
-def _stay(seen: Visit, house: House, day: RoomDay, now: tiles.Present) -> ConsoleStay | None:
+def _stay(seen: Visit, house: House, day: RoomDay, now: live.Present) -> ConsoleStay | None:
     claim, order = day.running, house.order_of(day.running)
     if claim is None or order is None:
         return None
-    following = tiles.next_claim(day, claim)
+    following = live.next_claim(day, claim)
     warning = ""
-    if following is not None and following.starts_at - claim.ends_at < tiles.NEXT_SOON:
+    if following is not None and following.starts_at - claim.ends_at < live.NEXT_SOON:
         warning = _("{time} {who} 接着用").format(
             time=hm(seen.local(following.starts_at)), who=house.who(following)
         )

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from cloud_api.claims.live import NEXT_SOON, Present, next_claim, of_day
 from cloud_api.claims.models import RoomClaim
-from cloud_api.devices.status import StoreStatusView
+from cloud_api.claims.room_days import RoomDay
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.web import words
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import clock, hm, hm_end, mmss
-from cloud_api.web.room_days import RoomDay
 from cloud_api.web.view_models import RoomState, Tile
 
 if TYPE_CHECKING:
     from cloud_api.web.console.live import House
 
-NEXT_SOON = timedelta(hours=1)
-_STAYS = {
-    "in_use": RoomState.IN_USE,
-    "grace": RoomState.GRACE,
-    "overtime": RoomState.OVERTIME,
-}
 _LAST = {
     RoomState.FREE: "空闲",
     RoomState.HELD: "锁定中",
@@ -37,56 +31,6 @@ _LAST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
-    """What a room is now, whether or not we hear from its store."""
-
-    state: RoomState
-    claim: RoomClaim | None = None
-
-
-def present(day: RoomDay, status: StoreStatusView) -> Present:
-    """The room's state: the store's own word on a stay first, then the clock."""
-    running = day.running
-    if running is not None:
-        return Present(stay_state(day, running, status), running)
-    if day.room.mode in ("maintenance", "cleaning"):
-        return Present(RoomState(day.room.mode))
-    here = day.spans[0]
-    if here.state == "cleaning":
-        return Present(RoomState.CLEANING, here.claim)
-    if here.claim is not None and here.claim.kind == "maintenance":
-        return Present(RoomState.MAINTENANCE, here.claim)
-    coming = next_claim(day)
-    if coming is not None and coming.starts_at <= day.now + NEXT_SOON:
-        return Present(RoomState.HELD if coming.state == "held" else RoomState.BOOKED, coming)
-    return Present(RoomState.CLOSED if here.state == "closed" else RoomState.FREE)
-
-
-def stay_state(day: RoomDay, claim: RoomClaim, status: StoreStatusView) -> RoomState:
-    """Where a stay is: what the store reports, else what the clock says."""
-    said = _STAYS.get(status.stays.get(claim.id, ""))
-    if said is not None and not status.stale:
-        return said
-    if day.now < claim.ends_at:
-        return RoomState.IN_USE
-    grace = timedelta(seconds=day.store.grace_s)
-    return RoomState.GRACE if day.now < claim.ends_at + grace else RoomState.OVERTIME
-
-
-def next_claim(day: RoomDay, after: RoomClaim | None = None) -> RoomClaim | None:
-    """The booking that is there or comes next, other than ``after``."""
-    coming = [
-        claim
-        for claim in day.claims
-        if claim.kind == "booking"
-        and claim.state in ("held", "confirmed")
-        and claim.ends_at > day.now
-        and (after is None or claim.id != after.id)
-    ]
-    return min(coming, key=lambda claim: claim.starts_at, default=None)
-
-
 def progress(claim: RoomClaim, now: datetime) -> float:
     """How much of a stay is over, in per cent."""
     share = (now - claim.starts_at) / (claim.ends_at - claim.starts_at)
@@ -96,9 +40,9 @@ def progress(claim: RoomClaim, now: datetime) -> float:
 def tile(seen: Visit, house: House, day: RoomDay, *, current: bool) -> Tile:
     """The tile. ``seen`` is in the store's zone."""
     status = house.status[day.store.id]
-    now = present(day, status)
+    live = of_day(day, status)
     made = replace(
-        _tile(seen, house, day, now),
+        _tile(seen, house, day, Present(live.by_clock, live.claim)),
         current=current,
     )
     if status.online:
@@ -107,7 +51,7 @@ def tile(seen: Visit, house: House, day: RoomDay, *, current: bool) -> Tile:
         return _warned(house, day, made)
     return replace(
         made,
-        state=RoomState.OFFLINE,
+        state=live.state,
         foot=_("离线前：{state}").format(state=_(_LAST[made.state])),
         progress=None,
         money_fen=None,

@@ -5,6 +5,7 @@ fen. ``href`` is a path of this site. Free text that comes from services (a quot
 sentence) is already in the reader's language; everything else is worded by the templates.
 """
 
+from cloud_api.claims.room_days import RoomState
 from cloud_api.web.view_models.booking import (
     ConfirmPage,
     DayChip,
@@ -52,7 +53,6 @@ from cloud_api.web.view_models.parts import (
     FeeLine,
     Fees,
     LoginPage,
-    RoomState,
     Segment,
     Shell,
     Span,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cloud_api.web.view_models.parts import Fees, RoomState, Span, Strip
+from cloud_api.claims.room_days import RoomState
+from cloud_api.web.view_models.parts import Fees, Span, Strip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from cloud_api.web.view_models.parts import Device, RoomState, StayPhase, StepState
+from cloud_api.claims.room_days import RoomState
+from cloud_api.web.view_models.parts import Device, StayPhase, StepState
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 
-class RoomState(StrEnum):
-    """What a room is now, as staff see it; customers see fewer words (``span`` states)."""
-
-    FREE = "free"
-    HELD = "held"
-    BOOKED = "booked"
-    IN_USE = "in_use"
-    GRACE = "grace"
-    OVERTIME = "overtime"
-    CLEANING = "cleaning"
-    MAINTENANCE = "maintenance"
-    CLOSED = "closed"
-    """Outside opening hours."""
-    OFFLINE = "offline"
-
-
 class SpanState(StrEnum):
     """What a stretch of a room's day is, as customers may know it."""
 
