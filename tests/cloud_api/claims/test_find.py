@@ -156,7 +156,7 @@ async def test_lists_of_the_console_are_read_in_pages(
         cursor: dict[str, str] = {}
         while True:
             answer = await client.get(
-                f"/api/v1/console/{path}", params={"limit": 2} | cursor, headers=headers
+                f"/api/v1/console/{path}", params={"limit": "2"} | cursor, headers=headers
             )
             assert len(answer.json()["items"]) <= 2
             seen += [one["id"] for one in answer.json()["items"]]

@@ -53,6 +53,7 @@ async def test_every_state_of_a_room_and_when_it_is_free(
     business: ManualClock,
 ):
     bamboo, plum, rain = shop.rooms
+    assert shop.status is not None
     async with db.write() as session:
         account = await make_customer(session, now)
         inside = await make_order(
