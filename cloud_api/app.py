@@ -77,6 +77,7 @@ from cloud_api.payments import bill_routes as payment_bills
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import manage_routes as prices_manage
 from cloud_api.pricing import routes as pricing
+from cloud_api.reports import routes as reports
 from cloud_api.settings import Settings
 from cloud_api.staff import audit_routes as audit
 from cloud_api.staff import invitation_routes as invitations
@@ -145,6 +146,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     alarms.router,
     notifications.router,
     members.router,
+    reports.router,
     audit.router,
     backups.router,
     events.router,

@@ -29,6 +29,7 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.ledger.cli import app as ledger_commands
 from cloud_api.migrations import runner
 from cloud_api.migrations.tables import metadata
+from cloud_api.reports.cli import app as report_commands
 from cloud_api.settings import Settings
 from cloud_api.staff.cli import app as platform_commands
 from cloud_api.staff.cli import first_owner
@@ -281,6 +282,7 @@ add_backup_commands(app, _run, _upgrade, raise_epochs)
 app.add_typer(key_commands(metadata), name="keys", context_settings={"obj": _run})
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 app.add_typer(ledger_commands, name="ledger", context_settings={"obj": _run})
+app.add_typer(report_commands, name="reports", context_settings={"obj": _run})
 
 if __name__ == "__main__":
     sys.exit(app())

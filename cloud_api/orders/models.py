@@ -20,6 +20,8 @@ class Order(SQLModel, table=True):
             "status IN ('pending_payment','paid','ready','in_use','completed','cancelled')"
         ),
         CheckConstraint("total_fen >= 0 AND paid_fen >= 0 AND refunded_fen >= 0"),
+        Index("orders_by_start", "store_id", "starts_at"),  # a day is found without the past
+        Index("orders_by_making", "store_id", "created_at"),
     )
     id: str = Field(default_factory=new_id, primary_key=True)
     merchant_id: str = Field(foreign_key="merchant.id", index=True)

@@ -21,13 +21,10 @@ from typing import Final
 
 from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
 from cloud_api.staff.money_matrix import MONEY
+from cloud_api.staff.office_matrix import OFFICE
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,
-    AUDIT_EXPORT,
-    AUDIT_READ,
-    BACKUP_READ,
-    BACKUP_RUN,
     CAMPAIGN_EDIT,
     CAMPAIGN_READ,
     COUPON_EDIT,
@@ -246,15 +243,6 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /api/v1/console/groupbuy/report": needs(CAMPAIGN_READ),
     "GET /api/v1/console/me": STAFF,
     "GET /api/v1/console/events": STAFF,
-    # the log of acts, backups
-    "GET /api/v1/console/audit": needs(AUDIT_READ),
-    "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),
-    "GET /api/v1/console/backups": needs(BACKUP_READ),
-    "POST /api/v1/console/backups": needs(BACKUP_RUN, fresh=True),
-    "POST /api/v1/console/backups/verify": needs(BACKUP_RUN),
-    "GET /console/audit": needs(AUDIT_READ),
-    "GET /console/audit/{entry_id}": needs(AUDIT_READ),
-    "GET /console/backups": needs(BACKUP_READ),
     # stores and rooms
     "GET /api/v1/console/stores": needs(STORE_READ),
     "GET /api/v1/console/stores/{store_id}/doors": needs(STORE_READ),
@@ -474,7 +462,15 @@ _PLATFORM: Final[dict[str, Row]] = {
 
 _MONEY: Final = {route: needs(permission) for route, permission in MONEY.items()}
 
-MATRIX: Final[dict[str, Row]] = {**_PUBLIC, **ROOMS, **_PEOPLE, **_CONSOLE, **_MONEY, **_PLATFORM}
+MATRIX: Final[dict[str, Row]] = {
+    **_PUBLIC,
+    **ROOMS,
+    **_PEOPLE,
+    **_CONSOLE,
+    **_MONEY,
+    **OFFICE,
+    **_PLATFORM,
+}
 
 
 def row_of(method: str, path: str) -> Row | None:

@@ -1,0 +1,1 @@
+"""A business in numbers: rolled up by store and business day, each traceable to its rows."""

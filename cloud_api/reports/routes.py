@@ -1,0 +1,66 @@
+"""/console/reports: a business in numbers, and the rows behind each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from cloud_api.kit.actor import Staff
+from cloud_api.kit.calendar import Day
+from cloud_api.kit.http import cloud_of
+from cloud_api.reports import service
+from cloud_api.reports.periods import Kind
+from cloud_api.reports.schemas import RowsOut, SummaryOut
+from cloud_api.staff.deps import staff_actor
+
+router = APIRouter(prefix="/console/reports", tags=["console: statistics"])
+Who = Annotated[Staff, Depends(staff_actor)]
+Id = Annotated[str, Query(max_length=64)]
+
+
+@router.get("/summary")
+async def summary(
+    request: Request,
+    who: Who,
+    kind: Kind = "week",
+    day: Day | None = None,
+    first: Day | None = None,
+    last: Day | None = None,
+    store_id: Id = "",
+    room_id: Id = "",
+    channel: Annotated[str | None, Query(max_length=20)] = None,
+) -> SummaryOut:
+    """A period against the one before: figures, days, stores, rooms, channels, hours, guests. Needs report.read.
+
+    ``kind`` day, week (from Monday) or month is the one around ``day`` (today); ``custom`` runs from
+    ``first`` to ``last``. ``channel`` empty is what belongs to no order.
+    """
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        period, wanted, stores = await service.asked(
+            session, who, cloud.clocks, kind=kind, day=day, first=first, last=last,
+            store_id=store_id, room_id=room_id, channel=channel,
+        )  # fmt: skip
+        return await service.summary(session, who, period, wanted, stores, cloud.clocks)
+
+
+@router.get("/figures/{figure}/rows")
+async def rows(
+    figure: str,
+    request: Request,
+    who: Who,
+    first: Annotated[Day, Query()],
+    last: Annotated[Day, Query()],
+    store_id: Id = "",
+    room_id: Id = "",
+    channel: Annotated[str | None, Query(max_length=20)] = None,
+) -> RowsOut:
+    """The orders, entries of the books, vouchers or alarms that a figure is made of. Needs report.read."""
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        _, wanted, stores = await service.asked(
+            session, who, cloud.clocks, kind="custom", first=first, last=last,
+            store_id=store_id, room_id=room_id, channel=channel,
+        )  # fmt: skip
+        return await service.rows(session, who, figure, wanted, stores)

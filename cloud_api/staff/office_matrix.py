@@ -1,0 +1,29 @@
+"""The rows of the role matrix about running the office: statistics, the log of acts, backups."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloud_api.staff.matrix_rows import Row, needs
+from cloud_api.staff.permissions import (
+    AUDIT_EXPORT,
+    AUDIT_READ,
+    BACKUP_READ,
+    BACKUP_RUN,
+    REPORT_READ,
+)
+
+OFFICE: Final[dict[str, Row]] = {
+    # statistics
+    "GET /api/v1/console/reports/summary": needs(REPORT_READ),
+    "GET /api/v1/console/reports/figures/{figure}/rows": needs(REPORT_READ),
+    # the log of acts, backups
+    "GET /api/v1/console/audit": needs(AUDIT_READ),
+    "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),
+    "GET /api/v1/console/backups": needs(BACKUP_READ),
+    "POST /api/v1/console/backups": needs(BACKUP_RUN, fresh=True),
+    "POST /api/v1/console/backups/verify": needs(BACKUP_RUN),
+    "GET /console/audit": needs(AUDIT_READ),
+    "GET /console/audit/{entry_id}": needs(AUDIT_READ),
+    "GET /console/backups": needs(BACKUP_READ),
+}
