@@ -17,7 +17,6 @@ import httpx
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,6 +47,7 @@ from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.repeat import Repeat
+from cloud_api.kit.static_files import StaticForLong
 from cloud_api.kit.waiters import Waiters
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.ledger import routes as ledger
@@ -372,16 +372,3 @@ def wants_page(request: Request) -> bool:
     ):
         return False
     return "text/html" in request.headers.get("accept", "")
-
-
-class StaticForLong(StaticFiles):
-    """Static files; an address with a content hash (``?v=``) may be kept for a year."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file with its Cache-Control."""
-        response = await super().get_response(path, scope)
-        hashed = b"v=" in scope.get("query_string", b"")
-        response.headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if hashed else "public, max-age=300"
-        )
-        return response

@@ -39,6 +39,7 @@ from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
+from cloud_api.web.customer import pocket as customer_pocket
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
 from cloud_api.web.customer import store_reviews as customer_store_reviews
@@ -63,6 +64,7 @@ router.include_router(customer_store_reviews.router)
 router.include_router(customer_notices.router)
 router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)
+router.include_router(customer_pocket.router)
 router.include_router(customer_groupbuy.router)
 router.include_router(customer_vouchers.router)
 router.include_router(console.router)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cloud_api.web import view_models as vm
+from cloud_api.web.view_models.visit import ScanPage
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 22, 14, 12, tzinfo=ZONE)
@@ -426,7 +427,8 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
         {"page": vm.LoginPage("/d/door-r1", reason="登录后就能看这扇门")},
     ),
     "me": ("customer/me.html", {"page": vm.MePage("138****4821")}),
-    "scan": ("customer/scan.html", {}),
+    "scan": ("customer/scan.html", {"page": ScanPage("shop.test")}),
+    "offline": ("customer/offline.html", {}),
     "error": ("customer/error.html", {"page": ERROR}),
     **{f"door-{case}": ("customer/door.html", {"page": page}) for case, page in DOORS.items()},
 }

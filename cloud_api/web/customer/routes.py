@@ -1,6 +1,7 @@
 """The customer's pages: each reads what it shows in one transaction and is rendered after it."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from sqlmodel import col
@@ -44,6 +45,7 @@ from cloud_api.web.pages import (
     visit,
 )
 from cloud_api.web.view_models import LoginPage, MePage, PayForm, StayCard
+from cloud_api.web.view_models.visit import ScanPage
 
 router = APIRouter(include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -271,8 +273,9 @@ async def _need_reader(seen: Visit, order_id: str) -> Reader:
 
 @router.get("/scan")
 async def scan(seen: Seen) -> Response:
-    """How a door is opened."""
-    return page(seen, "customer/scan.html", None, shell=seen.shell())
+    """The scanner."""
+    host = urlsplit(seen.cloud.settings.public_url).netloc
+    return page(seen, "customer/scan.html", ScanPage(host), shell=seen.shell())
 
 
 @router.get("/d/{token}")

@@ -207,3 +207,10 @@ class MePage:
     langs: tuple[str, ...] = ()
     console_href: str = ""
     """For those who work somewhere."""
+
+
+@dataclass(frozen=True)
+class ScanPage:
+    """``host``: the one that stickers name; the page may be looked at under another."""
+
+    host: str

@@ -3,6 +3,7 @@
 import { api, busy, clearProblems, fill, intent, showProblem, word } from './api.js';
 import './countdown.js';
 import './live.js';
+import './pocket.js';
 import './sheet.js';
 
 const label = (button, text) => { (button.querySelector('span') ?? button).textContent = text; };
