@@ -10,7 +10,7 @@ from cloud_api.auth.models import Account, Login
 from cloud_api.kit.actor import Actor, Anyone, Customer, FactorNeeded
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
-from cloud_api.kit.i18n import negotiate, use_language
+from cloud_api.kit.i18n import COOKIE, chosen, negotiate, use_language
 
 BORROWED = "platform"  # the kind of a login with which the installation acts for an account
 _NOTE_EVERY = timedelta(minutes=10)
@@ -67,7 +67,8 @@ async def account_of(request: Request) -> Account | None:
     if found is not None and found[0].kind != BORROWED:
         login, account = found
         request.state.login_id = login.id
-        use_language(negotiate("", account.locale))
+        if chosen(request.cookies.get(COOKIE)) is None:
+            use_language(negotiate("", account.locale))
     request.state.account = account
     return account
 

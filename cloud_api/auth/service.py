@@ -221,6 +221,13 @@ async def make_account(session: AsyncSession, phone: str, locale: str, now: date
     return account
 
 
+async def set_locale(session: AsyncSession, account_id: str, locale: str) -> None:
+    """The language an account reads, on every device that chose none itself; its notices too."""
+    await session.exec(
+        update(Account).where(col(Account.id) == account_id).values(locale=locale)
+    )
+
+
 async def find_login(
     session: AsyncSession, token: str, now: datetime
 ) -> tuple[Login, Account] | None:

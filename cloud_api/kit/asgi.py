@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_api.kit.errors import KaimenError
-from cloud_api.kit.i18n import negotiate, use_language
+from cloud_api.kit.i18n import COOKIE, chosen, negotiate, use_language
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.problems import crash, problem
 
@@ -62,7 +62,8 @@ class Requests:
         request.state.request_id = new_id()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.state.request_id)
-        use_language(negotiate(request.headers.get("accept-language", "")))
+        asked = request.headers.get("accept-language", "")
+        use_language(negotiate(asked, chosen(request.cookies.get(COOKIE))))
         started, status = time.perf_counter(), 0
 
         async def watched(message: Message) -> None:

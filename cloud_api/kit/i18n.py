@@ -1,6 +1,9 @@
 """Which language a request speaks, and ``gettext`` in it; texts in code are zh_Hans, the default.
 
 Catalogues lie in cloud_api/locales (see its README). A text without a translation stays zh_Hans.
+
+A language was chosen in this browser (a cookie), or by the account that is logged in, or is what the
+browser asks for: the first of these that there is.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from babel.messages.pofile import read_po
 LOCALES = Path(__file__).parent.parent / "locales"
 LANGUAGES = ("zh_Hans", "zh_Hant", "en")
 DEFAULT = "zh_Hans"
+OWN_NAMES = {"zh_Hans": "简体", "zh_Hant": "繁體", "en": "English"}  # each in its own, never translated
+COOKIE = "kaimen_lang"
 
 _language: ContextVar[str] = ContextVar("kaimen_language", default=DEFAULT)
 
@@ -44,17 +49,27 @@ def negotiate(accept_language: str, account_locale: str | None = None) -> str:
     return DEFAULT
 
 
+def chosen(cookie: str | None) -> str | None:
+    """The language that a cookie names (``zh-Hant`` or ``zh_Hant``); None where it names none of ours."""
+    name = (cookie or "").replace("-", "_")
+    return name if name in LANGUAGES else None
+
+
 @cache
 def translations(language: str) -> _gettext.NullTranslations:
-    """The catalogue of a language, straight from its ``.po`` file; an empty one where there is none."""
-    path = LOCALES / language / "LC_MESSAGES" / "messages.po"
-    if not path.exists():
-        return _gettext.NullTranslations()
-    compiled = io.BytesIO()
-    with path.open("rb") as source:
-        write_mo(compiled, read_po(source, locale=language))
-    compiled.seek(0)
-    return _gettext.GNUTranslations(compiled)
+    """The catalogues of a language, straight from their ``.po`` files; an empty one where there is none."""
+    made: _gettext.NullTranslations | None = None
+    for path in sorted((LOCALES / language / "LC_MESSAGES").glob("*.po")):
+        compiled = io.BytesIO()
+        with path.open("rb") as source:
+            write_mo(compiled, read_po(source, locale=language))
+        compiled.seek(0)
+        one = _gettext.GNUTranslations(compiled)
+        if made is None:
+            made = one
+        else:
+            made.add_fallback(one)
+    return made or _gettext.NullTranslations()
 
 
 def use_language(language: str) -> None:
@@ -68,5 +83,10 @@ def language() -> str:
 
 
 def gettext(text: str) -> str:
-    """``text`` (zh_Hans) in the request's language."""
-    return translations(_language.get()).gettext(text)
+    """``text`` (zh_Hans) in the request's language; idle on what is a finished sentence already."""
+    return translations(_language.get()).gettext(text) if text else ""
+
+
+def ngettext(one: str, many: str, n: int) -> str:
+    """The form for ``n`` things, in the request's language; in Chinese the two are the same."""
+    return translations(_language.get()).ngettext(one, many, n)

@@ -17,11 +17,10 @@ from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Actor, Anyone, Customer
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.http import client_ip, cloud_of
-from cloud_api.kit.i18n import language, translations, use_language
-from cloud_api.web.rendering import LANGUAGES, render
+from cloud_api.kit.i18n import language
+from cloud_api.web.rendering import render
 from cloud_api.web.view_models import Shell
 
-LANG_COOKIE = "kaimen_lang"
 THEME_COOKIE = "kaimen_theme"
 THEMES = ("light", "dark")
 HOME_ZONE = "Asia/Shanghai"  # of pages that belong to no store
@@ -90,30 +89,16 @@ def visit_of(request: Request, account: Account | None) -> Visit:
     who: Actor = Anyone(ip=ip)
     if account is not None:
         who = Customer(account_id=account.id, login_id=request.state.login_id, ip=ip)
-    lang = _lang(request)
-    use_language(lang.replace("-", "_"))
     theme = request.cookies.get(THEME_COOKIE, "")
     return Visit(
         request=request,
         cloud=cloud_of(request),
         account=account,
         who=who,
-        lang=lang,
+        lang=language().replace("_", "-"),
         theme=theme if theme in THEMES else "",
         zone=ZoneInfo(HOME_ZONE),
     )
-
-
-def _lang(request: Request) -> str:
-    """The language somebody chose, else the one the browser asks for; one that has a catalogue."""
-    chosen = request.cookies.get(LANG_COOKIE, language().replace("_", "-"))
-    return chosen if chosen in languages() else LANGUAGES[0]
-
-
-def languages() -> tuple[str, ...]:
-    """The languages this installation speaks: those with a compiled catalogue, and simplified Chinese."""
-    others = [one for one in LANGUAGES[1:] if translations(one.replace("-", "_")).info()]
-    return (LANGUAGES[0], *others)
 
 
 def answer(html: str, status: int = 200) -> HTMLResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gettext
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cloud_api.kit.i18n import OWN_NAMES, translations
 from cloud_api.kit.money import yuan
 
 WEB = Path(__file__).parent
 STATIC = WEB / "static"
 TEMPLATES = WEB / "templates"
-LOCALES = WEB.parent / "locales"
 STATIC_URL = "/static"
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 
@@ -76,14 +75,13 @@ def environment(lang: str = "zh-Hans") -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    catalogue = gettext.translation(
-        "messages", str(LOCALES), languages=[lang.replace("-", "_")], fallback=True
-    )
+    catalogue = translations(lang.replace("-", "_"))
     env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
     env.filters.update(
         yuan=yuan, hm=hm, hm_end=hm_end, iso=iso, minutes=minutes, clock=clock, mmss=mmss
     )
-    env.globals.update(static_url=static_url, timedelta=timedelta)
+    names = tuple((one.replace("_", "-"), name) for one, name in OWN_NAMES.items())
+    env.globals.update(static_url=static_url, timedelta=timedelta, languages=names)
     return env
 
 

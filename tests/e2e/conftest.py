@@ -12,6 +12,7 @@ from tests.e2e.hands import Hands
 from tests.support.stage import RunningStage
 
 ARGS = [
+    "--accept-lang=zh-CN",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -16,6 +16,7 @@ CHROMIUM = (
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 ARGS = [
+    "--accept-lang=zh-CN",  # what a guest's browser asks for; a test of another language says so
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",

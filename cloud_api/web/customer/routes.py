@@ -30,14 +30,13 @@ from cloud_api.web.customer import checkout, choose, find, paying
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.readers import Reader, reader_of_room
+from cloud_api.web.language import speak
 from cloud_api.web.pages import (
     CUSTOMER_EVENTS,
-    LANG_COOKIE,
     THEME_COOKIE,
     THEMES,
     Visit,
     go,
-    languages,
     local_path,
     login_href,
     page,
@@ -319,7 +318,7 @@ async def me(seen: Seen) -> Response:
         href, _card = await door_tab(session, seen)
         works = await staff.workplaces(session, seen.customer.account_id)
     shell = seen.shell(stay_href=href)
-    model = MePage(phone=shell.person, langs=languages(), console_href="/console" if works else "")
+    model = MePage(phone=shell.person, console_href="/console" if works else "")
     return page(seen, "customer/me.html", model, shell=shell)
 
 
@@ -336,10 +335,7 @@ async def settings(
         kept = 0 if theme == SYSTEM else _YEAR_S
         made = set_cookie(THEME_COOKIE, theme, max_age_s=kept, secure=secure)
         answer.headers.append("Set-Cookie", made)
-    if lang in languages():
-        made = set_cookie(LANG_COOKIE, lang, max_age_s=_YEAR_S, secure=secure)
-        answer.headers.append("Set-Cookie", made)
-    return answer
+    return await speak(seen, lang, answer)
 
 
 @router.post("/logout")

@@ -204,7 +204,6 @@ class DoorPage:
 class MePage:
     phone: str
     orders_href: str = "/orders"
-    langs: tuple[str, ...] = ()
     console_href: str = ""
     """For those who work somewhere."""
 

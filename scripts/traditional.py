@@ -1,0 +1,55 @@
+"""zh_Hans → zh_Hant when texts are written, not when pages are served: OpenCC, then the trade's words.
+
+OpenCC's s2twp converts characters and the common words of computing; what it does not know of our trade
+stands here. A translation that somebody wrote into the catalogue is never overwritten.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import opencc
+
+# After the conversion, longest first.
+GLOSSARY: Final = {
+    "包間": "包廂",
+    "棋牌室": "棋牌室",
+    "到賬": "到帳",
+    "賬戶": "帳戶",
+    "賬號": "帳號",
+    "賬單": "帳單",
+    "對賬": "對帳",
+    "記賬": "記帳",
+    "收賬": "收帳",
+    "入賬": "入帳",
+    "賬": "帳",
+    "命令": "指令",
+    "二維碼": "QR 碼",
+    "手機號碼": "手機號碼",
+    "收銀臺": "收銀台",
+    "臺": "台",
+    "裡程": "里程",
+    "短訊": "簡訊",
+    "掃碼": "掃碼",
+    "麻將桌": "麻將桌",
+    "充值": "儲值",
+    "保潔": "清潔",
+    "空調": "空調",
+    "檯": "桌",
+    "小程式": "小程式",
+    "公眾號": "公眾號",
+}
+
+
+@cache
+def _converter() -> Any:
+    return opencc.OpenCC("s2twp")
+
+
+def convert(text: str) -> str:
+    """``text`` in traditional characters, in the words used where they are written."""
+    made = str(_converter().convert(text))
+    for ours, theirs in sorted(GLOSSARY.items(), key=lambda pair: -len(pair[0])):
+        made = made.replace(ours, theirs)
+    return made
