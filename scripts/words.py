@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 import jinja2
 from babel.messages.catalog import Catalog, Message
@@ -32,6 +32,22 @@ CHINESE: Final = re.compile(r"[\u3400-\u9fff]")
 _PATTERN: Final = re.compile(r"一-|\\u4e00|\\u3400")
 # {name}, {name:%H:%M}, %(name)s, %s; the format of a date may differ between languages.
 _PLACE: Final = re.compile(r"\{(\w*)(?:![rsa])?(?::[^{}]*)?\}|%\((\w+)\)[sd]|%([sd])")
+# What makes a refusal: its sentence is translated when it is told.
+ERRORS: Final = frozenset(
+    {
+        "KaimenError",
+        "NotFound",
+        "Forbidden",
+        "Conflict",
+        "LoginNeeded",
+        "ValueError",
+        "_refuse",
+        "Refusal",
+        "Blocker",
+        "Section",
+        "later",
+    }
+)
 _MARKS: Final = frozenset({"_", "gettext"})
 _PLURAL: Final = frozenset({"ngettext"})
 
@@ -55,7 +71,16 @@ NOT_TEXTS: Final = (
     "settings_doc.py",
     "store_plan.py",
     "kit/i18n.py",
+    "payments/providers/alipay/bills.py",  # the columns of a provider's file
+    "payments/providers/wechatpay/bills.py",
+    "payments/providers/wechatpay/provider.py",
+    "orders/export_sheet.py",
+    "app.py",
 )
+_FEN: Final = re.compile(r"^_分$")  # the mark of fen in a name
+
+
+Translations = dict[str, tuple[str, ...]]  # msgid → its form, or forms by number
 
 
 @dataclass
@@ -118,9 +143,37 @@ def from_python(found: Found, path: str, source: str) -> None:
             one, many = (str(a.value) for a in _args(node)[:2])
             found.add(path, node.lineno, one, many)
             skipped |= {id(arg) for arg in _args(node)}
+        elif _is_call(node) and _args(node):  # also what is no Chinese: a mark between two things
+            found.add(path, node.lineno, str(_args(node)[0].value))
+            skipped.add(id(_args(node)[0]))
+    late = _worded_late(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in skipped and _is_chinese(node):
             found.add(path, node.lineno, str(node.value))
+            if id(node) not in late and not path.endswith("personal.py"):
+                found.bare.append(f"{path}:{node.lineno} {node.value!r}")
+
+
+def _worded_late(tree: ast.Module) -> set[int]:
+    """Literals that are translated where they are shown: tables, and what an error says."""
+    late: set[int] = set()
+    inside = {
+        id(one)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for statement in node.body
+        for one in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in inside:
+            late.add(id(node))
+        elif isinstance(node, ast.Call) and _called(node) in ERRORS:
+            late |= {id(one) for one in ast.walk(node)}
+    return late
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
 
 
 def _is_chinese(node: ast.AST) -> bool:
@@ -129,15 +182,16 @@ def _is_chinese(node: ast.AST) -> bool:
         and isinstance(node.value, str)
         and bool(CHINESE.search(node.value))
         and not _PATTERN.search(node.value)
+        and not _FEN.search(node.value)
     )
 
 
-def _is_call(node: ast.AST, names: frozenset[str] = _MARKS | _PLURAL) -> bool:
+def _is_call(node: ast.AST, names: frozenset[str] = _MARKS | _PLURAL) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and getattr(node.func, "id", "") in names
 
 
-def _args(call: ast.AST) -> list[ast.Constant]:
-    return [one for one in getattr(call, "args", []) if isinstance(one, ast.Constant)]
+def _args(call: ast.Call) -> list[ast.Constant]:
+    return [one for one in call.args if isinstance(one, ast.Constant)]
 
 
 def from_template(found: Found, path: str, source: str) -> None:
@@ -193,41 +247,41 @@ def load(language: str, area: str) -> Catalog:
         return read_po(source, locale=language)
 
 
-def known(language: str) -> dict[str, str | tuple[str, ...]]:
+def known(language: str) -> Translations:
     """Every translation of a language, by msgid."""
     return {
-        _key(message): message.string
+        _key(message): _forms(message)
         for area in AREAS
         for message in load(language, area)
-        if message.id and _done(message)
+        if message.id and all(_forms(message))
     }
 
 
 def _key(message: Message) -> str:
-    return message.id if isinstance(message.id, str) else message.id[0]
+    return str(message.id) if isinstance(message.id, str) else str(message.id[0])
 
 
-def _done(message: Message) -> bool:
-    strings = [message.string] if isinstance(message.string, str) else message.string
-    return all(strings)
+def _forms(message: Message) -> tuple[str, ...]:
+    string = message.string
+    return (string,) if isinstance(string, str) else tuple(string or ("",))
 
 
 def lacking(found: Found, language: str, area: str) -> list[Text]:
     """The texts of an area without a translation."""
     have = known(language)
     return [
-        text for text in found.texts.values() if text.area == area and not _has(have, text, language)
+        text
+        for text in found.texts.values()
+        if text.area == area and not _has(have, text, language)
     ]
 
 
-def _has(have: dict[str, str | tuple[str, ...]], text: Text, language: str) -> bool:
-    string = have.get(text.msgid)
-    if string is None:
-        return False
-    return not text.plural or language != "en" or isinstance(string, tuple)
+def _has(have: Translations, text: Text, language: str) -> bool:
+    forms = have.get(text.msgid, ())
+    return len(forms) >= (2 if text.plural and language == "en" else 1)
 
 
-def update(found: Found, given: dict[str, dict[str, str | tuple[str, ...]]] | None = None) -> None:
+def update(found: Found, given: dict[str, Translations] | None = None) -> None:
     """Write the catalogues anew: texts that came, went or moved; zh_Hant is filled in by conversion.
 
     ``given`` are translations by language and msgid that stand before what the catalogues hold.
@@ -235,16 +289,14 @@ def update(found: Found, given: dict[str, dict[str, str | tuple[str, ...]]] | No
     for language in LANGUAGES:
         have = known(language) | (given or {}).get(language, {})
         if language == "zh_Hant":
-            from scripts.traditional import convert  # noqa: PLC0415  its dictionaries take a moment
+            from scripts.traditional import convert
 
-            have = {msgid: convert(msgid) for msgid in found.texts if msgid not in have} | have
+            have = {one: (convert(one),) for one in found.texts if one not in have} | have
         for area in AREAS:
             _write(found, language, area, have)
 
 
-def _write(
-    found: Found, language: str, area: str, have: dict[str, str | tuple[str, ...]]
-) -> None:
+def _write(found: Found, language: str, area: str, have: Translations) -> None:
     catalogue = Catalog(
         locale=language,
         project="Kaimen",
@@ -254,18 +306,14 @@ def _write(
     for text in sorted(found.texts.values(), key=lambda one: (one.places[0], one.msgid)):
         if text.area != area:
             continue
-        files = dict.fromkeys((path, None) for path, _ in text.places)
-        string = have.get(text.msgid, "")
+        files = [(path, 0) for path in dict.fromkeys(path for path, _ in text.places)]
+        forms = have.get(text.msgid, ("",))
         if text.plural:
             many = catalogue.num_plurals
-            forms = string if isinstance(string, tuple) else (string,) * many
-            catalogue.add((text.msgid, text.plural), forms[:many], locations=list(files))
+            forms = (forms * many)[:many]
+            catalogue.add((text.msgid, text.plural), forms, locations=files)
         else:
-            catalogue.add(
-                text.msgid,
-                string if isinstance(string, str) else string[-1],
-                locations=list(files),
-            )
+            catalogue.add(text.msgid, forms[-1], locations=files)
     path = catalogue_path(language, area)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as target:
@@ -276,7 +324,12 @@ def _write(
 def _steady(path: Path) -> None:
     """Without the moment of writing: nothing changes where no text did."""
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r'^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Report-Msgid-Bugs-To|Generated-By)[^\n]*\n', "", text, flags=re.M)
+    text = re.sub(
+        r'^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Report-Msgid-Bugs-To|Generated-By)[^\n]*\n',
+        "",
+        text,
+        flags=re.M,
+    )
     path.write_text(text, encoding="utf-8")
 
 
@@ -289,10 +342,11 @@ def report(found: Found) -> Iterator[str]:
             for text in lacking(found, language, area):
                 yield f"{language} lacks ({area}): {text.msgid!r} {text.places[0][0]}"
         for msgid, string in have.items():
-            strings = (string,) if isinstance(string, str) else string
-            for one in strings:
-                if places(one) != places(msgid):
-                    yield f"{language}: other values in {msgid!r}: {one!r}"
+            yield from (
+                f"{language}: other values in {msgid!r}: {one!r}"
+                for one in string
+                if places(one) != places(msgid)
+            )
 
 
 def main() -> None:

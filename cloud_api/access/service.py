@@ -31,6 +31,7 @@ from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import later
 from cloud_api.kit.keys import keys_of
 from cloud_api.orders import changes, share
 from cloud_api.orders.models import Order
@@ -179,7 +180,7 @@ async def unlock_to_clean(
     rooms = await stores.rooms_of(session, actor, store.id)
     if not any(room.id in door.rooms and room.mode == "cleaning" for room in rooms):
         raise Conflict("room.not_cleaning", "这间现在不是保洁状态，请店长先切到保洁")
-    return await _by_staff(session, actor, door, store, "保洁", clocks, instance, command_id)
+    return await _by_staff(session, actor, door, store, later("保洁"), clocks, instance, command_id)
 
 
 async def _by_staff(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cloud_api.kit.i18n import gettext as _
+
 _SYSTEMS = (
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -30,4 +32,4 @@ def words(user_agent: str) -> str:
     """``Windows 电脑 · Chrome``; ``程序`` for what is no browser."""
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
-    return " · ".join(part for part in (system, browser) if part) or "程序"
+    return " · ".join(part for part in (system, browser) if part) or _("程序")

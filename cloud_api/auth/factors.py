@@ -17,6 +17,7 @@ from cloud_api.auth.models import Account, Login, RecoveryCode, Totp
 from cloud_api.kit import throttle
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 
 STEP_S = 30
@@ -34,7 +35,7 @@ class BadFactor(KaimenError):
     def __init__(self) -> None:
         super().__init__(
             "second_factor.bad_code",
-            "动态码不对或已经用过，等下一个再输",
+            _("动态码不对或已经用过，等下一个再输"),
             status=422,  # 401 would send a logged-in page to the login
             field="code",
         )
@@ -68,7 +69,7 @@ async def begin_totp(session: AsyncSession, account: Account, now: datetime) -> 
     made.secret, made.created_at, made.last_step = pyotp.random_base32(), now, 0
     session.add(made)
     await session.flush()
-    name = f"尾号 {account.phone_tail}"
+    name = _("尾号 {phone_tail}").format(phone_tail=account.phone_tail)
     return made.secret, pyotp.TOTP(made.secret).provisioning_uri(name=name, issuer_name=ISSUER)
 
 

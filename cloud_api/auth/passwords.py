@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.auth.models import Account, Password
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 MIN, MAX = 10, 128
 _KINDS = 5  # fewer different characters than this are a pattern
@@ -23,7 +24,7 @@ class BadPassword(KaimenError):
     def __init__(self) -> None:
         super().__init__(
             "auth.bad_password",
-            "手机号或密码不对。也可以用短信验证码登录",
+            _("手机号或密码不对。也可以用短信验证码登录"),
             status=401,
             field="password",
         )
@@ -34,13 +35,13 @@ def check(password: str, phone: str) -> None:
     digits = phone.lstrip("+")
     why = ""
     if len(password) < MIN:
-        why = f"密码至少 {MIN} 位"
+        why = _("密码至少 {min} 位").format(min=MIN)
     elif len(set(password)) < _KINDS:
-        why = "密码里重复太多，换一个"
+        why = _("密码里重复太多，换一个")
     elif digits[-8:] in password or password in digits:
-        why = "密码里不要有手机号"
+        why = _("密码里不要有手机号")
     elif password.isdigit():
-        why = "密码不能只有数字"
+        why = _("密码不能只有数字")
     if why:
         raise KaimenError("auth.weak_password", why, status=422, field="password")
 

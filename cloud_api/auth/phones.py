@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 _SEPARATORS = re.compile(r"[ \-()]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -30,7 +31,7 @@ def normal(phone: str) -> str:
 
 def masked(tail: str) -> str:
     """How a number is shown: ``尾号 4821``."""
-    return f"尾号 {tail}"
+    return _("尾号 {tail}").format(tail=tail)
 
 
 def _bad() -> KaimenError:

@@ -18,6 +18,7 @@ from cloud_api.kit.crypto import vault
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_digits, new_id, new_token
 
 CODE_LIFE = timedelta(minutes=5)
@@ -44,7 +45,7 @@ class BadCode(KaimenError):
 
     def __init__(self) -> None:
         super().__init__(
-            "auth.bad_code", "验证码不对或已过期，请重新获取", status=401, field="code"
+            "auth.bad_code", _("验证码不对或已过期，请重新获取"), status=401, field="code"
         )
 
 
@@ -223,9 +224,7 @@ async def make_account(session: AsyncSession, phone: str, locale: str, now: date
 
 async def set_locale(session: AsyncSession, account_id: str, locale: str) -> None:
     """The language an account reads, on every device that chose none itself; its notices too."""
-    await session.exec(
-        update(Account).where(col(Account.id) == account_id).values(locale=locale)
-    )
+    await session.exec(update(Account).where(col(Account.id) == account_id).values(locale=locale))
 
 
 async def find_login(

@@ -17,6 +17,7 @@ import structlog
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 log = structlog.get_logger(__name__)
 TIMEOUT_S = 8.0
@@ -26,7 +27,7 @@ class SmsFailed(KaimenError):
     """The message was not sent, as far as we know."""
 
     def __init__(self) -> None:
-        super().__init__("sms.failed", "短信没有发出去，过一会儿再试", status=503)
+        super().__init__("sms.failed", _("短信没有发出去，过一会儿再试"), status=503)
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:

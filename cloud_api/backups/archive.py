@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 from cloud_api.backups.sealed import Damaged
+from cloud_api.kit.i18n import gettext as _
 
 _HEAD: Final = struct.Struct(">cI")
 _PIECE: Final = 1 << 18
@@ -86,10 +87,10 @@ def read(
             manifest = _parse(data)
             promised = [Member(m["path"], m["size"], m["sha256"]) for m in manifest["members"]]
             if promised != found or source.read(1):
-                raise Damaged("清单和内容对不上")
+                raise Damaged(_("清单和内容对不上"))
             return manifest
         if letter != b"M":
-            raise Damaged("段的次序不对")
+            raise Damaged(_("段的次序不对"))
         found.append(_member(source, safe(str(_parse(data)["path"])), sink, heard))
 
 
@@ -105,7 +106,7 @@ def _member(
         for piece in _pieces(source):
             if isinstance(piece, dict):
                 if piece != {"size": size, "sha256": digest.hexdigest()}:
-                    raise Damaged(f"{path} 的校验和不对")
+                    raise Damaged(_("{path} 的校验和不对").format(path=path))
                 break
             digest.update(piece)
             size += len(piece)
@@ -125,14 +126,14 @@ def _pieces(source: IO[bytes]) -> Iterator[bytes | dict[str, Any]]:
             yield _parse(data)
             return
         if letter != b"D":
-            raise Damaged("段的次序不对")
+            raise Damaged(_("段的次序不对"))
         yield data
 
 
 def _frame(source: IO[bytes]) -> tuple[bytes, bytes]:
     letter, length = _HEAD.unpack(_exactly(source, _HEAD.size))
     if length > (_PIECE if letter == b"D" else _JSON_MAX):
-        raise Damaged("段太长")
+        raise Damaged(_("段太长"))
     return letter, _exactly(source, length)
 
 
@@ -141,7 +142,7 @@ def _exactly(source: IO[bytes], count: int) -> bytes:
     while count:
         part = source.read(count)
         if not part:
-            raise Damaged("内容不完整")
+            raise Damaged(_("内容不完整"))
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
@@ -157,7 +158,7 @@ def safe(path: str) -> str:
     """``path`` if it stays below where it is put. Raises Damaged."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\0" in path:
-        raise Damaged("里面有越界的路径")
+        raise Damaged(_("里面有越界的路径"))
     return path
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from sqlalchemy.engine import URL, make_url
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 _PAGES: Final = 2_000
 _VERSION: Final = re.compile(r"(\d+)(?:\.\d+)*")
@@ -29,7 +30,7 @@ class ToolFailed(KaimenError):
     """pg_dump or pg_restore gave up; its last words."""
 
     def __init__(self, tool: str, said: str) -> None:
-        last = said.strip().splitlines()[-1:] or ["没有说明"]
+        last = said.strip().splitlines()[-1:] or [_("没有说明")]
         super().__init__("backup.tool_failed", f"{tool}：{last[0][:300]}")
 
 
@@ -69,9 +70,13 @@ def check_sqlite(path: Path) -> None:
             said = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
             broken = copy.execute("PRAGMA foreign_key_check").fetchone()
     except sqlite3.DatabaseError as error:
-        raise KaimenError("backup.damaged", f"数据库文件坏了：{error}") from error
+        raise KaimenError(
+            "backup.damaged", _("数据库文件坏了：{error}").format(error=error)
+        ) from error
     if said != "ok" or broken is not None:
-        raise KaimenError("backup.damaged", f"数据库文件坏了：{said if said != 'ok' else broken}")
+        raise KaimenError(
+            "backup.damaged", _("数据库文件坏了：{x}").format(x=said if said != "ok" else broken)
+        )
 
 
 def is_empty_sqlite(path: Path) -> bool:
@@ -144,11 +149,12 @@ def tool(name: str, server_major: int, folder: Path | None) -> Path:
         if version and int(version[1]) >= server_major:
             return place
         seen.append(said.strip())
-    found = f"（找到的是 {'；'.join(seen)}）" if seen else ""
+    found = _("（找到的是 {join}）").format(join="；".join(seen)) if seen else ""
     raise KaimenError(
         "backup.no_tool",
-        f"缺少 {name} {server_major} 或更新的版本{found}：装 postgresql-client，"
-        "或用 KAIMEN_POSTGRES_BIN 指到它的文件夹",
+        _(
+            "缺少 {name} {server_major} 或更新的版本{found}：装 postgresql-client，或用 KAIMEN_POSTGRES_BIN 指到它的文件夹"
+        ).format(name=name, server_major=server_major, found=found),
     )
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.files import write_whole
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.settings import Settings
 
 SCRYPT_N: Final = 1 << 16  # 64 MiB and a third of a second
@@ -30,7 +31,7 @@ class WrongKey(KaimenError):
 
     def __init__(self) -> None:
         super().__init__(
-            "backup.wrong_key", "这份备份是用另一把密钥加密的，请用 --key-file 指定当时的那把"
+            "backup.wrong_key", _("这份备份是用另一把密钥加密的，请用 --key-file 指定当时的那把")
         )
 
 
@@ -40,7 +41,7 @@ class NoKey(KaimenError):
     def __init__(self) -> None:
         super().__init__(
             "backup.no_key",
-            "还没有备份密钥：设置 KAIMEN_BACKUP_KEY_FILE 或 KAIMEN_BACKUP_PASSPHRASE",
+            _("还没有备份密钥：设置 KAIMEN_BACKUP_KEY_FILE 或 KAIMEN_BACKUP_PASSPHRASE"),
         )
 
 
@@ -73,7 +74,9 @@ def from_settings(settings: Settings) -> OwnerKey:
         return from_file(settings.backup_key_file)
     if settings.backup_passphrase:
         if len(settings.backup_passphrase) < _SHORTEST:
-            raise KaimenError("backup.bad_key", f"备份口令至少要 {_SHORTEST} 个字")
+            raise KaimenError(
+                "backup.bad_key", _("备份口令至少要 {shortest} 个字").format(shortest=_SHORTEST)
+            )
         return from_passphrase(settings.backup_passphrase, os.urandom(16))
     raise NoKey
 
@@ -104,9 +107,11 @@ def from_file(path: Path) -> OwnerKey:
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         master = bytes.fromhex("".join(lines).strip())
     except (OSError, ValueError) as error:
-        raise KaimenError("backup.bad_key", f"读不了备份密钥 {path}") from error
+        raise KaimenError("backup.bad_key", _("读不了备份密钥 {path}").format(path=path)) from error
     if len(master) < 32:
-        raise KaimenError("backup.bad_key", f"备份密钥 {path} 太短，要 64 位十六进制数")
+        raise KaimenError(
+            "backup.bad_key", _("备份密钥 {path} 太短，要 64 位十六进制数").format(path=path)
+        )
     return OwnerKey(master)
 
 

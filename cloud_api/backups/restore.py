@@ -36,6 +36,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.files import write_whole
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_digits
 
 Upgrade = Callable[[Database], Any]  # migrations stand above this package
@@ -85,7 +86,10 @@ async def restore(
         wanted = "sqlite" if cloud.db.is_sqlite else "postgresql"
         if inner["engine"] != wanted:
             raise KaimenError(
-                "restore.other_engine", f"这份备份是 {inner['engine']} 的，现在用的是 {wanted}"
+                "restore.other_engine",
+                _("这份备份是 {inner} 的，现在用的是 {wanted}").format(
+                    inner=inner["engine"], wanted=wanted
+                ),
             )
         progress.begin("files")
         _put_back_files(cloud, work, restored)
@@ -113,7 +117,9 @@ def _fetch(
 ) -> Path:
     if source is not None:
         if not source.is_file():
-            raise KaimenError("backup.none", f"没有文件 {source}", status=404)
+            raise KaimenError(
+                "backup.none", _("没有文件 {source}").format(source=source), status=404
+            )
         return source
     storage = open_storage(cloud.settings)
     backup = shelf.one(storage, name)
@@ -272,7 +278,9 @@ async def _make_ready(
     if broken:
         raise KaimenError(
             "restore.audit_broken",
-            f"备份里的操作记录不完整（{broken[0].merchant_id}：{broken[0].broken}），没有恢复",
+            _("备份里的操作记录不完整（{merchant_id}：{broken}），没有恢复").format(
+                merchant_id=broken[0].merchant_id, broken=broken[0].broken
+            ),
             status=409,
         )
     async with db.write() as session:

@@ -14,6 +14,7 @@ from minio.error import MinioException, S3Error
 
 from cloud_api.backups.storage import StorageFailed, Stored, plain_name
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.settings import Settings
 
 _TIME_S = 60.0
@@ -69,7 +70,9 @@ class S3:
             )
         )
         if there != size:
-            raise StorageFailed(f"{name} 只到了 {there} / {size} 字节")
+            raise StorageFailed(
+                _("{name} 只到了 {there} / {size} 字节").format(name=name, there=there, size=size)
+            )
 
     def put_bytes(self, name: str, data: bytes) -> None:
         """Upload."""

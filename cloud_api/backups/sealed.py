@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cloud_api.backups.key import OwnerKey, WrongKey
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 MAGIC: Final = b"kaimen-backup 1\n"
 CHUNK: Final = 1 << 20
@@ -36,7 +37,7 @@ class Damaged(KaimenError):
     """The backup is not as it was written."""
 
     def __init__(self, what: str) -> None:
-        super().__init__("backup.damaged", f"备份文件坏了：{what}")
+        super().__init__("backup.damaged", _("备份文件坏了：{what}").format(what=what))
 
 
 class Sealer(io.RawIOBase):
@@ -83,7 +84,7 @@ class Opener(io.RawIOBase):
         super().__init__()
         head = source.readline(len(MAGIC))
         if head != MAGIC:
-            raise Damaged("不是开门的备份")
+            raise Damaged(_("不是开门的备份"))
         line = source.readline(_HEADER_MAX)
         self.header = read_header(head + line)
         if not key.fits(self.header["key"]):
@@ -114,7 +115,11 @@ class Opener(io.RawIOBase):
         try:
             self._plain = self._box.decrypt(_nonce(self._number, last), chunk, self._aad)
         except InvalidTag:
-            where = "结尾被截断" if last else f"第 {self._number + 1} 段对不上"
+            where = (
+                _("结尾被截断")
+                if last
+                else _("第 {number} 段对不上").format(number=self._number + 1)
+            )
             raise Damaged(where) from None
         self._number += 1
         self._ended = last
@@ -122,7 +127,7 @@ class Opener(io.RawIOBase):
 
 def read_header(head: bytes) -> dict[str, Any]:
     """The header of a sealed stream from its first two lines. Raises Damaged."""
-    magic, _, line = head.partition(b"\n")
+    magic, _end, line = head.partition(b"\n")
     try:
         header = json.loads(line)
         if magic + b"\n" != MAGIC or header["v"] != 1:
@@ -132,7 +137,7 @@ def read_header(head: bytes) -> dict[str, Any]:
             raise ValueError(header["chunk"])
         header["key"]["id"]
     except (ValueError, KeyError, TypeError):
-        raise Damaged("读不懂文件头") from None
+        raise Damaged(_("读不懂文件头")) from None
     assert isinstance(header, dict)
     return header
 

@@ -26,6 +26,7 @@ from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.recurring import INSTALLATION
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import BACKUP_READ, BACKUP_RUN
@@ -214,7 +215,11 @@ async def watch(cloud: Cloud) -> None:
         good = await last_good(session)
     now = cloud.clocks.real
     if good is None or good.finished_at is None or now - good.finished_at > OVERDUE_AFTER:
-        since = "从未" if good is None else f"上次成功 {good.finished_at:%Y-%m-%d %H:%M} UTC"
+        since = (
+            _("从未")
+            if good is None
+            else _("上次成功 {finished_at:%Y-%m-%d %H:%M} UTC").format(finished_at=good.finished_at)
+        )
         await raise_or_clear(cloud, active=True, detail=f"backup.overdue: {since}")
 
 

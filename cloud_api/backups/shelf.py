@@ -14,6 +14,7 @@ from typing import Any, Final
 from cloud_api.backups.retention import Keep, stays
 from cloud_api.backups.storage import Storage, StorageFailed
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 SUFFIX: Final = ".kmb"
 _NAME = re.compile(r"kaimen-(\d{8}T\d{6}Z)-[0-9a-f]{8}\.kmb(\.json)?(\.part)?")
@@ -52,7 +53,11 @@ def one(storage: Storage, name: str | None) -> Backup:
     for backup in backups(storage):
         if name is None or backup.name == name:
             return backup
-    what = "还没有一份完整的备份" if name is None else f"没有叫 {name} 的完整备份"
+    what = (
+        _("还没有一份完整的备份")
+        if name is None
+        else _("没有叫 {name} 的完整备份").format(name=name)
+    )
     raise KaimenError("backup.none", what, status=404)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -24,7 +25,7 @@ class StorageFailed(KaimenError):
     """The storage refused or was not reached."""
 
     def __init__(self, what: object) -> None:
-        super().__init__("backup.storage", f"备份存储出错：{str(what)[:300]}")
+        super().__init__("backup.storage", _("备份存储出错：{what}").format(what=str(what)[:300]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +170,7 @@ def _private(path: Path) -> io.BufferedWriter:
 def plain_name(name: str) -> str:
     """``name`` as it is. Raises KaimenError ``backup.bad_name`` for what no backup is called."""
     if not _NAME.fullmatch(name):
-        raise KaimenError("backup.bad_name", f"没有叫 {name!r} 的备份", status=404)
+        raise KaimenError(
+            "backup.bad_name", _("没有叫 {name!r} 的备份").format(name=name), status=404
+        )
     return name

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import BookingRule
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing import rules as limits
 from cloud_api.stores.models import Room, Store
 
@@ -143,7 +144,7 @@ def refusal(
     if rules.notice_minutes and starts_at < now + rules.notice_minutes * _MINUTE - _MINUTE:
         return KaimenError(
             "booking.notice",
-            f"要提前 {span_words(rules.notice_minutes)} 预订",
+            _("要提前 {time} 预订").format(time=span_words(rules.notice_minutes)),
             status=422,
             field="starts_at",
             extra={"limit_minutes": rules.notice_minutes},
@@ -153,7 +154,9 @@ def refusal(
             why = f"（{blocked.why}）" if blocked.why else ""
             return KaimenError(
                 "booking.blocked",
-                f"{blocked.from_}–{blocked.until} 不接受预订{why}",
+                _("{from_}–{until} 不接受预订{why}").format(
+                    from_=blocked.from_, until=blocked.until, why=why
+                ),
                 status=422,
                 field="starts_at",
             )
@@ -179,8 +182,8 @@ def _touches(blocked: Blocked, tz: str, starts_at: datetime, ends_at: datetime) 
 def span_words(minutes: int) -> str:
     """``2 小时``, ``1 天``, ``45 分钟``."""
     if minutes and minutes % 1440 == 0:
-        return f"{minutes // 1440} 天"
+        return _("{n} 天").format(n=minutes // 1440)
     hours, rest = divmod(minutes, 60)
     if not rest and hours:
-        return f"{hours} 小时"
-    return f"{hours} 小时 {rest} 分钟" if hours else f"{rest} 分钟"
+        return _("{n} 小时").format(n=hours)
+    return _("{h} 小时 {m} 分钟").format(h=hours, m=rest) if hours else _("{n} 分钟").format(n=rest)

@@ -23,6 +23,8 @@ from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.staff.permissions import ROOM_MODE
 from cloud_api.stores.models import Room
 
@@ -70,7 +72,10 @@ async def set_mode(
         if length is not None and length > CAP_S[mode]:
             most = CAP_S[mode] // 3600
             raise KaimenError(
-                "room.mode_too_long", f"最长 {most} 小时，到时再延", status=422, field="for_s"
+                "room.mode_too_long",
+                _("最长 {most} 小时，到时再延").format(most=most),
+                status=422,
+                field="for_s",
             )
     until = None if length is None else clocks.now + timedelta(seconds=length)
     return await _change(session, actor, found.id, mode, until, told, clocks)
@@ -82,7 +87,7 @@ async def over(session: AsyncSession, room_id: str, clocks: Clocks) -> None:
     if room is None or room.mode == NORMAL or room.mode_until is None:
         return
     if room.mode_until <= clocks.now:
-        await _change(session, System(), room_id, NORMAL, None, "时间到", clocks)
+        await _change(session, System(), room_id, NORMAL, None, later("时间到"), clocks)
 
 
 async def _change(

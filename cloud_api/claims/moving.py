@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims.models import RoomClaim
 from cloud_api.claims.service import RoomTaken, get, lock_room, under_guard
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Room
 
@@ -104,7 +105,7 @@ async def move_to(
     await lock_rooms(session, (claim.room_id, room_id))
     claim = await get(session, claim_id)
     if claim.state not in {"confirmed", "in_use"}:
-        raise RoomTaken("这个订单的时间已经放掉了，请刷新再看")
+        raise RoomTaken(_("这个订单的时间已经放掉了，请刷新再看"))
     overstay = claim.overstay_until
     async with under_guard(session, room_id):
         await let_go(session, piece_ids, MOVED)

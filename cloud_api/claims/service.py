@@ -23,6 +23,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.models import RoomClaim
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Room, Store
 
@@ -131,7 +132,7 @@ async def take_for(
 async def adopt(session: AsyncSession, claim_id: str, order_id: str) -> RoomClaim:
     """Let a held claim of nobody's order be an order's. Raises RoomTaken if it is not held any more."""
     if not await _move(session, claim_id, ("held",), order_id=order_id):
-        raise RoomTaken("给你留的位已经过时了，请重新排")
+        raise RoomTaken(_("给你留的位已经过时了，请重新排"))
     return await get(session, claim_id)
 
 

@@ -15,6 +15,7 @@ from cloud_api.coupons.models import Coupon, CouponGrant
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing.offers import Offer
 
 HOME_ZONE: Final = (
@@ -190,7 +191,9 @@ async def claim(
         raise NotFound("coupon", "没有这个领券码，检查一下有没有输错")
     made = await grant(session, found, customer.account_id, "code", clocks)
     if made is None:
-        raise Conflict("coupon.had", f"你已经领过“{found.name}”了，在“我的优惠券”里")
+        raise Conflict(
+            "coupon.had", _("你已经领过“{name}”了，在“我的优惠券”里").format(name=found.name)
+        )
     return made, found
 
 

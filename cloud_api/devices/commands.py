@@ -19,6 +19,7 @@ from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Store
 
@@ -62,7 +63,7 @@ class StoreOffline(Conflict):
     """409: the store is not connected; nothing was sent and nothing will be sent later."""
 
     def __init__(self) -> None:
-        super().__init__("store.offline", "门店断网，命令没有发出，也不会补发")
+        super().__init__("store.offline", _("门店断网，命令没有发出，也不会补发"))
 
 
 async def create_command(
@@ -203,13 +204,13 @@ def answer(command: DeviceCommand) -> dict[str, Any]:
 def words(state: str, reason: str | None, action: str) -> str:
     """The sentence for a command's state."""
     if state == "done" and action == "unlock":
-        return "开了，请推门"
+        return _("开了，请推门")
     if state == "unknown" and action == "unlock":
-        return "没收到门的回话，可能已经开了，推一下试试"
+        return _("没收到门的回话，可能已经开了，推一下试试")
     if state in ("failed", "refused", "expired") and reason in _WORDS:
         word = _WORDS[reason]
-        return word if action == "unlock" else word.replace("门锁没有反应", "设备没有反应")
-    return _STATE_WORDS.get(state, "正在发送…")
+        return word if action == "unlock" else word.replace(_("门锁没有反应"), _("设备没有反应"))
+    return _STATE_WORDS.get(state, _("正在发送…"))
 
 
 async def last_command(

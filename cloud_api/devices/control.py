@@ -18,6 +18,7 @@ from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.permissions import DEVICE_BULK, DEVICE_CONTROL, DEVICE_FORCE
 from cloud_api.stores import service as stores
 
@@ -78,7 +79,7 @@ async def set_climate(
     if limits is not None and not limits[0] <= setpoint <= limits[1]:
         raise KaimenError(
             "climate.out_of_range",
-            f"这台空调可以设 {limits[0]} 到 {limits[1]} 度",
+            _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
             status=422,
             field="setpoint",
         )

@@ -10,6 +10,7 @@ from cloud_api.devices import control, doors, service
 from cloud_api.devices.schemas import CommandOut, Why
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.http import cloud_of
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
 from cloud_api.staff.deps import staff_actor
 from cloud_api.stores.schemas import DoorOut
@@ -162,13 +163,13 @@ async def bulk(request: Request, store_id: str, body: BulkIn, who: StaffWho) -> 
 def _summed_up(items: list[BulkOneOut]) -> BulkOut:
     done = sum(item.state == "done" for item in items)
     spared = sum(item.reason == "stay_running" for item in items)
-    parts = [f"{done} 个照办"] if done or not items else []
+    parts = [_("{done} 个照办").format(done=done)] if done or not items else []
     if spared:
-        parts.append(f"{spared} 个客人在用，没有动")
+        parts.append(_("{spared} 个客人在用，没有动").format(spared=spared))
     rest = len(items) - done - spared
     if rest:
-        parts.append(f"{rest} 个没有做成或没有回话")
-    return BulkOut(total=len(items), done=done, message="，".join(parts), items=items)
+        parts.append(_("{rest} 个没有做成或没有回话").format(rest=rest))
+    return BulkOut(total=len(items), done=done, message=_("，").join(parts), items=items)
 
 
 @router.patch("/doors/{door_id}")

@@ -17,6 +17,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.permissions import STORE_EDIT, STORE_READ
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
@@ -76,7 +77,9 @@ async def save(
     before = None
     if schedule_id is None:
         if len(await of_stores(session, actor, [store.id])) >= MOST:
-            raise KaimenError("schedule.too_many", f"一家店最多 {MOST} 个定时", status=409)
+            raise KaimenError(
+                "schedule.too_many", _("一家店最多 {most} 个定时").format(most=MOST), status=409
+            )
         row = Schedule(
             merchant_id=store.merchant_id, store_id=store.id, created_at=clocks.real, **fields
         )

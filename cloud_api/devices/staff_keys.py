@@ -19,6 +19,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.models import StaffMember
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
 from cloud_api.stores.models import Door, Store
@@ -84,7 +85,9 @@ async def give(
             raise KaimenError("staff_key.bad_door", "没有这扇门", status=422, field="doors")
     live = await keys_of_merchant(session, member.merchant_id)
     if sum(1 for key in live if key.staff_id == member.id) >= MOST:
-        raise Conflict("staff_key.too_many", f"一个人最多 {MOST} 张卡或码，先收回不用的")
+        raise Conflict(
+            "staff_key.too_many", _("一个人最多 {most} 张卡或码，先收回不用的").format(most=MOST)
+        )
     taken = {(key.kind, key.secret) for key in live}
     secret = _number(card) if kind == "card" else _code(taken)
     if (kind, secret) in taken:

@@ -10,6 +10,7 @@ from cloud_api.groupbuy.transitions import lock_campaign
 from cloud_api.kit.actor import Customer, System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import later
 from cloud_api.payments import dispatch
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
@@ -36,6 +37,6 @@ async def give_back(
         raise Conflict("voucher.a_present", "这张券是别人送的，只能由买的人退")
     if not campaign.refundable:
         raise Conflict("voucher.not_refundable", "这张券买的时候说明了不能退")
-    if not await money.refund_voucher(session, voucher, "顾客退券", clocks):
+    if not await money.refund_voucher(session, voucher, later("顾客退券"), clocks):
         raise Conflict("voucher.moved", "这张券刚刚有变化，请刷新再试")
     return voucher

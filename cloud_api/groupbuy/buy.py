@@ -17,6 +17,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_number, new_token
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
@@ -58,16 +59,21 @@ async def buy(
     if not 1 <= quantity <= campaign.most_per_order:
         raise KaimenError(
             "campaign.quantity",
-            f"一次最多买 {campaign.most_per_order} 张",
+            _("一次最多买 {most_per_order} 张").format(most_per_order=campaign.most_per_order),
             status=422,
             field="quantity",
         )
     if not await seats.take_stock(session, campaign, quantity):
         left = max(0, (campaign.stock or 0) - campaign.taken)
-        words = f"只剩 {left} 张了" if left else "卖完了，看看别的套餐"
+        words = _("只剩 {left} 张了").format(left=left) if left else _("卖完了，看看别的套餐")
         raise Conflict("campaign.sold_out", words, left=left)
     if not await seats.take_limit(session, campaign, customer.account_id, quantity):
-        raise Conflict("campaign.limit", f"每人最多买 {campaign.most_per_customer} 张")
+        raise Conflict(
+            "campaign.limit",
+            _("每人最多买 {most_per_customer} 张").format(
+                most_per_customer=campaign.most_per_customer
+            ),
+        )
     team = None
     if not alone and campaign.team_size > 1:
         team = await _seat(session, customer, campaign, team_token, clocks)
@@ -121,7 +127,9 @@ async def pay(
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
         if order.status != "pending_payment":
-            words = "订单已取消，请重新买" if order.status == "cancelled" else "订单已经支付过了"
+            words = (
+                _("订单已取消，请重新买") if order.status == "cancelled" else _("订单已经支付过了")
+            )
             raise Conflict("group_order.not_payable", words, status_now=order.status)
         attempts = await payments.payments_of(session, pays(order.id))
         if any(attempt.state == "succeeded" for attempt in attempts):

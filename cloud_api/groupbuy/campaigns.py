@@ -15,6 +15,7 @@ from cloud_api.groupbuy.transitions import lock_campaign, move_campaign
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.stores.models import Room, Store
 
@@ -70,7 +71,9 @@ async def edit(
         setattr(campaign, name, value)
     if campaign.stock is not None and campaign.stock < campaign.taken:
         raise Conflict(
-            "campaign.stock", f"已经卖出 {campaign.taken} 张，库存不能更少", field="stock"
+            "campaign.stock",
+            _("已经卖出 {taken} 张，库存不能更少").format(taken=campaign.taken),
+            field="stock",
         )
     if campaign.list_fen < campaign.price_fen or campaign.ends_at <= campaign.starts_at:
         raise KaimenError(
@@ -109,7 +112,7 @@ async def copy(session: AsyncSession, staff: Staff, campaign_id: str, clocks: Cl
         exclude={"id", "state", "taken", "created_at", "version", "starts_at", "ends_at"}
     )
     made = Campaign(
-        **{**values, "id": new_id(), "name": f"{old.name[:56]} 副本"},
+        **{**values, "id": new_id(), "name": _("{name} 副本").format(name=old.name[:56])},
         starts_at=clocks.now,
         ends_at=clocks.now + max(old.ends_at - old.starts_at, timedelta(days=1)),
         created_at=clocks.now,

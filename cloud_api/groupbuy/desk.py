@@ -14,6 +14,7 @@ from cloud_api.groupbuy.redeem import used
 from cloud_api.groupbuy.schemas import LookOut, RedemptionOut, RedemptionsOut, RoomChoice
 from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import page_of
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Room, Store
@@ -134,7 +135,7 @@ async def rooms_for(
         )
         code, message = (no.code, no.message) if no else (None, None)
         if no is None and (room.id in taken or room.mode == "maintenance"):
-            code, message = "voucher.no_room", "现在有人，或者马上有人要来"
+            code, message = "voucher.no_room", _("现在有人，或者马上有人要来")
         choices.append(
             RoomChoice(
                 id=room.id,

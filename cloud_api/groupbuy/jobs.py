@@ -16,6 +16,7 @@ from cloud_api.groupbuy.transitions import lock_campaign
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
 from cloud_api.ledger.verify import check
@@ -41,7 +42,7 @@ async def expire(cloud: Cloud, job: DueJob) -> None:
         if (
             voucher.state == "expired"
             and voucher.refund_on_expiry
-            and await money.refund_voucher(session, voucher, "团购券到期未用", cloud.clocks)
+            and await money.refund_voucher(session, voucher, later("团购券到期未用"), cloud.clocks)
         ):
             await _tell(session, voucher, "voucher.expired", cloud, amount_fen=voucher.value_fen)
 

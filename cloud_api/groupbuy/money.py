@@ -24,6 +24,7 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
 from cloud_api.payments import dispatch
@@ -70,7 +71,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
             await seats.give_up(
                 session, campaign.id, order.account_id, order.team_id, order.quantity
             )
-        reason = "团购已结束，全额退回" if late else "重复支付，全额退回"
+        reason = later("团购已结束，全额退回") if late else later("重复支付，全额退回")
         await payments.ask_refund(
             session,
             payment.id,
@@ -102,7 +103,9 @@ async def team_due(cloud: Cloud, job: DueJob) -> None:
             await seats.give_up(
                 session, campaign.id, order.account_id, order.team_id, order.quantity
             )
-            await _send_back(session, order, order.total_fen, "team", "没有成团", cloud.clocks)
+            await _send_back(
+                session, order, order.total_fen, "team", later("没有成团"), cloud.clocks
+            )
             await books.follow_later(session, order.merchant_id, order.id, cloud.clocks)
             await _tell(
                 session, order, "team.failed", campaign, cloud.clocks, amount_fen=order.total_fen

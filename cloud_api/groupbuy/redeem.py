@@ -23,6 +23,7 @@ from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel, no_show, place
@@ -143,7 +144,10 @@ async def undo(
         raise NotFound("redemption", "没有这条核销记录")
     if clocks.now - redemption.at > UNDO_WITHIN:
         minutes = UNDO_WITHIN // _MINUTE
-        raise Conflict("voucher.undo_late", f"核销超过 {minutes} 分钟就不能撤销了，请走退款")
+        raise Conflict(
+            "voucher.undo_late",
+            _("核销超过 {minutes} 分钟就不能撤销了，请走退款").format(minutes=minutes),
+        )
     order = (
         await session.exec(scoped(staff, Order).where(col(Order.id) == redemption.order_id))
     ).one()
@@ -233,7 +237,9 @@ async def used(session: AsyncSession, voucher: Voucher) -> Conflict:
     local = redemption.at.astimezone(ZoneInfo(store.tz))
     return Conflict(
         "voucher.used",
-        f"这张券 {local:%m月%d日 %H:%M} 在{store.name}{room.name}用过了",
+        _("这张券 {local:%m月%d日 %H:%M} 在{store}{room}用过了").format(
+            local=local, store=store.name, room=room.name
+        ),
         at=redemption.at.isoformat(),
         store=store.name,
         room=room.name,
@@ -253,8 +259,8 @@ def no_room(taken: RoomTaken, tz: str) -> Conflict:
     if isinstance(begins, str):
         begins = datetime.fromisoformat(begins)
     if isinstance(begins, datetime):
-        when = f"，{begins.astimezone(ZoneInfo(tz)):%H:%M} 有"
-    return Conflict("voucher.no_room", f"现在没有空房{when}。券没有动", **extra)
+        when = _("，{time:%H:%M} 有").format(time=begins.astimezone(ZoneInfo(tz)))
+    return Conflict("voucher.no_room", _("现在没有空房{when}。券没有动").format(when=when), **extra)
 
 
 async def _find(
@@ -317,7 +323,7 @@ async def _quote(
             {
                 **span,
                 "kind": "voucher",
-                "text": f"团购券抵 {yuan(voucher.value_fen)}",
+                "text": _("团购券抵 {money}").format(money=yuan(voucher.value_fen)),
                 "amount_fen": -voucher.value_fen,
                 "voucher_id": voucher.id,
                 "source": KIND,

@@ -19,6 +19,7 @@ from cloud_api.groupbuy.schemas import ReportOut, ReportRow
 from cloud_api.groupbuy.views import names_of
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.models import Store
 from cloud_api.vouchers.models import Redemption, Voucher
 
@@ -68,7 +69,8 @@ async def report(
                 "campaign": use.campaign_id,
                 "store": use.store_id,
                 "day": f"{use.at.astimezone(zone):%Y-%m-%d}",
-                "staff": use.by_name or ("顾客自己" if use.by.startswith("customer:") else "系统"),
+                "staff": use.by_name
+                or (_("顾客自己") if use.by.startswith("customer:") else _("系统")),
                 "way": _WAYS.get(use.way, use.way),
             }[by]
         )

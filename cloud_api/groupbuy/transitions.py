@@ -16,6 +16,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.actor import Actor, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -42,17 +43,17 @@ ORDER: Final[dict[str, frozenset[str]]] = {
 
 async def lock_campaign(session: AsyncSession, actor: Actor, campaign_id: str) -> Campaign:
     """The campaign, held until the transaction ends. Raises NotFound."""
-    return await _lock(session, actor, Campaign, campaign_id, "campaign", "没有这个团购活动")
+    return await _lock(session, actor, Campaign, campaign_id, "campaign", _("没有这个团购活动"))
 
 
 async def lock_team(session: AsyncSession, actor: Actor, team_id: str) -> Team:
     """The team, held until the transaction ends. Raises NotFound."""
-    return await _lock(session, actor, Team, team_id, "team", "没有这个团")
+    return await _lock(session, actor, Team, team_id, "team", _("没有这个团"))
 
 
 async def lock_order(session: AsyncSession, actor: Actor, order_id: str) -> GroupOrder:
     """The group order, held until the transaction ends. Raises NotFound."""
-    return await _lock(session, actor, GroupOrder, order_id, "group_order", "没有这个团购订单")
+    return await _lock(session, actor, GroupOrder, order_id, "group_order", _("没有这个团购订单"))
 
 
 async def move_order(

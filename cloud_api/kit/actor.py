@@ -9,6 +9,8 @@ from sqlmodel import SQLModel, col, false, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.kit.errors import Forbidden, KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.money import yuan
 
 BIG_REFUND_FEN = 50_000  # from here on even who has no limit proves to be themselves first
@@ -83,13 +85,13 @@ class Staff:
 
     def need_refund(self, amount_fen: int) -> None:
         """Raise ``staff.limit`` for more than the role may refund, FactorNeeded for much money."""
-        _within(amount_fen, self.limits.refund_fen, "退")
+        _within(amount_fen, self.limits.refund_fen, later("你的岗位最多退 {money}，超过的交给店长"))
         if amount_fen >= BIG_REFUND_FEN:
             self.need_fresh()
 
     def need_waiver(self, amount_fen: int) -> None:
         """Raise ``staff.limit`` for more than the role may waive of what a guest owes."""
-        _within(amount_fen, self.limits.waiver_fen, "免")
+        _within(amount_fen, self.limits.waiver_fen, later("你的岗位最多免 {money}，超过的交给店长"))
 
 
 class FactorNeeded(KaimenError):
@@ -98,16 +100,16 @@ class FactorNeeded(KaimenError):
     def __init__(self) -> None:
         super().__init__(
             "second_factor.fresh_needed",
-            "这一步要再输一次动态码，输完 10 分钟内有效",
+            _("这一步要再输一次动态码，输完 10 分钟内有效"),
             status=403,
         )
 
 
-def _within(amount_fen: int, limit_fen: int | None, verb: str) -> None:
+def _within(amount_fen: int, limit_fen: int | None, sentence: str) -> None:
     if limit_fen is not None and amount_fen > limit_fen:
         raise KaimenError(
             "staff.limit",
-            f"你的岗位最多{verb} {yuan(limit_fen)}，超过的交给店长",
+            _(sentence).format(money=yuan(limit_fen)),
             status=403,
             extra={"limit_fen": limit_fen},
         )

@@ -20,6 +20,11 @@ def weekday(day: date, language: str | None = None) -> str:
     return str(format_date(day, "EEE", locale=language or spoken()))
 
 
+def weekday_name(number: int, language: str | None = None) -> str:
+    """The day with this number, 0 is Monday."""
+    return weekday(date(2024, 1, 1 + number), language)
+
+
 def day_time(at: datetime, language: str | None = None) -> str:
     """``11月25日 19:05``, ``Nov 25 19:05``, in the zone that ``at`` carries."""
     return f"{day_month(at, language)} {at:%H:%M}"

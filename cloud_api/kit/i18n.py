@@ -20,7 +20,11 @@ from babel.messages.pofile import read_po
 LOCALES = Path(__file__).parent.parent / "locales"
 LANGUAGES = ("zh_Hans", "zh_Hant", "en")
 DEFAULT = "zh_Hans"
-OWN_NAMES = {"zh_Hans": "简体", "zh_Hant": "繁體", "en": "English"}  # each in its own, never translated
+OWN_NAMES = {
+    "zh_Hans": "简体",
+    "zh_Hant": "繁體",
+    "en": "English",
+}  # each in its own, never translated
 COOKIE = "kaimen_lang"
 
 _language: ContextVar[str] = ContextVar("kaimen_language", default=DEFAULT)
@@ -85,6 +89,11 @@ def language() -> str:
 def gettext(text: str) -> str:
     """``text`` (zh_Hans) in the request's language; idle on what is a finished sentence already."""
     return translations(_language.get()).gettext(text) if text else ""
+
+
+def later(text: str) -> str:
+    """``text`` as it is, in zh_Hans: it is kept, and worded by ``gettext`` where somebody reads it."""
+    return text
 
 
 def ngettext(one: str, many: str, n: int) -> str:

@@ -92,7 +92,7 @@ def problem(error: KaimenError) -> JSONResponse:
 
 def from_http(error: HTTPException) -> KaimenError:
     """What the framework refuses by itself (no route, wrong method, no JSON)."""
-    code, sentence = _BY_STATUS.get(error.status_code, (f"http_{error.status_code}", "没有办成"))
+    code, sentence = _BY_STATUS.get(error.status_code, (f"http_{error.status_code}", _("没有办成")))
     return KaimenError(code, sentence, status=error.status_code)
 
 
@@ -113,10 +113,10 @@ def from_validation(error: RequestValidationError) -> KaimenError:
 def _sentence(kind: str, first: Any) -> str:
     if kind == "value_error":
         text = re.sub(r"^Value error, ", "", str(first.get("msg", "")))
-        return text if re.search(r"[一-鿿]", text) else "填得不对"
+        return text if re.search(r"[一-鿿]", text) else _("填得不对")
     if kind in _SENTENCES:
         return _SENTENCES[kind]
-    return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), "填得不对")
+    return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), _("填得不对"))
 
 
 def from_database(error: SQLAlchemyError) -> KaimenError | None:

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import Throttle
 
 
@@ -20,10 +21,14 @@ class TooOften(KaimenError):
     """429 with ``retry_after`` in seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        wait = f"{retry_after} 秒" if retry_after < 120 else f"{retry_after // 60} 分钟"
+        wait = (
+            _("{n} 秒").format(n=retry_after)
+            if retry_after < 120
+            else _("{n} 分钟").format(n=retry_after // 60)
+        )
         super().__init__(
             "too_often",
-            f"太频繁了，过 {wait}再试",
+            _("太频繁了，过 {wait}再试").format(wait=wait),
             status=429,
             extra={"retry_after": retry_after},
         )

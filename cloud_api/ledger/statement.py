@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Actor, Staff, scoped
 from cloud_api.kit.database import Database
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.ledger.accounts import NAMES, REVENUES, Account, shown
 from cloud_api.ledger.models import LedgerDay, LedgerEntry, LedgerTxn
 from cloud_api.ledger.schemas import AccountLine, DayOut, StatementOut
@@ -116,17 +117,17 @@ async def csv_lines(
         names = await _names(session, set((await session.exec(refs.distinct())).all()))
     yield "\ufeff" + _row(
         [
-            "营业日",
-            "时间",
-            "类型",
-            "科目",
-            "明细",
-            "借方_元",
-            "贷方_元",
-            "对象",
-            "说明",
-            "经手",
-            "流水",
+            _("营业日"),
+            _("时间"),
+            _("类型"),
+            _("科目"),
+            _("明细"),
+            _("借方_元"),
+            _("贷方_元"),
+            _("对象"),
+            _("说明"),
+            _("经手"),
+            _("流水"),
         ]
     )
     after = ""

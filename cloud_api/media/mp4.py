@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 LONGEST_S: Final = 180
 _BRANDS: Final = frozenset(
@@ -75,7 +76,10 @@ def _inspect(file: BinaryIO, size: int) -> Video:
     if not width:
         raise _refuse("media.not_h264", "视频里没有 H.264 画面，导出时选 H.264 再传")
     if not 0 < seconds <= LONGEST_S:
-        raise _refuse("media.too_long", f"视频最长 {LONGEST_S // 60} 分钟，剪短一点再传")
+        raise _refuse(
+            "media.too_long",
+            _("视频最长 {longest_s} 分钟，剪短一点再传").format(longest_s=LONGEST_S // 60),
+        )
     return Video(width, height, seconds, kinds.index(b"moov") < kinds.index(b"mdat"))
 
 

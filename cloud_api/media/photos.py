@@ -15,6 +15,7 @@ from typing import Final
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 
 WIDTHS: Final = (320, 640, 1280)
 LOGO_WIDTHS: Final = (160, 320)
@@ -68,7 +69,7 @@ def remake(source: Path, widths: tuple[int, ...] = WIDTHS) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _refuse("media.too_many_pixels", "照片太大，缩小到 5000 万像素以内再传") from error
     if min(flat.size) < _LEAST:
-        raise _refuse("media.too_small", f"照片太小，短边至少 {_LEAST} 像素")
+        raise _refuse("media.too_small", _("照片太小，短边至少 {least} 像素").format(least=_LEAST))
     sizes = [width for width in widths if width <= flat.width] or [flat.width]
     files = {}
     for width in sizes:

@@ -18,6 +18,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id, new_token
 from cloud_api.media import mp4, photos
 from cloud_api.media.models import Media
@@ -77,7 +78,7 @@ async def arriving(
 def too_large(limit: int) -> KaimenError:
     """413 with what would do."""
     return KaimenError(
-        "media.too_large", f"文件最大 {limit >> 20} MB，压缩一下再传", status=413, field="file",
+        "media.too_large", _("文件最大 {limit} MB，压缩一下再传").format(limit=limit >> 20), status=413, field="file",
         extra={"limit_bytes": limit},
     )  # fmt: skip
 
@@ -123,7 +124,7 @@ async def add(
             if old.kind == LOGO:
                 await give_up(session, old, now)
     elif len(beside) >= MOST:
-        raise Conflict("media.too_many", f"一处最多 {MOST} 张，先删掉几张旧的")
+        raise Conflict("media.too_many", _("一处最多 {most} 张，先删掉几张旧的").format(most=MOST))
     made = Media(
         id=prepared.id,
         merchant_id=merchant_id,

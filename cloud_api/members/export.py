@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.personal import Section
 
 _STYLE = (
@@ -33,11 +34,12 @@ def archive(sections: list[Section], made_at: datetime, tz: str) -> bytes:
 def page(sections: list[Section], made_at: datetime, tz: str) -> str:
     """The page; amounts in yuan, times local."""
     parts = [
-        "<!doctype html><html lang=zh-Hans><meta charset=utf-8><title>我的资料</title>",
-        f"<style>{_STYLE}</style><h1>我的资料</h1><p>{_shown(made_at, tz)} 导出</p>",
+        "<!doctype html><html><meta charset=utf-8>",
+        f"<title>{_('我的资料')}</title><style>{_STYLE}</style><h1>{_('我的资料')}</h1>",
+        f"<p>{_('{time} 导出').format(time=_shown(made_at, tz))}</p>",
     ]
     for one in sections:
-        parts.append(f"<h2>{html.escape(one.title)}（{len(one.rows)}）</h2>")
+        parts.append(f"<h2>{html.escape(_(one.title))} ({len(one.rows)})</h2>")
         if one.rows:
             names = list(dict.fromkeys(name for row in one.rows for name in row))
             head = "".join(f"<th>{html.escape(_title(name))}</th>" for name in names)
@@ -50,7 +52,7 @@ def page(sections: list[Section], made_at: datetime, tz: str) -> str:
 
 
 def _title(name: str) -> str:
-    return name.removesuffix("_分")
+    return _(name.removesuffix("_分"))
 
 
 def _cell(name: str, value: Any, tz: str) -> str:
@@ -67,7 +69,7 @@ def _shown(value: Any, tz: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "是" if value else "否"
+        return _("是") if value else _("否")
     if isinstance(value, datetime):
         return f"{value.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M}"
     return str(value)

@@ -9,6 +9,7 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.members.models import MemberLevel, Membership
 from cloud_api.staff.permissions import PRICE_EDIT
 
@@ -48,7 +49,10 @@ async def save_level(
     before = None
     if level_id is None:
         if len(known) >= MOST_LEVELS:
-            raise Conflict("member_level.too_many", f"最多 {MOST_LEVELS} 个等级")
+            raise Conflict(
+                "member_level.too_many",
+                _("最多 {most_levels} 个等级").format(most_levels=MOST_LEVELS),
+            )
         level = MemberLevel(
             merchant_id=actor.merchant_id, name=name, per_cent=per_cent, sort=sort,
             created_at=clocks.real,

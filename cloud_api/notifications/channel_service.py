@@ -17,6 +17,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.notifications import wording
 from cloud_api.notifications.channels import CHANNELS
@@ -128,7 +129,10 @@ def _checked(kind: str, given: dict[str, Any]) -> str:
         info = CHANNELS[kind].credentials.model_fields.get(field)
         name = info.title if info is not None and info.title else field
         raise KaimenError(
-            "channel.fields", f"{name}：没填或者不对", status=422, field=f"fields.{field}"
+            "channel.fields",
+            _("{name}：没填或者不对").format(name=name),
+            status=422,
+            field=f"fields.{field}",
         ) from None
 
 
@@ -164,7 +168,7 @@ async def _example(
         raise KaimenError("test.addressee", "这种渠道只能由真实的订单来触发", status=422)
     account = await session.get_one(Account, actor.account_id)
     own = await wording.templates_of(session, actor.merchant_id, event)
-    values = example(event, cloud.clocks.now)
+    values = example(event, cloud.clocks.now, account.locale)
     words = wording.words(event, own, channel.kind, account.locale, values)
     if port.needs_template and not words.template:
         raise KaimenError(

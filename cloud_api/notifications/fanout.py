@@ -17,6 +17,7 @@ from cloud_api.kit import feed, throttle
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.upsert import insert_or_ignore
@@ -173,7 +174,7 @@ async def _one(about: _Round, person: Person, channels: list[NoticeChannel]) -> 
     over = await _over(about, person.account_id, 1)
     for channel in channels:
         port = CHANNELS[channel.kind]
-        mask = f"尾号 {person.phone_tail}"
+        mask = _("尾号 {phone_tail}").format(phone_tail=person.phone_tail)
         if port.addressed == "room":
             if not about.facts.data.get("room_id"):
                 continue

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import LANGUAGES
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.models import Delivery, Notice, NoticeChannel
 
@@ -151,7 +152,7 @@ class TemplateForm(BaseModel):
             if not equals or not re.fullmatch(r"\w{1,32}", name) or len(text) > 100:
                 raise KaimenError(
                     "template.params",
-                    f"“{line[:20]}”要写成 名字=内容",
+                    _("“{line}”要写成 名字=内容").format(line=line[:20]),
                     status=422,
                     field="provider_params",
                 )

@@ -13,6 +13,8 @@ from cloud_api.audit.service import record
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.notifications import wording
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.channels.speaker import CLIPS, clips_of
@@ -26,34 +28,34 @@ from cloud_api.notifications.schemas import (
     TemplateIn,
     TemplateOut,
 )
-from cloud_api.notifications.texts import TEXTS, VARIABLES, check, fill
+from cloud_api.notifications.texts import TEXTS, VARIABLES, check, fill, in_language
 from cloud_api.staff.permissions import NOTICE_EDIT, NOTICE_READ
 
 SPEAKER: Final = "speaker"
 
 
-def example(event: str, now: datetime) -> dict[str, str]:
-    """Values that show what a template will look like."""
+def example(event: str, now: datetime, language: str) -> dict[str, str]:
+    """Values that show what a template will look like, in its language."""
     values = {
-        "store": "静安店",
-        "room": "竹间",
-        "starts_at": wording.moment(now + timedelta(hours=1), "Asia/Shanghai", "zh_Hans"),
-        "ends_at": wording.moment(now + timedelta(hours=3), "Asia/Shanghai", "zh_Hans"),
-        "at": wording.moment(now, "Asia/Shanghai", "zh_Hans"),
+        "store": later("静安店"),
+        "room": later("竹间"),
+        "starts_at": wording.moment(now + timedelta(hours=1), "Asia/Shanghai", language),
+        "ends_at": wording.moment(now + timedelta(hours=3), "Asia/Shanghai", language),
+        "at": wording.moment(now, "Asia/Shanghai", language),
         "number": "2611231200123456",
         "phone": "021-62580000",
         "link": "https://kaimen.example/orders/1",
         "amount": "¥76",
         "minutes": "15",
-        "reason": "临时有事",
-        "alarm": "门店断网",
-        "severity": "紧急",
+        "reason": later("临时有事"),
+        "alarm": later("门店断网"),
+        "severity": later("紧急"),
         "detail": "",
         "device": "",
-        "name": "店长",
-        "place": "上海 · 手机",
+        "name": later("店长"),
+        "place": later("上海 · 手机"),
     }
-    return {name: values[name] for name in TEXTS[event].variables}
+    return {name: in_language(values[name], language) for name in TEXTS[event].variables}
 
 
 async def _check_clip(session: AsyncSession, actor: Staff, clip: str, field: str) -> None:
@@ -67,12 +69,12 @@ async def _check_clip(session: AsyncSession, actor: Staff, clip: str, field: str
             field=field,
         )
     if clip not in known:
-        words = "、".join(known)
+        words = _("、").join(known)
         raise KaimenError(
             "template.clip",
-            f"音箱里没有录 {clip} 这一句，能说的有：{words}"
+            _("音箱里没有录 {clip} 这一句，能说的有：{words}").format(clip=clip, words=words)
             if clip
-            else f"还没选说哪一句，能说的有：{words}",
+            else _("还没选说哪一句，能说的有：{words}").format(words=words),
             status=422,
             field=field,
             extra={"clip": clip, "clips": list(known)},
@@ -86,7 +88,7 @@ def _check(asked: TemplateIn) -> None:
         raise KaimenError("template.channel", "没有这种渠道", status=422, field="channel")
     check(asked.event, asked.title, "title")
     check(asked.event, asked.body, "body")
-    for _, text in asked.provider_params:
+    for _name, text in asked.provider_params:
         check(asked.event, text, "provider_params")
 
 
@@ -163,9 +165,17 @@ async def preview(
     _check(asked)
     own = await wording.templates_of(session, actor.merchant_id, asked.event)
     base = None if asked.channel == "*" else own.get(("*", asked.language))
-    text, values = TEXTS[asked.event], example(asked.event, now)
-    title = asked.title or (base.title if base is not None else "") or text.title
-    body = asked.body or (base.body if base is not None else "") or text.body
+    text, values = TEXTS[asked.event], example(asked.event, now, asked.language)
+    title = (
+        asked.title
+        or (base.title if base is not None else "")
+        or in_language(text.title, asked.language)
+    )
+    body = (
+        asked.body
+        or (base.body if base is not None else "")
+        or in_language(text.body, asked.language)
+    )
     return PreviewOut(
         title=fill(title, values),
         body=fill(body, values),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import translations
 from cloud_api.kit.notices import EVENTS, FOR_CUSTOMERS
 
@@ -362,7 +363,7 @@ def check(event: str, text: str, field: str) -> None:
             known = " ".join(f"{{{one}}}" for one in allowed)
             raise KaimenError(
                 "template.variable",
-                f"这里没有变量 {{{name}}}，能用的有：{known}",
+                _("这里没有变量 {{{name}}}，能用的有：{known}").format(name=name, known=known),
                 status=422,
                 field=field,
                 extra={"variable": name, "allowed": list(allowed)},
@@ -379,4 +380,4 @@ def fill(text: str, values: dict[str, Any]) -> str:
 
 def in_language(text: str, language: str) -> str:
     """A default text in a language; zh_Hans where there is no translation."""
-    return translations(language).gettext(text)
+    return translations(language).gettext(text) if text else ""

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.alarms.rules import SEVERITY_NAMES
 from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.dates import day_time
 from cloud_api.kit.money import yuan
 from cloud_api.notifications.models import NoticeTemplate
 from cloud_api.notifications.texts import TEXTS, fill, in_language
@@ -62,9 +63,7 @@ class Facts:
 def moment(at: datetime, tz: str, language: str) -> str:
     """``11月23日 14:00``, or ``Nov 23 14:00``."""
     local = at.astimezone(ZoneInfo(tz))
-    if language.startswith("zh"):
-        return f"{local.month}月{local.day}日 {local:%H:%M}"
-    return f"{local:%b} {local.day} {local:%H:%M}"
+    return day_time(local, language)
 
 
 async def facts_of(

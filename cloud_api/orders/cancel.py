@@ -13,6 +13,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import later
 from cloud_api.orders import cancel_rules, changes
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import REVOKE, pays, refund_part
@@ -115,7 +116,9 @@ async def _cancel(
             clocks=clocks,
             body={"amount_fen": decision.fee_fen, "back_fen": decision.refund_fen},
         )
-    await refund_part(session, order, decision.refund_fen, by=by, reason="订单取消", clocks=clocks)
+    await refund_part(
+        session, order, decision.refund_fen, by=by, reason=later("订单取消"), clocks=clocks
+    )
     await schedule(
         session,
         merchant_id=order.merchant_id,

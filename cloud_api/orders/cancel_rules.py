@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cloud_api.claims.booking_rules import Rules, Tier, span_words
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders.models import Order
 
 
@@ -36,12 +37,12 @@ def decide(order: Order, rules: Rules, now: datetime) -> Decision:
     if order.status == "pending_payment":
         return Decision(True)
     if order.status == "cancelled":
-        return Decision(False, code="cancel.done", message="订单已经取消了")
+        return Decision(False, code="cancel.done", message=_("订单已经取消了"))
     if order.status not in {"paid", "ready"} or now >= order.starts_at:
         return Decision(
             False,
             code="cancel.started",
-            message="时间已经开始，不能取消；要提前走请点「提前结束」，有问题请打给店家",
+            message=_("时间已经开始，不能取消；要提前走请点「提前结束」，有问题请打给店家"),
         )
     left = left_fen(order)
     tier = tier_of(rules, order.starts_at, now)
@@ -50,9 +51,9 @@ def decide(order: Order, rules: Rules, now: datetime) -> Decision:
     if tier is None:
         least = rules.cancel_tiers[-1].minutes if rules.cancel_tiers else None
         message = (
-            "这间订了不能取消；临时有事请打给店家"
+            _("这间订了不能取消；临时有事请打给店家")
             if least is None
-            else f"离开始不到 {span_words(least)}，不能取消；临时有事请打给店家"
+            else _("离开始不到 {time}，不能取消；临时有事请打给店家").format(time=span_words(least))
         )
         return Decision(False, code="cancel.too_late", message=message)
     fee = min(left, fee_of(order.total_fen, tier.per_cent))
@@ -66,8 +67,8 @@ def decide_staff(order: Order) -> Decision:
     if order.status in {"paid", "ready"}:
         return Decision(True, refund_fen=left_fen(order))
     if order.status == "cancelled":
-        return Decision(False, code="cancel.done", message="订单已经取消了")
-    return Decision(False, code="cancel.started", message="顾客已经使用，不能取消")
+        return Decision(False, code="cancel.done", message=_("订单已经取消了"))
+    return Decision(False, code="cancel.started", message=_("顾客已经使用，不能取消"))
 
 
 def left_fen(order: Order) -> int:
@@ -79,10 +80,18 @@ def in_words(rules: Rules) -> str:
     """All tiers as one sentence, before anybody books."""
     parts: list[str] = []
     for tier in rules.cancel_tiers:
-        when = f"开始 {span_words(tier.minutes)} 前" if tier.minutes else "开始前"
-        cost = "免费取消" if tier.per_cent == 0 else f"取消收 {tier.per_cent}%"
+        when = (
+            _("开始 {time} 前").format(time=span_words(tier.minutes))
+            if tier.minutes
+            else _("开始前")
+        )
+        cost = (
+            _("免费取消")
+            if tier.per_cent == 0
+            else _("取消收 {per_cent}%").format(per_cent=tier.per_cent)
+        )
         parts.append(f"{when}{cost}")
     if not parts:
-        return "付款后不能取消"
+        return _("付款后不能取消")
     last = rules.cancel_tiers[-1].minutes
-    return "，".join(parts) + ("，开始后不能取消" if not last else "，之后不能取消")
+    return _("，").join(parts) + (_("，开始后不能取消") if not last else _("，之后不能取消"))

@@ -11,6 +11,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders import changes, offers
 from cloud_api.orders.differences import collect
@@ -119,7 +120,9 @@ async def _take(
     if expect_fen is not None and expect_fen != offer.diff_fen and not free:
         raise Conflict(
             "change.price_changed",
-            f"价格刚变了，现在要付 {yuan(max(0, offer.diff_fen))}，请再看一眼",
+            _("价格刚变了，现在要付 {money}，请再看一眼").format(
+                money=yuan(max(0, offer.diff_fen))
+            ),
             diff_fen=offer.diff_fen,
         )
     if isinstance(actor, Staff) and free:
@@ -168,7 +171,7 @@ async def pay(
         if one.state != "held" or one.hold_expires_at <= cloud.clocks.now:
             raise Conflict("change.not_held", "保留时间已到，请重新选一次", state_now=one.state)
         room = await session.get_one(Room, one.room_id)
-        what = "续时" if one.kind == EXTENSION else "改订单差价"
+        what = _("续时") if one.kind == EXTENSION else _("改订单差价")
         payment = await collect(
             session,
             cloud,

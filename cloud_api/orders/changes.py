@@ -21,6 +21,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, schedule
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.orders import leaving
@@ -162,7 +163,7 @@ async def apply(
             order,
             back,
             tag=f"C{one.id[-8:]}",
-            reason="改订单退差价",
+            reason=later("改订单退差价"),
             by=by,
             clocks=clocks,
         )
@@ -201,10 +202,12 @@ async def _price(session: AsyncSession, order: Order, one: OrderChange) -> None:
         {"kind": line.get("kind", "room_time"), **line} for line in one.lines
     ]
     if one.fee_fen:
-        fresh.append({"kind": "change_fee", "text": "改订单手续费", "amount_fen": one.fee_fen})
+        fresh.append(
+            {"kind": "change_fee", "text": later("改订单手续费"), "amount_fen": one.fee_fen}
+        )
     rest = one.total_fen - sum(line.amount_fen for line in kept) - sum_of(fresh)
     if rest:  # what was taken off before was more than the new time costs
-        fresh.append({"kind": "discount", "text": "优惠用不完的部分", "amount_fen": rest})
+        fresh.append({"kind": "discount", "text": later("优惠用不完的部分"), "amount_fen": rest})
     after = max((line.position for line in lines), default=-1) + 1
     for position, line in enumerate(fresh, after):
         session.add(
@@ -295,7 +298,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
             payment.id,
             tag="late",
             amount_fen=payment.amount_fen,
-            reason="改订单没有成，全额退回",
+            reason=later("改订单没有成，全额退回"),
             clocks=clocks,
         )
         await recount(session, order)
@@ -418,11 +421,11 @@ async def undelivered(session: AsyncSession, order: Order, ended_s: float, clock
             order,
             back,
             tag=f"E{one.id[-8:]}",
-            reason="续时没有送到门店，退回续时费",
+            reason=later("续时没有送到门店，退回续时费"),
             by="system",
             clocks=clocks,
         )
-        await leaving.take_off(session, order, leaving.UNDELIVERED, "续时没有送到门店", back)
+        await leaving.take_off(session, order, leaving.UNDELIVERED, later("续时没有送到门店"), back)
         await recount(session, order)
         await note(session, order, "extension_unused", by="system", clocks=clocks, body=_body(one))
 

@@ -12,6 +12,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.orders import changes
 from cloud_api.orders.models import Order
@@ -66,5 +67,10 @@ async def late(cloud: Cloud, job: DueJob) -> None:
         )
         left = order.paid_fen - order.refunded_fen - order.refunding_fen
         await refund_part(
-            session, order, left, by="system", reason="店家没有确认，全额退回", clocks=cloud.clocks
+            session,
+            order,
+            left,
+            by="system",
+            reason=later("店家没有确认，全额退回"),
+            clocks=cloud.clocks,
         )

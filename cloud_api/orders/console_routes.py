@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.calendar import Day
 from cloud_api.kit.http import cloud_of
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
 from cloud_api.orders import cancel, finish, search, service, views
 from cloud_api.orders.schemas import (
@@ -94,7 +95,7 @@ async def finish_order(order_id: str, body: WhyIn, request: Request, who: Who) -
         return FinishOut(
             order=shown,
             command_id=None if command is None else command.id,
-            message="门店已收到，正在结束" if command else "门店现在离线，恢复后会马上结束",
+            message=_("门店已收到，正在结束") if command else _("门店现在离线，恢复后会马上结束"),
         )
 
     return await once(cloud, who.ref, request, await request.body(), act)

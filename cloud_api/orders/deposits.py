@@ -19,6 +19,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
 from cloud_api.orders import books
@@ -187,7 +189,9 @@ async def claim(
     deposit = await deposit_of(session, order.id)
     free = 0 if deposit is None else await _free(session, deposit)
     if deposit is None or amount_fen > free:
-        raise Conflict("deposit.not_held", f"押金里还能扣 {yuan(free)}", held_fen=free)
+        raise Conflict(
+            "deposit.not_held", _("押金里还能扣 {money}").format(money=yuan(free)), held_fen=free
+        )
     made = DepositClaim(
         merchant_id=order.merchant_id,
         store_id=order.store_id,
@@ -294,7 +298,7 @@ async def claim_due(cloud: Cloud, job: DueJob) -> None:
         order = await system_lock(session, found.order_id)
         await session.refresh(found)
         if found.state == "open":
-            await _decided(session, order, found, True, "system", "无异议", cloud.clocks)
+            await _decided(session, order, found, True, "system", later("无异议"), cloud.clocks)
 
 
 async def return_due(cloud: Cloud, job: DueJob) -> None:
@@ -334,7 +338,7 @@ async def give_all_back(session: AsyncSession, order: Order, *, by: str, clocks:
             order,
             back,
             tag="D1",
-            reason="押金退还",
+            reason=later("押金退还"),
             by=by,
             clocks=clocks,
             purpose="deposit",

@@ -24,6 +24,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.throttle import hit
 from cloud_api.orders import overtime
@@ -65,7 +66,7 @@ async def ask(
     if total > MOST:
         raise KaimenError(
             "export.too_many",
-            f"有 {total} 单，一份表最多 {MOST} 单，缩短日期再导",
+            _("有 {total} 单，一份表最多 {most} 单，缩短日期再导").format(total=total, most=MOST),
             status=422,
             field="day",
         )

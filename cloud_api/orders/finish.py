@@ -12,6 +12,7 @@ from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.orders import leaving
 from cloud_api.orders.models import Order
@@ -33,7 +34,7 @@ async def finish(
     opens = order.starts_at - timedelta(seconds=store.lead_s)
     running = order.status == "in_use" or (order.status == "ready" and clocks.now >= opens)
     if not running:
-        message = "还没开始，不需要结束" if order.status == "ready" else "这个订单不在使用中"
+        message = _("还没开始，不需要结束") if order.status == "ready" else _("这个订单不在使用中")
         raise Conflict("finish.not_running", message, status_now=order.status)
     if not order.finished_early:
         await change(session, order, finished_early=True)

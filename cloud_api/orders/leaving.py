@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.booking_rules import rules_of
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.i18n import later
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.change_price import unused_fen
 from cloud_api.orders.models import Order, OrderLine
@@ -52,9 +53,14 @@ async def settle(session: AsyncSession, order: Order, ended_at: datetime, clocks
     promised += sum(line.amount_fen for line in lines if line.kind == UNDELIVERED)
     back = min(promised, left_fen(order))
     if back > 0:
-        await take_off(session, order, "early", "提前结束退回", back)
+        await take_off(session, order, "early", later("提前结束退回"), back)
         await refund_part(
-            session, order, back, by="system", reason="提前结束，退回没用完的时间", clocks=clocks
+            session,
+            order,
+            back,
+            by="system",
+            reason=later("提前结束，退回没用完的时间"),
+            clocks=clocks,
         )
 
 
@@ -94,9 +100,14 @@ async def _as_used(
     )
     back = min(order.total_fen - used_fen, left_fen(order))
     if back > 0:
-        await take_off(session, order, "unused", "没用完的时间退回", back)
+        await take_off(session, order, "unused", later("没用完的时间退回"), back)
         await refund_part(
-            session, order, back, by="system", reason="按实际使用计费，退回没用完的", clocks=clocks
+            session,
+            order,
+            back,
+            by="system",
+            reason=later("按实际使用计费，退回没用完的"),
+            clocks=clocks,
         )
 
 

@@ -13,6 +13,7 @@ from cloud_api.claims.booking_rules import Rules
 from cloud_api.kit.actor import Customer, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders.models import BlockedCustomer, Order
 from cloud_api.orders.service import get_order
 from cloud_api.staff.permissions import ORDER_CANCEL
@@ -52,7 +53,9 @@ async def check(
     if count.one() >= rules.max_open:
         raise Conflict(
             "booking.too_many_open",
-            f"这家店一个人最多同时有 {rules.max_open} 单没用完，用完或取消后再订",
+            _("这家店一个人最多同时有 {max_open} 单没用完，用完或取消后再订").format(
+                max_open=rules.max_open
+            ),
             limit=rules.max_open,
         )
 

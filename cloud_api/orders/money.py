@@ -15,6 +15,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.i18n import later
 from cloud_api.orders import books, deposits, tell
 from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
@@ -251,7 +252,7 @@ async def _give_back_room(session: AsyncSession, order: Order, clocks: Clocks) -
 async def _send_back(
     session: AsyncSession, order: Order, payment: PaymentAttempt, clocks: Clocks, tag: str
 ) -> None:
-    reason = "房间已不能保留，全额退回" if tag == "late" else "重复支付，全额退回"
+    reason = later("房间已不能保留，全额退回") if tag == "late" else later("重复支付，全额退回")
     await payments.ask_refund(
         session, payment.id, tag=tag, amount_fen=payment.amount_fen, reason=reason, clocks=clocks
     )

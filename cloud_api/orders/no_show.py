@@ -16,6 +16,7 @@ from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, schedule
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.orders import changes, tell
 from cloud_api.orders.cancel_rules import fee_of, left_fen
@@ -81,7 +82,9 @@ async def look(cloud: Cloud, job: DueJob) -> None:
         if fee:
             body = {"amount_fen": fee, "back_fen": left - fee}
             await note(session, order, "cancel_fee", by="system", clocks=clocks, body=body)
-        await refund_part(session, order, left - fee, by="system", reason="没有到店", clocks=clocks)
+        await refund_part(
+            session, order, left - fee, by="system", reason=later("没有到店"), clocks=clocks
+        )
         await schedule(
             session,
             merchant_id=order.merchant_id,

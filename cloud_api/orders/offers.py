@@ -22,6 +22,7 @@ from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import Customer, Staff, System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders.change_price import sum_of, timed_fen
 from cloud_api.orders.models import Order, OrderChange, OrderLine
 from cloud_api.pricing.lines import TIMED
@@ -120,17 +121,22 @@ async def extend(
     step = rules.extend_step_minutes
     if minutes <= 0 or (isinstance(actor, Customer) and minutes % step):
         raise KaimenError(
-            "extend.step", f"续时要按 {span_words(step)} 加", status=422, field="minutes"
+            "extend.step",
+            _("续时要按 {time} 加").format(time=span_words(step)),
+            status=422,
+            field="minutes",
         )
     free = await free_minutes(session, order, rules)
     if free is not None and minutes > free:
         raise Conflict(
             "extend.no_room",
-            "后面有人接着用，这间续不了了" if free < step else f"最多还能续 {span_words(free)}",
+            "后面有人接着用，这间续不了了"
+            if free < step
+            else _("最多还能续 {time}").format(time=span_words(free)),
             free_minutes=free,
         )
     end = order.ends_at + minutes * _MINUTE
-    lines, _ = await price_interval(session, System(), room.id, order.ends_at, end)
+    lines, _total = await price_interval(session, System(), room.id, order.ends_at, end)
     return await _offer(session, EXTENSION, order, room, order.starts_at, end, rules, lines, 0)
 
 
@@ -154,7 +160,9 @@ def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime)
     if isinstance(actor, Customer) and now > until:
         raise Conflict(
             "change.too_late",
-            f"离开始不到 {span_words(rules.change_until_minutes)}，不能改了；有事请打给店家",
+            _("离开始不到 {time}，不能改了；有事请打给店家").format(
+                time=span_words(rules.change_until_minutes)
+            ),
         )
 
 
@@ -175,7 +183,9 @@ async def _coupon_fits(
     if price_fen < coupon.min_fen or length < coupon.min_minutes * _MINUTE:
         raise Conflict(
             "change.coupon",
-            f"改成这样就用不了“{coupon.name}”了；可以取消这单（券会回来），再重新订",
+            _("改成这样就用不了“{name}”了；可以取消这单（券会回来），再重新订").format(
+                name=coupon.name
+            ),
         )
 
 

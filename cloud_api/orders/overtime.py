@@ -18,6 +18,8 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
 from cloud_api.orders import deposits
@@ -153,7 +155,7 @@ async def check_nothing_due(session: AsyncSession, customer: Customer, merchant_
     if owed is not None:
         raise Conflict(
             "order.overtime_due",
-            f"上次的超时费 {yuan(owed.amount_fen)} 还没付，付好就能订",
+            _("上次的超时费 {money} 还没付，付好就能订").format(money=yuan(owed.amount_fen)),
             order_id=owed.order_id,
             amount_fen=owed.amount_fen,
             pay=f"/orders/{owed.order_id}/pay",
@@ -178,7 +180,9 @@ async def waive(
     if owed.state == "waived":
         return owed
     if owed.state != "due":
-        message = "超时费已经付过了，要退请走退款" if owed.state == "paid" else "这次超时不收费"
+        message = (
+            _("超时费已经付过了，要退请走退款") if owed.state == "paid" else _("这次超时不收费")
+        )
         raise Conflict("overtime.not_due", message, state_now=owed.state)
     staff.need_waiver(owed.amount_fen)
     await _move(
@@ -235,7 +239,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
             payment.id,
             tag="dup",
             amount_fen=payment.amount_fen,
-            reason="超时费已经结清，全额退回",
+            reason=later("超时费已经结清，全额退回"),
             clocks=clocks,
         )
         await note(session, order, "overtime_money_back", by="system", clocks=clocks, body=body)

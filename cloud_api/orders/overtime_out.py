@@ -85,7 +85,7 @@ def explain(owed: OvertimeCharge, tz: str) -> str:
         _("超时 {n} 分钟").format(n=owed.minutes),
     ]
     if owed.state == "free":
-        return "，".join([*parts, _("不收费")])
+        return _("，").join([*parts, _("不收费")])
     if owed.free_minutes:
         parts.append(_("前 {n} 分钟不收").format(n=owed.free_minutes))
     priced = _("按 {unit} 分钟 {price} 计 {sum}").format(
@@ -96,7 +96,7 @@ def explain(owed: OvertimeCharge, tz: str) -> str:
     parts.append(priced)
     if owed.capped:
         parts.append(_("最多收 {sum}").format(sum=yuan(owed.amount_fen)))
-    return "，".join(parts)
+    return _("，").join(parts)
 
 
 def evidence(owed: OvertimeCharge) -> list[SignOut]:
@@ -105,7 +105,7 @@ def evidence(owed: OvertimeCharge) -> list[SignOut]:
     for at, named in owed.evidence.get("signs", [])[-_SHOWN:]:
         signs = [sign for sign in str(named).split("+") if sign in _SIGNS]
         if signs:
-            text = "，".join(_(_SIGNS[sign]) for sign in signs)
+            text = _("，").join(_(_SIGNS[sign]) for sign in signs)
             told.append(SignOut(at=from_ms(at), signs=signs, text=text))
     return told
 

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import differences, overtime
 from cloud_api.orders.deposits import to_pay
 from cloud_api.orders.models import Order, OvertimeCharge
@@ -131,9 +132,11 @@ async def _bill(
     room = await session.get_one(Room, order.room_id)
     zone = ZoneInfo(store.tz)
     here, there = order.starts_at.astimezone(zone), order.ends_at.astimezone(zone)
-    about = f"{room.name} {here:%m月%d日 %H:%M}–{there:%H:%M}"
+    about = _("{room} {here:%m月%d日 %H:%M}–{there:%H:%M}").format(
+        room=room.name, here=here, there=there
+    )
     if owed is not None:
-        subject = f"{about} 超时 {owed.minutes} 分钟"
+        subject = _("{about} 超时 {minutes} 分钟").format(about=about, minutes=owed.minutes)
         return _Bill(overtime.pays(order.id), owed.amount_fen, subject, now + _OVERTIME_OPEN)
     if order.hold_expires_at - now < _LEAST:
         raise Conflict("order.hold_over", "保留时间已到，请重新预订")

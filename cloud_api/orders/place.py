@@ -17,6 +17,7 @@ from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id, new_number
 from cloud_api.merchants.models import Merchant
 from cloud_api.orders import deposits, limits, overtime
@@ -160,7 +161,10 @@ async def check_unpaid(session: AsyncSession, customer: Customer) -> None:
         .where(col(Order.account_id) == customer.account_id, col(Order.status) == "pending_payment")
     )
     if unpaid.one() >= MAX_UNPAID:
-        raise Conflict("order.too_many_unpaid", f"你有 {MAX_UNPAID} 个订单还没支付，请先支付或取消")
+        raise Conflict(
+            "order.too_many_unpaid",
+            _("你有 {max_unpaid} 个订单还没支付，请先支付或取消").format(max_unpaid=MAX_UNPAID),
+        )
 
 
 async def _free_number(session: AsyncSession, store: Store, clocks: Clocks) -> str:

@@ -15,6 +15,8 @@ from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
 from cloud_api.orders import changes, refund_rules
@@ -64,7 +66,7 @@ async def ask(
     if not 0 < asked <= proposal.kept_fen:
         raise KaimenError(
             "refund.amount",
-            f"最多能退 {yuan(proposal.kept_fen)}",
+            _("最多能退 {money}").format(money=yuan(proposal.kept_fen)),
             status=422,
             field="amount_fen",
         )
@@ -124,7 +126,7 @@ async def approve(
     if not 0 < amount_fen <= min(kept, found.asked_fen):
         raise KaimenError(
             "refund.amount",
-            f"最多能退 {yuan(min(kept, found.asked_fen))}",
+            _("最多能退 {money}").format(money=yuan(min(kept, found.asked_fen))),
             status=422,
             field="amount_fen",
         )
@@ -148,7 +150,7 @@ async def approve(
         order,
         amount_fen,
         tag=free_tag(refunds, "Q"),
-        reason="顾客申请退款",
+        reason=later("顾客申请退款"),
         by=staff.ref,
         clocks=clocks,
     )
@@ -296,7 +298,7 @@ async def _cancel(session: AsyncSession, staff: Staff, order: Order, clocks: Clo
         order,
         "cancelled",
         by=staff.ref,
-        why="退款申请已同意",
+        why=later("退款申请已同意"),
         clocks=clocks,
         cancel_why="staff",
     )

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
 from cloud_api.orders import cancel, finish, pay, place, service, views
 from cloud_api.orders.schemas import FinishOut, OrderIn, OrderOut, OrdersOut, PayIn, PayOut, WhyIn
@@ -129,7 +130,7 @@ async def finish_order(
         return FinishOut(
             order=shown,
             command_id=None if command is None else command.id,
-            message="门店已收到，正在结束" if command else "门店现在离线，恢复后会马上结束",
+            message=_("门店已收到，正在结束") if command else _("门店现在离线，恢复后会马上结束"),
         )
 
     return await once(cloud, who.ref, request, await request.body(), act)

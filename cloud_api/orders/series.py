@@ -22,6 +22,7 @@ from cloud_api.claims.moving import next_block
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.throttle import hit
 from cloud_api.orders import place, tell
@@ -55,7 +56,12 @@ def weeks_of(
 ) -> list[tuple[datetime, datetime]]:
     """The same hours on the same weekday, ``times`` weeks long. Raises KaimenError ``series.times`` (422)."""
     if not LEAST <= times <= MOST:
-        raise KaimenError("series.times", f"选 {LEAST} 到 {MOST} 周", status=422, field="times")
+        raise KaimenError(
+            "series.times",
+            _("选 {least} 到 {most} 周").format(least=LEAST, most=MOST),
+            status=422,
+            field="times",
+        )
     zone = ZoneInfo(tz)
     try:
         begin, end = starts_at.astimezone(zone), ends_at.astimezone(zone)
@@ -152,7 +158,7 @@ async def book(
     if conflicts and (not skip or not orders):
         raise Conflict(
             "series.conflicts",
-            f"{len(weeks)} 周里有 {len(conflicts)} 周订不到，可以只订能订的",
+            _("{n} 周里有 {n2} 周订不到，可以只订能订的").format(n=len(weeks), n2=len(conflicts)),
             conflicts=[told(one) for one in conflicts],
         )
     for order in orders:

@@ -12,6 +12,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_token
 from cloud_api.orders.models import Order, OrderGuest, OrderShare
 from cloud_api.orders.transitions import lock_order, note, system_lock
@@ -122,7 +123,11 @@ async def join(session: AsyncSession, customer: Customer, token: str, clocks: Cl
         .where(col(OrderGuest.order_id) == order.id, col(OrderGuest.removed_at).is_(None))
     )
     if count.one() >= link.most:
-        raise Conflict("share.full", f"这一场最多 {link.most} 位牌友，已经满了", limit=link.most)
+        raise Conflict(
+            "share.full",
+            _("这一场最多 {most} 位牌友，已经满了").format(most=link.most),
+            limit=link.most,
+        )
     if mine is None:
         mine = OrderGuest(
             merchant_id=order.merchant_id,

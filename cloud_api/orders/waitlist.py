@@ -21,6 +21,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
 from cloud_api.orders import place
@@ -73,7 +74,7 @@ async def join(
         ):
             return entry
     if len(known) >= MOST:
-        raise Conflict("wait.too_many", f"最多同时排 {MOST} 个候补，先退掉一个")
+        raise Conflict("wait.too_many", _("最多同时排 {most} 个候补，先退掉一个").format(most=MOST))
     made = WaitEntry(
         merchant_id=store.merchant_id,
         store_id=store.id,

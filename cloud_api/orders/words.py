@@ -162,7 +162,7 @@ def event_text(event: OrderEvent) -> str | None:
     """One line of an order's history for people; None for what only machines care about."""
     if event.kind == "status":
         if event.now == "cancelled":
-            return _(_CANCELLED.get(_why(event), "订单已取消"))
+            return _(_CANCELLED.get(_why(event), _("订单已取消")))
         if event.why == "late_payment" and event.now == "paid":
             return _("付款晚到，房间还在，已为你恢复")
         return _(_STATUS_TEXT[event.now]) if event.now in _STATUS_TEXT else None

@@ -21,6 +21,8 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.merchants.models import Merchant
 from cloud_api.payments.account_schemas import AccountChange, AccountIn
 from cloud_api.payments.certificates import Fact, fingerprint
@@ -175,15 +177,17 @@ async def _try(cloud: Cloud, account: ProviderAccount) -> str:
     try:
         provider = provider_of(cloud, account)
     except (ValueError, KeyError):
-        return "存着的密钥不完整，重新填一次"
+        return later("存着的密钥不完整，重新填一次")
     if account.expires_at is not None and account.expires_at <= cloud.clocks.real:
-        return f"证书 {account.expires_at:%Y-%m-%d} 已经到期，换一张新的"
+        return _("证书 {expires_at:%Y-%m-%d} 已经到期，换一张新的").format(
+            expires_at=account.expires_at
+        )
     if isinstance(provider, SaysWhatIsWrong):
         return await provider.check()
     now = cloud.clocks.now
     view = await provider.query(PaymentRef(f"{now:%y%m%d%H%M%S}000000-0", 1, now))
     if view.state is Money.UNKNOWN:
-        return f"没有得到可以核实的回答（{view.detail}）"
+        return _("没有得到可以核实的回答（{detail}）").format(detail=view.detail)
     return ""
 
 
@@ -192,12 +196,12 @@ def facts_of(account: ProviderAccount) -> list[Fact]:
     try:
         known = PROVIDERS[account.provider].credentials.model_validate_json(account.credentials)
     except (ValueError, KeyError):
-        return [Fact("密钥", "不完整，重新填一次")]
+        return [Fact(later("密钥"), later("不完整，重新填一次"))]
     if isinstance(known, HasFacts):
         return known.facts()
     secret = setup_of(account.provider).secret
     return [
-        Fact(info.title or name, f"指纹 {fingerprint(str(value))}")
+        Fact(info.title or name, _("指纹 {print}").format(print=fingerprint(str(value))))
         for name, info in type(known).model_fields.items()
         if name in secret and (value := getattr(known, name))
     ]
@@ -299,12 +303,14 @@ _REASONS: Final = (
 
 def _why(kind: str, message: str) -> str:
     known = _WORDS.get(kind)
-    return known or next((text for part, text in _REASONS if part in message), "没填或者不对")
+    return known or next(
+        (text for part, text in _REASONS if part in message), later("没填或者不对")
+    )
 
 
 def _title(kind: type[BaseModel], field: str) -> str:
     info = kind.model_fields.get(field)
-    return (info.title or field) if info is not None else (field or "密钥")
+    return (info.title or field) if info is not None else (field or later("密钥"))
 
 
 def _need_host(
@@ -321,7 +327,9 @@ def _need_host(
     ):
         raise KaimenError(
             "account.host",
-            f"{_title(kind, name)}：只能是服务商自己的地址，如 https://{min(setup.hosts, default='')}",
+            _("{title}：只能是服务商自己的地址，如 https://{hosts}").format(
+                title=_title(kind, name), hosts=min(setup.hosts, default="")
+            ),
             status=422,
             field=f"fields.{name}",
         )

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
+from cloud_api.kit.i18n import later
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers.base import Back, Money, PaymentView, RefundView, Step, StepKind
 from cloud_api.payments.transitions import move_payment, move_refund, note
@@ -167,7 +168,7 @@ async def foreign_refund(
         payment_id=payment.id,
         number=number,
         amount_fen=amount_fen,
-        reason="在收款方后台退款",
+        reason=later("在收款方后台退款"),
         origin="provider",
         created_at=clocks.now,
     )

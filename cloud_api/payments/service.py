@@ -21,6 +21,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.payments import house, ways
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
@@ -72,7 +73,11 @@ async def add_account(
     Raises KaimenError ``payment.unknown_provider``.
     """
     if provider not in PROVIDERS:
-        raise KaimenError("payment.unknown_provider", f"不支持的支付方式：{provider}", status=422)
+        raise KaimenError(
+            "payment.unknown_provider",
+            _("不支持的支付方式：{provider}").format(provider=provider),
+            status=422,
+        )
     account = ProviderAccount(
         merchant_id=merchant_id,
         store_id=store_id,

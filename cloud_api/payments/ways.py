@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
@@ -91,17 +92,17 @@ def choose(
         )
     if not within(account, amount_fen):
         low, high = account.min_fen, account.max_fen
-        bounds = "，".join(
+        bounds = _("，").join(
             text
             for text in (
-                f"最少 {yuan(low)}" if low is not None else "",
-                f"最多 {yuan(high)}" if high is not None else "",
+                _("最少 {money}").format(money=yuan(low)) if low is not None else "",
+                _("最多 {money}").format(money=yuan(high)) if high is not None else "",
             )
             if text
         )
         raise KaimenError(
             "payment.amount",
-            f"{account.name}每笔{bounds}，请换一种方式",
+            _("{name}每笔{bounds}，请换一种方式").format(name=account.name, bounds=bounds),
             status=422,
             field="provider",
             extra={"min_fen": low, "max_fen": high},

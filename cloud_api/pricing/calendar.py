@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import holidays as package
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.hours import special
 from cloud_api.stores.models import Store
 
@@ -92,7 +93,7 @@ def public(country: str, day: date) -> Day:
     if day in known:
         return Day(day, HOLIDAY, day.weekday(), str(known[day]))
     if day in getattr(known, "weekend_workdays", ()):
-        return Day(day, WORKDAY, 0, "调休上班")
+        return Day(day, WORKDAY, 0, _("调休上班"))
     return plain(day)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import times
 from cloud_api.pricing.calendar import Calendar, calendar_of
 from cloud_api.pricing.models import Extra, Package, PriceRule, Slot, Tariff
@@ -133,14 +134,14 @@ def hourly(book: Book, starts_at: datetime, ends_at: datetime) -> list[Line]:
         minutes = round((charged - ends_at).total_seconds() / 60)
         least = charged - starts_at <= timedelta(minutes=book.rule.least_minutes)
         why = (
-            f"不足 {words(book.rule.least_minutes)}按 {words(book.rule.least_minutes)}计"
+            _("不足 {time}按 {time}计").format(time=words(book.rule.least_minutes))
             if least
-            else f"按每 {book.rule.unit_minutes} 分钟计费"
+            else _("按每 {unit_minutes} 分钟计费").format(unit_minutes=book.rule.unit_minutes)
         )
         lines.append(
             Line(
                 ROUNDING,
-                f"{why}，补 {minutes} 分钟",
+                _("{why}，补 {minutes} 分钟").format(why=why, minutes=minutes),
                 total(more),
                 ends_at,
                 charged,
@@ -197,20 +198,26 @@ def member_line(level: str, per_cent: int, lines: Sequence[Line]) -> Line | None
     off = base - times(base, per_cent, 100)
     if off <= 0:
         return None
-    return Line(MEMBER, f"{level}会员 {fold(per_cent)}", -off, ref=level)
+    return Line(
+        MEMBER, _("{level}会员 {off}").format(level=level, off=fold(per_cent)), -off, ref=level
+    )
 
 
 def fold(per_cent: int) -> str:
     """90 as ``9 折``, 95 as ``9.5 折``."""
-    return f"{per_cent // 10} 折" if per_cent % 10 == 0 else f"{per_cent / 10:.1f} 折"
+    return (
+        _("{per_cent} 折").format(per_cent=per_cent // 10)
+        if per_cent % 10 == 0
+        else _("{per_cent:.1f} 折").format(per_cent=per_cent / 10)
+    )
 
 
 def words(minutes: int) -> str:
     """``4 小时``, ``1 小时 30 分钟``, ``45 分钟``; with a space after where text follows."""
     hours, rest = divmod(minutes, 60)
     if not rest and hours:
-        return f"{hours} 小时"
-    return f"{hours} 小时 {rest} 分钟" if hours else f"{rest} 分钟"
+        return _("{n} 小时").format(n=hours)
+    return _("{h} 小时 {m} 分钟").format(h=hours, m=rest) if hours else _("{n} 分钟").format(n=rest)
 
 
 def price_used(

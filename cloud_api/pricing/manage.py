@@ -18,6 +18,7 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing.calendar import HOLIDAY, PLAIN, Day, matches
 from cloud_api.pricing.models import Extra, Package, PriceRule, Slot, Tariff
 from cloud_api.staff.permissions import PRICE_EDIT
@@ -74,7 +75,7 @@ async def save(
     known = await _all(session, model, store.id)
     if thing_id is None:
         if len(known) >= MOST:
-            raise Conflict("price.too_many", f"最多 {MOST} 条，先删掉不用的")
+            raise Conflict("price.too_many", _("最多 {most} 条，先删掉不用的").format(most=MOST))
         made = model(
             merchant_id=store.merchant_id, store_id=store.id, created_at=clocks.now, **values
         )
@@ -160,7 +161,10 @@ def _check_whole(tariffs: Sequence[Tariff], rooms: Sequence[Room]) -> None:
             weekday, minute, holiday = found
             when = f"{'节假日' if holiday else '周' + '一二三四五六日'[weekday]} {minute // 60:02d}:{minute % 60:02d}"
             raise Conflict(
-                "price.hole", f"这样改，{room.name}在{when}起就没有价格了，先补一条能盖住的"
+                "price.hole",
+                _("这样改，{name}在{when}起就没有价格了，先补一条能盖住的").format(
+                    name=room.name, when=when
+                ),
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import times, yuan
 from cloud_api.pricing.calendar import matches
 from cloud_api.pricing.lines import COUPON, Book, Line, fold, time_lines, timed_fen, words
@@ -54,7 +55,12 @@ class Weighed:
     @property
     def line(self) -> Line:
         """The line of the quote."""
-        return Line(COUPON, f"优惠券 {self.offer.name}", -self.off_fen, ref=self.offer.id)
+        return Line(
+            COUPON,
+            _("优惠券 {name}").format(name=self.offer.name),
+            -self.off_fen,
+            ref=self.offer.id,
+        )
 
 
 def weigh(
@@ -71,7 +77,7 @@ def weigh(
         return Weighed(offer, 0, why)
     left = sum(line.amount_fen for line in lines if line.kind != "extra")
     off = min(_off(offer, book, lines, ends_at), max(left, 0))
-    return Weighed(offer, off) if off > 0 else Weighed(offer, 0, "这次没有可减的")
+    return Weighed(offer, off) if off > 0 else Weighed(offer, 0, _("这次没有可减的"))
 
 
 def best(weighed: Iterable[Weighed]) -> Weighed | None:
@@ -86,12 +92,16 @@ def best(weighed: Iterable[Weighed]) -> Weighed | None:
 def in_words(offer: Offer) -> str:
     """What a coupon does, for people: ``满 ¥100 减 ¥20``, ``8.5 折，最多减 ¥30``, ``送 1 小时``."""
     if offer.kind == OFF:
-        least = f"满 {yuan(offer.min_fen)} " if offer.min_fen else ""
-        return f"{least}减 {yuan(offer.off_fen)}"
+        least = _("满 {money} ").format(money=yuan(offer.min_fen)) if offer.min_fen else ""
+        return _("{least}减 {money}").format(least=least, money=yuan(offer.off_fen))
     if offer.kind == DISCOUNT:
-        most = f"，最多减 {yuan(offer.cap_fen)}" if offer.cap_fen is not None else ""
+        most = (
+            _("，最多减 {money}").format(money=yuan(offer.cap_fen))
+            if offer.cap_fen is not None
+            else ""
+        )
         return f"{fold(offer.per_cent)}{most}"
-    return f"送 {words(offer.minutes)}"
+    return _("送 {time}").format(time=words(offer.minutes))
 
 
 def _off(offer: Offer, book: Book, lines: Sequence[Line], ends_at: datetime) -> int:
@@ -117,19 +127,19 @@ def _why_not(
     minute, base = local.hour * 60 + local.minute, timed_fen(lines)
     least = timedelta(minutes=offer.min_minutes)
     if offer.stores and book.store.id not in offer.stores:
-        return "不是这家店的券"
+        return _("不是这家店的券")
     if offer.room_kinds and book.room.kind not in offer.room_kinds:
-        return f"只限{'、'.join(offer.room_kinds)}"
+        return _("只限{kinds}").format(kinds=_("、").join(offer.room_kinds))
     if product not in offer.products or (offer.kind == ADD_TIME and product != "hourly"):
-        return "场次和套餐不能用这张券" if product != "hourly" else "按小时订不能用这张券"
+        return _("场次和套餐不能用这张券") if product != "hourly" else _("按小时订不能用这张券")
     if not matches(offer, book.calendar(local.date())):
-        return "这一天不能用"
+        return _("这一天不能用")
     if not offer.from_minute <= minute < offer.until_minute:
-        return "这个时段不能用"
+        return _("这个时段不能用")
     if base < offer.min_fen:
-        return f"房费满 {yuan(offer.min_fen)} 才能用"
+        return _("房费满 {money} 才能用").format(money=yuan(offer.min_fen))
     if offer.kind == ADD_TIME:
         least = max(least, timedelta(minutes=offer.minutes) + timedelta(minutes=30))
     if ends_at - starts_at < least:
-        return f"订满 {words(round(least.total_seconds() / 60))}才能用"
+        return _("订满 {time}才能用").format(time=words(round(least.total_seconds() / 60)))
     return ""

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing.calendar import Calendar, calendar_of, matches
 from cloud_api.pricing.models import Package, Slot
 from cloud_api.pricing.rules import is_open
@@ -81,7 +82,10 @@ def package_ends(
         package.valid_until and day > package.valid_until
     ):
         raise KaimenError(
-            "package.not_valid", f"套餐{_valid(package)}有效", status=409, field="starts_at"
+            "package.not_valid",
+            _("套餐{valid}有效").format(valid=_valid(package)),
+            status=409,
+            field="starts_at",
         )
     if not matches(package, (calendar or calendar_of(store))(day)):
         raise KaimenError(
@@ -91,7 +95,10 @@ def package_ends(
     if not package.from_minute <= minute < package.until_minute:
         window = f"{clock(package.from_minute)}–{clock(package.until_minute)}"
         raise KaimenError(
-            "package.not_that_time", f"这个套餐在 {window} 之间开始", status=409, field="starts_at"
+            "package.not_that_time",
+            _("这个套餐在 {window} 之间开始").format(window=window),
+            status=409,
+            field="starts_at",
         )
     return starts_at + timedelta(minutes=package.minutes)
 
@@ -102,8 +109,16 @@ def clock(minute: int) -> str:
 
 
 def _valid(package: Package) -> str:
-    begin = f" {package.valid_from:%m月%d日}起" if package.valid_from else ""
-    end = f"到 {package.valid_until:%m月%d日}" if package.valid_until else ""
+    begin = (
+        _(" {valid_from:%m月%d日}起").format(valid_from=package.valid_from)
+        if package.valid_from
+        else ""
+    )
+    end = (
+        _("到 {valid_until:%m月%d日}").format(valid_until=package.valid_until)
+        if package.valid_until
+        else ""
+    )
     return f"{begin}{end}"
 
 

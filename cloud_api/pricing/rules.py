@@ -7,6 +7,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.hours import in_words, opening_intervals
 from cloud_api.stores.models import Room, Store
 
@@ -56,11 +57,17 @@ def check(
         )
     if minutes < told.min_minutes and not fixed:
         raise _refuse(
-            "booking.too_short", f"最少订 {_words(told.min_minutes)}", "ends_at", told.min_minutes
+            "booking.too_short",
+            _("最少订 {time}").format(time=_words(told.min_minutes)),
+            "ends_at",
+            told.min_minutes,
         )
     if minutes > told.max_minutes and not fixed:
         raise _refuse(
-            "booking.too_long", f"最多订 {_words(told.max_minutes)}", "ends_at", told.max_minutes
+            "booking.too_long",
+            _("最多订 {time}").format(time=_words(told.max_minutes)),
+            "ends_at",
+            told.max_minutes,
         )
     if not fixed:
         _check_grid(store, told.step_minutes, starts_at, minutes, now)
@@ -69,10 +76,16 @@ def check(
     zone = ZoneInfo(store.tz)
     last_day = now.astimezone(zone).date() + timedelta(days=told.advance_days)
     if starts_at.astimezone(zone).date() > last_day:
-        raise _refuse("booking.too_far", f"最多提前 {told.advance_days} 天预订", "starts_at")
+        raise _refuse(
+            "booking.too_far",
+            _("最多提前 {advance_days} 天预订").format(advance_days=told.advance_days),
+            "starts_at",
+        )
     if not is_open(store, starts_at, ends_at):
         raise _refuse(
-            "booking.closed", f"这段时间门店不营业，营业时间 {hours_text(store)}", "starts_at"
+            "booking.closed",
+            _("这段时间门店不营业，营业时间 {hours}").format(hours=hours_text(store)),
+            "starts_at",
         )
 
 
@@ -111,7 +124,9 @@ def _check_grid(
     store: Store, step: int, starts_at: datetime, minutes: float, now: datetime
 ) -> None:
     if minutes % step:
-        raise _refuse("booking.step", f"时长要是 {_words(step)} 的整数倍", "ends_at", step)
+        raise _refuse(
+            "booking.step", _("时长要是 {time} 的整数倍").format(time=_words(step)), "ends_at", step
+        )
     local = starts_at.astimezone(ZoneInfo(store.tz))
     if local.second or local.microsecond:
         raise _refuse("booking.step", "开始时间要是整分钟", "starts_at", step)
@@ -119,7 +134,7 @@ def _check_grid(
     if (local.hour * 60 + local.minute) % step and not walks_in:
         raise _refuse(
             "booking.step",
-            f"开始时间要在每 {_words(step)} 的整点上，或从现在开始",
+            _("开始时间要在每 {time} 的整点上，或从现在开始").format(time=_words(step)),
             "starts_at",
             step,
         )
@@ -132,8 +147,8 @@ def _floor(now: datetime) -> datetime:
 def _words(minutes: int) -> str:
     hours, rest = divmod(minutes, 60)
     if not rest:
-        return f"{hours} 小时"
-    return f"{hours} 小时 {rest} 分钟" if hours else f"{rest} 分钟"
+        return _("{n} 小时").format(n=hours)
+    return _("{h} 小时 {m} 分钟").format(h=hours, m=rest) if hours else _("{n} 分钟").format(n=rest)
 
 
 def _refuse(code: str, message: str, field: str, limit_minutes: int | None = None) -> KaimenError:

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Actor, Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.members.levels import level_of
 from cloud_api.pricing import admission
 from cloud_api.pricing import lines as pricing
@@ -249,12 +250,17 @@ async def _extras(
         extra = await _of_store(session, Extra, extra_id, store_id, "extra")
         if not extra.active:
             raise KaimenError(
-                "extra.not_sold", f"{extra.name}现在不卖，去掉它再试", status=409, field="extras"
+                "extra.not_sold",
+                _("{name}现在不卖，去掉它再试").format(name=extra.name),
+                status=409,
+                field="extras",
             )
         if quantity > extra.most:
             raise KaimenError(
                 "extra.too_many",
-                f"{extra.name}一次最多要 {extra.most} {extra.unit}",
+                _("{name}一次最多要 {most} {unit}").format(
+                    name=extra.name, most=extra.most, unit=extra.unit
+                ),
                 status=422,
                 field="extras",
             )
@@ -283,7 +289,7 @@ def _coupon(
             raise NotFound("coupon", "没有这张优惠券，可能已经用过或过期")
         if chosen is not None and chosen.why_not:
             raise KaimenError(
-                "coupon.does_not_fit", f"这张券用不了：{chosen.why_not}", status=409,
+                "coupon.does_not_fit", _("这张券用不了：{why_not}").format(why_not=chosen.why_not), status=409,
                 field="coupon_ids",
             )  # fmt: skip
     if weighed:
@@ -315,5 +321,5 @@ async def _of_store(
 
 
 def _missing(name: str) -> KaimenError:
-    words = {"starts_at": "请选开始时间", "ends_at": "请选结束时间，或选一个场次、套餐"}
+    words = {"starts_at": _("请选开始时间"), "ends_at": _("请选结束时间，或选一个场次、套餐")}
     return KaimenError("quote.incomplete", words[name], status=422, field=name)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing.calendar import ONLY, Calendar, matches, plain
 from cloud_api.pricing.models import Tariff
 
@@ -85,7 +86,10 @@ def ruling(tariffs: Sequence[Tariff], local: datetime, calendar: Calendar = plai
     day = calendar(local.date())
     found = [t for t in tariffs if t.from_minute <= minute < t.until_minute and matches(t, day)]
     if not found:
-        raise Conflict("price.missing", f"{local:%H:%M} 这个时段还没有定价，请换个时间或联系门店")
+        raise Conflict(
+            "price.missing",
+            _("{local:%H:%M} 这个时段还没有定价，请换个时间或联系门店").format(local=local),
+        )
     return max(
         found,
         key=lambda t: (

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.audit.models import AuditEntry
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.errors import NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import PAGE, page_of
 from cloud_api.staff.models import StaffMember
 from cloud_api.staff.permissions import NAMES, ROLE_NAMES
@@ -329,7 +330,12 @@ async def names_of(session: AsyncSession, entries: Iterable[AuditEntry]) -> dict
     ids = [ref.partition(":")[2] for ref in refs if ref.startswith("staff:")]
     query = scoped(System(), StaffMember).where(col(StaffMember.id).in_(ids))
     staff = {f"staff:{one.id}": one.name for one in (await session.exec(query)).all()}
-    kinds = {"customer": "顾客", "platform": "平台管理员", "system": "系统", "anyone": "访客"}
+    kinds = {
+        "customer": _("顾客"),
+        "platform": _("平台管理员"),
+        "system": _("系统"),
+        "anyone": _("访客"),
+    }
     return {ref: staff.get(ref) or kinds.get(ref.partition(":")[0], ref) for ref in refs}
 
 
@@ -345,14 +351,14 @@ def in_words(name: str, value: Any, named: Mapping[str, str] = NO_NAMES) -> tupl
     if isinstance(value, str):
         value = VALUES.get(name, NO_NAMES).get(value) or named.get(value, value)
     if value is None or value == "":
-        return label, UNSET.get(name, "无")
+        return label, UNSET.get(name, _("无"))
     if isinstance(value, bool):
-        return label, "是" if value else "否"
+        return label, _("是") if value else _("否")
     if name.endswith("_fen") and isinstance(value, int):
         return label, f"¥{value / 100:.2f}"
     if isinstance(value, list):
-        return label, "、".join(in_words(name, one, named)[1] for one in value) or "无"
+        return label, _("、").join(in_words(name, one, named)[1] for one in value) or _("无")
     if isinstance(value, dict):
         told = (in_words(key, one, named) for key, one in value.items())
-        return label, "，".join("：".join(one) for one in told)
+        return label, _("，").join("：".join(one) for one in told)
     return label, str(value)

@@ -19,6 +19,7 @@ from cloud_api.kit.actor import Platform, Staff
 from cloud_api.kit.asgi import route_of
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff import matrix, platform, rights, service
 from cloud_api.staff.models import Impersonation
 from cloud_api.staff.service import Workplace
@@ -96,7 +97,7 @@ async def platform_actor(request: Request) -> Platform:
     if admin is None:
         raise KaimenError("platform.none", "这里只给平台管理员", status=403)
     if account.second_factor_at is None:
-        raise _enrol("平台管理员要先设置动态码")
+        raise _enrol(_("平台管理员要先设置动态码"))
     if login.strong_at is None:
         raise _prove()
     path = route_of(request.scope)
@@ -176,7 +177,7 @@ def _need_factor(place: Workplace, login: Login, account: Account) -> None:
     )
     if account.second_factor_at is None:
         if demanded:
-            raise _enrol("店里要求用动态码登录，先设置一个")
+            raise _enrol(_("店里要求用动态码登录，先设置一个"))
     elif login.strong_at is None:
         raise _prove()
 

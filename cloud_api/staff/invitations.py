@@ -16,6 +16,7 @@ from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id, new_token
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights, roles
@@ -32,7 +33,7 @@ class BadInvitation(KaimenError):
     def __init__(self) -> None:
         super().__init__(
             "invitation.not_found",
-            "这个邀请用过、撤回或过期了，请店主再发一次",
+            _("这个邀请用过、撤回或过期了，请店主再发一次"),
             status=404,
         )
 
@@ -175,7 +176,9 @@ async def accept(
     if account.phone_index != invitation.phone_index:
         raise KaimenError(
             "invitation.other_phone",
-            f"这个邀请是发给尾号 {invitation.phone_tail} 的，请用那个手机号登录",
+            _("这个邀请是发给尾号 {phone_tail} 的，请用那个手机号登录").format(
+                phone_tail=invitation.phone_tail
+            ),
             status=403,
         )
     row = await roles.need_role(session, invitation.merchant_id, invitation.role)

@@ -20,6 +20,7 @@ from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Platform, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import page_of
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import rights
@@ -252,7 +253,7 @@ async def impersonate(
         account,
         kind="platform",
         ip=actor.ip,
-        device=f"平台 · {actor.name}"[:80],
+        device=_("平台 · {name}").format(name=actor.name)[:80],
         now=clocks.real,
         life=timedelta(minutes=minutes),
         strong=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cloud_api.kit.actor import Limits
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.models import Role, StaffMember
 from cloud_api.staff.permissions import ALL, NOTHING, ROLE_LIMITS, ROLE_NAMES, ROLES, of_role
 
@@ -23,7 +24,7 @@ def limits_of(key: str, role: Role | None) -> Limits:
 
 def name_of(key: str, role: Role | None) -> str:
     """The role in words."""
-    return role.name if role is not None else ROLE_NAMES.get(key, "已删除的岗位")
+    return role.name if role is not None else ROLE_NAMES.get(key, _("已删除的岗位"))
 
 
 def is_owner(member: StaffMember) -> bool:

@@ -13,6 +13,7 @@ from cloud_api.auth.service import rights_changed
 from cloud_api.kit.actor import Limits, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.staff import rights
 from cloud_api.staff.models import Role, StaffMember
@@ -79,7 +80,7 @@ async def make_role(
     _within(actor, limits)
     mine = (await session.exec(scoped(actor, Role))).all()
     if sum(not rights.is_preset(one.key) for one in mine) >= MOST:
-        raise Conflict("role.too_many", f"自定岗位最多 {MOST} 个，先删掉不用的")
+        raise Conflict("role.too_many", _("自定岗位最多 {most} 个，先删掉不用的").format(most=MOST))
     _free_name(mine, name, "")
     key = new_id()
     role = Role(
@@ -171,7 +172,9 @@ async def delete_role(session: AsyncSession, actor: Staff, key: str, clocks: Clo
     _may(actor, rights.permissions_of(key, role))
     count = await _members(session, actor, key)
     if count:
-        raise Conflict("role.in_use", f"还有 {count} 个人是这个岗位，先给他们换岗位")
+        raise Conflict(
+            "role.in_use", _("还有 {count} 个人是这个岗位，先给他们换岗位").format(count=count)
+        )
     await _note(session, actor, "role.delete", key, facts(role, *_FACTS), None, clocks)
     await session.delete(role)
 

@@ -12,6 +12,7 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.ledger.accounts import Account
@@ -119,7 +120,9 @@ async def adjust(
         )
     else:
         if -body.amount_fen > wallet.total_fen:
-            raise Conflict("balance.too_little", f"余额只有 {yuan(wallet.total_fen)}")
+            raise Conflict(
+                "balance.too_little", _("余额只有 {money}").format(money=yuan(wallet.total_fen))
+            )
         gift = min(wallet.gift_fen, -body.amount_fen)
         parts = Parts(body.amount_fen + gift, -gift)
         lots = await service.take_gifts(session, wallet, gift)
@@ -167,7 +170,11 @@ async def pay_out(
     wallet = await service.lock_wallet(session, staff.merchant_id, account_id, clocks)
     can = await refundable(session, wallet)
     if body.amount_fen > can:
-        raise Conflict("balance.not_refundable", f"最多能退 {yuan(can)}", refundable_fen=can)
+        raise Conflict(
+            "balance.not_refundable",
+            _("最多能退 {money}").format(money=yuan(can)),
+            refundable_fen=can,
+        )
     before = wallet.total_fen
     gift = -(-wallet.gift_fen * body.amount_fen // wallet.paid_fen)
     lots = await service.take_gifts(session, wallet, gift)

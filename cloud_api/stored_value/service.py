@@ -17,6 +17,7 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.kit.upsert import insert_or_ignore
@@ -80,7 +81,7 @@ async def take(
     if amount_fen > wallet.total_fen:
         raise Conflict(
             "balance.too_little",
-            f"余额只有 {yuan(wallet.total_fen)}，不够付",
+            _("余额只有 {money}，不够付").format(money=yuan(wallet.total_fen)),
             balance_fen=wallet.total_fen,
         )
     rule = await rule_of(session, wallet.merchant_id)

@@ -15,6 +15,8 @@ from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.ids import new_number
 from cloud_api.ledger.accounts import Account
 from cloud_api.ledger.service import Line
@@ -110,7 +112,12 @@ async def buy(
         if plan.per_member is not None:
             bought = await _bought(session, customer.account_id, plan.id)
             if bought >= plan.per_member:
-                raise Conflict("topup.limit", f"这个方案每人限 {plan.per_member} 次，你已经买过了")
+                raise Conflict(
+                    "topup.limit",
+                    _("这个方案每人限 {per_member} 次，你已经买过了").format(
+                        per_member=plan.per_member
+                    ),
+                )
         topup = Topup(
             merchant_id=store.merchant_id,
             store_id=store.id,
@@ -163,7 +170,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
             payment.id,
             tag="dup",
             amount_fen=payment.amount_fen,
-            reason="充值没有生效，全额退回",
+            reason=later("充值没有生效，全额退回"),
             clocks=clocks,
         )
         await note_payment(session, payment, applied="topup_refunded")

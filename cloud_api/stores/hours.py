@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.models import Store
 
 Interval = tuple[datetime, datetime]
@@ -20,6 +21,7 @@ WallSpan = tuple[str, str]  # local "HH:MM"
 
 ROUND_THE_CLOCK: Final[WallSpan] = ("00:00", "00:00")
 _MINUTES: Final = 1440
+_WEEK: Final = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
 _KEPT_DAYS: Final = timedelta(days=60)  # of past exceptions
 
 
@@ -69,14 +71,17 @@ def check_hours(values: dict[str, Any]) -> None:
         if overlap(spans):
             raise KaimenError(
                 "store.hours_overlap",
-                f"周{'一二三四五六日'[weekday]}的两段时间重叠了",
+                _("{day}的两段时间重叠了").format(day=_(_WEEK[weekday])),
                 status=422,
                 field="hours",
             )
     for day, apart in (values.get("days") or {}).items():
         if overlap(apart.get("hours") or ()):
             raise KaimenError(
-                "store.hours_overlap", f"{day} 的两段时间重叠了", status=422, field="days"
+                "store.hours_overlap",
+                _("{day} 的两段时间重叠了").format(day=day),
+                status=422,
+                field="days",
             )
 
 
@@ -90,21 +95,24 @@ def in_words(store: Store) -> str:
     """The usual hours for people: ``24 小时``, ``10:00–02:00``, or by groups of weekdays."""
     if store.hours is None:
         if store.opens is None or store.closes is None:
-            return "24 小时"
+            return _("24 小时")
         return f"{store.opens}–{store.closes}"
-    names = "一二三四五六日"
     groups: list[tuple[int, int, str]] = []
     for weekday, spans in enumerate(store.hours):
-        text = "、".join(_span_words(a, b) for a, b in _sorted(spans)) or "休息"
+        text = _("、").join(_span_words(a, b) for a, b in _sorted(spans)) or _("休息")
         if groups and groups[-1][2] == text:
             groups[-1] = (groups[-1][0], weekday, text)
         else:
             groups.append((weekday, weekday, text))
     if len(groups) == 1:
         return groups[0][2]
-    return "，".join(
-        f"周{names[a]}{f'至周{names[b]}' if b > a else ''} {text}" for a, b, text in groups
-    )
+    return _("，").join(f"{_days(a, b)} {text}" for a, b, text in groups)
+
+
+def _days(first: int, last: int) -> str:
+    if first == last:
+        return _(_WEEK[first])
+    return _("{day}至{day2}").format(day=_(_WEEK[first]), day2=_(_WEEK[last]))
 
 
 def coming_exceptions(store: Store, today: date, days: int = 30) -> list[tuple[date, str, str]]:
@@ -113,13 +121,13 @@ def coming_exceptions(store: Store, today: date, days: int = 30) -> list[tuple[d
     for text, apart in sorted((store.days or {}).items()):
         day = date.fromisoformat(text)
         if today <= day < today + timedelta(days=days) and apart.get("hours") is not None:
-            spans = "、".join(_span_words(a, b) for a, b in _sorted(apart["hours"])) or "休息"
+            spans = _("、").join(_span_words(a, b) for a, b in _sorted(apart["hours"])) or _("休息")
             found.append((day, str(apart.get("name", "")), spans))
     return found
 
 
 def _span_words(opens: str, closes: str) -> str:
-    return "24 小时" if (opens, closes) == ROUND_THE_CLOCK else f"{opens}–{closes}"
+    return _("24 小时") if (opens, closes) == ROUND_THE_CLOCK else f"{opens}–{closes}"
 
 
 def _sorted(spans: Sequence[Sequence[str]]) -> list[WallSpan]:

@@ -14,6 +14,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, Forbidden
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_room, get_store, rooms_of
@@ -46,7 +47,10 @@ async def make_room(
     # A place once used in passes is never given to another room.
     place = max((room.index for room in every), default=-1) + 1
     if place >= MOST_ROOMS:
-        raise Conflict("room.too_many", f"一家店最多 {MOST_ROOMS} 间，再多请开一家新店")
+        raise Conflict(
+            "room.too_many",
+            _("一家店最多 {most_rooms} 间，再多请开一家新店").format(most_rooms=MOST_ROOMS),
+        )
     _check_name(every, values["name"], None)
     room = Room(
         merchant_id=store.merchant_id,
@@ -143,7 +147,9 @@ async def _every_room(session: AsyncSession, actor: Staff, store_id: str) -> lis
 
 def _check_name(rooms: Sequence[Room], name: str, room_id: str | None) -> None:
     if any(r.name == name and r.id != room_id and r.retired_at is None for r in rooms):
-        raise Conflict("room.name_taken", f"已经有一间叫{name}，换个名字", field="name")
+        raise Conflict(
+            "room.name_taken", _("已经有一间叫{name}，换个名字").format(name=name), field="name"
+        )
 
 
 async def _record(

@@ -13,6 +13,7 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.notices import notify
 from cloud_api.orders.service import get_order
 from cloud_api.staff.permissions import ORDER_READ, TICKET_HANDLE
@@ -58,7 +59,10 @@ async def write(
         event="review.new",
         to=f"staff:{TICKET_HANDLE}",
         subject=f"review:{made.id}",
-        data={"room_id": order.room_id, "detail": f"{stars} 星 {made.text[:60]}".strip()},
+        data={
+            "room_id": order.room_id,
+            "detail": _("{stars} 星 {text}").format(stars=stars, text=made.text[:60]).strip(),
+        },
         key=made.id,
         at=clocks.now,
     )

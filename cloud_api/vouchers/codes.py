@@ -12,6 +12,7 @@ from typing import Final
 
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_digits
 
 LENGTH: Final = 12
@@ -34,9 +35,9 @@ def normal(text: str) -> str:
     """
     code = _ODD.sub("", text)
     if len(code) != LENGTH or not (code.isascii() and code.isdigit()):
-        raise _bad(f"券码是 {LENGTH} 位数字，请再看一眼")
+        raise _bad(_("券码是 {length} 位数字，请再看一眼").format(length=LENGTH))
     if _check_digit(code[:-1]) != code[-1]:
-        raise _bad("券码有一位不对，请再看一眼")
+        raise _bad(_("券码有一位不对，请再看一眼"))
     return code
 
 

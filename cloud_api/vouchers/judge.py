@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.vouchers.models import Voucher
 
 _DAYS: Final = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
@@ -33,16 +34,16 @@ def refuse(
         return Refusal("voucher.refunded", "这张券已经退款了")
     if voucher.state == "expired" or starts_at >= voucher.valid_until:
         day = voucher.valid_until.astimezone(zone)
-        return Refusal("voucher.expired", f"这张券 {day:%Y-%m-%d %H:%M} 到期了")
+        return Refusal("voucher.expired", _("这张券 {day:%Y-%m-%d %H:%M} 到期了").format(day=day))
     if starts_at < voucher.valid_from:
         day = voucher.valid_from.astimezone(zone)
-        return Refusal("voucher.not_yet", f"这张券 {day:%m月%d日 %H:%M} 起才能用")
+        return Refusal("voucher.not_yet", _("这张券 {day:%m月%d日 %H:%M} 起才能用").format(day=day))
     if store_id not in voucher.store_ids:
         return Refusal("voucher.other_store", "这张券不能在这家店用")
     if voucher.room_ids and room_id not in voucher.room_ids:
         return Refusal("voucher.other_room", "这张券不能用在这个包间，换一间试试")
     if not _in_window(voucher, starts_at.astimezone(zone)):
-        return Refusal("voucher.other_time", f"这张券 {when(voucher)} 可用")
+        return Refusal("voucher.other_time", _("这张券 {when} 可用").format(when=when(voucher)))
     return None
 
 
@@ -73,19 +74,19 @@ def _in_window(voucher: Hours, local: datetime) -> bool:
 
 def _days(mask: int) -> str:
     if mask == 127:
-        return "每天"
+        return _("每天")
     if mask == 31:
-        return "周一至周五"
+        return _("周一至周五")
     if mask == 96:
-        return "周末"
-    return "、".join(name for bit, name in enumerate(_DAYS) if mask >> bit & 1)
+        return _("周末")
+    return _("、").join(name for bit, name in enumerate(_DAYS) if mask >> bit & 1)
 
 
 def _hours(voucher: Hours) -> str:
     if (voucher.from_minute, voucher.until_minute) == (0, 1440):
         return ""
     until = voucher.until_minute
-    night = "次日 " if until > 1440 else ""
+    night = _("次日 ") if until > 1440 else ""
     until = until - 1440 if until > 1440 else until
     return f"{_clock(voucher.from_minute)}–{night}{_clock(until)}"
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Form
 from starlette.responses import Response
 
 from cloud_api.auth import service as auth
 from cloud_api.auth.csrf import set_cookie
 from cloud_api.kit.i18n import COOKIE, chosen
-from cloud_api.web.pages import Visit, go, local_path, visit
+from cloud_api.web.pages import Visit
 
-router = APIRouter(include_in_schema=False)
 _YEAR_S = 365 * 86400
 
 
@@ -28,13 +24,3 @@ async def speak(seen: Visit, lang: str, answer: Response) -> Response:
     kept = set_cookie(COOKIE, language, max_age_s=_YEAR_S, secure=cloud.settings.cookie_secure)
     answer.headers.append("Set-Cookie", kept)
     return answer
-
-
-@router.post("/language")
-async def choose(
-    seen: Annotated[Visit, Depends(visit)],
-    lang: Annotated[str, Form(max_length=10)],
-    next_: Annotated[str, Form(alias="next", max_length=500)] = "/",
-) -> Response:
-    """From any page, logged in or not; back to where it was chosen."""
-    return await speak(seen, lang, go(local_path(next_, "/")))

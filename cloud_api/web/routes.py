@@ -46,7 +46,6 @@ from cloud_api.web.customer import store_reviews as customer_store_reviews
 from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import vouchers as customer_vouchers
 from cloud_api.web.customer import waiting as customer_waiting
-from cloud_api.web import language
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
@@ -57,7 +56,6 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
     "second_factor.enrol_needed": "/console/security?first=true&",
 }
 router.include_router(customer.router)
-router.include_router(language.router)
 router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from cloud_api.kit.dates import day_time
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.models import Room, Store
 from cloud_api.web.rendering import STATIC, hm
@@ -37,7 +38,7 @@ def moment(at: datetime, now: datetime) -> str:
         return hm(at)
     if days == 1:
         return _("明天 {t}").format(t=hm(at))
-    return _("{m}月{d}日 {t}").format(m=at.month, d=at.day, t=hm(at))
+    return day_time(at)
 
 
 def minutes_up(span: timedelta) -> int:

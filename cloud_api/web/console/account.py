@@ -124,7 +124,7 @@ async def merchants(seen: Seen, who: Annotated[Platform, Depends(platform_actor)
             MerchantRow(
                 id=one.merchant.id,
                 name=one.merchant.name,
-                owners="、".join(one.owners) or _("还没有店主"),
+                owners=_("、").join(one.owners) or _("还没有店主"),
                 staff=one.staff,
                 since=seen.local(one.merchant.created_at),
                 suspended_why=one.merchant.suspended_why if one.merchant.suspended_at else None,

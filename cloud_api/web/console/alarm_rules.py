@@ -77,7 +77,7 @@ async def one_rule(seen: Seen, who: Who, kind: str) -> Response:
         severities=tuple((key, _(name)) for key, name in SEVERITY_NAMES.items()),
         raise_after_s=rule.raise_after_s,
         spans=tuple((s, _span(s)) for s in sorted({*_SPANS, rule.raise_after_s})),
-        limit=_(_LIMITS.get(kind, "界限")) if rule.threshold is not None else "",
+        limit=_(_LIMITS.get(kind, _("界限"))) if rule.threshold is not None else "",
         threshold="" if rule.threshold is None else f"{rule.threshold:g}",
         steps=tuple(steps),
         people=tuple(people.items()),
@@ -125,7 +125,7 @@ def _row(rule: Rule, people: dict[str, str]) -> RuleRow:
         tone=_TONES[rule.severity] if rule.enabled else "is-maintenance",
         state=_(SEVERITY_NAMES[rule.severity]) if rule.enabled else _("不告警"),
         raised=_raised(rule),
-        first="、".join(_told(step, people) for step in first) or _("没有人"),
+        first=_("、").join(_told(step, people) for step in first) or _("没有人"),
         later=tuple(
             _("{span}没人处理：{who}").format(
                 span=_span(step.after_min * 60), who=_told(step, people)
@@ -154,7 +154,7 @@ def _told(step: Step, people: dict[str, str]) -> str:
     if step.channels is None:
         return who
     names = {"sms": _("短信")} | {kind: _(port.name) for kind, port in CHANNELS.items()}
-    by = "、".join(names.get(kind, kind) for kind in step.channels) or _("只在消息里")
+    by = _("、").join(names.get(kind, kind) for kind in step.channels) or _("只在消息里")
     return f"{who}（{by}）"
 
 

@@ -64,7 +64,7 @@ async def all_controllers(seen: Seen, who: Who) -> Response:
                 tone=tone,
                 version=view.version or "—",
                 behind=bool(view.version) and view.version != _NEWEST,
-                clock=_(_CLOCKS.get(view.clock, "不能相信")) if view.version else "—",
+                clock=_(_CLOCKS.get(view.clock, _("不能相信"))) if view.version else "—",
                 waiting=view.outbox_depth,
                 document=f"{view.epoch}.{view.rev}" if view.rev else "—",
                 boards=_("{n} 块，{away} 块不在线").format(n=total, away=len(away))

@@ -11,6 +11,7 @@ from cloud_api.coupons import manage
 from cloud_api.coupons.models import Coupon
 from cloud_api.coupons.schemas import text_of
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.dates import weekday_name
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.members.levels import levels
 from cloud_api.pricing.products import clock
@@ -71,8 +72,8 @@ def _when(coupon: Coupon) -> list[str]:
     if coupon.from_minute or coupon.until_minute < 1440:
         told.append(f"{clock(coupon.from_minute)}–{clock(coupon.until_minute)}")
     if coupon.weekdays != 127:
-        names = "一二三四五六日"
-        told.append("周" + "、".join(names[d] for d in range(7) if coupon.weekdays & (1 << d)))
+        on = [weekday_name(d) for d in range(7) if coupon.weekdays & (1 << d)]
+        told.append(_("、").join(on))
     if coupon.holidays == "not":
         told.append(_("节假日除外"))
     return told or [_("长期有效")]

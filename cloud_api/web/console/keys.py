@@ -90,7 +90,7 @@ async def one_key(seen: Seen, who: Who, key_id: str) -> Response:
 def _where(row: StaffKey, doors: dict[str, str]) -> str:
     if row.doors is None:
         return _("管的门店的所有门")
-    return "、".join(doors.get(key, _("已拆的门")) for key in row.doors)
+    return _("、").join(doors.get(key, _("已拆的门")) for key in row.doors)
 
 
 def _when(row: StaffKey) -> str:

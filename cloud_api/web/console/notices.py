@@ -225,4 +225,4 @@ def _channel(channel: NoticeChannel) -> ChannelRow:
 
 def _words_of(kinds: list[str]) -> str:
     names = {"sms": _("短信")} | {kind: _(port.name) for kind, port in CHANNELS.items()}
-    return "、".join([_("消息"), *(names[kind] for kind in kinds if kind in names)])
+    return _("、").join([_("消息"), *(names[kind] for kind in kinds if kind in names)])

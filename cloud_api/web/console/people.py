@@ -54,7 +54,7 @@ async def all_staff(request: Request, seen: Seen, who: Who) -> Response:
             id=member.id,
             href=f"/console/staff/{member.id}",
             name=member.name,
-            role=_(named.get(member.role, "已删除的岗位")),
+            role=_(named.get(member.role, _("已删除的岗位"))),
             phone=phones.masked(account.phone_tail),
             stores=_stores(member.store_ids, frame.stores),
             active=member.active,
@@ -100,7 +100,7 @@ async def all_staff(request: Request, seen: Seen, who: Who) -> Response:
             InviteRow(
                 one.id,
                 one.name,
-                _(named.get(one.role, "已删除的岗位")),
+                _(named.get(one.role, _("已删除的岗位"))),
                 phones.masked(one.phone_tail),
                 here.local(one.expires_at),
             )
@@ -239,4 +239,4 @@ def _stores(ids: list[object] | None, found: list[Store]) -> str:
     if ids is None:
         return _("全部门店")
     names = [one.name for one in found if one.id in ids]
-    return "、".join(names) or _("没有门店")
+    return _("、").join(names) or _("没有门店")

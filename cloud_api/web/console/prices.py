@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.dates import day_month
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -197,8 +198,8 @@ def _row(
             )
     kind = book.calendar(day)
     gap = (day - today).days
-    name = _("今天") if gap == 0 else _("明天") if gap == 1 else WEEK[day.weekday()]
-    return PriceDay(name, f"{day.month}月{day.day}日", kind.name, href, on, tuple(cells))
+    name = _("今天") if gap == 0 else _("明天") if gap == 1 else _(WEEK[day.weekday()])
+    return PriceDay(name, day_month(day), kind.name, href, on, tuple(cells))
 
 
 def _step(prices: Sequence[int], fen: int) -> int:
@@ -294,8 +295,8 @@ def days_words(thing: Tariff | Slot | Package) -> str:
 
 def _names(on: Sequence[int]) -> str:
     if len(on) > 2 and on == list(range(on[0], on[-1] + 1)):
-        return f"{WEEK[on[0]]}至{WEEK[on[-1]]}"
-    return "、".join(WEEK[day] for day in on)
+        return _("{day}至{day2}").format(day=_(WEEK[on[0]]), day2=_(WEEK[on[-1]]))
+    return _("、").join(_(WEEK[day]) for day in on)
 
 
 def _weekdays(mask: int) -> tuple[str, ...]:
@@ -304,7 +305,7 @@ def _weekdays(mask: int) -> tuple[str, ...]:
 
 def _where(thing: Slot | Package, rooms: Sequence[Room]) -> str:
     names = [r.name for r in rooms if r.id in thing.rooms]
-    return "、".join([*names, *map(str, thing.room_kinds)]) or _("全部包间")
+    return _("、").join([*names, *map(str, thing.room_kinds)]) or _("全部包间")
 
 
 def _until(s: Stretch, zone: ZoneInfo) -> str:

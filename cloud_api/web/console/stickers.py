@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.access import service as access
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door, Store
 from cloud_api.web.console.sticker_sheet import GRIDS, Label, sheets
@@ -62,7 +63,7 @@ async def sheet(
     if set(wanted) - {item.door_id for item in items}:
         raise NotFound("door", "没有这扇门，或不归你管")
     labels = [
-        Label(store.name, item.name, "、".join(item.rooms), item.url, readers[item.door_id].pins)
+        Label(store.name, item.name, _("、").join(item.rooms), item.url, readers[item.door_id].pins)
         for item in items
         if not wanted or item.door_id in wanted
     ]

@@ -61,7 +61,7 @@ async def all_schedules(seen: Seen, who: Who) -> Response:
             href=f"/console/schedules/{row.id}",
             store_name=stores_by_id[row.store_id].name,
             when=_when(row),
-            devices="、".join(names[key] for key in row.bindings if key in names) or "—",
+            devices=_("、").join(names[key] for key in row.bindings if key in names) or "—",
             active=row.active,
         )
         for row in found
@@ -127,7 +127,7 @@ def _when(row: Schedule) -> str:
         short = dict(zip(DAYS, _SHORT, strict=True))
         week = "".join(_(short[day]) for day in DAYS[:7] if day in row.days)
         parts = [_("周{days}").format(days=week)] if week else []
-        days = "、".join([*parts, *([_("节假日")] if "holiday" in row.days else [])])
+        days = _("、").join([*parts, *([_("节假日")] if "holiday" in row.days else [])])
     if row.begins == row.ends:
         return _("{days} 整天").format(days=days)
     over = _("次日 ") if row.ends < row.begins else ""
@@ -148,7 +148,7 @@ async def _names(session: AsyncSession, who: Staff, found: Sequence[Store]) -> d
 
 
 def _called(row: Binding, rooms: dict[str, str]) -> str:
-    places = "、".join(rooms[key] for key in row.rooms if key in rooms)
+    places = _("、").join(rooms[key] for key in row.rooms if key in rooms)
     return f"{places or _('公共')} {row.name}"
 
 

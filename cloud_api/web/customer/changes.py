@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims.booking_rules import rules_of
 from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import System
+from cloud_api.kit.dates import weekday
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import changes, offers
@@ -157,8 +158,7 @@ def local_time(here: Visit, day: str, time: str) -> datetime | None:
 def day_word(day: date, today: date) -> str:
     """``今天 11-23``, ``周五 11-27``."""
     near = {0: _("今天"), 1: _("明天"), 2: _("后天")}.get((day - today).days)
-    week = _(("周一", "周二", "周三", "周四", "周五", "周六", "周日")[day.weekday()])
-    return f"{near or week} {day.month}-{day.day}"
+    return f"{near or weekday(day)} {day.month}-{day.day}"
 
 
 def times(step: int, now: str) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def cancel_rule(rules: Rules, starts_at: datetime, now: datetime) -> str:
             parts.append(_("{time} 前可以免费取消，全额退款").format(time=until))
         elif tier.per_cent < 100:
             parts.append(_("{time} 前取消收 {n}%").format(time=until, n=tier.per_cent))
-    return "；".join([*parts, _("之后不能取消")]) if parts else _("付款后不能取消")
+    return _("；").join([*parts, _("之后不能取消")]) if parts else _("付款后不能取消")
 
 
 def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
@@ -115,7 +115,7 @@ def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
     parts.append(_("超时每 {n} 分钟加 {sum}，不满也算").format(n=rule.unit_minutes, sum=yuan(unit)))
     if rule.cap_fen is not None:
         parts.append(_("最多加 {sum}").format(sum=yuan(rule.cap_fen)))
-    return "；".join(parts)
+    return _("；").join(parts)
 
 
 def pay_page(

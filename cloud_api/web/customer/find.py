@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.booking_rules import Rules, rules_of
 from cloud_api.kit.actor import scoped
+from cloud_api.kit.dates import day_month
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.cancel_rules import in_words
@@ -261,7 +262,7 @@ def _offers(seen: Visit, menu: Menu) -> tuple[tuple[str, str, int], ...]:
 
 def _exceptions(store: Store, seen: Visit) -> tuple[str, ...]:
     return tuple(
-        f"{day.month}月{day.day}日{f' {name}' if name else ''} {spans}"
+        f"{day_month(day)}{f' {name}' if name else ''} {spans}"
         for day, name, spans in coming_exceptions(store, seen.now.date())
     )
 
@@ -314,7 +315,7 @@ def _rules(store: Store, rules: Rules, tariffs: Sequence[Tariff]) -> tuple[str, 
         for tariff in tariffs
     ]
     lead, grace = store.lead_s // 60, store.grace_s // 60
-    lines = ["；".join(told) + _("。跨时段分开算")] if told else []
+    lines = [_("；").join(told) + _("。跨时段分开算")] if told else []
     lines.append(
         _("最少订 {least}，按 {step} 加").format(
             least=words.hours(rules.min_minutes), step=words.hours(rules.step_minutes)

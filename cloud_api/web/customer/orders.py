@@ -268,7 +268,7 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
             parts.append(_("用了 {span}").format(span=words.hours(order.used_s // 60)))
         if order.overtime is not None:
             parts.append(_("超时 {span}").format(span=words.hours(order.overtime.minutes)))
-        return "，".join(parts)
+        return _("，").join(parts)
     return _cancelled(order)
 
 

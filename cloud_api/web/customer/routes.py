@@ -327,9 +327,10 @@ async def settings(
     seen: Seen,
     theme: Annotated[str, Form(max_length=10)] = "",
     lang: Annotated[str, Form(max_length=10)] = "",
+    next_: Annotated[str, Form(alias="next", max_length=500)] = "/me",
 ) -> Response:
-    """Keep light or dark and the language in this browser."""
-    answer = go("/me")
+    """Keep light or dark and the language in this browser; from any page, also of who is nobody."""
+    answer = go(local_path(next_, "/me"))
     secure = seen.cloud.settings.cookie_secure
     if theme in (*THEMES, SYSTEM):
         kept = 0 if theme == SYSTEM else _YEAR_S

@@ -174,7 +174,7 @@ async def _none_free(
         parts.append(_("{price}/小时起").format(price=yuan(view.price_from_fen)))
     return {
         "headline": _("{room}空着").format(room=room.name) if room else "",
-        "line": "，".join([_("你现在没有订这里"), *parts]),
+        "line": _("，").join([_("你现在没有订这里"), *parts]),
         "main": Way("", _("订{room}").format(room=room.name), f"/rooms/{room.id}/book")
         if room
         else None,
@@ -192,7 +192,7 @@ def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, An
         lines.append(_("{time} 后可以用").format(time=until))
     if not view.order_id:
         if view.other_rooms:
-            names = "、".join(room.name for room in view.other_rooms)
+            names = _("、").join(room.name for room in view.other_rooms)
             lines.append(_("{rooms}现在空着").format(rooms=names))
         else:
             lines.append(_("别的房间现在也没有空的"))
@@ -209,7 +209,7 @@ def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, An
         main = Way("", _("订{room}").format(room=other.name), f"/rooms/{other.id}/book")
     return {
         "headline": heads[view.case],
-        "line": "，".join(lines),
+        "line": _("，").join(lines),
         "main": main,
         "ways": (call,),
     }
@@ -223,7 +223,7 @@ def _lock_dead(view: DoorView, call: Way, order: Way, token: str, *, again: bool
             "line": _("门锁刚才没有反应。还是打不开，就打给店家"),
             "ways": (order, call),
         }
-    free = "、".join(room.name for room in view.other_rooms)
+    free = _("、").join(room.name for room in view.other_rooms)
     line = _("打给店家，他们能帮你开门或换一间")
     if free:
         line = _("打给店家，他们能帮你开门，或换到空着的{rooms}").format(rooms=free)

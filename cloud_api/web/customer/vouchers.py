@@ -15,6 +15,7 @@ from cloud_api.groupbuy import routes as api
 from cloud_api.groupbuy.models import Campaign, GroupOrder
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.crypto import vault
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.payments.dispatch import ref_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
@@ -118,7 +119,7 @@ async def gift(seen: Seen, token: str) -> Response:
         name=found.name,
         length=words.hours(found.minutes),
         when=told.when,
-        stores="、".join(told.stores),
+        stores=_("、").join(told.stores),
         valid_until=here.local(found.valid_until),
         own_href=f"/me/vouchers/{found.id}" if own else "",
     )

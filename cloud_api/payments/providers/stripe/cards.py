@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.payments.certificates import Fact, fingerprint
 from cloud_api.payments.providers.base import (
     Ask,
@@ -87,10 +89,16 @@ class StripeAccount(BaseModel):
 
     def facts(self) -> list[Fact]:
         """What may be shown of it."""
-        kind = "正式" if self.live else "测试"
+        kind = later("正式") if self.live else later("测试")
         return [
-            Fact("密钥", f"{kind} · 指纹 {fingerprint(self.secret_key)}"),
-            Fact("Webhook 签名密钥", f"指纹 {fingerprint(self.webhook_secret)}"),
+            Fact(
+                later("密钥"),
+                _("{kind} · 指纹 {print}").format(kind=kind, print=fingerprint(self.secret_key)),
+            ),
+            Fact(
+                later("Webhook 签名密钥"),
+                _("指纹 {print}").format(print=fingerprint(self.webhook_secret)),
+            ),
         ]
 
 
@@ -279,13 +287,13 @@ class Stripe:
         try:
             await self._client.v1.checkout.sessions.list_async({"limit": 1})
         except stripe.AuthenticationError:
-            return "Stripe 不认这个密钥：到 Stripe 后台的 API keys 重新复制"
+            return later("Stripe 不认这个密钥：到 Stripe 后台的 API keys 重新复制")
         except stripe.PermissionError:
-            return (
+            return later(
                 "这个密钥没有 Checkout 的权限：给受限密钥加上 Checkout Sessions 和 Refunds 的写权限"
             )
         except stripe.StripeError as error:
-            return f"连不上 Stripe（{_why(error)}）"
+            return _("连不上 Stripe（{why}）").format(why=_why(error))
         return ""
 
     def _session(self, ask: Ask, amount: int) -> stripe.params.checkout.SessionCreateParams:
@@ -410,7 +418,7 @@ def make(credentials: str, around: Surroundings) -> Stripe:
 
 async def _through(listed: Any) -> AsyncIterator[Any]:
     """All pages of a list, up to a bound."""
-    for _ in range(PAGES):
+    for _page in range(PAGES):
         for one in listed.data:
             yield one
         if not listed.has_more:

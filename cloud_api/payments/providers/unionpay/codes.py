@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloud_api.kit.i18n import gettext as _
+
 DONE: Final = frozenset({"00", "A6"})  # A6: "有缺陷的成功", done with a defect that is not ours
 OPEN: Final = frozenset({"03", "04", "05"})  # timed out, not clear, accepted: ask later
 TAKEN: Final = "42"  # the card was charged, but after the time to pay: UnionPay decides
@@ -28,4 +30,6 @@ WORDS: Final = {
 
 def in_words(code: str, message: str = "") -> str:
     """What is wrong, for whoever set the account up."""
-    return WORDS.get(code, f"银联回答 {code} {message}".strip())
+    return WORDS.get(
+        code, _("银联回答 {code} {message}").format(code=code, message=message).strip()
+    )

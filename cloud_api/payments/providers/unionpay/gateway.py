@@ -21,6 +21,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.payments.certificates import Fact, SigningPair, about, read_certificate, read_pfx
 from cloud_api.payments.providers.base import (
     Ask,
@@ -96,9 +98,9 @@ class UnionPayAccount(BaseModel):
     def facts(self) -> list[Fact]:
         """What may be shown of it."""
         return [
-            about("签名证书", self.pair().certificate),
-            about("银联中级证书", read_certificate(self.middle)),
-            about("银联根证书", read_certificate(self.root)),
+            about(later("签名证书"), self.pair().certificate),
+            about(later("银联中级证书"), read_certificate(self.middle)),
+            about(later("银联根证书"), read_certificate(self.root)),
         ]
 
 
@@ -268,7 +270,7 @@ class UnionPay:
         now = self._clock.now()
         answer = await self._ask_about(f"check{now:%Y%m%d%H%M%S}", now)
         if isinstance(answer, str):
-            return f"银联没有给出可以核实的回答（{answer}）"
+            return _("银联没有给出可以核实的回答（{answer}）").format(answer=answer)
         if answer["respCode"] in {"00", codes.ABSENT}:
             return ""
         return codes.in_words(answer["respCode"], answer.get("respMsg", ""))

@@ -148,10 +148,10 @@ document.addEventListener('change', async (event) => {
       const answer = await fetch(url, { method: input.dataset.method ?? 'POST', body: file, credentials: 'same-origin', headers: { 'X-CSRF-Token': csrf, Accept: 'application/json', 'Content-Type': file.type || 'application/octet-stream' } });
       if (!answer.ok) {
         const told = await answer.json().catch(() => ({}));
-        problem(scope, `${file.name}：${told.detail ?? scope.dataset.tFailed}`);
+        problem(scope, `${file.name}: ${told.detail ?? scope.dataset.tFailed}`);
       }
     } catch {
-      problem(scope, `${file.name}：${scope.dataset.tFailed}`);
+      problem(scope, `${file.name}: ${scope.dataset.tFailed}`);
     }
   }
   input.value = '';

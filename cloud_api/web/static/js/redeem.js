@@ -33,6 +33,9 @@ function pair(list, name, value) {
   list.append(dt, dd);
 }
 
+const LANG = document.documentElement.lang;
+const DAY = new Intl.DateTimeFormat(LANG, { month: 'short', day: 'numeric', timeZone: 'UTC' });
+
 /** Used, over, or given back: when, where and by whom. */
 function showUsed(voucher, used) {
   const facts = one('u-facts');
@@ -43,7 +46,7 @@ function showUsed(voucher, used) {
   if (used) {
     const offset = offsetOf(document.querySelector('meta[name="km-now"]').content);
     const at = new Date(Date.parse(used.at) + offset);
-    pair(facts, t.tAt, `${at.getUTCMonth() + 1}月${at.getUTCDate()}日 ${hm(Date.parse(used.at), offset)}`);
+    pair(facts, t.tAt, `${DAY.format(at)} ${hm(Date.parse(used.at), offset)}`);
     pair(facts, t.tWhere, `${used.store} ${used.room}`);
     pair(facts, t.tWho, used.by || t.tSelf);
     pair(facts, t.tOrder, used.order);
@@ -54,7 +57,7 @@ function showUsed(voucher, used) {
 function showValid(voucher, rooms) {
   one('v-state').textContent = voucher.state;
   one('v-name').textContent = voucher.name;
-  one('v-facts').textContent = `${voucher.when} · ${voucher.stores.join('、')}`;
+  one('v-facts').textContent = `${voucher.when} · ${voucher.stores.join(LANG === 'en' ? ', ' : '、')}`;
   one('v-rules').textContent = voucher.rules;
   const box = one('rooms');
   box.replaceChildren(...rooms.map((room) => {

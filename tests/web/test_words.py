@@ -1,0 +1,50 @@
+"""Three languages: every text can be found, is translated, and its translation leaves room for its values."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts import words
+
+FOUND = words.extract()
+
+
+def test_there_are_texts():
+    assert len(FOUND.texts) > 2500
+    assert {text.area for text in FOUND.texts.values()} == set(words.AREAS)
+
+
+def test_no_text_stands_where_no_translation_reaches_it():
+    assert FOUND.bare == [], "see cloud_api/locales/README.md, writing texts"
+
+
+@pytest.mark.parametrize("area", words.AREAS)
+@pytest.mark.parametrize("language", ["zh_Hant"])
+def test_every_text_is_translated(language: str, area: str):
+    missing = [text.msgid for text in words.lacking(FOUND, language, area)]
+    assert missing == [], "`make words`, then fill in what it names"
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_translations_leave_room_for_the_same_values(language: str):
+    wrong = [
+        (msgid, form)
+        for msgid, forms in words.known(language).items()
+        for form in forms
+        if words.places(form) != words.places(msgid)
+    ]
+    assert wrong == []
+
+
+def test_the_checks_can_fail():
+    """Negative controls: what is bare is seen, and a lost value is."""
+    found = words.Found()
+    words.from_python(found, "a.py", "def f(n):\n    return f'还剩 {n} 间'\n")
+    words.from_python(found, "b.py", "def f():\n    return '没有空房'\n")
+    words.from_template(found, "c.html", "<p>没有空房</p>{{ button('订这间') }}{{ _('好') }}")
+    words.from_script(found, "d.js", "say('没有网络'); // 说明\n")
+    assert [place.split(":")[0] for place in found.bare] == ["a.py", "b.py"] + ["c.html"] * 2 + [
+        "d.js"
+    ]
+    assert words.places("{n} 间，到 {at:%H:%M}，%(m)s") == {"n", "at", "m"}
+    assert words.places("%s 退款中") == {"s"}
