@@ -262,7 +262,7 @@ class Controller:
 
     def _begin_ticking(self) -> None:
         self._scheduler.add_job(
-            self.reconciler.wake,
+            self._tick,
             "interval",
             seconds=TICK_S,
             id="tick",
@@ -282,6 +282,10 @@ class Controller:
         self._scheduler.start()
         # It counts by the wall clock: when that steps back it would sleep until it is caught up.
         self.reconciler.on_stall = self._tick_anew
+
+    async def _tick(self) -> None:
+        """A coroutine, since the scheduler would give a plain function to a thread."""
+        self.reconciler.wake()
 
     def _tick_anew(self) -> None:
         self._scheduler.reschedule_job("tick", trigger="interval", seconds=TICK_S)

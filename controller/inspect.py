@@ -122,8 +122,16 @@ def _certificate(state_dir: Path, identity: Identity, now: datetime) -> Iterator
         yield Finding(False, "client.pem cannot be read: enroll this store again")
         return
     days = (ends - now.astimezone(UTC)).days
+    if days < 0:
+        yield Finding(
+            False,
+            "the certificate is over, so the store runs on alone: make a code in the console, "
+            "enroll with it and start again; nothing that happened is lost",
+        )
+        return
     good = days > 14
-    yield Finding(good, f"the certificate is valid for {days} days" + ("" if good else ": renew"))
+    soon = "" if good else ": enroll with a new code before it is over"
+    yield Finding(good, f"the certificate is valid for {days} days{soon}")
 
 
 def _journal(state_dir: Path) -> Iterator[Finding]:
