@@ -15,9 +15,12 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from controller.settings import EdgeSettings
 
 SWITCH_S = 0.0005  # threads that own a line or a socket must not wait 5 ms for the loop to pause
 
@@ -43,9 +46,8 @@ def enroll(
     """Make this machine the controller of a store."""
     from controller.enroll import EnrolRefused
     from controller.enroll import enroll as enroll_store
-    from controller.settings import EdgeSettings
 
-    state_dir = state or EdgeSettings().state
+    state_dir = state or _settings().state
     try:
         identity = enroll_store(cloud, code, state_dir)
     except EnrolRefused as error:
@@ -65,9 +67,9 @@ def run(state: StateDir = None, port: Port = None) -> None:
     from controller import logs
     from controller.app import Controller
     from controller.identity import NotEnrolled, load
-    from controller.settings import BadPorts, EdgeSettings, read_ports
+    from controller.settings import BadPorts, read_ports
 
-    settings = EdgeSettings()
+    settings = _settings()
     state_dir = state or settings.state
     try:
         identity = load(state_dir)
@@ -102,6 +104,16 @@ def run(state: StateDir = None, port: Port = None) -> None:
     asyncio.run(serve())
 
 
+def _settings() -> EdgeSettings:
+    from controller.settings import BadSettings, EdgeSettings
+
+    try:
+        return EdgeSettings.read()
+    except BadSettings as error:
+        typer.echo(f"{error}: look into /etc/kaimen-edge.env.", err=True)
+        raise typer.Exit(1) from None
+
+
 def leave_out() -> None:
     """Keep code out that only its being installed would bring in: structlog looks for both and does
     without. Coloured tracebacks are 5 MB for a log of JSON lines, and nothing here runs in greenlets.
@@ -124,9 +136,8 @@ def _settle_down() -> None:
 def pin(state: StateDir = None) -> None:
     """Make a new PIN for the installers' page (KAIMEN_EDGE_LOCAL) and print it, once."""
     from controller.local.pin import new_pin
-    from controller.settings import EdgeSettings
 
-    state_dir = state or EdgeSettings().state
+    state_dir = state or _settings().state
     if not state_dir.is_dir():
         typer.echo(f"{state_dir} is not there: enroll this store first.", err=True)
         raise typer.Exit(1)
@@ -138,10 +149,9 @@ def status(state: StateDir = None) -> None:
     """Print what the journal says, as JSON."""
     from controller.identity import NotEnrolled
     from controller.inspect import status as read_status
-    from controller.settings import EdgeSettings
 
     try:
-        found = read_status(state or EdgeSettings().state)
+        found = read_status(state or _settings().state)
     except NotEnrolled as error:
         typer.echo(f"{error}.", err=True)
         raise typer.Exit(1) from None
@@ -152,9 +162,9 @@ def status(state: StateDir = None) -> None:
 def doctor(state: StateDir = None, port: Port = None) -> None:
     """Look over this store and say in words what is wrong."""
     from controller.inspect import doctor as look_over
-    from controller.settings import BadPorts, EdgeSettings, read_ports
+    from controller.settings import BadPorts, read_ports
 
-    state_dir = state or EdgeSettings().state
+    state_dir = state or _settings().state
     try:
         ports = read_ports(state_dir, port or [])
     except BadPorts as error:

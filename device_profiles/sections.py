@@ -86,7 +86,7 @@ Word = Literal["on", "off"]
 class Section(BaseModel):
     """A part of the file: immutable, and every key known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Alias(Section):

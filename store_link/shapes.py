@@ -13,4 +13,4 @@ Millis = Annotated[int, Field(ge=0, le=4_102_444_800_000)]  # until 2100
 class Message(BaseModel):
     """Base: frozen, unknown fields ignored (the other side may be one version newer)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)

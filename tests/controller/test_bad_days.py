@@ -32,7 +32,8 @@ OTHER = "eletechsup.r4d8a08"
 
 @pytest.fixture
 async def doors(tmp_path: Path, nats_broker: NatsBroker) -> AsyncIterator[DoorWorld]:
-    made = await DoorWorld(tmp_path, nats_broker.host, nats_broker.mqtt_port).open()
+    made = DoorWorld(tmp_path, nats_broker.host, nats_broker.mqtt_port)
+    await made.open()
     try:
         yield made
     finally:

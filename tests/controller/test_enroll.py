@@ -142,6 +142,13 @@ def test_run_status_and_doctor_say_that_the_store_is_not_enrolled(tmp_path: Path
         assert "kaimen-edge enroll" in result.output
 
 
+def test_a_setting_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIMEN_EDGE_DIAGNOSTICS", "perhaps")
+    result = run("status")
+    assert result.exit_code == 1
+    assert "KAIMEN_EDGE_DIAGNOSTICS=perhaps cannot be read" in result.output
+
+
 def test_doctor_names_a_missing_port(cloud: tuple[str, Authority], tmp_path: Path) -> None:
     state = tmp_path / "state"
     run("enroll", "--cloud", cloud[0], "--code", "GOOD", "--state", str(state))

@@ -23,6 +23,7 @@ UNWANTED = {
     "rich": "the log is JSON lines",
     "pygments": "the log is JSON lines",
     "greenlet": "nothing here runs in greenlets",
+    "pydantic_settings": "six variables are read without it",
     "sqlalchemy": "the cloud's",
     "fastapi": "the cloud's",
     "cloud_api": "the cloud's",

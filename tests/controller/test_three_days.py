@@ -23,10 +23,16 @@ RUNNING = "SELECT count(*) FROM stay WHERE grant = ? AND power_since IS NOT NULL
 BILLED = "SELECT count(*) FROM outbox WHERE kind = 'usage'"
 
 
+async def counts(world: DoorWorld, number: int, query: str, *values: object) -> None:
+    """Wait until the store's journal counts so many."""
+    await until(lambda: world.rows(query, *values) == [(number,)], SOON_S, query)
+
+
 async def test_seventy_two_hours_offline(tmp_path: Path) -> None:
     """Guests whose booking the store knew, and guests who booked since and bring it in their pass."""
     with NatsBroker(tmp_path / "broker") as broker:
-        world = await DoorWorld(tmp_path, broker.host, broker.mqtt_port).open()
+        world = DoorWorld(tmp_path, broker.host, broker.mqtt_port)
+        await world.open()
         try:
             await world.run()
             now = world.now()
@@ -47,14 +53,14 @@ async def test_seventy_two_hours_offline(tmp_path: Path) -> None:
                 times = {"not_before": at - 10 * MINUTE, "expires": at + 2 * HOUR}
                 world.show(world.make_pass(grant, **times))
                 await world.coil_is(TABLE_1, True, SOON_S)
-                await until(lambda g=grant: world.rows(RUNNING, g) == [(1,)], SOON_S)
+                await counts(world, 1, RUNNING, grant)
                 if number == 3:
                     await world.stop()
                     await world.run(alone=True)
                     await until(lambda: world.rows("SELECT max(seq) FROM outbox"), SOON_S)
                 world.pass_time(121 + 5)
                 await world.coil_is(TABLE_1, False, SOON_S)
-                await until(lambda n=number: world.rows(BILLED) == [(n + 1,)], SOON_S)
+                await counts(world, number + 1, BILLED)
                 await asyncio.sleep(0.8)  # a lock that is held refuses a second pulse
             world.pass_time((now + 72 * HOUR - world.now()) / MINUTE)
             assert len(world.cloud.events) == heard
