@@ -74,6 +74,7 @@ from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
 from cloud_api.payments import account_routes as payment_accounts
 from cloud_api.payments import bill_routes as payment_bills
+from cloud_api.payments import refund_routes as payment_refunds
 from cloud_api.payments import routes as payments
 from cloud_api.pricing import manage_routes as prices_manage
 from cloud_api.pricing import routes as pricing
@@ -122,6 +123,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     payment_accounts.router,
     payment_bills.router,
+    payment_refunds.router,
     stored_value.router,
     orders.router,
     change_routes.router,

@@ -137,7 +137,7 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
         event.kind == kind and event.body.get("number") == refund.number
         for event in await events_of(session, [order.id])
     )
-    if not told and refund.state in {"succeeded", "failed", "abnormal"}:
+    if not told and refund.state in {"succeeded", "failed", "abnormal", "by_hand"}:
         body = {"number": refund.number, "amount_fen": refund.amount_fen}
         await note(session, order, kind, by=_SYSTEM, clocks=clocks, body=body)
 

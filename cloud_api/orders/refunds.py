@@ -7,11 +7,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.audit.service import record
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.errors import KaimenError
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import pays, recount
 from cloud_api.orders.transitions import lock_order, note
-from cloud_api.payments import repair
+from cloud_api.payments import refund_desk, repair
 from cloud_api.payments.models import RefundAttempt
 from cloud_api.staff.permissions import ORDER_REFUND
 
@@ -23,10 +22,10 @@ async def retry(cloud: Cloud, staff: Staff, order_id: str, number: str, why: str
     ``refund.not_refused``, KaimenError ``refund.why``.
     """
     refund, why = await _begin(cloud, staff, order_id, number, why)
-    await repair.look_again(cloud, refund.id)
+    asked = await repair.look_again(cloud, refund.id)
     async with cloud.db.write() as session:
         order = await lock_order(session, staff, order_id)
-        again = await repair.ask_again(session, refund.id, cloud.clocks)
+        again = await repair.go_on(session, refund, asked, cloud.clocks)
         await _write_down(session, cloud, staff, order, "retry", refund, why, again.number)
         return order
 
@@ -38,14 +37,13 @@ async def paid_by_hand(
 
     Raises as ``retry``, and KaimenError ``refund.proof`` without a proof.
     """
-    if len(proof.strip()) < 2:
-        raise KaimenError("refund.proof", "请写明怎么退的，比如转账单号", status=422, field="proof")
+    proof = refund_desk.need_proof(proof)
     refund, why = await _begin(cloud, staff, order_id, number, why)
     await repair.look_again(cloud, refund.id)
     async with cloud.db.write() as session:
         order = await lock_order(session, staff, order_id)
-        await repair.paid_by_hand(session, refund.id, proof.strip(), cloud.clocks)
-        await _write_down(session, cloud, staff, order, "by_hand", refund, why, proof.strip())
+        await repair.paid_by_hand(session, refund.id, proof, cloud.clocks)
+        await _write_down(session, cloud, staff, order, "by_hand", refund, why, proof)
         return order
 
 
@@ -53,12 +51,11 @@ async def _begin(
     cloud: Cloud, staff: Staff, order_id: str, number: str, why: str
 ) -> tuple[RefundAttempt, str]:
     staff.need(ORDER_REFUND)
-    if len(why.strip()) < 2:
-        raise KaimenError("refund.why", "请写明原因", status=422, field="why")
+    why = refund_desk.need_why(why)
     async with cloud.db.read() as session:
         refund = await repair.find_refund(session, staff, pays(order_id), number)
     staff.need_refund(refund.amount_fen)
-    return refund, why.strip()
+    return refund, why
 
 
 async def _write_down(

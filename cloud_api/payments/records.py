@@ -134,7 +134,7 @@ async def record_refund(
             store_id=refund.store_id,
             kind=REFUSED,
             subject=f"refund:{refund.id}",
-            active=refund.state == "failed",
+            active=refund.state in {"failed", "abnormal"},
             data={"number": refund.number, "amount_fen": refund.amount_fen},
             at=clocks.real,
         )

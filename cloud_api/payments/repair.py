@@ -1,4 +1,4 @@
-"""What can be done about a refund that a provider refused for good: ask anew, or pay it by hand.
+"""What can be done about a refund that a provider refused for good or is stuck with: ask, or pay by hand.
 
 The guest is owed the money either way; until one of the two is done it counts as on its way back.
 """
@@ -16,7 +16,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, NotFound
-from cloud_api.payments import service
+from cloud_api.payments import house, service
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers.base import Back
 from cloud_api.payments.records import REFUND_CHANGED, REFUSED, lock_refund, record_refund
@@ -41,9 +41,17 @@ async def find_refund(
 
 
 async def look_again(cloud: Cloud, refund_id: str) -> RefundAttempt:
-    """Ask the provider once more about a refused refund; it may have gone through after all."""
+    """Ask the provider once more about a refund; it may have gone through after all.
+
+    One that it is stuck with (a dead card, an empty account) is submitted again under its own number.
+    """
     async with cloud.db.read() as session:
         refund = await session.get_one(RefundAttempt, refund_id)
+        paid = await session.get_one(PaymentAttempt, refund.payment_id)
+    if house.is_house(paid.provider):
+        return refund
+    if refund.state != "failed":
+        return await service.push_refund(cloud, refund_id)
     payment, provider = await service.load(cloud, refund.payment_id)
     view = await provider.query_refund(service.refund_ask(cloud, payment, refund))
     if view.state is not Back.SUCCEEDED:
@@ -78,6 +86,18 @@ async def ask_again(session: AsyncSession, refund_id: str, clocks: Clocks) -> Re
     return again
 
 
+async def go_on(
+    session: AsyncSession, before: RefundAttempt, asked: RefundAttempt, clocks: Clocks
+) -> RefundAttempt:
+    """What is on its way after ``look_again``: the same refund where it is that again, else a new one.
+
+    ``before`` is how it stood before the provider was asked. Raises as ``ask_again``.
+    """
+    if before.state == "abnormal" and asked.state != "failed":
+        return asked
+    return await ask_again(session, asked.id, clocks)
+
+
 async def paid_by_hand(
     session: AsyncSession, refund_id: str, proof: str, clocks: Clocks
 ) -> RefundAttempt:
@@ -88,7 +108,8 @@ async def paid_by_hand(
     refund = await lock_refund(session, refund_id)
     if refund.state == "by_hand":
         return refund
-    _refused(refund)
+    if refund.state != "abnormal":
+        _refused(refund)
     if refund.replaced_by is not None:
         raise Conflict("refund.not_refused", "这笔退款已换新单号重新提交", state_now="replaced")
     await move_refund(session, refund, "by_hand", proof=proof, succeeded_at=clocks.now)

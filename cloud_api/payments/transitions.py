@@ -28,7 +28,7 @@ REFUND: Final[dict[str, frozenset[str]]] = {
     "created": frozenset({"submitted", "succeeded", "failed", "abnormal", "unknown"}),
     "submitted": frozenset({"succeeded", "failed", "abnormal"}),
     "unknown": frozenset({"submitted", "succeeded", "failed", "abnormal"}),
-    "abnormal": frozenset({"submitted", "succeeded", "failed"}),
+    "abnormal": frozenset({"submitted", "succeeded", "failed", "by_hand"}),
     "failed": frozenset({"succeeded", "by_hand"}),
     "succeeded": frozenset({"failed"}),
     "by_hand": frozenset(),

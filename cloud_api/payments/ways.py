@@ -9,6 +9,7 @@ from datetime import datetime
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.setups import setup_of
@@ -23,6 +24,11 @@ class Way:
     name: str
     note: str
     icon: str
+
+
+def label_of(provider: str) -> str:
+    """A provider as people read it; the house's own ways too."""
+    return PROVIDERS[provider].label if provider in PROVIDERS else LABELS.get(provider, provider)
 
 
 def works(account: ProviderAccount, real: datetime) -> bool:

@@ -33,6 +33,7 @@ from cloud_api.web.console import refunds as console_refunds
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
+from cloud_api.web.console import stuck_refunds as console_stuck_refunds
 from cloud_api.web.console import support as console_support
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import friends as customer_friends
@@ -83,6 +84,7 @@ for pages in (
     console_reconciliation,
     console_finance,
     console_refunds,
+    console_stuck_refunds,
     console_stored_value,
     console_booking_rules,
     console_desk,

@@ -26,6 +26,8 @@ from cloud_api.web.view_models.money import (
     RefundCase,
     RefundForm,
     RefundsPage,
+    StuckRefund,
+    StuckRefundsPage,
 )
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
@@ -98,6 +100,22 @@ DEPOSITS = DepositsPage(
 )  # fmt: skip
 MEMBER = MemberBalancePage("a1", "尾号 4821", BALANCE, (("s1", "雀友会·静安店"),), True, LIMIT)
 
+STUCK = StuckRefund(
+    id="f1",
+    number="2611231430123456-1-Rc",
+    amount_fen=7_600,
+    what="订单",
+    subject="竹间 11月23日 14:00–16:00",
+    href="/console/orders/o1",
+    store_name="雀友会·静安店",
+    provider="微信支付",
+    state="收款方没有退",
+    hint="换一个单号再退一次，或者线下退给顾客",
+    detail="NOT_ENOUGH",
+    reason="顾客取消",
+    at=AT,
+)
+
 
 def customer_pages() -> dict[str, tuple[str, dict[str, object]]]:
     """The guest's pages."""
@@ -120,6 +138,13 @@ def console_pages(nav: ConsoleShell, staff: Shell) -> dict[str, tuple[str, dict[
             RefundsPage((DECIDED,), DECIDED, True, LIMIT),
         ),
         ("console-no-refunds", "refunds", "refunds", RefundsPage((), None, False, LIMIT)),
+        (
+            "console-stuck-refunds",
+            "stuck_refunds",
+            "refunds",
+            StuckRefundsPage((STUCK, replace(STUCK, id="f2", href="", mine=False))),
+        ),
+        ("console-no-stuck-refunds", "stuck_refunds", "refunds", StuckRefundsPage(())),
         ("console-finance", "finance", "finance", FINANCE),
         ("console-plans", "plans", "plans", PLANS),
         ("console-deposits", "deposits", "deposits", DEPOSITS),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cloud_api.orders.models import Order
 from cloud_api.pricing import service as pricing
 from cloud_api.staff.permissions import ALL
 from cloud_api.stored_value import office, topup
-from cloud_api.stored_value.schemas import AdjustIn, PlanIn
+from cloud_api.stored_value.schemas import AdjustIn, PayOutIn, PlanIn
 from tests.cloud_api.factories import customer, make_customer, make_login, make_staff, staff
 from tests.web.real import Site, running_site
 
@@ -80,6 +81,13 @@ def _shot(tab: Page, name: str) -> None:
     """A picture for people to look at, where they ask for one."""
     if SHOTS:
         tab.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+def _until(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not there():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.2)
 
 
 def _used(site: Site) -> None:
@@ -145,6 +153,48 @@ def test_a_request_is_asked_reviewed_and_answered(
     page.reload()
     expect(page.get_by_text("店家同意退 ¥40")).to_be_visible()
     _shot(page, "refund-answer")
+
+
+def test_money_that_a_provider_will_not_give_back_is_settled_by_hand(
+    browser: Browser, running: Site
+) -> None:
+    """A top-up paid out again, which the provider refuses: the guest is owed it until somebody pays."""
+    running.till.faults(refund_state="refused")
+    number = next(iter(running.till.payments()))
+    running.till.pay(number)
+    owner, guest = running.people["owner"], running.people["guest"]
+
+    async def out(session: AsyncSession) -> bool:
+        body = PayOutIn(amount_fen=10_000, why="会员不来了")
+        shown = await office.show(session, customer(guest), running.shop.merchant.id, guest.id)
+        if shown.paid_fen < body.amount_fen:
+            return False
+        await office.pay_out(session, owner, guest.id, body, running.cloud.clocks)
+        return True
+
+    _until(lambda: running.write(out))
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    tab = context.new_page()
+    _as(tab, running, "owner")
+    tab.goto(f"{running.url}/console/refunds")
+    _until(lambda: running.till.refunds() != {})
+    tab.get_by_role("link", name="没退成的").click()
+    refused = tab.get_by_text("收款方没有退")
+    _until(lambda: tab.reload() is not None and refused.count() == 1)
+    _shot(tab, "stuck-refunds")
+    tab.get_by_role("button", name="已线下退").click()
+    sheet = tab.locator("#sheet-by-hand")
+    sheet.get_by_label("为什么").fill("顾客的卡已停用")
+    sheet.get_by_role("button", name="记下").click()
+    expect(sheet.get_by_text("这一项要填")).to_be_visible()
+    sheet.get_by_label("怎么退的").fill("银行转账 2611240001")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    _shot(tab, "stuck-refunds-phone")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    sheet.get_by_role("button", name="记下").click()
+    expect(tab.get_by_text("没有。退款都到了，或者正在路上")).to_be_visible()
+    running.till.faults()
+    context.close()
 
 
 def test_the_owner_reads_the_books_and_closes_the_day(browser: Browser, running: Site) -> None:

@@ -126,6 +126,33 @@ class RefundsPage:
 
 
 @dataclass(frozen=True)
+class StuckRefund:
+    """A refund that did not go through; ``mine``: within one's role's limit."""
+
+    id: str
+    number: str
+    amount_fen: int
+    what: str
+    subject: str
+    href: str
+    store_name: str
+    provider: str
+    state: str
+    hint: str
+    detail: str
+    reason: str
+    at: datetime
+    mine: bool = True
+
+
+@dataclass(frozen=True)
+class StuckRefundsPage:
+    """What somebody has to see to, the oldest first."""
+
+    refunds: tuple[StuckRefund, ...]
+
+
+@dataclass(frozen=True)
 class AccountRow:
     """An account of a statement."""
 
