@@ -211,6 +211,7 @@ def test_the_owner_reads_the_books_and_closes_the_day(browser: Browser, running:
     expect(tab.get_by_text("点出来的数和账上不一样").first).to_be_visible()
     tab.get_by_label("和账上不一样的原因").fill("找零找错了")
     tab.get_by_role("button", name="日结到").click()
+    expect(tab.get_by_text("日结好了")).to_be_visible()  # said on the page that it leads to
     expect(tab.get_by_text("已日结").first).to_be_visible()
     for path, name in (
         ("plans", "plans"),
