@@ -37,6 +37,7 @@ from cloud_api.coupons import routes as coupons
 from cloud_api.devices import remote_routes, running_routes
 from cloud_api.devices import routes as devices
 from cloud_api.groupbuy import console_routes as groupbuy_console
+from cloud_api.groupbuy import platform_routes
 from cloud_api.groupbuy import routes as groupbuy
 from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
@@ -76,6 +77,7 @@ from cloud_api.payments import account_routes as payment_accounts
 from cloud_api.payments import bill_routes as payment_bills
 from cloud_api.payments import refund_routes as payment_refunds
 from cloud_api.payments import routes as payments
+from cloud_api.platform_vouchers import routes as platform_accounts
 from cloud_api.pricing import manage_routes as prices_manage
 from cloud_api.pricing import routes as pricing
 from cloud_api.reports import routes as reports
@@ -142,6 +144,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     money_routes.console,
     groupbuy.router,
     groupbuy_console.router,
+    platform_routes.router,
+    platform_routes.console,
+    platform_accounts.router,
     access.router,
     support.router,
     support.console,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import books, buy, money, redeem
+from cloud_api.groupbuy import books, buy, money, platform, platform_hand, platform_order, redeem
 from cloud_api.groupbuy.models import GroupOrder
 from cloud_api.groupbuy.transitions import lock_campaign
 from cloud_api.kit.actor import System
@@ -22,6 +22,7 @@ from cloud_api.kit.notices import notify
 from cloud_api.ledger.verify import check
 from cloud_api.orders import followers
 from cloud_api.payments import dispatch
+from cloud_api.platform_vouchers import service as platforms
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from cloud_api.vouchers.transitions import lock_voucher, move
@@ -93,3 +94,7 @@ register(vouchers.EXPIRE, expire)
 register(vouchers.REMIND, remind)
 dispatch.register(buy.KIND, settle=money.settle, refund_changed=money.refund_changed)
 followers.follow("groupbuy", redeem.order_changed)
+register(platforms.LOOK, platform.look)
+register(platforms.CANCEL, platform_order.take_back)
+register(platforms.LAPSE, platform_hand.lapse)
+followers.follow("platform_vouchers", platform_order.order_changed)

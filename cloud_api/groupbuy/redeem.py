@@ -77,7 +77,7 @@ async def redeem(
         return await _again(session, found, known)
     voucher = await lock_voucher(session, System(), found.id)
     room, store = await _room(session, who, room_id)
-    begins = _begins(starts_at, clocks)
+    begins = begins_at(starts_at, clocks)
     if voucher.state == "redeemed":
         raise await used(session, voucher)
     refusal = judge.refuse(
@@ -288,7 +288,8 @@ async def _room(session: AsyncSession, who: Actor, room_id: str) -> tuple[Room, 
     return room, store
 
 
-def _begins(starts_at: datetime | None, clocks: Clocks) -> datetime:
+def begins_at(starts_at: datetime | None, clocks: Clocks) -> datetime:
+    """When a stay begins: this minute, or ``starts_at``. Raises KaimenError ``booking.past`` (422)."""
     now = clocks.now.replace(second=0, microsecond=0)
     if starts_at is None:
         return now

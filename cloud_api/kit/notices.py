@@ -52,6 +52,8 @@ FOR_STAFF: Final = frozenset(
         "review.new",
         "refund.requested",  # a guest asks; somebody has to decide
         "refund.refused",  # the provider will not give the money back; somebody has to act
+        "platform.asked",  # a guest waits for staff to confirm a platform's code
+        "platform.stuck",  # a platform will not take a verification back
         "alarm.raised",
         "alarm.escalated",
         "alarm.resolved",

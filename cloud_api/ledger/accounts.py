@@ -14,6 +14,7 @@ class Account(StrEnum):
     """One account; docs/money.md tells which event posts what."""
 
     CLEARING = "clearing"  # at a payment provider, not yet paid out; detail: provider account
+    PLATFORM = "platform"  # owed by a platform for vouchers it sold; detail: which, in words
     CASH = "cash"  # in the store's drawer
     BANK = "bank"
     OUTSIDE = "outside"  # what the owner paid back by other means
@@ -29,7 +30,9 @@ class Account(StrEnum):
     CASH_DIFFERENCE = "cash_difference"  # counted less than expected
 
 
-ASSETS: Final = frozenset({Account.CLEARING, Account.CASH, Account.BANK, Account.OUTSIDE})
+ASSETS: Final = frozenset(
+    {Account.CLEARING, Account.PLATFORM, Account.CASH, Account.BANK, Account.OUTSIDE}
+)
 LIABILITIES: Final = frozenset(
     {
         Account.ADVANCE,
@@ -45,6 +48,7 @@ CREDIT_SIDE: Final = LIABILITIES | {Account.REVENUE, Account.OUTSIDE}
 
 NAMES: Final[dict[Account, str]] = {
     Account.CLEARING: "支付渠道在途",
+    Account.PLATFORM: "平台待结算",
     Account.CASH: "现金",
     Account.BANK: "银行",
     Account.OUTSIDE: "店家线下垫退",
@@ -66,6 +70,7 @@ REVENUES: Final[dict[str, str]] = {
     "damage": "押金赔付",
     "voucher": "团购券",
     "voucher_expired": "过期团购券",
+    "platform": "平台券",
     "balance": "余额扣减",
 }
 

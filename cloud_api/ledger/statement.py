@@ -36,6 +36,7 @@ KINDS: Final = {
     "cash_count": "点钞差额",
     "cash_to_bank": "现金存银行",
     "balance": "储值变动",
+    "platform": "平台券",
 }
 
 

@@ -189,6 +189,23 @@ TEXTS: Final[dict[str, EventText]] = {
             channels=_GROUP,
         ),
         EventText(
+            "platform.asked",
+            "平台券等确认",
+            "有平台券等你核销",
+            "{store} {room}：{name}，顾客在等。在平台的商家版里核销，再回来点“核销好了”。{link}",
+            ("store", "room", "name", "link"),
+            urgent=True,
+            channels=_GROUP,
+        ),
+        EventText(
+            "platform.stuck",
+            "平台券没退成",
+            "有平台券退不回去",
+            "{store} {room}：{name}，平台不让撤销（{reason}）。{link}",
+            ("store", "room", "name", "reason", "link"),
+            channels=_GROUP,
+        ),
+        EventText(
             "order.changed_house",
             "改订单",
             "订单改了",

@@ -94,6 +94,7 @@ def link_of(event: str, subject: str, public_url: str) -> str:
         "order": f"/orders/{key}" if customer else f"/console/orders/{key}",
         "alarm": "/console/alarms",
         "voucher": f"/me/vouchers/{key}",
+        "platform_use": "/console/platform-vouchers",
         "group_order": f"/groupbuy/orders/{key}",
     }
     return public_url.rstrip("/") + paths.get(kind, "/" if customer else "/console")

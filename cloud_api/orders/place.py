@@ -60,16 +60,9 @@ async def place(
     quote = await take_quote(session, customer, quote_id, clocks)
     room = await session.get_one(Room, quote.room_id)
     store = await session.get_one(Store, quote.store_id)
-    if room.mode == "maintenance":
-        raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
-    if (await session.get_one(Merchant, store.merchant_id)).suspended_at is not None:
-        raise Conflict("merchant.suspended", "这家店暂停接单，请换一家")
-    if by is None and series_id is None:
-        await check_unpaid(session, customer)
-    await limits.check(
-        session, customer, store, await rules_of(session, store, room.id), clocks.now
+    await check_may_order(
+        session, customer, store, room, clocks, unpaid=by is None and series_id is None
     )
-    await overtime.check_nothing_due(session, customer, store.merchant_id)
     order_id = new_id()
     try:
         if claim_id is None:
@@ -131,6 +124,31 @@ async def place(
             run_at=order.hold_expires_at,
         )
     return order
+
+
+async def check_may_order(
+    session: AsyncSession,
+    customer: Customer,
+    store: Store,
+    room: Room,
+    clocks: Clocks,
+    *,
+    unpaid: bool = True,
+) -> None:
+    """Raise what forbids this customer an order here, whatever its time; see ``place``.
+
+    ``unpaid``: count what they have not paid yet.
+    """
+    if room.mode == "maintenance":
+        raise KaimenError("room.maintenance", "这个包间正在维护，请选别的包间", status=409)
+    if (await session.get_one(Merchant, store.merchant_id)).suspended_at is not None:
+        raise Conflict("merchant.suspended", "这家店暂停接单，请换一家")
+    if unpaid:
+        await check_unpaid(session, customer)
+    await limits.check(
+        session, customer, store, await rules_of(session, store, room.id), clocks.now
+    )
+    await overtime.check_nothing_due(session, customer, store.merchant_id)
 
 
 async def forget_quotes(session: AsyncSession, now: datetime) -> None:

@@ -25,8 +25,6 @@ from cloud_api.staff.office_matrix import OFFICE
 from cloud_api.staff.permissions import (
     ALARM_HANDLE,
     ALARM_READ,
-    CAMPAIGN_EDIT,
-    CAMPAIGN_READ,
     COUPON_EDIT,
     DEVICE_BULK,
     DEVICE_CONTROL,
@@ -52,10 +50,9 @@ from cloud_api.staff.permissions import (
     STORE_EDIT,
     STORE_READ,
     TICKET_HANDLE,
-    VOUCHER_EXTEND,
-    VOUCHER_REDEEM,
 )
 from cloud_api.staff.rooms_matrix import ROOMS
+from cloud_api.staff.voucher_matrix import VOUCHERS
 
 _PUBLIC: Final[dict[str, Row]] = {
     "GET /healthz": ANYONE,
@@ -230,17 +227,6 @@ _PEOPLE: Final[dict[str, Row]] = {
 
 _CONSOLE: Final[dict[str, Row]] = {
     # group-buy
-    "GET /api/v1/console/campaigns": needs(CAMPAIGN_READ),
-    "POST /api/v1/console/campaigns": needs(CAMPAIGN_EDIT),
-    "GET /api/v1/console/campaigns/{campaign_id}": needs(CAMPAIGN_READ),
-    "PUT /api/v1/console/campaigns/{campaign_id}": needs(CAMPAIGN_EDIT),
-    "POST /api/v1/console/campaigns/{campaign_id}/{turn}": needs(CAMPAIGN_EDIT),
-    "POST /api/v1/console/vouchers/look": needs(VOUCHER_REDEEM),
-    "POST /api/v1/console/vouchers/redeem": needs(VOUCHER_REDEEM),
-    "POST /api/v1/console/vouchers/{voucher_id}/extend": needs(VOUCHER_EXTEND),
-    "GET /api/v1/console/redemptions": needs(CAMPAIGN_READ),
-    "POST /api/v1/console/redemptions/{redemption_id}/undo": needs(VOUCHER_REDEEM),
-    "GET /api/v1/console/groupbuy/report": needs(CAMPAIGN_READ),
     "GET /api/v1/console/me": STAFF,
     "GET /api/v1/console/events": STAFF,
     # stores and rooms
@@ -436,11 +422,6 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /console/orders": needs(ORDER_READ),
     "GET /console/order-exports": needs(ORDER_EXPORT),
     "GET /console/orders/{order_id}": needs(ORDER_READ),
-    "GET /console/campaigns": needs(CAMPAIGN_READ),
-    "GET /console/campaigns/new": needs(CAMPAIGN_EDIT),
-    "GET /console/campaigns/{campaign_id}": needs(CAMPAIGN_READ, CAMPAIGN_EDIT),
-    "GET /console/groupbuy/report": needs(CAMPAIGN_READ),
-    "GET /console/redeem": needs(VOUCHER_REDEEM),
     "GET /console/staff": needs(STAFF_READ),
     "GET /console/staff/new": needs(STAFF_EDIT),
     "GET /console/staff/{staff_id}": needs(STAFF_READ),
@@ -461,7 +442,6 @@ _PLATFORM: Final[dict[str, Row]] = {
 }
 
 _MONEY: Final = {route: needs(permission) for route, permission in MONEY.items()}
-
 MATRIX: Final[dict[str, Row]] = {
     **_PUBLIC,
     **ROOMS,
@@ -469,6 +449,7 @@ MATRIX: Final[dict[str, Row]] = {
     **_CONSOLE,
     **_MONEY,
     **OFFICE,
+    **VOUCHERS,
     **_PLATFORM,
 }
 

@@ -42,7 +42,7 @@ def refuse(
         return Refusal("voucher.other_store", "这张券不能在这家店用")
     if voucher.room_ids and room_id not in voucher.room_ids:
         return Refusal("voucher.other_room", "这张券不能用在这个包间，换一间试试")
-    if not _in_window(voucher, starts_at.astimezone(zone)):
+    if not in_window(voucher, starts_at, tz):
         return Refusal("voucher.other_time", _("这张券 {when} 可用").format(when=when(voucher)))
     return None
 
@@ -60,7 +60,9 @@ def when(voucher: Hours) -> str:
     return f"{_days(voucher.weekdays)} {_hours(voucher)}".strip()
 
 
-def _in_window(voucher: Hours, local: datetime) -> bool:
+def in_window(voucher: Hours, starts_at: datetime, tz: str) -> bool:
+    """Whether a stay may begin at ``starts_at``, by days and hours in zone ``tz``."""
+    local = starts_at.astimezone(ZoneInfo(tz))
     for back in (0, 1):  # yesterday's window may reach into this morning
         day = local - timedelta(days=back)
         minute = local.hour * 60 + local.minute + back * 1440

@@ -1,0 +1,1 @@
+"""Vouchers that other platforms sold (Douyin, Meituan, Dianping): each verified there once, used here once."""
