@@ -96,6 +96,7 @@ class PlatformUse(SQLModel, table=True):
     kind: str
     label: str  # the platform as guests read it
     state: str = Field(default="verifying", index=True)
+    number: str = Field(default_factory=new_id, unique=True)  # ours, as the platform is told it
     key_index: str
     code: str = Field(sa_type=Encrypted("platform_use.code"))  # as the platform wants it again
     code_tail: str = Field(max_length=4)

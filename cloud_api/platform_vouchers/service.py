@@ -134,13 +134,14 @@ async def prepare(
 def ask_of(use: PlatformUse) -> Ask:
     """A use as the question that it is."""
     return Ask(
-        number=use.id[-26:],
+        number=use.number,
         place=use.place,
         code=use.code,
         secret=use.secret,
         token=use.token,
         deal=use.deal,
         sent_at=use.sent_at,
+        again=use.tries > 1,
         receipt=use.receipt,
         certificate=use.certificate,
     )

@@ -110,7 +110,9 @@ def _uses() -> None:
     _table(
         "platform_use",
         ["merchant_id", "store_id", "account_id", "platform_account_id"],
-        *_text("kind", "label", "state", "key_index"),
+        *_text("kind", "label", "state"),
+        sa.Column("number", sa.String(), nullable=False, unique=True),
+        *_text("key_index"),
         sa.Column("code", Encrypted("platform_use.code"), nullable=False),
         sa.Column("code_tail", sa.String(4), nullable=False),
         sa.Column("secret", Encrypted("platform_use.secret"), nullable=False),

@@ -74,6 +74,7 @@ class Ask:
     token: str
     deal: str
     sent_at: datetime | None = None  # of the first try, wire time
+    again: bool = False  # it was sent before, and the answer did not come
     receipt: str = ""
     certificate: str = ""
 

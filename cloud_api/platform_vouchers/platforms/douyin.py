@@ -112,8 +112,10 @@ class Douyin:
         if code == 0 and result == 0:
             return _verified(first)
         if result in _REPEATED or code in _REPEATED:
-            # Counted, by a try of ours whose answer was lost, or by somebody else meanwhile: look.
-            return await self.query(ask)
+            # Counted: by a try of ours whose answer was lost, or by somebody who was faster.
+            return (
+                await self.query(ask) if ask.again else View(Answer.REFUSED, detail="刚在别处用过")
+            )
         if code in _BUSY or (code == 0 and result is None):
             return View(Answer.UNKNOWN, detail=str(data.get("description") or code))
         return View(Answer.REFUSED, detail=str(first.get("msg") or data.get("description") or code))

@@ -89,10 +89,10 @@ class Meituan:
             told = await self._gate.call("consume", params, ask.place)
         except Silent as error:
             return View(Answer.UNKNOWN, detail=str(error))
-        if told.good and told.rows:
+        if told.good and any(str(row.get("receipt_code")) == ask.code for row in told.rows):
             return _verified(told.rows[0])
         if told.good:
-            return View(Answer.UNKNOWN, detail="no row")
+            return View(Answer.UNKNOWN, detail="not told of this receipt")
         return View(Answer.REFUSED, detail=told.detail or told.code)
 
     async def query(self, ask: Ask) -> View:

@@ -1,0 +1,1 @@
+"""A simulator of Douyin life services' goodlife API for verifying vouchers."""

@@ -1,0 +1,1 @@
+"""What the simulators of platforms share: deals on a shelf, vouchers sold of them, faults, an admin desk."""
