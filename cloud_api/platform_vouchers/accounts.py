@@ -19,7 +19,7 @@ from cloud_api.kit import throttle
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.platform_vouchers.models import PlatformAccount
 from cloud_api.platform_vouchers.platforms import KINDS
 from cloud_api.platform_vouchers.platforms.base import Kind
@@ -29,12 +29,13 @@ from cloud_api.settings import Settings
 from cloud_api.staff.permissions import PAYMENT_ACCOUNTS
 from cloud_api.stores.models import Store
 
+MOST: Final = 50  # accesses of a merchant
 CHECKS: Final = (20, 600)  # so many tries in so many seconds: each of them calls a platform
 
 
 async def list_accounts(session: AsyncSession, actor: Staff) -> list[PlatformAccount]:
     """The accesses of the stores that ``actor`` works in, oldest first."""
-    query = scoped(actor, PlatformAccount).order_by(col(PlatformAccount.id))
+    query = scoped(actor, PlatformAccount).order_by(col(PlatformAccount.id)).limit(MOST)
     return list((await session.exec(query)).all())
 
 
@@ -61,6 +62,8 @@ async def add(
         raise KaimenError(
             "platform.store", "你只管部分门店，选一家门店", status=422, field="store_id"
         )
+    if len(await list_accounts(session, actor)) >= MOST:
+        raise Conflict("platform.too_many", f"平台账号最多 {MOST} 个，先停用用不着的")
     account = PlatformAccount(
         merchant_id=actor.merchant_id,
         store_id=asked.store_id,

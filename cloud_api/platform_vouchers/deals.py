@@ -16,6 +16,7 @@ from cloud_api.platform_vouchers.models import PlatformAccount, PlatformDeal
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers.judge import Refusal, in_window, when
 
+MOST: Final = 200  # deals of an access
 _FACTS: Final = ("deal", "name", "minutes", "worth_fen", "active")
 
 
@@ -83,6 +84,8 @@ async def save(
         raise Conflict("platform.deal_twice", "这个平台商品已经对应过了，改那一条", field="deal")
     was = None
     if deal_id is None:
+        if len(await deals_of(session, account)) >= MOST:
+            raise Conflict("platform.too_many", f"一个账号最多对应 {MOST} 个商品，改用不着的那条")
         found = PlatformDeal(
             merchant_id=account.merchant_id,
             platform_account_id=account.id,

@@ -12,6 +12,9 @@ from tests.cloud_api.conftest import SECRETS
 MOST = 100
 # Lists without pages, and what bounds each. A new list belongs here only with such a reason.
 BOUNDED = {
+    "/console/platform-accounts": "platform_vouchers/accounts.py MOST",
+    "/console/platform-accounts/{account_id}/deals": "platform_vouchers/deals.py MOST",
+    "/platform-vouchers/ways": "one for each access, platform_vouchers/accounts.py MOST",
     "/auth/logins": "one's own logins, forgotten when they end",
     "/console/alarm-rules": "one per kind of alarm",
     "/console/backups": "the last runs",
