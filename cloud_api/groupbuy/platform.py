@@ -25,6 +25,7 @@ from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.orders import place
@@ -117,14 +118,18 @@ async def _finished(cloud: Cloud, use: PlatformUse) -> PlatformUse:
     """What a verification's state brings: an order, or the room back. Raises what the guest must know."""
     if use.state == "refused":
         await _let_go(cloud, use.id)
-        words = f"{use.label}没有核销这张券：{use.why}" if use.why else f"{use.label}没有核销这张券"
-        raise Conflict("platform.refused", f"{words}。房间没有占用", use=use.id)
+        words = _("{label}没有核销这张券，房间没有占用").format(label=use.label)
+        if use.why:
+            words += _("（{label}说：{detail}）").format(label=use.label, detail=use.why)
+        raise Conflict("platform.refused", words, use=use.id)
     if use.state == "verified":
         use = await confirm(cloud, use.id)
     if use.state in ("cancelling", "cancelled", "stuck") and use.order_id is None:
         raise Conflict(
             "platform.confirm_failed",
-            f"券核销了，但是订不成：{use.why}。正在把券退回{use.label}",
+            _("券核销了，但是订不成：{why}。正在把券退回{label}").format(
+                why=use.why, label=use.label
+            ),
             use=use.id,
         )
     return use
@@ -154,7 +159,9 @@ async def used(session: AsyncSession, use: PlatformUse) -> Conflict:
     at = (use.verified_at or use.created_at).astimezone(ZoneInfo(store.tz))
     return Conflict(
         "platform.used",
-        f"这张券 {at:%m月%d日 %H:%M} 在{store.name}{room.name}用过了",
+        _("这张券 {local:%m月%d日 %H:%M} 在{store}{room}用过了").format(
+            local=at, store=store.name, room=room.name
+        ),
         at=at.isoformat(),
         store=store.name,
         room=room.name,
@@ -188,7 +195,7 @@ async def _begin(
         raise Conflict(refusal.code, refusal.message)
     if coupon.until is not None and begins >= coupon.until:
         day = coupon.until.astimezone(ZoneInfo(store.tz))
-        raise Conflict("voucher.expired", f"这张券 {day:%Y-%m-%d %H:%M} 到期了")
+        raise Conflict("voucher.expired", _("这张券 {day:%Y-%m-%d %H:%M} 到期了").format(day=day))
     index = service.key_index(account, coupon.key)
     twin = scoped(_SYSTEM, PlatformUse).where(
         col(PlatformUse.key_index) == index, col(PlatformUse.state).not_in(sorted(OVER))
@@ -269,7 +276,9 @@ async def _deal(
     if found is None:
         raise Conflict(
             "platform.unknown_deal",
-            f"店家还没有说「{coupon.title or coupon.deal}」能开哪间、玩多久，券没有动，请联系店家",
+            _("店家还没有说「{name}」能开哪间、玩多久，券没有动，请联系店家").format(
+                name=coupon.title or coupon.deal
+            ),
             deal=coupon.deal,
             title=coupon.title,
         )

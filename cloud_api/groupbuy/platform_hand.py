@@ -13,6 +13,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.platform_vouchers import books, service
 from cloud_api.platform_vouchers.models import PlatformUse
@@ -92,7 +94,7 @@ async def withdraw(
     if use.state in OVER:
         return use
     _need_state(use, "asked")
-    await move(session, use, "refused", by=guest.ref, why="顾客不等了", clocks=clocks)
+    await move(session, use, "refused", by=guest.ref, why=later("顾客不等了"), clocks=clocks)
     if use.claim_id is not None:
         await claims.release(session, use.claim_id, "platform_withdrawn")
     return use
@@ -104,7 +106,12 @@ async def lapse(cloud: Cloud, job: DueJob) -> None:
         use = await lock_use(session, _SYSTEM, job.ref)
         if use.state == "asked":
             await move(
-                session, use, "lapsed", by="system", why="店家没有及时确认", clocks=cloud.clocks
+                session,
+                use,
+                "lapsed",
+                by="system",
+                why=later("店家没有及时确认"),
+                clocks=cloud.clocks,
             )
             if use.claim_id is not None:
                 await claims.release(session, use.claim_id, "platform_lapsed")
@@ -121,6 +128,6 @@ def _need_state(use: PlatformUse, *states: str) -> None:
     if use.state not in states:
         raise Conflict(
             "platform.over",
-            f"这张券现在是「{service.WORDS[use.state]}」，不用再处理",
+            _("这张券现在是「{word}」，不用再处理").format(word=_(service.WORDS[use.state])),
             state_now=use.state,
         )

@@ -17,6 +17,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, looked, schedule
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
@@ -95,7 +97,7 @@ async def order_changed(
         return
     use = await lock_use(session, _SYSTEM, known.id)
     if use.state == "confirmed":
-        await move(session, use, "cancelling", by=by, why="订单取消", clocks=clocks)
+        await move(session, use, "cancelling", by=by, why=later("订单取消"), clocks=clocks)
         await take_back_later(session, use, clocks)
 
 
@@ -171,7 +173,7 @@ def _lines(use: PlatformUse) -> list[dict[str, Any]]:
         {
             **span,
             "kind": "voucher",
-            "text": f"{use.label}券抵 {yuan(use.worth_fen)}",
+            "text": _("{label}券抵 {money}").format(label=use.label, money=yuan(use.worth_fen)),
             "amount_fen": -use.worth_fen,
             "platform_use_id": use.id,
             "source": "platform",

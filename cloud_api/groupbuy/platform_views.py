@@ -130,7 +130,7 @@ async def rooms_for(
         no = deals.refuse(deal, room_id=room.id, starts_at=now, tz=store.tz)
         code, message = (no.code, no.message) if no else (None, None)
         if no is None and (room.id in taken or room.mode == "maintenance"):
-            code, message = "voucher.no_room", "现在有人，或者马上有人要来"
+            code, message = "voucher.no_room", _("现在有人，或者马上有人要来")
         choices.append(
             RoomChoice(id=room.id, name=room.name, fits=code is None, code=code, message=message)
         )
@@ -254,12 +254,13 @@ async def _facts(session: AsyncSession, found: list[PlatformUse]) -> list[dict[s
     )
     shown = {
         "id", "state", "label", "name", "code_tail", "store_id", "room_id", "starts_at",
-        "ends_at", "worth_fen", "order_id", "why", "expires_at", "created_at",
+        "ends_at", "worth_fen", "order_id", "expires_at", "created_at",
     }  # fmt: skip
     return [
         {
             **one.model_dump(include=shown),
             "word": _(service.WORDS[one.state]),
+            "why": _(one.why) if one.why else "",
             "store": stores[one.store_id].name,
             "room": rooms.get(one.room_id, ""),
             "waiting": one.state in WAITING,

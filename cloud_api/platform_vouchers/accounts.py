@@ -20,6 +20,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.platform_vouchers.models import PlatformAccount
 from cloud_api.platform_vouchers.platforms import KINDS
 from cloud_api.platform_vouchers.platforms.base import Kind
@@ -63,7 +64,7 @@ async def add(
             "platform.store", "你只管部分门店，选一家门店", status=422, field="store_id"
         )
     if len(await list_accounts(session, actor)) >= MOST:
-        raise Conflict("platform.too_many", f"平台账号最多 {MOST} 个，先停用用不着的")
+        raise Conflict("platform.too_many", _("平台账号最多 {n} 个，先停用用不着的").format(n=MOST))
     account = PlatformAccount(
         merchant_id=actor.merchant_id,
         store_id=asked.store_id,
@@ -166,7 +167,8 @@ def _credentials(kind: Kind, given: dict[str, Any], settings: Settings) -> str:
         field = str(first["loc"][0]) if first["loc"] else ""
         info = kind.credentials.model_fields.get(field)
         title = (info.title if info is not None else None) or field
-        words = "没填" if first["type"] in ("missing", "string_too_short") else "格式不对"
+        empty = first["type"] in ("missing", "string_too_short")
+        words = _("没填") if empty else _("格式不对")
         raise KaimenError(
             "platform.fields", f"{title}：{words}", status=422, field=f"fields.{field}"
         ) from None
@@ -186,10 +188,14 @@ def _need_host(url: str, kind: Kind) -> None:
     else:
         good = good and "." in host and not _is_address(host)
     if not good:
-        wanted = f"，如 https://{min(kind.hosts)}" if kind.hosts else "，以 https:// 开头"
+        wanted = (
+            _("接口地址：只能是平台自己的，如 {url}").format(url=f"https://{min(kind.hosts)}")
+            if kind.hosts
+            else _("接口地址：只能是公网的，以 https:// 开头")
+        )
         raise KaimenError(
             "platform.host",
-            f"接口地址：只能是平台自己的地址{wanted}",
+            wanted,
             status=422,
             field="fields.base_url",
         )
@@ -226,7 +232,10 @@ async def _places(
         return {store_id: ""} if store_id is not None else dict.fromkeys(mine, "")
     if not wanted or any(not place for place in wanted.values()):
         raise KaimenError(
-            "platform.places", f"填门店的{kind.place}，至少一家", status=422, field="places"
+            "platform.places",
+            _("填门店的{name}，至少一家").format(name=kind.place),
+            status=422,
+            field="places",
         )
     return wanted
 

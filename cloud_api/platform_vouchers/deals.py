@@ -12,6 +12,7 @@ from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.platform_vouchers.models import PlatformAccount, PlatformDeal
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers.judge import Refusal, in_window, when
@@ -58,7 +59,7 @@ def refuse(deal: PlatformDeal, *, room_id: str, starts_at: datetime, tz: str) ->
     if deal.room_ids and room_id not in deal.room_ids:
         return Refusal("voucher.other_room", "这张券不能用在这个包间，换一间试试")
     if not in_window(deal, starts_at, tz):
-        return Refusal("voucher.other_time", f"这张券 {when(deal)} 可用")
+        return Refusal("voucher.other_time", _("这张券 {when} 可用").format(when=when(deal)))
     return None
 
 
@@ -85,7 +86,9 @@ async def save(
     was = None
     if deal_id is None:
         if len(await deals_of(session, account)) >= MOST:
-            raise Conflict("platform.too_many", f"一个账号最多对应 {MOST} 个商品，改用不着的那条")
+            raise Conflict(
+                "platform.too_many", _("一个账号最多对应 {n} 个商品，改用不着的那条").format(n=MOST)
+            )
         found = PlatformDeal(
             merchant_id=account.merchant_id,
             platform_account_id=account.id,

@@ -63,7 +63,7 @@ async def check_account(account_id: str, request: Request, who: Who) -> CheckOut
     """Call the platform and say how it went. Needs payment.accounts."""
     cloud = cloud_of(request)
     wrong = await accounts.check(cloud, who, account_id)
-    return CheckOut(ok=not wrong, message=_(wrong or "通了，可以核销"), at=cloud.clocks.real)
+    return CheckOut(ok=not wrong, message=wrong or _("通了，可以核销"), at=cloud.clocks.real)
 
 
 @router.get("/platform-accounts/{account_id}/deals")

@@ -23,6 +23,7 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import later
 from cloud_api.platform_vouchers.models import PlatformAccount, PlatformUse
 from cloud_api.platform_vouchers.platforms import FAMILIES, KINDS
 from cloud_api.platform_vouchers.platforms.base import (
@@ -176,7 +177,7 @@ async def look(cloud: Cloud, use_id: str) -> PlatformUse:
         young = cloud.clocks.now - use.created_at < SEND_AGAIN
         if young and use.tries < MOST_TRIES:
             return await verify(cloud, use_id)
-        view = View(Answer.REFUSED, detail="平台没有核销，券没有动")
+        view = View(Answer.REFUSED, detail=later("平台没有核销，券没有动"))
     return await _took(cloud, use_id, view)
 
 
@@ -189,7 +190,7 @@ async def take_back(cloud: Cloud, use_id: str) -> BackView:
         return BackView(Back.DONE)
     client = await client_of(cloud, account)
     if client is None:
-        view = BackView(Back.REFUSED, "手工确认的券，请在平台的商家版里撤销")
+        view = BackView(Back.REFUSED, later("手工确认的券，请在平台的商家版里撤销"))
     else:
         view = await client.cancel(ask_of(use))
     if view.answer is Back.UNKNOWN:

@@ -18,6 +18,7 @@ import httpx
 from pydantic import BaseModel
 
 from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.i18n import gettext as _
 from store_link.clock import Clock
 
 TIMEOUT_S: Final = 6.0
@@ -197,29 +198,37 @@ def local_instant(text: object) -> datetime | None:
 def bad_code(label: str, lengths: tuple[int, int]) -> KaimenError:
     """422: what was typed is no code of this platform."""
     low, high = lengths
-    size = f"{low}" if low == high else f"{low} 到 {high}"
+    size = f"{low}" if low == high else f"{low}–{high}"
     return KaimenError(
-        "platform.bad_code", f"{label}券码是 {size} 位数字，请再看一眼", status=422, field="code"
+        "platform.bad_code",
+        _("{label}券码是 {size} 位数字，请再看一眼").format(label=label, size=size),
+        status=422,
+        field="code",
     )
 
 
 def no_voucher(label: str, detail: str = "") -> Conflict:
     """409: the platform has nothing to verify behind this code."""
-    more = f"（{label}说：{detail}）" if detail else ""
+    more = _("（{label}说：{detail}）").format(label=label, detail=detail) if detail else ""
     return Conflict(
-        "platform.not_usable", f"{label}说这张券现在不能用：可能用过、退过或不是这家店的{more}"
+        "platform.not_usable",
+        _("{label}说这张券现在不能用：可能用过、退过或不是这家店的").format(label=label) + more,
     )
 
 
 def silent(label: str) -> KaimenError:
     """503: the platform does not answer; nothing happened."""
     return KaimenError(
-        "platform.silent", f"{label}暂时没有回话，券没有动，过一会儿再试", status=503
+        "platform.silent",
+        _("{label}暂时没有回话，券没有动，过一会儿再试").format(label=label),
+        status=503,
     )
 
 
 def locked_out(label: str) -> KaimenError:
     """503: the platform does not let the store in."""
     return KaimenError(
-        "platform.locked_out", f"{label}不让门店登录，券没有动，请联系店家", status=503
+        "platform.locked_out",
+        _("{label}不让门店登录，券没有动，请联系店家").format(label=label),
+        status=503,
     )

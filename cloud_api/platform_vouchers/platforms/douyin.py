@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.platform_vouchers.platforms.base import (
     TIMEOUT_S,
     ZONE,
@@ -114,7 +116,9 @@ class Douyin:
         if result in _REPEATED or code in _REPEATED:
             # Counted: by a try of ours whose answer was lost, or by somebody who was faster.
             return (
-                await self.query(ask) if ask.again else View(Answer.REFUSED, detail="刚在别处用过")
+                await self.query(ask)
+                if ask.again
+                else View(Answer.REFUSED, detail=later("刚在别处用过"))
             )
         if code in _BUSY or (code == 0 and result is None):
             return View(Answer.UNKNOWN, detail=str(data.get("description") or code))
@@ -134,12 +138,15 @@ class Douyin:
         if not verification.get("verify_id"):
             if status == 1:
                 return View(Answer.UNUSED)
-            return View(Answer.REFUSED, detail="券已经退款或过期")
+            return View(Answer.REFUSED, detail=later("券已经退款或过期"))
         at = datetime.fromtimestamp(int(verification.get("verify_time") or 0), UTC)
         place = str(verification.get("poi_id") or "")
         elsewhere = bool(place and ask.place and place != ask.place)
         if elsewhere or (ask.sent_at is not None and at < ask.sent_at - _SKEW):
-            return View(Answer.REFUSED, detail=f"券 {at.astimezone(ZONE):%m月%d日 %H:%M} 用过了")
+            return View(
+                Answer.REFUSED,
+                detail=_("券 {at:%m月%d日 %H:%M} 用过了").format(at=at.astimezone(ZONE)),
+            )
         return _verified({**found, **verification})
 
     async def cancel(self, ask: Ask) -> BackView:
@@ -172,7 +179,7 @@ class Douyin:
         }
         found: list[Record] = []
         cursor = "0"
-        for _ in range(_PAGES):
+        for _page in range(_PAGES):
             data = await self._call(
                 "GET", f"{_API}/verify_record/query/", params={**params, "cursor": cursor}
             )
@@ -190,9 +197,9 @@ class Douyin:
         try:
             await self._around.token(self._fetch, "")
         except Silent as error:
-            return f"抖音没有回话（{error}）"
+            return _("抖音没有回话（{why}）").format(why=error)
         except _LockedOut as error:
-            return f"抖音不认这个应用（{error}）"
+            return _("抖音不认这个应用（{why}）").format(why=error)
         return ""
 
     async def _object_of(self, link: str) -> str:
@@ -235,7 +242,7 @@ class Douyin:
     ) -> dict[str, Any]:
         """``data`` of the answer, with its error_code. A token that has ended is fetched anew, once."""
         old = ""
-        for _ in range(2):
+        for _turn in range(2):
             token = await self._around.token(self._fetch, old)
             told = await self._send(method, path, params=params, body=body, token=token)
             data = _data(told)

@@ -11,6 +11,8 @@ import re
 from datetime import date, timedelta
 from typing import Any, Final
 
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.platform_vouchers.platforms.base import (
     Answer,
     Around,
@@ -105,7 +107,7 @@ class Meituan:
                 by = str(row.get("verify_account") or row.get("verify_acct") or "")
                 old = at is not None and ask.sent_at is not None and at < ask.sent_at - _SKEW
                 if (by and by != ask.number) or old:
-                    return View(Answer.REFUSED, detail="券在别处用过了")
+                    return View(Answer.REFUSED, detail=later("券在别处用过了"))
                 return _verified(row)
             if told.locked:
                 return View(Answer.UNKNOWN, detail=told.detail)
@@ -157,8 +159,10 @@ class Meituan:
         try:
             told = await self._gate.call("getconsumed", {"receipt_code": "0000000000"}, "")
         except Silent as error:
-            return f"美团没有回话（{error}）"
-        return f"美团不认这个授权（{told.detail or told.code}）" if told.locked else ""
+            return _("美团没有回话（{why}）").format(why=error)
+        if not told.locked:
+            return ""
+        return _("美团不认这个授权（{why}）").format(why=told.detail or told.code)
 
     async def _consumed(self, ask: Ask) -> Told:
         return await self._gate.call("getconsumed", {"receipt_code": ask.code}, ask.place)

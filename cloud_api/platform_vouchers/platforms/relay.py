@@ -18,6 +18,8 @@ from typing import Annotated, Any, Final
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.platform_vouchers.platforms.base import (
     TIMEOUT_S,
     Answer,
@@ -41,6 +43,7 @@ from cloud_api.platform_vouchers.platforms.meituan import LABEL, LENGTHS
 
 _GOOD: Final = 10000
 _WHOLE: Final = "未使用"
+_OVER: Final = ("退", "过期")
 _DIGITS: Final = re.compile(r"[0-9]{10,16}")
 _PRICE: Final = re.compile(r"\[([0-9]+(?:\.[0-9]{1,2})?)元\]")
 _TOKEN_S: Final = 3600.0
@@ -122,13 +125,13 @@ class Relay:
         status = str(found.get("status") or "")
         if status == _WHOLE:
             return View(Answer.UNUSED)
-        if "退" in status or "过期" in status:
+        if any(word in status for word in _OVER):
             return View(Answer.REFUSED, detail=status)
         return View(Answer.VERIFIED, receipt=ask.code)
 
     async def cancel(self, ask: Ask) -> BackView:
         """The relay cannot; somebody does it in Meituan's app."""
-        return BackView(Back.REFUSED, "转接服务不能撤销，请在美团商家版里撤销")
+        return BackView(Back.REFUSED, later("转接服务不能撤销，请在美团商家版里撤销"))
 
     async def records(self, day: date, place: str) -> tuple[Record, ...] | None:
         """None: it has no such list."""
@@ -139,9 +142,9 @@ class Relay:
         try:
             await self._around.token(self._fetch, "")
         except Silent as error:
-            return f"转接服务没有回话（{error}）"
+            return _("转接服务没有回话（{why}）").format(why=error)
         except _LockedOut as error:
-            return f"转接服务不认这个账号（{error}）"
+            return _("转接服务不认这个账号（{why}）").format(why=error)
         return ""
 
     async def _detail(self, code: str, place: str) -> dict[str, Any]:
@@ -165,7 +168,7 @@ class Relay:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         old = ""
-        for _ in range(2):
+        for _turn in range(2):
             token = await self._around.token(self._fetch, old)
             told = await self._send(method, path, params=params, body=body, token=token)
             if told.get("code") not in (401, 10401):
