@@ -32,6 +32,7 @@ from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
 from cloud_api.claims import find_routes, live_routes, mode_routes, rule_routes
 from cloud_api.claims import routes as claims
+from cloud_api.cleaning import routes as cleaning
 from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
 from cloud_api.devices import remote_routes, running_routes
@@ -148,6 +149,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     platform_routes.console,
     platform_accounts.router,
     access.router,
+    cleaning.router,
     support.router,
     support.console,
     alarms.router,

@@ -1,7 +1,5 @@
 """/doors for who stands at one, /orders/{id}/pass, and staff opening a door from afar."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,15 +7,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service
 from cloud_api.access.schemas import DoorView, PassOut, StaffUnlockIn, StickersOut, UnlockOut
+from cloud_api.access.tap import tap
 from cloud_api.auth.deps import actor, customer
-from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Actor, Customer, Staff
-from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import Begun, once_begun
-from cloud_api.kit.throttle import TooOften, hit
 from cloud_api.staff.deps import staff_actor
 
 router = APIRouter(tags=["access"])
@@ -45,7 +39,7 @@ async def unlock(request: Request, token: str, who: CustomerWho) -> Response:
     async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
         return await service.unlock(session, who, token, cloud.clocks, cloud.waiters.instance, ref)
 
-    return await _tap(request, who.ref, begin)
+    return await tap(request, who.ref, begin)
 
 
 @router.get("/orders/{order_id}/pass")
@@ -71,7 +65,7 @@ async def staff_unlock(
             session, who, door_id, why, cloud.clocks, instance, ref
         ), False
 
-    return await _tap(request, who.ref, begin)
+    return await tap(request, who.ref, begin)
 
 
 @router.post("/console/doors/{door_id}/unlock-to-clean", response_model=UnlockOut)
@@ -85,7 +79,7 @@ async def unlock_to_clean(request: Request, door_id: str, who: StaffWho) -> Resp
             session, who, door_id, cloud.clocks, instance, ref
         ), False
 
-    return await _tap(request, who.ref, begin)
+    return await tap(request, who.ref, begin)
 
 
 @router.get("/console/stores/{store_id}/stickers")
@@ -95,40 +89,3 @@ async def stickers(request: Request, store_id: str, who: StaffWho) -> StickersOu
     async with cloud.db.read() as session:
         store, items = await service.stickers(session, who, store_id, cloud.settings.public_url)
     return StickersOut(store=store.name, items=items)
-
-
-async def _tap(
-    request: Request,
-    ref: str,
-    write: Callable[[AsyncSession, str], Awaitable[tuple[DeviceCommand, bool]]],
-) -> Response:
-    """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
-    cloud = cloud_of(request)
-    until: datetime | None = None
-
-    async def begin(session: AsyncSession, command_id: str) -> Begun:
-        nonlocal until
-        await _count(session, cloud, ref)
-        command, again = await write(session, command_id)
-        until = None if again else command.expires_at + devices.ON_ITS_WAY
-        return Begun(command.id, again)
-
-    async def finish(begun: Begun, now: bool) -> UnlockOut:
-        fresh = now and not begun.again
-        found = await devices.wait_for(cloud, begun.ref, until if fresh else None, fresh=fresh)
-        known = {name: found[name] for name in UnlockOut.model_fields if name in found}
-        return UnlockOut(**known, again=begun.again)
-
-    try:
-        return await once_begun(cloud, ref, request, await request.body(), begin, finish)
-    except TooOften:
-        raise
-    except KaimenError:  # nothing was written, but a tap that is refused counts as well
-        async with cloud.db.write() as session:
-            await _count(session, cloud, ref)
-        raise
-
-
-async def _count(session: AsyncSession, cloud: Cloud, ref: str) -> None:
-    limit, window_s = service.UNLOCK_LIMIT
-    await hit(session, f"unlock:{ref}", limit, window_s, cloud.clocks.real)

@@ -30,7 +30,7 @@ from cloud_api.devices.control import reason
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
-from cloud_api.kit.errors import Conflict, KaimenError
+from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import later
 from cloud_api.kit.keys import keys_of
 from cloud_api.orders import changes, share
@@ -181,6 +181,27 @@ async def unlock_to_clean(
     if not any(room.id in door.rooms and room.mode == "cleaning" for room in rooms):
         raise Conflict("room.not_cleaning", "这间现在不是保洁状态，请店长先切到保洁")
     return await _by_staff(session, actor, door, store, later("保洁"), clocks, instance, command_id)
+
+
+async def unlock_for_task(
+    session: AsyncSession,
+    actor: Staff,
+    door_id: str,
+    room_id: str,
+    why: str,
+    clocks: Clocks,
+    instance: str,
+    command_id: str | None = None,
+) -> DeviceCommand:
+    """Open a door to ``room_id`` for whoever has work there; the caller made sure that they have.
+
+    Raises NotFound ``door.not_found`` (also for a door that does not lead there), and StoreOffline.
+    """
+    actor.need(DOOR_OPEN_CLEANING)
+    door, store = await stores.get_door_and_store(session, actor, door_id)
+    if room_id not in door.rooms:
+        raise NotFound("door", "这扇门不通到要打扫的包间")
+    return await _by_staff(session, actor, door, store, why, clocks, instance, command_id)
 
 
 async def _by_staff(

@@ -81,6 +81,23 @@ async def set_mode(
     return await _change(session, actor, found.id, mode, until, told, clocks)
 
 
+async def cleaned_by(
+    session: AsyncSession, actor: Actor, room_id: str, until: datetime | None, clocks: Clocks
+) -> None:
+    """Set a room to cleaning until ``until``, or back to normal for None, because a task is worked on.
+
+    Whoever calls has made sure that it is the actor's task. A room that staff set to something else
+    stays as they set it.
+    """
+    room = await _locked(session, room_id)
+    if room is None or room.mode not in (NORMAL, "cleaning"):
+        return
+    if until is not None:
+        await _change(session, actor, room_id, "cleaning", until, later("保洁任务"), clocks)
+    elif room.mode == "cleaning":
+        await _change(session, actor, room_id, NORMAL, None, later("打扫好了"), clocks)
+
+
 async def over(session: AsyncSession, room_id: str, clocks: Clocks) -> None:
     """Take a mode back whose time is over; one that was set anew meanwhile stays."""
     room = await _locked(session, room_id)

@@ -48,6 +48,11 @@ FOR_STAFF: Final = frozenset(
         "order.changed_house",
         "order.cancelled_house",
         "order.ended_house",
+        "cleaning.wanted",
+        "cleaning.assigned",
+        "cleaning.to_check",
+        "cleaning.rejected",
+        "cleaning.late",
         "ticket.new",
         "review.new",
         "refund.requested",  # a guest asks; somebody has to decide

@@ -25,6 +25,8 @@ class Media(SQLModel, table=True):
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
     store_id: str = Field(index=True)  # without a foreign key: stores stand above media
     room_id: str | None = Field(default=None, index=True)  # None: of the store itself
+    # What it is evidence of, as ``kind:id`` (a cleaning task); such a photo is on no page of the place.
+    subject: str | None = Field(default=None, index=True)
     kind: str
     alt: str = Field(default="", max_length=100)
     width: int

@@ -116,9 +116,17 @@ async def add(
     room_id: str | None,
     alt: str,
     now: datetime,
+    subject: str | None = None,
 ) -> Media:
-    """The row of what was stored. A new logo takes the place of the old. Raises ``media.too_many``."""
-    beside = await of_place(session, store_id, room_id)
+    """The row of what was stored. A new logo takes the place of the old. Raises ``media.too_many``.
+
+    ``subject``: what it is evidence of; it is shown there and not as a picture of the place.
+    """
+    beside = (
+        await of_place(session, store_id, room_id)
+        if subject is None
+        else await of_subject(session, subject)
+    )
     if prepared.kind == LOGO:
         for old in beside:
             if old.kind == LOGO:
@@ -130,6 +138,7 @@ async def add(
         merchant_id=merchant_id,
         store_id=store_id,
         room_id=room_id,
+        subject=subject,
         kind=prepared.kind,
         alt=alt,
         width=prepared.width,
@@ -149,6 +158,7 @@ async def of_place(session: AsyncSession, store_id: str, room_id: str | None) ->
     """What there is of a room, or of the store itself, in its order."""
     query = _there().where(
         col(Media.store_id) == store_id,
+        col(Media.subject).is_(None),
         col(Media.room_id).is_(None) if room_id is None else col(Media.room_id) == room_id,
     )
     return list((await session.exec(query)).all())
@@ -157,9 +167,15 @@ async def of_place(session: AsyncSession, store_id: str, room_id: str | None) ->
 async def of_stores(session: AsyncSession, store_ids: Iterable[str]) -> dict[str, list[Media]]:
     """By room id, and by store id for what is of the store itself; one query for any number."""
     found: dict[str, list[Media]] = {}
-    for one in (await session.exec(_there().where(col(Media.store_id).in_(set(store_ids))))).all():
+    query = _there().where(col(Media.store_id).in_(set(store_ids)), col(Media.subject).is_(None))
+    for one in (await session.exec(query)).all():
         found.setdefault(one.room_id or one.store_id, []).append(one)
     return found
+
+
+async def of_subject(session: AsyncSession, subject: str) -> list[Media]:
+    """The photos that are evidence of something."""
+    return list((await session.exec(_there().where(col(Media.subject) == subject))).all())
 
 
 async def one(session: AsyncSession, actor: Actor, media_id: str) -> Media:

@@ -59,6 +59,7 @@ class EventText:
         return "customer" if self.event in FOR_CUSTOMERS else "staff"
 
 
+_CLEANING: Final = ("store", "room", "link")
 _SMS: Final = ("sms", "wechat")
 _GROUP: Final = ("wecom", "dingtalk", "feishu", "email", "apprise")
 _ALL: Final = ("sms", *_GROUP)
@@ -231,6 +232,49 @@ TEXTS: Final[dict[str, EventText]] = {
             _ORDER,
             urgent=False,
             channels=(),
+        ),
+        EventText(
+            "cleaning.wanted",
+            "有保洁任务",
+            "{room}要打扫",
+            "{store} {room} 等人打扫，谁有空谁接：{link}",
+            _CLEANING,
+            channels=_GROUP,
+        ),
+        EventText(
+            "cleaning.assigned",
+            "派给你的保洁",
+            "{room}派给你打扫",
+            "{store} {room} 派给你打扫：{link}",
+            _CLEANING,
+            urgent=True,
+            channels=("sms",),
+        ),
+        EventText(
+            "cleaning.to_check",
+            "等验收",
+            "{room}打扫好了",
+            "{store} {room} 打扫好了，等你验收：{link}",
+            _CLEANING,
+            channels=_GROUP,
+        ),
+        EventText(
+            "cleaning.rejected",
+            "要返工",
+            "{room}要再打扫一次",
+            "{store} {room}：{reason}。{link}",
+            (*_CLEANING, "reason"),
+            urgent=True,
+            channels=("sms",),
+        ),
+        EventText(
+            "cleaning.late",
+            "来不及打扫",
+            "{room}还没打扫好",
+            "{store} {room} 下一位 {starts_at} 到，现在还没打扫好：{link}",
+            (*_CLEANING, "starts_at"),
+            urgent=True,
+            channels=_GROUP,
         ),
         EventText(
             "ticket.new",

@@ -96,6 +96,7 @@ def link_of(event: str, subject: str, public_url: str) -> str:
         "voucher": f"/me/vouchers/{key}",
         "platform_use": "/console/platform-vouchers",
         "group_order": f"/groupbuy/orders/{key}",
+        "cleaning": f"/console/cleaning/tasks/{key}",
     }
     return public_url.rstrip("/") + paths.get(kind, "/" if customer else "/console")
 

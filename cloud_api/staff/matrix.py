@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloud_api.staff.house_matrix import HOUSE
 from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
 from cloud_api.staff.money_matrix import MONEY
 from cloud_api.staff.office_matrix import OFFICE
@@ -450,6 +451,7 @@ MATRIX: Final[dict[str, Row]] = {
     **_MONEY,
     **OFFICE,
     **VOUCHERS,
+    **HOUSE,
     **_PLATFORM,
 }
 

@@ -35,6 +35,8 @@ DEVICE_FORCE: Final = "device.force"
 DEVICE_BULK: Final = "device.bulk"
 DOOR_OPEN_CLEANING: Final = "door.open.cleaning"
 DEVICE_ENROL: Final = "device.enrol"
+CLEANING_DO: Final = "cleaning.do"
+CLEANING_MANAGE: Final = "cleaning.manage"
 ROOM_MODE: Final = "room.mode"
 ALARM_READ: Final = "alarm.read"
 ALARM_HANDLE: Final = "alarm.handle"
@@ -58,6 +60,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (PRICE_EDIT, "改价目"),
             (COUPON_EDIT, "做优惠券、发券"),
             (ROOM_MODE, "切换包间状态：常开、保洁、维护"),
+            (CLEANING_DO, "看和接保洁任务、开要打扫的门"),
+            (CLEANING_MANAGE, "派保洁、验收、看工钱"),
         ),
     ),
     (
@@ -178,7 +182,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             NOTICE_READ,
         }
     ),
-    "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING}),
+    "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING, CLEANING_DO}),
     "finance": frozenset(
         {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, MONEY_RECONCILE}
         | {ORDER_EXPORT, REPORT_READ, AUDIT_READ}

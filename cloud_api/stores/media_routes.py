@@ -27,7 +27,9 @@ router = APIRouter(tags=["media"])
 StaffWho = Annotated[Staff, Depends(staff_actor)]
 Id = Annotated[str, Query(max_length=64)]
 
-_UPLOADS = re.compile(r"/api/v1/console/(stores/[^/]+/media|media/[^/]+/poster)")
+_UPLOADS = re.compile(
+    r"/api/v1/console/(stores/[^/]+/media|media/[^/]+/poster|cleaning/tasks/[^/]+/photos)"
+)
 _MOST = (120, 3600)  # uploads of one member of staff in an hour: each costs the processor a second
 
 

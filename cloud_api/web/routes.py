@@ -13,6 +13,7 @@ from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
 from cloud_api.web.console import campaigns as console_campaigns
+from cloud_api.web.console import cleaning as console_cleaning
 from cloud_api.web.console import controllers as console_controllers
 from cloud_api.web.console import coupons as console_coupons
 from cloud_api.web.console import desk as console_desk
@@ -98,6 +99,7 @@ for pages in (
     console_coupons,
     console_campaigns,
     console_redeem,
+    console_cleaning,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -16,6 +16,7 @@ from cloud_api.web.view_models.overtime import OvertimeRuleForm, OvertimeRulesPa
 from tests.web import (
     samples_bills,
     samples_booking,
+    samples_cleaning,
     samples_groupbuy,
     samples_money,
     samples_notices,
@@ -329,4 +330,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_booking.console_pages(NAV, STAFF),
     **samples_money.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
+    **samples_cleaning.console_pages(NAV, STAFF),
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fastapi import Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.alarms.service import count_open
+from cloud_api.cleaning.service import count_waiting
 from cloud_api.kit.actor import Staff
 from cloud_api.merchants.models import Merchant
+from cloud_api.staff.permissions import CLEANING_DO
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web.console import nav
@@ -20,11 +23,15 @@ EVENTS = "/api/v1/console/events"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The merchant and the stores that ``who`` works in; ``alarms`` is the number at the bell."""
+    """The merchant and the stores that ``who`` works in; ``alarms`` is the number at the bell.
+
+    ``badges`` counts what waits for ``who``, by page.
+    """
 
     merchant: Merchant
     stores: list[Store]
     alarms: int = 0
+    badges: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tz(self) -> str:
@@ -37,10 +44,13 @@ class Frame:
 
 
 async def frame_of(session: AsyncSession, who: Staff) -> Frame:
-    """Read the frame, in the page's own transaction. Three queries."""
+    """Read the frame, in the page's own transaction. At most four queries."""
     merchant = await session.get_one(Merchant, who.merchant_id)
     mine = await stores.list_stores(session, who)
-    return Frame(merchant, mine, await count_open(session, who))
+    badges = {}
+    if CLEANING_DO in who.permissions:
+        badges["cleaning"] = await count_waiting(session, who)
+    return Frame(merchant, mine, await count_open(session, who), badges)
 
 
 def console_page(
@@ -60,7 +70,12 @@ def console_page(
     """
     shell = seen.shell(person=who.name, events=EVENTS)
     around = nav.shell(
-        who.permissions, here, merchant=frame.merchant, stores=frame.stores, alarms=frame.alarms
+        who.permissions,
+        here,
+        merchant=frame.merchant,
+        stores=frame.stores,
+        badges=frame.badges,
+        alarms=frame.alarms,
     )
     return page(
         seen,

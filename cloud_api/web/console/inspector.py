@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlmodel import col
@@ -191,18 +192,35 @@ async def _doors(
     bindings: Sequence[Binding],
     status: StoreStatusView,
 ) -> tuple[ConsoleDoor, ...]:
-    last = await _last_commands(session, who, doors)
-    names = await _staff_names(session, who, list(last.values()))
+    last = await last_answers(session, seen, who, doors)
     by_id = {binding.id: binding for binding in bindings}
     return tuple(
         ConsoleDoor(
             id=door.id,
             name=door.name,
             word=_door_word(door, by_id, status),
-            last=_answer(seen, last[door.id], names) if door.id in last else None,
+            last=last.get(door.id),
         )
         for door in doors
     )
+
+
+async def last_answers(
+    session: AsyncSession,
+    seen: Visit,
+    who: Staff,
+    doors: Sequence[Door],
+    since: datetime | None = None,
+) -> dict[str, StoreAnswer]:
+    """What the store answered to the newest unlock, by door; ``since`` (business time) forgets older ones."""
+    last = await _last_commands(session, who, doors)
+    names = await _staff_names(session, who, list(last.values()))
+    ahead = seen.cloud.clocks.now - seen.cloud.clocks.real
+    return {
+        door_id: _answer(seen, command, names)
+        for door_id, command in last.items()
+        if since is None or command.created_at + ahead >= since
+    }
 
 
 async def _last_commands(

@@ -10,6 +10,7 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import RoomClaim
+from cloud_api.cleaning import service as cleaning
 from cloud_api.devices.models import Binding
 from cloud_api.devices.status import StoreStatusView
 from cloud_api.kit.actor import Staff, scoped
@@ -49,6 +50,7 @@ class House:
     orders: dict[str, Order] = field(default_factory=dict)  # by id; none without order.read
     tails: dict[str, str] = field(default_factory=dict)  # of phones, by account
     bindings: Sequence[Binding] = ()
+    cleaning: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and who, by room
     income: dict[str, int] | None = None  # fen by store, today; None without report.read
 
     def order_of(self, claim: RoomClaim | None) -> Order | None:
@@ -108,6 +110,7 @@ async def _read(
         house.tails = await phone_tails(session, {order.account_id for order in orders})
     if DEVICE_READ in who.permissions:
         house.bindings = (await session.exec(scoped(who, Binding).order_by(col(Binding.id)))).all()
+    house.cleaning = await cleaning.by_room(session, who)
     if REPORT_READ in who.permissions:
         house.income = await _income(session, seen, who, found)
     return house

@@ -48,7 +48,7 @@ def tile(seen: Visit, house: House, day: RoomDay, *, current: bool) -> Tile:
     if status.online:
         if day.room.mode == "open":
             made = replace(made, warn=_("常开"), warn_icon="lock-open", warn_bad=False)
-        return _warned(house, day, made)
+        return _warned(house, day, _dirty(house, day, made))
     return replace(
         made,
         state=live.state,
@@ -72,7 +72,7 @@ def _tile(seen: Visit, house: House, day: RoomDay, now: Present) -> Tile:
         case RoomState.HELD | RoomState.BOOKED:
             return _booked(seen, house, day, now, plain)
         case RoomState.CLEANING:
-            return _cleaning(seen, day, now, plain)
+            return _cleaning(seen, house, day, plain)
         case RoomState.MAINTENANCE:
             return replace(plain, number=_("停用"), foot=_("不能预订"))
         case RoomState.CLOSED:
@@ -164,16 +164,21 @@ def _booked(seen: Visit, house: House, day: RoomDay, now: Present, plain: Tile) 
     )
 
 
-def _cleaning(seen: Visit, day: RoomDay, now: Present, plain: Tile) -> Tile:
+def _cleaning(seen: Visit, house: House, day: RoomDay, plain: Tile) -> Tile:
+    state, name = house.cleaning.get(day.room.id, ("", ""))
+    at_it = _("{who}在打扫").format(who=name) if state == "cleaning" and name else ""
     if day.room.mode == "cleaning":
         over = day.room.mode_until
         foot = _("到 {t}").format(t=hm(seen.local(over))) if over is not None else ""
-        return replace(plain, number=_("在打扫"), foot=foot)
+        return replace(plain, number=_("在打扫"), foot=at_it or foot)
     until = day.spans[0].ends_at
+    waits = _("{who}接了").format(who=name) if name else _("等人打扫")
+    if state in ("open", "taken", "rejected") and until - day.now > timedelta(hours=2):
+        return replace(plain, number=_("等打扫"), foot=waits)  # kept until it is clean
     return replace(
         plain,
         number=_("约 {n} 分钟").format(n=words.minutes_up(until - day.now)),
-        foot=_("{t} 可以进").format(t=hm(seen.local(until))),
+        foot=at_it or (waits if state else _("{t} 可以进").format(t=hm(seen.local(until)))),
     )
 
 
@@ -187,6 +192,15 @@ def _free(seen: Visit, day: RoomDay, plain: Tile) -> Tile:
     if coming is not None and coming.starts_at - here.ends_at <= timedelta():
         foot = _("{t} 有人").format(t=words.moment(seen.local(coming.starts_at), seen.now))
     return replace(plain, number=_("空到 {t}").format(t=words.moment(until, seen.now)), foot=foot)
+
+
+def _dirty(house: House, day: RoomDay, made: Tile) -> Tile:
+    """A room that stands free or waits for guests, and that nobody has cleaned yet, says so."""
+    if made.state not in (RoomState.FREE, RoomState.BOOKED, RoomState.HELD):
+        return made
+    if day.room.id not in house.cleaning:
+        return made
+    return replace(made, warn=_("还没打扫"), warn_icon="brush-cleaning", warn_bad=False)
 
 
 def _warned(house: House, day: RoomDay, made: Tile) -> Tile:

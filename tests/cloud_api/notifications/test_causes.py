@@ -59,7 +59,7 @@ async def test_an_orders_life_is_told_to_guest_and_staff(
     mine = {one.event for one in found if one.account_id == guest.id}
     assert mine == {"order.paid", "order.ready", "order.ended", "refund.asked", "refund.failed"}
     staff = {one.event for one in found if one.account_id == owner.account_id}
-    assert staff == {"order.new", "order.ended_house", "refund.refused"}
+    assert staff == {"order.new", "order.ended_house", "refund.refused", "cleaning.wanted"}
 
 
 async def test_staff_hear_of_a_strange_device_and_guests_do_not(

@@ -94,14 +94,14 @@ function ask(kind, button, name) {
 }
 
 document.addEventListener('click', (event) => {
-  if (!dialog || !event.isTrusted) return;
+  if (!event.isTrusted) return;
   const button = event.target.closest('[data-ask]');
   if (button && button.getAttribute('aria-busy') !== 'true') {
     if (button.dataset.ask === 'clean') command({ kind: 'clean', button, url: button.dataset.url, key: intent() }, '', 0, false, '');
-    else ask(button.dataset.ask, button, button.dataset.name);
+    else if (dialog) ask(button.dataset.ask, button, button.dataset.name);
   }
   const device = event.target.closest('.console .switch[data-set-url]');
-  if (device && device.getAttribute('aria-busy') !== 'true') {
+  if (dialog && device && device.getAttribute('aria-busy') !== 'true') {
     const on = device.getAttribute('aria-checked') !== 'true';
     ask(on ? 'on' : 'off', device, device.closest('[data-device]').querySelector('h3').textContent);
   }
@@ -143,6 +143,7 @@ async function command({ kind, button, url, key, n = '' }, why, seconds, force, 
   });
   setTimeout(() => group.removeAttribute('hx-morph-skip'), 20000);
   touch(['merchant']);
+  if ('after' in button.dataset) setTimeout(again, 4000); // what it opened has a page of its own
 }
 
 dialog?.querySelector('[data-ask-form]').addEventListener('submit', (event) => {

@@ -8,7 +8,7 @@ import { setNow } from './clock.js';
 
 const href = document.querySelector('meta[name="km-events"]')?.content;
 // The server names its events by noun; what they say is the same for all.
-const NAMES = ['clock', 'change', 'order', 'room', 'store', 'device', 'command', 'access', 'power', 'stay', 'alarm'];
+const NAMES = ['clock', 'change', 'order', 'room', 'store', 'device', 'command', 'access', 'power', 'stay', 'alarm', 'cleaning'];
 const waiting = new Set();
 let timer = 0;
 

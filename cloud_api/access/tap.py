@@ -1,0 +1,56 @@
+"""A tap on a door: counted, its key claimed and its command written as one, answered with what the store said."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from fastapi import Request, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.access import service
+from cloud_api.access.schemas import UnlockOut
+from cloud_api.devices import service as devices
+from cloud_api.devices.models import DeviceCommand
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.http import cloud_of
+from cloud_api.kit.idempotency import Begun, once_begun
+from cloud_api.kit.throttle import TooOften, hit
+
+
+async def tap(
+    request: Request,
+    ref: str,
+    write: Callable[[AsyncSession, str], Awaitable[tuple[DeviceCommand, bool]]],
+) -> Response:
+    """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
+    cloud = cloud_of(request)
+    until: datetime | None = None
+
+    async def begin(session: AsyncSession, command_id: str) -> Begun:
+        nonlocal until
+        await _count(session, cloud, ref)
+        command, again = await write(session, command_id)
+        until = None if again else command.expires_at + devices.ON_ITS_WAY
+        return Begun(command.id, again)
+
+    async def finish(begun: Begun, now: bool) -> UnlockOut:
+        fresh = now and not begun.again
+        found = await devices.wait_for(cloud, begun.ref, until if fresh else None, fresh=fresh)
+        known = {name: found[name] for name in UnlockOut.model_fields if name in found}
+        return UnlockOut(**known, again=begun.again)
+
+    try:
+        return await once_begun(cloud, ref, request, await request.body(), begin, finish)
+    except TooOften:
+        raise
+    except KaimenError:  # nothing was written, but a tap that is refused counts as well
+        async with cloud.db.write() as session:
+            await _count(session, cloud, ref)
+        raise
+
+
+async def _count(session: AsyncSession, cloud: Cloud, ref: str) -> None:
+    limit, window_s = service.UNLOCK_LIMIT
+    await hit(session, f"unlock:{ref}", limit, window_s, cloud.clocks.real)

@@ -1,0 +1,37 @@
+"""The rows of the role matrix about running the house: cleaning, members, the way to a store that is open.
+
+What of it is whose is asked in the services.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloud_api.staff.matrix_rows import Row, needs
+from cloud_api.staff.permissions import CLEANING_DO, CLEANING_MANAGE, DOOR_OPEN_CLEANING
+
+HOUSE: Final[dict[str, Row]] = {
+    "GET /api/v1/console/cleaning/tasks": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks": needs(CLEANING_MANAGE),
+    "GET /api/v1/console/cleaning/tasks/{task_id}": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/grab": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/give-up": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/start": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/finish": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/photos": needs(CLEANING_DO),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/doors/{door_id}/unlock": needs(
+        CLEANING_DO, DOOR_OPEN_CLEANING
+    ),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/assign": needs(CLEANING_MANAGE),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/approve": needs(CLEANING_MANAGE),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/reject": needs(CLEANING_MANAGE),
+    "POST /api/v1/console/cleaning/tasks/{task_id}/call-off": needs(CLEANING_MANAGE),
+    "GET /api/v1/console/stores/{store_id}/cleaning-rule": needs(CLEANING_MANAGE),
+    "PUT /api/v1/console/stores/{store_id}/cleaning-rule": needs(CLEANING_MANAGE),
+    "GET /api/v1/console/cleaning/sheet": needs(CLEANING_DO),
+    "GET /api/v1/console/cleaning/sheet.csv": needs(CLEANING_DO),
+    "GET /console/cleaning": needs(CLEANING_DO),
+    "GET /console/cleaning/sheet": needs(CLEANING_DO),
+    "GET /console/cleaning/rules": needs(CLEANING_MANAGE),
+    "GET /console/cleaning/tasks/{task_id}": needs(CLEANING_DO),
+}
