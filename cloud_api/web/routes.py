@@ -37,6 +37,7 @@ from cloud_api.web.console import stored_value as console_stored_value
 from cloud_api.web.console import stuck_refunds as console_stuck_refunds
 from cloud_api.web.console import support as console_support
 from cloud_api.web.customer import changes as customer_changes
+from cloud_api.web.customer import coupons as customer_coupons
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import money as customer_money
@@ -48,6 +49,7 @@ from cloud_api.web.customer import store_reviews as customer_store_reviews
 from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import vouchers as customer_vouchers
 from cloud_api.web.customer import waiting as customer_waiting
+from cloud_api.web.customer import weekly as customer_weekly
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
@@ -67,6 +69,8 @@ router.include_router(customer_notices.router)
 router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)
 router.include_router(customer_pocket.router)
+router.include_router(customer_coupons.router)
+router.include_router(customer_weekly.router)
 router.include_router(customer_groupbuy.router)
 router.include_router(customer_vouchers.router)
 router.include_router(console.router)

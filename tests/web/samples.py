@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cloud_api.web import view_models as vm
+from cloud_api.web.view_models import booking as vm_booking
 from cloud_api.web.view_models.visit import ScanPage
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -140,6 +141,9 @@ ROOM_PAGE = vm.RoomPage(
     ),
 )
 TIMELINE = vm.TimelinePage(
+    month_href="/api/v1/stores/s1/calendar",
+    book_href="/rooms/r1/book",
+    far="2026-12-20",
     store_name=STORE,
     back_href="/stores/s1",
     days=tuple(
@@ -201,6 +205,29 @@ CONFIRM = vm.ConfirmPage(
     overtime_rule="到点后 10 分钟内离开不加钱；超时每 15 分钟加 ¥12，不满也算",
     expires_at=at(14, 20),
     back_href="/stores/s1/book?room=r1",
+    extras=(
+        vm_booking.ExtraRow("x1", "龙井一壶", "壶", 3800, 5, 1),
+        vm_booking.ExtraRow("x2", "瓜子", "碟", 800, 9),
+    ),
+    coupons=(
+        vm_booking.CouponRow("g1", "新客券", "满 100 减 10", 1000, "", True, True),
+        vm_booking.CouponRow("g2", "老友券", "满 300 减 50", 0, "要满 ¥300 才能用"),
+    ),
+    coupon_word="新客券，省 ¥10，这是最省的一张",
+    weekly_href="/rooms/r1/weekly?from=x&to=y",
+)
+WEEKLY = vm_booking.WeeklyPage(
+    room_name="竹间", store_name=STORE, art="room-moon-bamboo", starts_at=at(15), ends_at=at(19), times=4,
+    choices=((2, "2 周"), (4, "4 周"), (8, "8 周")),
+    weeks=(
+        vm_booking.WeekRow(at(15), at(19), 15200),
+        vm_booking.WeekRow(at(15, day=29), at(19, day=29), None, "这段时间已经有人订了"),
+    ),
+    bookable=1, total_fen=15200, body="{}", back_href="/rooms/r1/book",
+)  # fmt: skip
+COUPONS = vm_booking.CouponsPage(
+    (vm_booking.CouponCard("新客券", "满 100 减 10", "unused", until=at(23, day=30)),),
+    (vm_booking.CouponCard("老友券", "9 折", "used", "用过了", order_href="/orders/o1"),),
 )
 PAY = vm.PayPage(
     order_id="o1",
@@ -389,6 +416,9 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "room": ("customer/room.html", {"page": ROOM_PAGE}),
     "book": ("customer/book.html", {"page": TIMELINE}),
     "confirm": ("customer/confirm.html", {"page": CONFIRM}),
+    "weekly": ("customer/weekly.html", {"page": WEEKLY}),
+    "coupons": ("customer/coupons.html", {"page": COUPONS}),
+    "coupons-none": ("customer/coupons.html", {"page": vm_booking.CouponsPage(())}),
     "pay": ("customer/pay.html", {"page": PAY}),
     "pay-waiting": ("customer/pay.html", {"page": replace(PAY, state=vm.PayState.WAITING)}),
     "pay-code": (

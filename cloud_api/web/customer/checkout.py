@@ -22,8 +22,9 @@ from cloud_api.pricing.models import Quote
 from cloud_api.pricing.overtime import price
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
-from cloud_api.web import words
+from cloud_api.web import pictures, words
 from cloud_api.web.customer import paying
+from cloud_api.web.customer.basket import basket
 from cloud_api.web.customer.find import book_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import (
@@ -55,7 +56,15 @@ async def confirm_page(session: AsyncSession, seen: Visit, quote: Quote) -> Conf
         overtime_rule=overtime_rule(store, quote.lines),
         expires_at=seen.local(quote.expires_at),
         back_href=back_href(seen, room, quote.starts_at, quote.ends_at),
+        photo_url=(await pictures.covers(session, [store])).get(room.id, ""),
+        payg=_payg(quote),
+        **await basket(session, seen, quote),
     )
+
+
+def _payg(quote: Quote) -> tuple[int, int] | None:
+    told = quote.detail.get("payg")
+    return (told["unit_minutes"], told["least_minutes"]) if told else None
 
 
 def back_href(seen: Visit, room: Room, starts_at: datetime, ends_at: datetime) -> str:

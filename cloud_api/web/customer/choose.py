@@ -20,6 +20,7 @@ from cloud_api.web.view_models import DayChip, TimelinePage, TimelineRow
 
 _NIGHT = timedelta(hours=6)  # how far into the next morning a day is drawn
 _HALF_HOUR = timedelta(minutes=30)
+_CHIPS = 14  # days in the row; the calendar has the others
 
 
 async def timeline_page(
@@ -42,6 +43,8 @@ async def timeline_page(
     today = seen.now.date()
     days = [today + timedelta(days=n) for n in range(rules.advance_days + 1)]
     chosen = _day(wanted, days)
+    far = days[-1]
+    days = days[:_CHIPS] + ([chosen] if chosen not in days[:_CHIPS] else [])
     last = _midnight(seen, days[-1] + timedelta(days=1)) + _NIGHT
     claims = await claims_between(session, [one.id for one in rooms], seen.now, last)
     starts_at = _midnight(seen, chosen)
@@ -77,6 +80,9 @@ async def timeline_page(
         starts_at=starts_at,
         ends_at=ends_at,
         room_id=room.id,
+        month_href=f"/api/v1/stores/{store.id}/calendar",
+        book_href=book_href(room),
+        far=far.isoformat(),
         day=chosen.isoformat(),
         step_min=rules.step_minutes,
         min_min=rules.min_minutes,

@@ -186,6 +186,11 @@ class TimelinePage:
     starts_at: datetime
     ends_at: datetime
     room_id: str
+    month_href: str = ""
+    """GET tells a month of the store, day by day."""
+    book_href: str = ""
+    far: str = ""
+    """The last local day that may be booked."""
     day: str = ""
     """The local day, ``2026-11-23``: its slots and packages are asked for."""
     step_min: int = 30
@@ -199,6 +204,31 @@ class TimelinePage:
     quotes_href: str = "/api/v1/quotes"
     confirm_href: str = "/quotes/{id}"
     """``{id}`` becomes the quote's."""
+
+
+@dataclass(frozen=True)
+class ExtraRow:
+    """Something beside the room; ``quantity`` of it are in the price."""
+
+    id: str
+    name: str
+    unit: str
+    price_fen: int
+    most: int
+    quantity: int = 0
+
+
+@dataclass(frozen=True)
+class CouponRow:
+    """A coupon that was weighed against a price; ``why_not`` where it does not fit."""
+
+    id: str
+    name: str
+    text: str
+    off_fen: int
+    why_not: str = ""
+    chosen: bool = False
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,6 +248,66 @@ class ConfirmPage:
     back_href: str
     photo_url: str = ""
     pay_href: str = "/orders/{id}/pay"
+    want: str = "{}"
+    """How the price of the same time is asked for again, as JSON for POST /quotes."""
+    extras: tuple[ExtraRow, ...] = ()
+    coupons: tuple[CouponRow, ...] = ()
+    coupon_word: str = ""
+    keep: str = "best"
+    """What happens to the coupon when something else changes: ``best``, ``none`` or its id."""
+    requote: bool = False
+    """The price knew nobody; it is asked for again as whoever looks."""
+    weekly_href: str = ""
+    payg: tuple[int, int] | None = None
+    """Pay for what is used: minutes of a unit, and the least that is paid for."""
+
+
+@dataclass(frozen=True)
+class CouponCard:
+    """A coupon in somebody's hand. ``word`` says why it is over."""
+
+    name: str
+    text: str
+    state: str
+    word: str = ""
+    until: datetime | None = None
+    order_href: str = ""
+
+
+@dataclass(frozen=True)
+class CouponsPage:
+    """Those that can be used, and those that are over."""
+
+    usable: tuple[CouponCard, ...]
+    over: tuple[CouponCard, ...] = ()
+
+
+@dataclass(frozen=True)
+class WeekRow:
+    """One week: its price, or ``why`` it cannot be had."""
+
+    starts_at: datetime
+    ends_at: datetime
+    total_fen: int | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class WeeklyPage:
+    """The same time every week. ``body`` books those that can be had."""
+
+    room_name: str
+    store_name: str
+    art: str
+    starts_at: datetime
+    ends_at: datetime
+    times: int
+    choices: tuple[tuple[int, str], ...]
+    weeks: tuple[WeekRow, ...]
+    bookable: int
+    total_fen: int
+    body: str
+    back_href: str
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,14 @@ for (const form of document.querySelectorAll('[data-login]')) {
 
 // --- order and pay -----------------------------------------------------------------------------
 for (const button of document.querySelectorAll('[data-order]')) {
-  const key = intent();
+  const keys = new Map(); // a quote that is ordered once more after a lost answer is the same act
   button.addEventListener('click', () => busy(button, async () => {
     const scope = button.closest('main');
     clearProblems(scope);
+    const { quote } = button.dataset;
+    if (!keys.has(quote)) keys.set(quote, intent());
     try {
-      const order = await api('/api/v1/orders', { body: { quote_id: button.dataset.quote }, key });
+      const order = await api('/api/v1/orders', { body: { quote_id: quote }, key: keys.get(quote) });
       location.assign(fill(button.dataset.payHref, { id: order.id }));
     } catch (problem) {
       if (problem.code === 'book.taken') taken(button, scope, problem);

@@ -9,7 +9,7 @@ const place = document.querySelector('[data-products]');
 if (tl && place) run();
 
 function run() {
-  const { day, tPackage, tSlot } = place.dataset;
+  const { day, tPackage, tSlot, tPayg, tPaygnote, tHours } = place.dataset;
   const offset = offsetOf(tl.dataset.start);
   const yuan = (fen) => `¥${(fen / 100).toLocaleString('en', { minimumFractionDigits: fen % 100 ? 2 : 0 })}`;
   const menus = new Map();
@@ -55,8 +55,14 @@ function run() {
         return { room, from: at, to: at + p.minutes * 60000, want: { package_id: p.package_id } };
       },
     }));
-    place.replaceChildren(...slots, ...packages);
-    place.hidden = !slots.length && !packages.length;
+    const hours = (minutes) => fill(tHours, { n: minutes % 60 ? (minutes / 60).toFixed(1) : minutes / 60 });
+    const payg = menu.payg ? [chip(tPayg, fill(tPaygnote, { n: hours(menu.payg_prepay_minutes), m: menu.payg_unit_minutes }), {
+      id: 'payg',
+      make: () => ({ room, from: from ?? midnight, to: (from ?? midnight) + menu.payg_prepay_minutes * 60000, want: { payg: true } }),
+    })] : [];
+    const all = [...payg, ...slots, ...packages];
+    place.replaceChildren(...all);
+    place.hidden = !all.length;
   }
 
   document.addEventListener('km:picked', async (event) => {

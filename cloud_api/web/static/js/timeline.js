@@ -252,7 +252,7 @@ function run() {
     if (from === null) return;
     form.classList.add('is-quoting');
     timer = setTimeout(price, 150);
-    form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset), product: product?.slot_id ?? product?.package_id } }));
+    form.dispatchEvent(new CustomEvent('km:picked', { bubbles: true, detail: { room, from: iso(from, offset), to: iso(to, offset), product: product?.slot_id ?? product?.package_id ?? (product?.payg ? 'payg' : undefined) } }));
   }
 
   function chooseStart(from) {
