@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlmodel import col, select
 
+from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.coupons import service as coupons
 from cloud_api.coupons.models import Coupon
 from cloud_api.devices.models import DeviceCommand
@@ -19,7 +20,6 @@ from cloud_api.pricing.models import Extra, PriceRule
 from cloud_api.store_channel.outcomes import Outcome, settle
 from tests.cloud_api.factories import make_customer, make_login
 from tests.web.real import Site, running_site
-from tests.web.test_pocket_walk import LOGIN_COOKIE
 from tests.web.test_walk import log_in
 
 pytestmark = pytest.mark.xdist_group("walk")
