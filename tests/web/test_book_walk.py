@@ -163,7 +163,9 @@ def test_a_price_from_before_the_login_is_asked_for_again(page: Page, whole: Sit
     choose(page, whole, day=2)
     page.get_by_role("button", name="下一步，核对订单").click()
     log_in(page, whole, "13977770001")
-    expect(page.locator(".fee-total b")).to_have_text("¥66")  # the larger one went into an order above
+    expect(page.locator(".fee-total b")).to_have_text(
+        "¥66"
+    )  # the larger one went into an order above
 
 
 def test_pay_as_you_go_says_how_it_is_counted(page: Page, whole: Site):
