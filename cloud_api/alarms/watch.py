@@ -20,7 +20,7 @@ from cloud_api.devices.models import StoreCredential
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import Level, assert_levels
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.dates import days
 from cloud_api.kit.models import DueJob
 from cloud_api.merchants.models import Merchant
 from cloud_api.payments.models import ProviderAccount
@@ -118,7 +118,7 @@ async def _certificates(cloud: Cloud, merchant_id: str) -> None:
 
 
 def _days(left: timedelta) -> dict[str, str]:
-    return {"detail": _("{n} 天").format(n=max(0, left.days))}
+    return {"detail": days(max(0, left.days))}
 
 
 async def _jobs(cloud: Cloud, merchant_id: str) -> None:

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import BookingRule
+from cloud_api.kit.dates import days
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing import rules as limits
@@ -182,7 +183,7 @@ def _touches(blocked: Blocked, tz: str, starts_at: datetime, ends_at: datetime) 
 def span_words(minutes: int) -> str:
     """``2 小时``, ``1 天``, ``45 分钟``."""
     if minutes and minutes % 1440 == 0:
-        return _("{n} 天").format(n=minutes // 1440)
+        return days(minutes // 1440)
     hours, rest = divmod(minutes, 60)
     if not rest and hours:
         return _("{n} 小时").format(n=hours)

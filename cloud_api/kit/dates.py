@@ -7,6 +7,7 @@ from datetime import date, datetime
 from babel.dates import format_date, format_skeleton
 
 from cloud_api.kit.i18n import language as spoken
+from cloud_api.kit.i18n import ngettext
 
 
 def day_month(day: date, language: str | None = None) -> str:
@@ -28,3 +29,8 @@ def weekday_name(number: int, language: str | None = None) -> str:
 def day_time(at: datetime, language: str | None = None) -> str:
     """``11月25日 19:05``, ``Nov 25 19:05``, in the zone that ``at`` carries."""
     return f"{day_month(at, language)} {at:%H:%M}"
+
+
+def days(n: int) -> str:
+    """``1 天``, ``1 day``, ``3 days``."""
+    return ngettext("{n} 天", "{n} 天", n).format(n=n)

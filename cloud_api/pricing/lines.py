@@ -12,6 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import language
 from cloud_api.kit.money import times
 from cloud_api.pricing.calendar import Calendar, calendar_of
 from cloud_api.pricing.models import Extra, Package, PriceRule, Slot, Tariff
@@ -204,12 +205,11 @@ def member_line(level: str, per_cent: int, lines: Sequence[Line]) -> Line | None
 
 
 def fold(per_cent: int) -> str:
-    """90 as ``9 折``, 95 as ``9.5 折``."""
-    return (
-        _("{per_cent} 折").format(per_cent=per_cent // 10)
-        if per_cent % 10 == 0
-        else _("{per_cent:.1f} 折").format(per_cent=per_cent / 10)
-    )
+    """90 as ``9 折``, 95 as ``9.5 折``; Chinese counts what is paid, English what is taken off."""
+    if language() == "en":
+        return _("减 {n}%").format(n=100 - per_cent)
+    tenths = str(per_cent // 10) if per_cent % 10 == 0 else f"{per_cent / 10:.1f}"
+    return _("{n} 折").format(n=tenths)
 
 
 def words(minutes: int) -> str:

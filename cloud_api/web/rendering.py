@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cloud_api.kit.dates import day_month, weekday
 from cloud_api.kit.i18n import OWN_NAMES, translations
 from cloud_api.kit.money import yuan
 
@@ -79,6 +80,10 @@ def environment(lang: str = "zh-Hans") -> Environment:
     env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
     env.filters.update(
         yuan=yuan, hm=hm, hm_end=hm_end, iso=iso, minutes=minutes, clock=clock, mmss=mmss
+    )
+    spoken = lang.replace("-", "_")
+    env.filters.update(
+        day_month=partial(day_month, language=spoken), weekday=partial(weekday, language=spoken)
     )
     names = tuple((one.replace("_", "-"), name) for one, name in OWN_NAMES.items())
     env.globals.update(static_url=static_url, timedelta=timedelta, languages=names)
