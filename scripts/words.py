@@ -29,7 +29,7 @@ AREAS: Final = ("customer", "console")  # a catalogue each; what both show is th
 
 CHINESE: Final = re.compile(r"[\u3400-\u9fff]")
 # A range of characters is a pattern, not a text.
-_PATTERN: Final = re.compile(r"一-|\\u4e00|\\u3400")
+_PATTERN: Final = re.compile(r"一-|\\u4e00|\\u3400|\[0-9\]|\\d")
 # {name}, {name:%H:%M}, %(name)s, %s; the format of a date may differ between languages.
 _PLACE: Final = re.compile(r"\{(\w*)(?:![rsa])?(?::[^{}]*)?\}|%\((\w+)\)[sd]|%([sd])")
 # What makes a refusal: its sentence is translated when it is told.
@@ -155,7 +155,7 @@ def from_python(found: Found, path: str, source: str) -> None:
 
 
 def _worded_late(tree: ast.Module) -> set[int]:
-    """Literals that are translated where they are shown: tables, and what an error says."""
+    """Literals that are translated where they are shown: tables, what an error says, ``_(A.get(b, "…"))``."""
     late: set[int] = set()
     inside = {
         id(one)
@@ -167,7 +167,7 @@ def _worded_late(tree: ast.Module) -> set[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in inside:
             late.add(id(node))
-        elif isinstance(node, ast.Call) and _called(node) in ERRORS:
+        elif isinstance(node, ast.Call) and _called(node) in ERRORS | _MARKS:
             late |= {id(one) for one in ast.walk(node)}
     return late
 
