@@ -289,7 +289,7 @@ async def _entries(session: AsyncSession, store: Store, day: date) -> list[_Mone
             if row.account == Account.REVENUE.value:
                 values[_REVENUE.get(row.detail, "other_fen")] -= row.amount_fen
             elif row.kind in _MOVES:
-                pays, provider = ways[_cause(row.key)]
+                pays, provider = ways.get(_cause(row.key), ("", ""))
                 if is_house(provider) and provider != CASH:
                     continue  # a balance that pays was money when it was topped up
                 name = _CASH.get(kind_of(pays), "cash_topup_fen")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.calendar import Day
 from cloud_api.kit.http import cloud_of
-from cloud_api.reports import service
+from cloud_api.reports import guests, service
 from cloud_api.reports.periods import Kind
 from cloud_api.reports.schemas import RowsOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
@@ -64,3 +64,15 @@ async def rows(
             store_id=store_id, room_id=room_id, channel=channel,
         )  # fmt: skip
         return await service.rows(session, who, figure, wanted, stores)
+
+
+@router.get("/guests/{segment}")
+async def segment_guests(
+    segment: str, request: Request, who: Who, store_id: Id = ""
+) -> guests.SegmentGuestsOut:
+    """Who is in a segment of guests today, masked. Needs report.read."""
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        return await guests.of_segment(
+            session, who, segment, cloud.clocks, store_id=store_id or None
+        )

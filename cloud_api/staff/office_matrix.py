@@ -17,6 +17,10 @@ OFFICE: Final[dict[str, Row]] = {
     # statistics
     "GET /api/v1/console/reports/summary": needs(REPORT_READ),
     "GET /api/v1/console/reports/figures/{figure}/rows": needs(REPORT_READ),
+    "GET /api/v1/console/reports/guests/{segment}": needs(REPORT_READ),
+    "GET /console/stats": needs(REPORT_READ),
+    "GET /console/stats/rows/{figure}": needs(REPORT_READ),
+    "GET /console/stats/guests/{segment}": needs(REPORT_READ),
     # the log of acts, backups
     "GET /api/v1/console/audit": needs(AUDIT_READ),
     "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),

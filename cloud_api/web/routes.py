@@ -32,6 +32,7 @@ from cloud_api.web.console import reconciliation as console_reconciliation
 from cloud_api.web.console import redeem as console_redeem
 from cloud_api.web.console import refunds as console_refunds
 from cloud_api.web.console import routes as console
+from cloud_api.web.console import stats as console_stats
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
 from cloud_api.web.console import stuck_refunds as console_stuck_refunds
@@ -88,6 +89,7 @@ for pages in (
     console_overtime,
     console_reconciliation,
     console_finance,
+    console_stats,
     console_refunds,
     console_stuck_refunds,
     console_stored_value,

@@ -25,6 +25,7 @@ from tests.web import (
     samples_prices,
     samples_running,
     samples_safety,
+    samples_stats,
 )
 from tests.web.samples import ERROR, SHELL, STORE, at
 
@@ -329,6 +330,7 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_bills.console_pages(NAV, STAFF),
     **samples_booking.console_pages(NAV, STAFF),
     **samples_money.console_pages(NAV, STAFF),
+    **samples_stats.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
     **samples_cleaning.console_pages(NAV, STAFF),
 }

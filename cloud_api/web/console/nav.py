@@ -90,6 +90,7 @@ PAGES: Final = (
     Page("orders", "book", "代客下单", "/console/book", ORDER_CREATE, also=STORE_READ),
     Page("members", "tickets", "工单", "/console/tickets", TICKET_HANDLE),
     Page("members", "reviews", "评价", "/console/reviews", ORDER_READ),
+    Page("reports", "stats", "统计", "/console/stats", REPORT_READ),
     Page("reports", "reconciliation", "对账", "/console/reconciliation", REPORT_READ),
     Page("orders", "refunds", "退款申请", "/console/refunds", ORDER_REFUND),
     Page("members", "plans", "储值方案", "/console/plans", BALANCE_EDIT),
