@@ -22,6 +22,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing import rules as limits
 from cloud_api.stores.models import Room, Store
 
+_KNOWN: Final = "kaimen.booking_rules"  # in a session: what it read
 _MINUTE: Final = timedelta(minutes=1)
 OF_STORE: Final = ("min_minutes", "step_minutes", "max_minutes", "advance_days", "cleaning_s")
 """What the store has a column of its own for; a room may still say otherwise."""
@@ -123,8 +124,18 @@ async def rules_by_room(
 
 
 async def _rows(session: AsyncSession, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    query = select(BookingRule).where(col(BookingRule.id).in_(set(ids)))
-    return {row.id: row.rules for row in (await session.exec(query)).all()}
+    """What is set, by id; asked once in a session, which is a transaction or a look."""
+    known: dict[str, dict[str, Any] | None] = session.info.setdefault(_KNOWN, {})
+    if unknown := set(ids) - known.keys():
+        query = select(BookingRule).where(col(BookingRule.id).in_(unknown))
+        known.update(dict.fromkeys(unknown))
+        known.update({row.id: row.rules for row in (await session.exec(query)).all()})
+    return {key: found for key in ids if (found := known[key]) is not None}
+
+
+def changed(session: AsyncSession) -> None:
+    """A rule was set in this session: they are asked anew."""
+    session.info.pop(_KNOWN, None)
 
 
 def refusal(

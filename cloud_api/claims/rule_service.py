@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
+from cloud_api.claims import booking_rules
 from cloud_api.claims.booking_rules import OF_STORE, Rules, merged, rules_of
 from cloud_api.claims.models import BookingRule
 from cloud_api.kit.actor import Staff
@@ -69,6 +70,7 @@ async def set_rules(
     row.rules, row.updated_at = {name: dumped[name] for name in own}, clocks.now
     session.add_all([store, row])
     await session.flush()
+    booking_rules.changed(session)
     await audit.record(
         session,
         staff,

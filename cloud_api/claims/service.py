@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, update
+from sqlalchemy import func, insert, literal, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -54,28 +55,68 @@ async def hold(
     that asks the provider gives it back.
     """
     store = await session.get_one(Store, room.store_id)
-    claim = RoomClaim(
-        id=new_id(),
-        merchant_id=room.merchant_id,
-        store_id=room.store_id,
-        room_id=room.id,
-        order_id=order_id,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        block_from=starts_at,
-        block_until=ends_at + (await rules_of(session, store, room.id)).cleaning,
-        created_at=clocks.now,
+    cleaning = (await rules_of(session, store, room.id)).cleaning
+    claim = await _insert(
+        session,
+        {
+            "id": new_id(),
+            "merchant_id": room.merchant_id,
+            "store_id": room.store_id,
+            "room_id": room.id,
+            "order_id": order_id,
+            "kind": "booking",
+            "starts_at": starts_at,
+            "ends_at": ends_at,
+            "block_from": starts_at,
+            "block_until": ends_at + cleaning,
+            "state": "held",
+            "created_at": clocks.now,
+        },
     )
-    taken = False
-    try:
-        async with under_guard(session, room.id):
-            session.add(claim)
-            await session.flush()
-    except RoomTaken:
-        taken = True
-    if taken:
-        raise RoomTaken(**await suggest.instead(session, store, room, starts_at, ends_at))
+    if claim is None:
+        refused = RoomTaken()
+        # What else is free takes a look at the whole store: not while others wait for this room.
+        room_id = room.id
+        refused.explain_later(lambda looking: _instead(looking, room_id, starts_at, ends_at))
+        raise refused
     return claim
+
+
+async def _instead(
+    session: AsyncSession, room_id: str, starts_at: datetime, ends_at: datetime
+) -> dict[str, Any]:
+    room = await session.get_one(Room, room_id)
+    store = await session.get_one(Store, room.store_id)
+    return await suggest.instead(session, store, room, starts_at, ends_at)
+
+
+async def _insert(session: AsyncSession, values: dict[str, Any]) -> RoomClaim | None:
+    """The claim, if the guard lets it be; None if the room is somebody's. One statement, no savepoint.
+
+    PostgreSQL queues for the room and inserts at once; a conflict with the guard's constraint is no
+    error there. SQLite's trigger undoes the statement alone.
+    """
+    await session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        queue = select(_lock(values["room_id"])).cte("queue")
+        row = select(
+            *(literal(value, RoomClaim.__table__.c[name].type) for name, value in values.items())  # type: ignore[attr-defined]
+        ).select_from(queue)
+        statement: Any = (
+            postgresql.insert(RoomClaim)
+            .from_select(list(values), row)
+            .on_conflict_do_nothing()
+            .returning(RoomClaim)
+        )
+        return (await session.scalars(statement)).one_or_none()
+    try:
+        return (
+            await session.scalars(insert(RoomClaim).values(**values).returning(RoomClaim))
+        ).one()
+    except IntegrityError as error:
+        if guard.is_overlap(error):
+            return None
+        raise
 
 
 async def take_for(
@@ -276,5 +317,9 @@ async def under_guard(session: AsyncSession, room_id: str) -> AsyncIterator[None
 async def lock_room(session: AsyncSession, room_id: str) -> None:
     """Queue for ``room_id`` until this transaction ends (PostgreSQL; SQLite has one writer anyway)."""
     if session.get_bind().dialect.name == "postgresql":
-        key = zlib.crc32(room_id.encode()) - 2**31  # fits int4, the second key of the pair
-        await session.exec(select(func.pg_advisory_xact_lock(_LOCKS, key)))
+        await session.exec(select(_lock(room_id)))
+
+
+def _lock(room_id: str) -> Any:
+    key = zlib.crc32(room_id.encode()) - 2**31  # fits int4, the second key of the pair
+    return func.pg_advisory_xact_lock(_LOCKS, key)

@@ -10,12 +10,11 @@ from cloud_api.coupons.service import offers_for
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import once
+from cloud_api.kit.idempotency import once_within
 from cloud_api.kit.throttle import hit
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.schemas import QuoteIn, QuoteOut
-from cloud_api.pricing.service import Wish, make_quote
-from cloud_api.stores.service import get_room
+from cloud_api.pricing.service import Wish, book_of, make_quote
 
 router = APIRouter(tags=["quotes"])
 
@@ -34,20 +33,19 @@ async def ask_quote(
     """A price with its lines; order it within ten minutes. No login needed."""
     cloud = cloud_of(request)
 
-    async def act() -> QuoteOut:
-        async with cloud.db.write() as session:
-            await hit(session, f"quote:{caller(who)}", *_MOST, cloud.clocks.real)
-            return QuoteOut.of(await quoted(session, who, body, cloud.clocks))
+    async def act(session: AsyncSession) -> QuoteOut:
+        await hit(session, f"quote:{caller(who)}", *_MOST, cloud.clocks.real)
+        return QuoteOut.of(await quoted(session, who, body, cloud.clocks))
 
-    return await once(cloud, who.ref, request, await request.body(), act)
+    return await once_within(cloud, who.ref, request, await request.body(), act)
 
 
 async def quoted(session: AsyncSession, who: Actor, body: QuoteIn, clocks: Clocks) -> Quote:
     """The stored quote for what ``body`` wants; a customer's coupons are weighed."""
+    book = await book_of(session, who, body.room_id)
     offers = []
     if isinstance(who, Customer) and body.coupon_ids != []:
-        room = await get_room(session, who, body.room_id)
-        offers = await offers_for(session, who, room.merchant_id, clocks.now)
+        offers = await offers_for(session, who, book.store.merchant_id, clocks.now)
     wish = Wish(
         room_id=body.room_id,
         starts_at=body.starts_at,
@@ -60,4 +58,4 @@ async def quoted(session: AsyncSession, who: Actor, body: QuoteIn, clocks: Clock
         coupon=None if body.coupon_ids is None else next(iter(body.coupon_ids), ""),
         offers=offers,
     )
-    return await make_quote(session, who, wish, clocks)
+    return await make_quote(session, who, wish, clocks, book)

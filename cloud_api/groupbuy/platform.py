@@ -28,7 +28,6 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import place
 from cloud_api.orders.models import Order
 from cloud_api.platform_vouchers import deals, service
 from cloud_api.platform_vouchers.models import PlatformAccount, PlatformDeal, PlatformUse
@@ -202,7 +201,7 @@ async def _begin(
     )
     if (known := (await session.exec(twin)).first()) is not None:
         raise await used(session, known)
-    await place.check_may_order(
+    await gate.check_may_order(
         session, guest, store, room, clocks, unpaid=isinstance(who, Customer)
     )
     ends = begins + timedelta(minutes=deal.minutes)

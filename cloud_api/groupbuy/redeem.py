@@ -91,6 +91,7 @@ async def redeem(
         by = who if isinstance(who, Staff) else None  # who redeems at the desk has confirmed it
         order = await place.place(session, guest, quote.id, clocks, by=by)
     except RoomTaken as taken:
+        await taken.explain(session)
         raise no_room(taken, store.tz) from taken
     redemption = Redemption(
         id=nonce or new_id(),

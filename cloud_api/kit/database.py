@@ -29,6 +29,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit.errors import KaimenError
+
 _AFTER_COMMIT = "kaimen.after_commit"
 _BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
@@ -111,12 +113,18 @@ class Database:
         What was given to ``before_commit`` runs last inside it, what was given to ``after_commit``
         after the commit; both in order.
         """
-        if self.is_sqlite:
-            async with self._writer, self._transaction() as session:
-                yield session
-        else:
-            async with self._transaction() as session:
-                yield session
+        try:
+            if self.is_sqlite:
+                async with self._writer, self._transaction() as session:
+                    yield session
+            else:
+                async with self._transaction() as session:
+                    yield session
+        except KaimenError as refused:
+            if refused.unexplained:
+                async with self.read() as looking:
+                    await refused.explain(looking)
+            raise
         if (commits := _commits.get()) is not None:
             commits.count += 1
         for act in session.info.pop(_AFTER_COMMIT, []):

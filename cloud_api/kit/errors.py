@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
 
 
 class KaimenError(Exception):
@@ -27,6 +31,27 @@ class KaimenError(Exception):
         self.status = status
         self.field = field
         self.extra = extra or {}
+        self._looking: Callable[[AsyncSession], Awaitable[dict[str, Any]]] | None = None
+
+    def explain_later(
+        self, look: Callable[[AsyncSession], Awaitable[dict[str, Any]]] | None
+    ) -> None:
+        """More facts for ``extra`` that take a look around: ``look`` tells them, once and when asked.
+
+        ``Database.write()`` asks when the refusal leaves it: by then no lock is held any more.
+        """
+        self._looking = look
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether there is more to tell."""
+        return self._looking is not None
+
+    async def explain(self, session: AsyncSession) -> None:
+        """Look around now, with ``session``."""
+        look, self._looking = self._looking, None
+        if look is not None:
+            self.extra.update(await look(session))
 
 
 class NotFound(KaimenError):

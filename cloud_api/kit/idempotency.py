@@ -21,6 +21,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -79,15 +80,39 @@ async def once(
             await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))
         raise
     async with cloud.db.write() as session:
-        await session.exec(
-            update(IdempotencyKey)
-            .where(col(IdempotencyKey.id) == row_id)
-            .values(
-                status=response.status_code,
-                response={"body": json.loads(bytes(response.body) or b"null")},
-            )
-        )
+        await session.exec(_answered(row_id, response))
     return response
+
+
+async def once_within(
+    cloud: Cloud,
+    actor_ref: str,
+    request: Request,
+    body_bytes: bytes,
+    act: Callable[[AsyncSession], Awaitable[Any]],
+) -> Response:
+    """As ``once``, for an act that is one transaction: key, act and answer are committed together.
+
+    One commit instead of three. The same request at the same time waits for the first and gets its
+    answer; a refusal takes the key back with everything else. Raises as ``once``.
+    """
+    key = _key(request)
+
+    async def whole() -> Response:
+        async with cloud.db.write() as session:
+            if key is None:
+                return _response(await act(session))
+            row_id, digest = new_id(), _hash(request, body_bytes)
+            known = await _claim(session, row_id, actor_ref, key, digest, cloud.clocks.real)
+            if isinstance(known, Begun):
+                raise _in_progress()
+            if known is not None:
+                return known
+            response = _response(await act(session))
+            await session.exec(_answered(row_id, response))
+            return response
+
+    return await repeated(whole)
 
 
 async def once_begun(
@@ -204,6 +229,18 @@ def _key(request: Request) -> str | None:
     return key
 
 
+def _answered(row_id: str, response: Response) -> Any:
+    return (
+        update(IdempotencyKey)
+        .where(col(IdempotencyKey.id) == row_id)
+        .values(
+            status=response.status_code,
+            response={"body": json.loads(bytes(response.body) or b"null")},
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _named(begun: Begun) -> dict[str, Any]:
     return {"ref": begun.ref, "again": begun.again}
 
@@ -218,4 +255,8 @@ def _in_progress() -> Conflict:
 
 
 def _response(made: Any) -> Response:
-    return made if isinstance(made, Response) else JSONResponse(jsonable_encoder(made))
+    if isinstance(made, Response):
+        return made
+    if isinstance(made, BaseModel):
+        return JSONResponse(made.model_dump(mode="json", by_alias=True))
+    return JSONResponse(jsonable_encoder(made))

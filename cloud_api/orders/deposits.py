@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
@@ -51,9 +52,14 @@ _SYSTEM: Final = System()
 
 async def rule_of(session: AsyncSession, store_id: str, room_id: str) -> DepositRule | None:
     """The rule of a room: its own, else its store's."""
-    query = scoped(_SYSTEM, DepositRule).where(col(DepositRule.store_id) == store_id)
+    query = of_store(store_id)
     rules = {rule.room_id: rule for rule in (await session.exec(query)).all()}
     return rules.get(room_id) or rules.get(None)
+
+
+def of_store(store_id: str) -> SelectOfScalar[DepositRule]:
+    """The rules of a store and of its rooms."""
+    return scoped(_SYSTEM, DepositRule).where(col(DepositRule.store_id) == store_id)
 
 
 async def rules_of(session: AsyncSession, actor: Actor, store_id: str) -> list[DepositRule]:

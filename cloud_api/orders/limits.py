@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.claims.booking_rules import Rules
@@ -27,13 +28,7 @@ async def check(
     session: AsyncSession, customer: Customer, store: Store, rules: Rules, now: datetime
 ) -> None:
     """Raise Conflict ``booking.customer_blocked`` or ``booking.too_many_open``."""
-    blocked = select(BlockedCustomer.id).where(
-        col(BlockedCustomer.merchant_id) == store.merchant_id,
-        col(BlockedCustomer.account_id) == customer.account_id,
-        col(BlockedCustomer.lifted_at).is_(None),
-        or_(col(BlockedCustomer.until).is_(None), col(BlockedCustomer.until) > now),
-    )
-    if (await session.exec(blocked.limit(1))).first() is not None:
+    if (await session.exec(blocking(customer, store, now).limit(1))).first() is not None:
         raise Conflict(
             "booking.customer_blocked",
             "这家店暂不接受你的预订，有疑问请打给店家",
@@ -58,6 +53,16 @@ async def check(
             ),
             limit=rules.max_open,
         )
+
+
+def blocking(customer: Customer, store: Store, now: datetime) -> SelectOfScalar[str]:
+    """The entries of the merchant's black list that keep this customer out now."""
+    return select(col(BlockedCustomer.id)).where(
+        col(BlockedCustomer.merchant_id) == store.merchant_id,
+        col(BlockedCustomer.account_id) == customer.account_id,
+        col(BlockedCustomer.lifted_at).is_(None),
+        or_(col(BlockedCustomer.until).is_(None), col(BlockedCustomer.until) > now),
+    )
 
 
 async def block(

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
@@ -146,20 +147,23 @@ async def of_orders(session: AsyncSession, order_ids: list[str]) -> dict[str, Ov
 
 async def check_nothing_due(session: AsyncSession, customer: Customer, merchant_id: str) -> None:
     """Raise Conflict ``order.overtime_due`` while this guest owes this merchant overtime."""
-    query = (
-        scoped(customer, OvertimeCharge)
-        .where(col(OvertimeCharge.merchant_id) == merchant_id, col(OvertimeCharge.state) == "due")
-        .order_by(col(OvertimeCharge.created_at))
-    )
-    owed = (await session.exec(query)).first()
-    if owed is not None:
+    query = owed(customer, merchant_id).order_by(col(OvertimeCharge.created_at))
+    due_now = (await session.exec(query)).first()
+    if due_now is not None:
         raise Conflict(
             "order.overtime_due",
-            _("上次的超时费 {money} 还没付，付好就能订").format(money=yuan(owed.amount_fen)),
-            order_id=owed.order_id,
-            amount_fen=owed.amount_fen,
-            pay=f"/orders/{owed.order_id}/pay",
+            _("上次的超时费 {money} 还没付，付好就能订").format(money=yuan(due_now.amount_fen)),
+            order_id=due_now.order_id,
+            amount_fen=due_now.amount_fen,
+            pay=f"/orders/{due_now.order_id}/pay",
         )
+
+
+def owed(customer: Customer, merchant_id: str) -> SelectOfScalar[OvertimeCharge]:
+    """What this guest owes this merchant."""
+    return scoped(customer, OvertimeCharge).where(
+        col(OvertimeCharge.merchant_id) == merchant_id, col(OvertimeCharge.state) == "due"
+    )
 
 
 async def waive(

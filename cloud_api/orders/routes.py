@@ -3,12 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.kit.idempotency import once
+from cloud_api.kit.idempotency import once, once_within
 from cloud_api.orders import cancel, finish, pay, place, service, views
 from cloud_api.orders.schemas import FinishOut, OrderIn, OrderOut, OrdersOut, PayIn, PayOut, WhyIn
 from cloud_api.payments.providers.base import Payer
@@ -22,12 +23,11 @@ async def place_order(body: OrderIn, request: Request, who: Who) -> Response:
     """Order what was quoted: the room is held until ``hold_expires_at``."""
     cloud = cloud_of(request)
 
-    async def act() -> OrderOut:
-        async with cloud.db.write() as session:
-            order = await place.place(session, who, body.quote_id, cloud.clocks)
-            return await views.one(session, order, cloud.clocks)
+    async def act(session: AsyncSession) -> OrderOut:
+        order = await place.place(session, who, body.quote_id, cloud.clocks)
+        return await views.one(session, order, cloud.clocks)
 
-    return await once(cloud, who.ref, request, await request.body(), act)
+    return await once_within(cloud, who.ref, request, await request.body(), act)
 
 
 @router.get("/orders")

@@ -25,7 +25,7 @@ from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.throttle import hit
-from cloud_api.orders import place, tell
+from cloud_api.orders import gate, place, tell
 from cloud_api.orders.models import Order
 from cloud_api.pricing.service import price_interval, quote
 from cloud_api.staff.permissions import ORDER_CREATE
@@ -129,7 +129,7 @@ async def book(
     weeks = weeks_of(store.tz, starts_at, ends_at, times)
     if by is None:
         await hit(session, f"series:{customer.account_id}", *LIMIT, clocks.real)
-        await place.check_unpaid(session, customer)
+        await gate.check_unpaid(session, customer)
     rules = await rules_of(session, store, room.id)
     hold_for = timedelta(minutes=rules.staff_hold_minutes)
     series_id = new_id()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+import sqlalchemy as sa
+from sqlalchemy import exists
+from sqlalchemy.orm.util import identity_key
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -78,6 +82,28 @@ async def phone_tails(session: AsyncSession, account_ids: Iterable[str]) -> dict
     return dict((await session.exec(query)).all())
 
 
+@dataclass(frozen=True, slots=True)
+class _Has:
+    """Which tables say anything of some orders: most orders are in few of them."""
+
+    payments: bool
+    overtime: bool
+    deposits: bool
+    requests: bool
+    wallets: bool
+
+
+async def _has(session: AsyncSession, ids: Sequence[str], accounts: Iterable[str]) -> _Has:
+    asked = sa.select(
+        exists().where(col(PaymentAttempt.part_of).in_([pays(i) for i in ids])),
+        exists().where(col(OvertimeCharge.order_id).in_(ids)),
+        exists().where(col(Deposit.order_id).in_(ids)),
+        exists().where(col(RefundRequest.order_id).in_(ids)),
+        exists().where(col(Wallet.account_id).in_(list(accounts))),
+    )
+    return _Has(*(await session.execute(asked)).one())
+
+
 class _Parts:
     """What belongs to a set of orders, loaded at once."""
 
@@ -112,45 +138,59 @@ class _Parts:
         events = select(OrderEvent).where(col(OrderEvent.order_id).in_(ids))
         for event in (await session.exec(events.order_by(col(OrderEvent.seq)))).all():
             parts.events[event.order_id].append(event)
-        parts.overtime = await overtime.of_orders(session, ids)
+        has = await _has(session, ids, {order.account_id for order in orders})
+        if has.overtime:
+            parts.overtime = await overtime.of_orders(session, ids)
         parts.opens = await opens_of(
             session,
             [(parts.stores[o.store_id], o.room_id, o.claim_id, o.starts_at) for o in orders],
         )
+        if has.payments:
+            await parts._money(session, ids)
+        await parts._beside(session, orders, ids, has)
+        waiting = {order.store_id for order in orders if parts.payable(order)}
+        for store_id in waiting:
+            parts.accounts[store_id] = await payments.accounts_of(session, parts.stores[store_id])
+        return parts
+
+    async def _money(self, session: AsyncSession, ids: list[str]) -> None:
+        """Payments and what went back of them."""
         wanted = [pays(i) for i in ids]
         tried = select(PaymentAttempt).where(col(PaymentAttempt.part_of).in_(wanted))
         of_payment: dict[str, str] = {}
         for payment in (await session.exec(tried.order_by(col(PaymentAttempt.id)))).all():
             order_id = ref_of(payment.part_of)
             of_payment[payment.id] = order_id
-            parts.payments[order_id].append(payment)
+            self.payments[order_id].append(payment)
         back = select(RefundAttempt).where(col(RefundAttempt.payment_id).in_(list(of_payment)))
         for refund in (await session.exec(back.order_by(col(RefundAttempt.id)))).all():
-            parts.refunds[of_payment[refund.payment_id]].append(refund)
-        await parts._beside(session, orders, ids)
-        waiting = {order.store_id for order in orders if parts.payable(order)}
-        for store_id in waiting:
-            parts.accounts[store_id] = await payments.accounts_of(session, parts.stores[store_id])
-        return parts
+            self.refunds[of_payment[refund.payment_id]].append(refund)
 
-    async def _beside(self, session: AsyncSession, orders: Sequence[Order], ids: list[str]) -> None:
+    async def _beside(
+        self, session: AsyncSession, orders: Sequence[Order], ids: list[str], has: _Has
+    ) -> None:
         """Deposits and what is claimed of them, requests for refunds, balances of who still has to pay."""
+        if has.deposits:
+            await self._deposits(session, ids)
+        if has.requests:
+            asked = select(RefundRequest).where(col(RefundRequest.order_id).in_(ids))
+            for one in (await session.exec(asked.order_by(col(RefundRequest.id)))).all():
+                self.requests.setdefault(one.order_id, []).append(one)
+        who = {order.account_id for order in orders if self.payable(order)}
+        if who and has.wallets:
+            mine = select(Wallet).where(col(Wallet.account_id).in_(who))
+            self.wallets = {
+                (one.merchant_id, one.account_id): one.total_fen
+                for one in (await session.exec(mine)).all()
+            }
+
+    async def _deposits(self, session: AsyncSession, ids: list[str]) -> None:
         held = select(Deposit).where(col(Deposit.order_id).in_(ids))
         self.deposits = {one.order_id: one for one in (await session.exec(held)).all()}
         if self.deposits:
             wanted = select(DepositClaim).where(col(DepositClaim.order_id).in_(ids))
             for claim in (await session.exec(wanted.order_by(col(DepositClaim.id)))).all():
                 self.claims[claim.order_id].append(claim)
-        asked = select(RefundRequest).where(col(RefundRequest.order_id).in_(ids))
-        for one in (await session.exec(asked.order_by(col(RefundRequest.id)))).all():
-            self.requests.setdefault(one.order_id, []).append(one)
-        who = {order.account_id for order in orders if self.payable(order)}
-        if who:
-            mine = select(Wallet).where(col(Wallet.account_id).in_(who))
-            self.wallets = {
-                (one.merchant_id, one.account_id): one.total_fen
-                for one in (await session.exec(mine)).all()
-            }
 
     def to_pay(self, order: Order) -> int:
         """What is to be paid now: the price with its deposit, or overtime; nothing where nothing is."""
@@ -277,9 +317,14 @@ def _balance(has_fen: int) -> schemas.PayWayOut:
 
 
 async def _by_id(session: AsyncSession, model: type[_Row], ids: set[str]) -> dict[str, _Row]:
-    key = model.id  # type: ignore[attr-defined]  # every table here has one
-    rows = (await session.exec(select(model).where(col(key).in_(list(ids))))).all()
-    return {row.id: row for row in rows}  # type: ignore[attr-defined]
+    """Rows by id; those that this session has read already are not asked for again."""
+    near = session.sync_session.identity_map
+    found = {one: row for one in ids if (row := near.get(identity_key(model, one))) is not None}
+    if missing := ids - found.keys():
+        key = model.id  # type: ignore[attr-defined]  # every table here has one
+        rows = (await session.exec(select(model).where(col(key).in_(list(missing))))).all()
+        found |= {row.id: row for row in rows}  # type: ignore[attr-defined]
+    return found
 
 
 def _payment(payment: PaymentAttempt) -> schemas.PaymentOut:

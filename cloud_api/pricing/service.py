@@ -67,13 +67,15 @@ async def quote(
     return await make_quote(session, actor, wish, clocks)
 
 
-async def make_quote(session: AsyncSession, actor: Actor, wish: Wish, clocks: Clocks) -> Quote:
-    """Price a wish under the store's rules and store the quote.
+async def make_quote(
+    session: AsyncSession, actor: Actor, wish: Wish, clocks: Clocks, book: Book | None = None
+) -> Quote:
+    """Price a wish under the store's rules and store the quote. ``book``: of the wish's room, if at hand.
 
     Raises NotFound for room, slot, package or extra; KaimenError ``booking.*``, ``room.*``, ``slot.*``,
     ``package.*``, ``payg.off``, ``coupon.*``, ``price.missing``.
     """
-    book = await book_of(session, actor, wish.room_id)
+    book = book or await book_of(session, actor, wish.room_id)
     kind, lines, starts_at, ends_at = await _time(session, book, wish, clocks)
     product_id = wish.slot_id or wish.package_id
     detail: dict[str, Any] = {}
@@ -134,16 +136,19 @@ async def price_interval(
 
 async def book_of(session: AsyncSession, actor: Actor, room_id: str) -> Book:
     """All that prices a room. Raises NotFound ``room.not_found``."""
-    room = (await session.exec(scoped(actor, Room).where(col(Room.id) == room_id))).first()
-    if room is None:
+    query = (
+        scoped(actor, Room)
+        .where(col(Room.id) == room_id)
+        .join(Store, col(Store.id) == col(Room.store_id))
+        .outerjoin(PriceRule, col(PriceRule.store_id) == col(Store.id))
+    )
+    found = (await session.execute(query.add_columns(Store, PriceRule))).first()
+    if found is None:
         raise NotFound("room", "没有这个包间")
-    store = (
-        await session.exec(scoped(System(), Store).where(col(Store.id) == room.store_id))
-    ).one()
+    room, store, rule = found
     tariffs = (
         await session.exec(scoped(System(), Tariff).where(col(Tariff.store_id) == store.id))
     ).all()
-    rule = await session.get(PriceRule, store.id)
     return Book.of(store, room, tariffs, rule)
 
 

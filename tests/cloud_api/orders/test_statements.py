@@ -1,0 +1,78 @@
+"""What a quote and an order cost in statements, and that fewer of them tell and keep as much."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from sqlmodel import func, select
+
+from cloud_api.kit.database import Database
+from cloud_api.kit.models import IdempotencyKey
+from cloud_api.orders.models import Order
+from tests.cloud_api.factories import Shop, bearer, make_customer, make_login
+from tests.support.statements import statements
+
+QUOTE, ORDER = 8, 21  # the login's own included
+
+
+async def guest(db: Database, now: datetime) -> dict[str, str]:
+    async with db.write() as session:
+        return bearer(await make_login(session, (await make_customer(session, now)).id, now))
+
+
+def wish(shop: Shop, now: datetime, hours: int) -> dict[str, Any]:
+    starts = now + timedelta(hours=hours)
+    ends = starts + timedelta(hours=1)
+    return {"room_id": shop.room.id, "starts_at": starts.isoformat(), "ends_at": ends.isoformat()}
+
+
+async def test_an_order_takes_few_statements_and_tells_what_a_look_tells(
+    client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime
+):
+    headers = await guest(db, now)
+    with statements(db) as quoting:
+        quote = await client.post("/api/v1/quotes", json=wish(shop, now, 2), headers=headers)
+    body = {"quote_id": quote.json()["id"]}
+    keyed = headers | {"Idempotency-Key": "tap"}
+    with statements(db) as ordering:
+        placed = await client.post("/api/v1/orders", json=body, headers=keyed)
+    assert placed.status_code == 200, placed.text
+    for told, most in ((quoting, QUOTE), (ordering, ORDER)):
+        told = [one for one in told if not one.startswith(("BEGIN", "SAVEPOINT", "RELEASE"))]
+        assert len(told) <= most, told
+    looked = await client.get(f"/api/v1/orders/{placed.json()['id']}", headers=headers)
+    assert looked.json() == placed.json()
+    again = await client.post("/api/v1/orders", json=body, headers=keyed)
+    assert again.json() == placed.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+async def test_the_same_tap_twice_at_once_is_one_order_with_one_answer(
+    client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime
+):
+    """Key, act and answer are one transaction: who comes second waits and is told the same."""
+    headers = await guest(db, now) | {"Idempotency-Key": "tap"}
+    quote = await client.post("/api/v1/quotes", json=wish(shop, now, 2), headers=headers)
+    body = {"quote_id": quote.json()["id"]}
+    taps = [client.post("/api/v1/orders", json=body, headers=headers | {"Idempotency-Key": "o"})]
+    taps += [client.post("/api/v1/orders", json=body, headers=headers | {"Idempotency-Key": "o"})]
+    one, two = await asyncio.gather(*taps)
+    assert one.json() == two.json()
+    assert [one.status_code, two.status_code] == [200, 200]
+    # A refusal takes its key back: the same tap is judged anew once the room is free.
+    other = await guest(db, now)
+    late = (await client.post("/api/v1/quotes", json=wish(shop, now, 2), headers=other)).json()
+    taken = {"quote_id": late["id"]}
+    keyed = other | {"Idempotency-Key": "mine"}
+    for _ in range(2):
+        refused = await client.post("/api/v1/orders", json=taken, headers=keyed)
+        assert (refused.status_code, refused.json()["code"]) == (409, "book.taken")
+        assert refused.json()["next_free"] is not None
+        assert "Idempotent-Replayed" not in refused.headers
+    async with db.read() as session:
+        assert (await session.exec(select(func.count()).select_from(Order))).one() == 1
+        kept = (await session.exec(select(IdempotencyKey.key, IdempotencyKey.status))).all()
+    assert sorted(kept) == [("o", 200), ("tap", 200)]
