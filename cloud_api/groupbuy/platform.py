@@ -28,6 +28,7 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
+from cloud_api.orders import gate
 from cloud_api.orders.models import Order
 from cloud_api.platform_vouchers import deals, service
 from cloud_api.platform_vouchers.models import PlatformAccount, PlatformDeal, PlatformUse
@@ -72,7 +73,7 @@ async def redeem(
     ``platform.deal_wanted``, ``platform.choose`` (with ``keys``), ``platform.silent``; Conflict
     ``platform.not_usable``, ``platform.unknown_deal``, ``platform.used`` (with ``at``, ``store``, ``room``,
     ``by``), ``platform.busy``, ``platform.refused``, ``platform.confirm_failed``, ``voucher.no_room`` and
-    what forbids an order (orders/place.py).
+    what forbids an order (orders/gate.py).
     """
     if isinstance(who, Staff):
         who.need(VOUCHER_REDEEM)
