@@ -130,5 +130,5 @@ class CloudSide:
 
 def _filters(shards: Collection[int] | None) -> tuple[str, ...]:
     if shards is None:
-        return topics.ingest_filters()
-    return tuple(one for shard in sorted(set(shards)) for one in topics.ingest_filters(shard))
+        return (topics.ingest_filter(),)
+    return tuple(topics.ingest_filter(shard) for shard in sorted(set(shards)))

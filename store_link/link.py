@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 MessageHandler = Callable[[str, bytes, bool], Awaitable[None]]
 MAX_WAITING = 10_000
+REFUSALS = 3  # of a subscription while the link comes up, until it is believed
+REFUSED_REST_S = 0.2
 
 
 class LinkState(StrEnum):
@@ -201,15 +203,26 @@ class MqttLink:
     ) -> None:
         """Subscribe on this connection; do it again from ``on_connected`` on the next.
 
-        While the link comes up the answer is waited for as ``Backoff.patience`` says, and at most
-        ``timeout_s``.
+        While the link comes up the answer is waited for twice as long as ``Backoff.patience`` says, and
+        at most ``timeout_s``, and a refusal is asked about again: a cluster that has just lost a node
+        refuses what it finds no leader for in time, and a new connection would begin at the beginning.
 
         Raises NotConnected, NotConfirmed or SubscriptionRefused (some brokers accept what they
         then filter: silence is not permission).
         """
-        if self._state is LinkState.CONNECTING:
-            timeout_s = min(timeout_s, self._backoff.patience(self._failed))
-        await self._present().subscribe(filters, qos, timeout_s)
+        if self._state is not LinkState.CONNECTING:
+            await self._present().subscribe(filters, qos, timeout_s)
+            return
+        timeout_s = min(timeout_s, 2 * self._backoff.patience(self._failed))
+        wanted = list(filters)
+        for left in reversed(range(REFUSALS)):
+            try:
+                await self._present().subscribe(wanted, qos, timeout_s)
+                return
+            except SubscriptionRefused:
+                if not left:
+                    raise
+                await asyncio.sleep(REFUSED_REST_S)
 
     async def unsubscribe(self, filters: Iterable[str], *, timeout_s: float = 5.0) -> None:
         """Raises NotConnected or NotConfirmed."""
@@ -251,6 +264,8 @@ class MqttLink:
         nonce = random_nonce()
         self._set_state(LinkState.CONNECTING)
         will = self._will(nonce) if self._will is not None else None
+        if self._failed:  # a broker may still be busy with the try before under the old name
+            self._client_id = random_client_id()
         connection = Connection(self._endpoint, self._client_id, will, self._deliver)
         came_up = False
         try:

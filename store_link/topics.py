@@ -152,25 +152,20 @@ def parse(text: str) -> ParsedTopic:
 def store_filter(store: str) -> str:
     """What a store subscribes to: all that comes down to it.
 
-    An ACL of NATS must allow both ``….down`` and ``….down.>`` for it.
+    With ``#`` a cluster of NATS would make two subscriptions of it.
     """
-    return f"{root(store)}/down/#"
+    return f"{root(store)}/down/+"
 
 
-def ingest_filters(shard: int | None = None) -> tuple[str, ...]:
-    """What an ingest worker subscribes to for one shard, or for all of them (``None``)."""
-    if shard is not None and not 0 <= shard < SHARDS:
-        raise TopicError(f"a shard is a number from 0 to {SHARDS - 1}")
-    level = "+" if shard is None else f"{shard:02d}"
-    planes = (Plane.PRESENCE, Plane.REPORTED, Plane.EVENT, Plane.TELEMETRY)
-    return tuple(f"km/1/{level}/+/{plane.value}" for plane in planes)
+def ingest_filter(shard: int | None = None) -> str:
+    """What an ingest worker subscribes to for one shard, or for all of them (``None``).
 
-
-def shard_filter(shard: int) -> str:
-    """All that an ingest worker hears of one shard in a single subscription.
-
-    Brokers count subscriptions: NATS lets a client hold 63 of QoS 1 at its default settings.
+    One filter for all planes but the acks, which go to who waits: brokers count subscriptions (NATS
+    lets a client hold 63 of QoS 1 at its default settings), and a cluster of NATS elects a leader for
+    each of them, which takes seconds while a node is dead.
     """
+    if shard is None:
+        return "km/1/+/+/up/+"
     if not 0 <= shard < SHARDS:
         raise TopicError(f"a shard is a number from 0 to {SHARDS - 1}")
     return f"km/1/{shard:02d}/+/up/+"

@@ -199,6 +199,8 @@ def nats_config(
     store or the cloud needs is lost with the broker's files, so they are synced every 30 s only.
     A client's subscriptions may have 65,535 messages on their way together, and each one reserves
     ``max_ack_pending`` of them: 512 lets a worker hold all 64 shards one by one.
+    A cluster that lost a node elects a leader for each new subscription, which takes up to 9 s: its calls
+    may take 12 s.
     Subscriptions end with their connection, so what the server notes of them stays in memory.
     In a ``cluster`` each node needs a ``server_name`` and a folder of its own; with three or more
     nodes everything is kept on three, so that any one of them may die.
@@ -223,6 +225,7 @@ mqtt {{
   host: {json.dumps(mqtt_host)}
   port: {mqtt_port}
   stream_replicas: {replicas}
+  js_api_timeout: "{12 if cluster else 5}s"
   consumer_memory_storage: true
   max_ack_pending: 512
   tls {{

@@ -167,8 +167,8 @@ class CloudLink:
 
     def _filters(self) -> set[str]:
         if len(self._shards) == SHARDS:
-            return set(topics.ingest_filters())
-        return {topics.shard_filter(shard) for shard in self._shards}
+            return {topics.ingest_filter()}
+        return {topics.ingest_filter(shard) for shard in self._shards}
 
     def _changed(self, state: LinkState) -> None:
         if state is LinkState.UP and self._on_up is not None:

@@ -67,8 +67,8 @@ def _topics() -> dict[str, Any]:
         "topics": good,
         "filters": {
             "store": {"store": STORE, "filter": topics.store_filter(STORE)},
-            "ingest, shard 5": list(topics.ingest_filters(5)),
-            "ingest, all shards": list(topics.ingest_filters()),
+            "ingest, shard 5": [topics.ingest_filter(5)],
+            "ingest, all shards": [topics.ingest_filter()],
             "acks": {"instance": INSTANCE, "filter": topics.ack_filter(INSTANCE)},
         },
         "refused": [{"why": why, "topic": topic} for why, topic in bad.items()],

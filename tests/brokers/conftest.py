@@ -11,17 +11,6 @@ from tests.brokers.parties import Cloud, Controller
 from tests.brokers.sites import SITES, Credential, Site
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A cluster that lost a node mostly serves doors again within 25 s, but not always within 60.
-
-    Until that is understood the tests that wait for it belong to the long runs.
-    """
-    for item in items:
-        if "[cluster]" in item.name and item.name.startswith("test_a_server_dies"):
-            item.add_marker(pytest.mark.soak)
-
-
 @pytest.fixture(
     scope="session",
     params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"broker-{kind}")) for kind in SITES],

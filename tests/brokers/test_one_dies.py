@@ -12,10 +12,14 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import pytest
+
 from tests.brokers.parties import Cloud, Controller, until
 from tests.brokers.sites import Server, Site
 
 Enter = Callable[..., Awaitable[Controller]]
+
+pytestmark = pytest.mark.timeout(300)  # a cluster elects leaders for 6 to 27 s, more when busy
 RECOVERED = 20  # unlocks that succeed after the kill
 
 
@@ -87,7 +91,7 @@ async def test_a_server_dies_during_a_backlog_of_events(
         before = len(rows)
         await until(lambda: len(rows) > before, "events again")
         print(f"{site.kind}: no event came in for {time.monotonic() - when:.2f} s")
-        await asyncio.wait_for(sending, 60)
+        await asyncio.wait_for(sending, 120)
     assert rows == list(range(1, count + 1))
     assert store.acked == count
 

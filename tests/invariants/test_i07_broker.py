@@ -127,7 +127,7 @@ async def leaks(two: tuple[StoreSide, StoreSide], cloud: Cloud, broker: StoreBro
         watch = Spy(broker.mqtt_port, Tls(files.ca, files.cert, files.key))
         await watch.link.start()
         await watch.link.wait_up(DEADLINE_S)
-        await watch.link.subscribe(topics.ingest_filters())
+        await watch.link.subscribe([topics.ingest_filter()])
         await victim.subscribe(topics.store_filter(theirs.store))
         foreign, own = topics.root(theirs.store), topics.root(mine.store)
         wanted = (
