@@ -132,6 +132,7 @@ async def leaks(two: tuple[StoreSide, StoreSide], cloud: Cloud, broker: StoreBro
         foreign, own = topics.root(theirs.store), topics.root(mine.store)
         wanted = (
             topics.store_filter(theirs.store),
+            f"{foreign}/down/#",
             f"{foreign}/up/#",
             f"{own}/up/#",
             "#",
