@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cloud_api.access import grants
+from cloud_api.access import grants, room_control
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
+from cloud_api.orders import followers
 from cloud_api.orders.money import GRANT, REVOKE
 from cloud_api.orders.transitions import lock_order
 
@@ -27,3 +28,4 @@ async def _revoke(cloud: Cloud, job: DueJob) -> None:
 
 register(GRANT, _grant)
 register(REVOKE, _revoke)
+followers.follow("access.room_control", room_control.let_go)

@@ -5,13 +5,23 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.access import service
-from cloud_api.access.schemas import DoorView, PassOut, StaffUnlockIn, StickersOut, UnlockOut
+from cloud_api.access import room_control, service
+from cloud_api.access.schemas import (
+    DoorView,
+    PassOut,
+    RoomActionIn,
+    StaffUnlockIn,
+    StickersOut,
+    UnlockOut,
+)
 from cloud_api.access.tap import tap
 from cloud_api.auth.deps import actor, customer
+from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
+from cloud_api.devices.schemas import CommandOut
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.http import cloud_of
+from cloud_api.kit.idempotency import once
 from cloud_api.staff.deps import staff_actor
 
 router = APIRouter(tags=["access"])
@@ -50,6 +60,31 @@ async def get_pass(request: Request, order_id: str, who: CustomerWho) -> PassOut
         return await service.order_pass(
             session, who, order_id, cloud.clocks, cloud.settings.data_dir
         )
+
+
+@router.post("/orders/{order_id}/devices/{binding_id}/actions", response_model=CommandOut)
+async def steer(
+    request: Request, order_id: str, binding_id: str, body: RoomActionIn, who: CustomerWho
+) -> Response:
+    """Steer a device of one's room while the stay runs; answers with what the store said."""
+    cloud = cloud_of(request)
+
+    async def act() -> CommandOut:
+        async with cloud.db.write() as session:
+            command = await room_control.act(
+                session,
+                who,
+                order_id,
+                binding_id,
+                cloud.clocks,
+                cloud.waiters.instance,
+                on=body.on,
+                setpoint=body.setpoint,
+            )
+        until = command.expires_at + devices.ON_ITS_WAY
+        return CommandOut(**await devices.wait_for(cloud, command.id, until))
+
+    return await once(cloud, who.ref, request, await request.body(), act)
 
 
 @router.post("/console/doors/{door_id}/unlock", response_model=UnlockOut)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from cloud_api.access.decide import Case
 
@@ -141,3 +141,11 @@ class StickersOut(BaseModel):
 
     store: str
     items: list[StickerOut]
+
+
+class RoomActionIn(BaseModel):
+    """What a guest wants of a device of their room: ``on`` of a switch, or ``setpoint`` in °C."""
+
+    model_config = ConfigDict(extra="forbid")
+    on: StrictBool | None = None
+    setpoint: Annotated[int, Field(ge=5, le=40)] | None = None

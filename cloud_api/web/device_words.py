@@ -34,17 +34,6 @@ _NEVER = ValueView(None, "never", None)
 _SHOWN = frozenset({"switch.set", "presence", "door.contact", "power.w", "hazard"})
 
 
-def room_devices(
-    seen: Visit, bindings: Iterable[Binding], status: StoreStatusView, *, may_switch: bool
-) -> tuple[Device, ...]:
-    """The room's devices. A switch where ``may_switch`` and the store is there, else only its state."""
-    return tuple(
-        _device(seen, binding, status, may_switch)
-        for binding in bindings
-        if binding.capability in _SHOWN
-    )
-
-
 def steered_devices(
     seen: Visit,
     bindings: Iterable[Binding],
@@ -69,6 +58,36 @@ def steered_devices(
         else:
             continue
         made.append(device)
+    return tuple(made)
+
+
+def guest_devices(
+    seen: Visit,
+    bindings: Iterable[Binding],
+    profiles: Mapping[str, str],
+    status: StoreStatusView,
+    order_id: str,
+    *,
+    may_steer: bool,
+) -> tuple[Device, ...]:
+    """What a guest steers in their room; ``profiles`` by board. A dead device shows its state alone."""
+    made = []
+    for binding in bindings:
+        if binding.capability == "climate.set":
+            profile = profiles.get(binding.board_id, "")
+            device = _climate(seen, binding, profile, status, may_steer)
+        else:
+            device = _device(seen, binding, status, may_steer)
+        href = f"/api/v1/orders/{order_id}/devices/{binding.id}/actions"
+        steered = bool(device.set_href) and device.state is DeviceState.OK
+        made.append(
+            replace(
+                device,
+                kind=device.kind if steered else "view",
+                set_href=href if steered else "",
+                clear_href="",
+            )
+        )
     return tuple(made)
 
 

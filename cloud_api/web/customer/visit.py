@@ -9,20 +9,22 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service as access
 from cloud_api.access.decide import Case
+from cloud_api.access.room_control import steers
 from cloud_api.access.schemas import DoorView, PassOut
 from cloud_api.access.situation import door_of_room
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.devices import service as devices
 from cloud_api.kit.actor import System
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders import overtime
+from cloud_api.orders import leaving, offers, overtime, share
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.web import words
 from cloud_api.web.customer.fitting import fitting
 from cloud_api.web.customer.readers import Reader, reader_at
-from cloud_api.web.device_words import room_devices
+from cloud_api.web.device_words import guest_devices
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import hm
 from cloud_api.web.room_days import room_days
@@ -40,6 +42,7 @@ _CASES = {
     Case.MAINTENANCE: DoorCase.CLOSED,
     Case.OPEN: DoorCase.READY,
 }
+_SOON = timedelta(minutes=15)  # before the end the page warns
 _STATES = {
     "free": RoomState.FREE,
     "taken": RoomState.IN_USE,
@@ -278,6 +281,34 @@ def pass_page(here: Visit, made: PassOut, store: Store, reader: Reader) -> DoorP
     )
 
 
+async def _ending(
+    session: AsyncSession, seen: Visit, order: Order, store: Store, phase: StayPhase
+) -> dict[str, Any]:
+    """Until when more time can be had, and the warning in the last minutes."""
+    if order.finished_early or phase is not StayPhase.RUNNING:
+        return {}
+    rules = await rules_of(session, store, order.room_id)
+    free = await offers.free_minutes(session, order, rules)
+    step = timedelta(minutes=rules.extend_step_minutes)
+    most = None if free is None else order.ends_at + timedelta(minutes=free)
+    told: dict[str, Any] = {"extend_to": None if most is None else seen.local(most)}
+    left = order.ends_at - seen.cloud.clocks.now
+    if left > _SOON:
+        return told
+    minutes = max(1, -(-left // timedelta(minutes=1)))
+    if most is not None and most - order.ends_at < step:
+        told["warning"] = _("还有 {n} 分钟。{time} 有人接着用，这间续不了了").format(
+            n=minutes, time=hm(seen.local(most))
+        )
+    elif most is not None:
+        told["warning"] = _("还有 {n} 分钟，要续时吗？最多到 {time}").format(
+            n=minutes, time=hm(seen.local(most))
+        )
+    else:
+        told["warning"] = _("还有 {n} 分钟，要续时吗？").format(n=minutes)
+    return told
+
+
 async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Store) -> StayPage:
     """The running stay. ``seen`` is in the store's zone. Raises NotFound without a door."""
     room = await session.get_one(Room, order.room_id)
@@ -286,7 +317,8 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         raise NotFound("door", "这间还没有装门锁，请联系店家")
     status = await devices.get_status(session, System(), store.id, seen.cloud.clocks.real)
     bindings = await devices.bindings_of(session, System(), store.id)
-    mine = [b for b in bindings if room.id in b.rooms and b.capability == "switch.set"]
+    mine = [b for b in bindings if steers(b, room.id)]
+    boards = await devices.boards_of(session, System(), store.id)
     grace_ends = order.ends_at + timedelta(seconds=store.grace_s)
     now = seen.cloud.clocks.now
     phase = StayPhase.RUNNING
@@ -302,7 +334,15 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         grace_ends_at=seen.local(grace_ends),
         door_token=door.token,
         order_href=f"/orders/{order.id}",
-        devices=room_devices(seen, mine, status, may_switch=False),
+        devices=guest_devices(
+            seen,
+            mine,
+            {board.id: board.profile for board in boards},
+            status,
+            order.id,
+            may_steer=status.online and not order.finished_early,
+        ),
+        **await _ending(session, seen, order, store, phase),
         phone=_dial(store.phone),
         wifi=(store.wifi_name, store.wifi_password or "")
         if store.wifi_name and order.status == "in_use"
@@ -311,5 +351,8 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         store_online=status.online,
         finishing=order.finished_early,
         extend_href="" if order.finished_early else f"/orders/{order.id}/extend",
+        friends=len(await share.friends_of(session, order.id)),
+        seats=room.capacity,
+        finish_back_fen=await leaving.early_back(session, order, now),
         speaks=any(b.capability == "speaker.say" and room.id in b.rooms for b in bindings),
     )

@@ -148,6 +148,13 @@ class StayPage:
     store_online: bool = True
     finishing: bool = False
     """The guest asked for the end and the store has not reported it yet."""
+    friends: int = 0
+    """Who came by the invitation, of ``seats``."""
+    seats: int = 0
+    finish_back_fen: int = 0
+    """What comes back where the stay ends now."""
+    warning: str = ""
+    """In the last minutes: how many are left, and whether more can be had."""
     speaks: bool = False
     """Whether a voice tells before the end; only what hangs in the room is promised."""
 

@@ -1,0 +1,82 @@
+// The room's devices for its guest. A switch moves when the store has said that the device did, and never
+// before; a tap while one is under way does nothing. Degrees are sent when the thumb has come to rest.
+
+import { api, fill, intent } from './api.js';
+import { toast } from './sheet.js';
+
+const REST = 700;
+const rests = new Map(); // by device: the timer, and what is aimed at
+
+function say(box, word, state = '') {
+  box.querySelector('[data-device-word]').textContent = word;
+  for (const one of ['pending', 'failed', 'unknown', 'ok']) box.classList.toggle(`is-${one}`, one === state);
+}
+
+async function ask(box, body, done) {
+  const before = box.querySelector('[data-device-word]').textContent;
+  const was = [...box.classList].find((name) => /^is-(ok|stale|unknown|failed)$/.test(name))?.slice(3) ?? 'ok';
+  box.setAttribute('aria-busy', 'true');
+  say(box, box.dataset.tPending, 'pending');
+  try {
+    const answer = await api(box.dataset.guest, { body, key: intent(), timeout: 20000 });
+    if (answer.state === 'done') done();
+    else if (answer.state === 'unknown') say(box, box.dataset.tUnknown, 'unknown');
+    else say(box, answer.message || box.dataset.tFailed, 'failed');
+  } catch (problem) {
+    say(box, before, was);
+    toast(problem.message);
+  } finally {
+    box.removeAttribute('aria-busy');
+  }
+}
+
+document.addEventListener('click', (event) => {
+  const box = event.target.closest('[data-guest]');
+  if (box && box.dataset.guest) {
+    const busy = box.getAttribute('aria-busy') === 'true';
+    const flip = event.target.closest('[role="switch"]');
+    if (flip && !busy) {
+      const on = flip.getAttribute('aria-checked') !== 'true';
+      ask(box, { on }, () => {
+        flip.setAttribute('aria-checked', String(on));
+        box.classList.toggle('is-on', on);
+        say(box, on ? box.dataset.tOn : box.dataset.tOff, 'ok');
+      });
+    }
+    const step = event.target.closest('[data-step]');
+    if (step && !busy) aim(box, Number(step.dataset.step));
+  }
+  const copy = event.target.closest('[data-copy]');
+  if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.querySelector('span').textContent = copy.dataset.tDone; }).catch(() => undefined);
+});
+
+function aim(box, by) {
+  const degrees = box.querySelector('[data-degrees]');
+  const shown = degrees.querySelector('[data-stepped]');
+  const { low, high, now } = degrees.dataset;
+  const rest = rests.get(box.id) ?? { to: Number(now) };
+  rest.to = Math.min(Number(high), Math.max(Number(low), rest.to + by));
+  shown.textContent = `${rest.to}°`;
+  clearTimeout(rest.timer);
+  rest.timer = setTimeout(async () => {
+    rests.delete(box.id);
+    const aimed = rest.to;
+    if (aimed === Number(degrees.dataset.now)) return;
+    await ask(box, { setpoint: aimed }, () => {
+      degrees.dataset.now = String(aimed);
+      say(box, fill(box.dataset.tSet, { n: aimed }), 'ok');
+    });
+    shown.textContent = `${degrees.dataset.now}°`;
+  }, REST);
+  rests.set(box.id, rest);
+}
+
+// A buzz when the ring passes 15 and 5 minutes: a phone on the table is not looked at.
+let last = null;
+setInterval(() => {
+  const ring = document.querySelector('[data-ring]');
+  if (!ring) return;
+  const soon = ring.classList.contains('is-soon');
+  if (last === false && soon) navigator.vibrate?.([80, 80, 80]);
+  last = soon;
+}, 1000);
