@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from sqlmodel import col, select
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.coupons import service as coupons
 from cloud_api.coupons.models import Coupon
-from cloud_api.devices.models import DeviceCommand
 from cloud_api.pricing.models import Extra, PriceRule
-from cloud_api.store_channel.outcomes import Outcome, settle
 from tests.cloud_api.factories import make_customer, make_login
 from tests.web.real import Site, running_site
+from tests.web.storekeeper import answering
 from tests.web.test_walk import log_in
 
 pytestmark = pytest.mark.xdist_group("walk")
@@ -60,26 +56,6 @@ async def people(site: Site, session: Any) -> dict[str, str]:
     return {"guest": await make_login(session, guest.id, clocks.real)}
 
 
-@contextmanager
-def store_answering(site: Site) -> Iterator[None]:
-    """The store's part: says of each command that it was done."""
-    over = asyncio.Event()
-
-    async def answer() -> None:
-        while not over.is_set():
-            async with site.cloud.db.write() as session:
-                query = select(DeviceCommand).where(col(DeviceCommand.final_at).is_(None))
-                for command in (await session.exec(query)).all():
-                    done = Outcome("done", None, {}, 300)
-                    await settle(session, site.cloud, command.store_id, command.id, done)
-            await asyncio.sleep(0.1)
-
-    task = asyncio.run_coroutine_threadsafe(answer(), site.loop)
-    yield
-    site.loop.call_soon_threadsafe(over.set)
-    task.result(10)
-
-
 class Thumb:
     """Taps and counts them."""
 
@@ -95,7 +71,7 @@ class Thumb:
 def test_a_first_time_guest_books_pays_and_enters_in_ten_taps(page: Page, whole: Site):
     """From the list of stores into the room, at noon, with nothing but a phone number."""
     thumb, phone = Thumb(), "13977770099"
-    with store_answering(whole):
+    with answering(whole):
         page.goto(whole.url)
         thumb.tap(page.get_by_role("link", name="雀友会·静安店"))
         thumb.tap(page.locator(".room", has_text="竹间").get_by_role("link", name="订这间"))

@@ -96,7 +96,11 @@ async def test_degrees_within_what_the_device_takes(
     cloud: Cloud, db: Database, clocks: Clocks, shop: Shop, guest: Guest, order: Order
 ):
     await begin(db, order)
-    own = {"merchant_id": shop.merchant.id, "store_id": shop.store.id, "created_at": clocks.now}
+    own: dict[str, Any] = {
+        "merchant_id": shop.merchant.id,
+        "store_id": shop.store.id,
+        "created_at": clocks.now,
+    }
     async with db.write() as session:
         board = Board(name="空调", profile="haier.ycj-a002", port="ac-1", **own)
         session.add(board)

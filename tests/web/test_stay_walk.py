@@ -1,0 +1,96 @@
+"""The running stay in a browser: devices that tell the truth, the last minutes, and what grows after the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.stores.models import Store
+from tests.web.storekeeper import answering
+from tests.web.town import Visitor, running_town
+
+pytestmark = pytest.mark.xdist_group("walk")
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    with running_town(tmp_path_factory.mktemp("stay")) as made:
+
+        async def wire(session):
+            store = await session.get_one(Store, made.site.shop.store.id)
+            store.wifi_name, store.wifi_password = "queyouhui-5G", "88886666"
+            store.overtime_mode, store.overtime_unit_fen = "per_unit", 1200
+            session.add(store)
+
+        made.site.write(wire)
+        yield made
+
+
+@pytest.fixture
+def site(visitor: Visitor) -> str:
+    return visitor.site.url
+
+
+def at_the_stay(page: Page, visitor: Visitor) -> None:
+    page.context.add_cookies(
+        [{"name": LOGIN_COOKIE, "value": visitor.town.tokens["guest"], "url": visitor.site.url}]
+    )
+    page.goto(f"{visitor.site.url}/orders/{visitor.town.order('in_use')}/stay")
+
+
+def test_a_switch_moves_when_the_store_said_so(page: Page, visitor: Visitor, site: str):
+    at_the_stay(page, visitor)
+    table = page.get_by_role("switch", name="麻将机")
+    expect(table).to_have_attribute("aria-checked", "true")
+    with answering(visitor.site, "failed"):
+        table.click()
+        expect(page.get_by_text(re.compile("没有办成|没调成"))).to_be_visible()
+        expect(table).to_have_attribute(
+            "aria-checked", "true"
+        )  # what the store reported, not the tap
+    with answering(visitor.site):
+        page.reload()
+        table.click()
+        expect(table).to_have_attribute("aria-checked", "false")
+    page.get_by_role("button", name="低一度").click()
+    expect(page.locator("[data-stepped]")).to_have_text("24°")
+    with answering(visitor.site):
+        expect(page.get_by_text("设定 24 度")).to_be_visible()
+
+
+def test_help_wifi_and_friends_are_at_hand(page: Page, visitor: Visitor, site: str):
+    at_the_stay(page, visitor)
+    page.get_by_role("button", name="WiFi").click()
+    expect(page.get_by_text("88886666")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="呼叫店家").click()
+    for number in ("119", "120", "110"):
+        expect(page.locator(f'a[href="tel:{number}"]')).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="报修").click()
+    expect(page.get_by_label("哪一类")).to_have_value("repair")
+    page.go_back()
+    page.get_by_role("link", name=re.compile("邀牌友")).click()
+    expect(page.get_by_role("button", name="生成邀请链接")).to_be_visible()
+
+
+def test_the_last_minutes_warn_and_overtime_grows(page: Page, visitor: Visitor, site: str):
+    """The page is left open: the clock alone brings the warning, the grace and what it costs."""
+    at_the_stay(page, visitor)
+    order = visitor.town.orders["in_use"]
+    left = order.ends_at - visitor.site.now
+    visitor.site.passes(seconds=(left - timedelta(minutes=12)).total_seconds())
+    expect(page.get_by_text(re.compile(r"还有 1[12] 分钟，要续时吗？最多到 16:"))).to_be_visible()
+    visitor.site.passes(minutes=14)
+    expect(page.get_by_text(re.compile("前离开不加钱"))).to_be_visible()
+    visitor.site.passes(minutes=30)
+    over = page.get_by_text(re.compile(r"超时中，目前 ¥\d+"))
+    expect(over).to_be_visible()
+    first = over.text_content()
+    visitor.site.passes(hours=1)
+    expect(over).not_to_have_text(str(first))
