@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Staff
-from cloud_api.kit.calendar import Day
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.reports import guests, service
@@ -90,16 +89,17 @@ async def rows(
     seen: Seen,
     who: Who,
     figure: str,
-    first: Annotated[Day, Query()],
-    last: Annotated[Day, Query()],
+    first: str = "",
+    last: str = "",
     store: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """The rows behind a figure. Needs report.read."""
+    """The rows behind a figure, today's if no days are given. Needs report.read."""
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         period, wanted, stores = await service.asked(
-            session, who, seen.cloud.clocks, kind="custom", first=first, last=last, store_id=store
-        )
+            session, who, seen.cloud.clocks, kind="custom", first=_day(first), last=_day(last),
+            store_id=store,
+        )  # fmt: skip
         told = await service.rows(session, who, figure, wanted, stores)
         rooms = await _rooms(session, who, stores)
     here = seen.at(stores[0].tz)
