@@ -105,20 +105,24 @@ async def make(cloud: Cloud, job: DueJob) -> None:
         rows: list[tuple[Cell, ...]] = []
         async for part in _parts(cloud, row):
             rows += part
-            await _move(cloud, row.id, state="running", rows=len(rows))
+            await move(cloud, row.id, state="running", rows=len(rows))
         packed = await asyncio.to_thread(write, row.form, rows)
     except Exception:
         if job.attempts >= job.max_attempts:  # nobody would wait for a list that never comes
-            await _move(cloud, row.id, state="failed")
+            await move(cloud, row.id, state="failed")
         raise
-    content = base64.b64encode(packed).decode()
-    await _move(
+    await finish(cloud, row.id, packed, len(rows))
+
+
+async def finish(cloud: Cloud, export_id: str, packed: bytes, rows: int) -> None:
+    """Put the file down: its list is done."""
+    await move(
         cloud,
-        row.id,
+        export_id,
         state="done",
-        rows=len(rows),
-        total=len(rows),
-        content=content,
+        rows=rows,
+        total=rows,
+        content=base64.b64encode(packed).decode(),
         size_bytes=len(packed),
     )
 
@@ -279,7 +283,8 @@ def _read(told: dict[str, Any]) -> Wanted:
     return Wanted(**{**told, **days, "status": tuple(told["status"])})
 
 
-async def _move(cloud: Cloud, export_id: str, **values: Any) -> None:
+async def move(cloud: Cloud, export_id: str, **values: Any) -> None:
+    """Say how far a list is, unless it is over; also for lists of other packages (reports)."""
     async with cloud.db.write() as session:
         await session.exec(
             update(OrderExport)

@@ -114,7 +114,8 @@ async def file(export_id: str, request: Request, who: Who) -> Response:
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         row, content = await export.fetch(session, who, export_id, cloud.clocks)
-    name = f"orders-{row.created_at:%Y%m%d-%H%M}.{row.form}"
+    what = "statistics" if "report" in row.wanted else "orders"
+    name = f"{what}-{row.created_at:%Y%m%d-%H%M}.{row.form}"
     return Response(
         content,
         media_type=FORMS[row.form],

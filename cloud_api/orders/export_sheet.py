@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -54,25 +54,30 @@ def safe(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
-def write(form: str, rows: Iterable[tuple[Cell, ...]]) -> bytes:
+def write(
+    form: str,
+    rows: Iterable[tuple[Cell, ...]],
+    columns: Sequence[str] = COLUMNS,
+    title: str = "订单",
+) -> bytes:
     """The file: ``csv`` (UTF-8 with a mark, so that Excel reads it) or ``xlsx``. Texts are made safe."""
-    return _csv(rows) if form == "csv" else _xlsx(rows)
+    return _csv(rows, columns) if form == "csv" else _xlsx(rows, columns, title)
 
 
-def _csv(rows: Iterable[tuple[Cell, ...]]) -> bytes:
+def _csv(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str]) -> bytes:
     target = io.StringIO(newline="")
     out = csv.writer(target)
-    out.writerow(COLUMNS)
+    out.writerow(columns)
     for row in rows:
         out.writerow([_as_text(cell) for cell in row])
     return b"\xef\xbb\xbf" + target.getvalue().encode()
 
 
-def _xlsx(rows: Iterable[tuple[Cell, ...]]) -> bytes:
+def _xlsx(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str], title: str) -> bytes:
     book = Workbook(write_only=True)
-    sheet = book.create_sheet("订单")
+    sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
-    sheet.append(COLUMNS)
+    sheet.append(list(columns))
     for row in rows:
         sheet.append([_as_cell(cell) for cell in row])
     target = io.BytesIO()

@@ -13,7 +13,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, register
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.recurring import every_day
-from cloud_api.reports import rollup
+from cloud_api.reports import export, rollup
 
 FOLLOW: Final = "reports.follow"
 AGAIN: Final = "reports.again"
@@ -43,5 +43,6 @@ async def _again(cloud: Cloud, job: DueJob) -> None:
 
 register(FOLLOW, _follow)
 register(AGAIN, _again)
+register(export.MAKE, export.make)
 every_day(FOLLOW, lambda _settings: "00:00")
 every_day(AGAIN, lambda _settings: "04:20")

@@ -41,6 +41,30 @@ REVENUE_WORDS: Final = {
     "voucher_fen": "团购券",
     "other_fen": "其他",
 }
+WORDS: Final = {
+    "made": "订单",
+    "made_fen": "下单金额（元）",
+    "lapsed": "没付款放弃",
+    "cancelled": "取消",
+    "lead_minutes": "提前（分钟，合计）",
+    "stays": "场次",
+    "minutes": "卖出（分钟）",
+    "stay_fen": "实付（元）",
+    "energy_wh": "用电（瓦时）",
+    "energy_minutes": "有电表的使用（分钟）",
+    "busy_minutes": "占用（分钟）",
+    "open_minutes": "营业（分钟）",
+    "back_fen": "退款（元）",
+    "group_sold": "团购售出",
+    "group_fen": "团购金额（元）",
+    "redeemed": "核销",
+    "faults": "设备故障",
+    **{key: f"提前 {text}" for key, text in LEADS.items()},
+    **{key: f"实付 {text}" for key, text in SPENDS.items()},
+    **{key: f"到账 {text}（元）" for key, text in CASH_WORDS.items()},
+    **{key: f"收入 {text}（元）" for key, text in REVENUE_WORDS.items()},
+}
+"""Every column as the head of a sheet."""
 CHANNELS: Final = {
     "app": "自己的页面",
     "staff": "代客下单",

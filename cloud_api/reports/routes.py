@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.calendar import Day
 from cloud_api.kit.http import cloud_of
-from cloud_api.reports import guests, service
+from cloud_api.kit.idempotency import once
+from cloud_api.orders.export import state_of
+from cloud_api.orders.export_routes import OrderExportOut
+from cloud_api.reports import export, guests, service
 from cloud_api.reports.periods import Kind
 from cloud_api.reports.schemas import RowsOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
@@ -76,3 +81,37 @@ async def segment_guests(
         return await guests.of_segment(
             session, who, segment, cloud.clocks, store_id=store_id or None
         )
+
+
+class ExportIn(BaseModel):
+    """``detail``: a row per store and day, per room and channel of it, or per thing counted."""
+
+    model_config = ConfigDict(extra="forbid")
+    form: Literal["csv", "xlsx"] = "xlsx"
+    detail: export.Detail = "day"
+    first: Day
+    last: Day
+    store_id: Annotated[str, Field(max_length=64)] = ""
+
+
+@router.post("/exports", response_model=OrderExportOut, status_code=202)
+async def ask_for_export(body: ExportIn, request: Request, who: Who) -> Response:
+    """Ask for a period as a file; it lies among one's lists (``/console/order-exports``) when it is written.
+
+    Needs report.read and order.export.
+    """
+    cloud = cloud_of(request)
+
+    async def act() -> JSONResponse:
+        async with cloud.db.write() as session:
+            _, wanted, stores = await service.asked(
+                session, who, cloud.clocks, kind="custom", first=body.first, last=body.last,
+                store_id=body.store_id,
+            )  # fmt: skip
+            made = await export.ask(
+                session, who, body.form, body.detail, wanted, stores, cloud.clocks
+            )
+            told = OrderExportOut.of(made, state_of(made, cloud.clocks.real))
+        return JSONResponse(told.model_dump(mode="json"), 202)
+
+    return await once(cloud, who.ref, request, await request.body(), act)

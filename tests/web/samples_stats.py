@@ -90,6 +90,7 @@ STATS = StatsPage(
     as_of=AT,
     behind=0,
     empty=False,
+    export="{}",
 )
 ROWS = StatRowsPage(
     text="确认收入",

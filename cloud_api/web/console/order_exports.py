@@ -51,9 +51,14 @@ def _row(here: Visit, one: OrderExport) -> ExportRow:
         state=state,
         word=_(_WORDS[state]),
         form=_FORMS[one.form],
+        what=_statistics(one) if "report" in one.wanted else "",
         total=one.total,
         part=one.rows * 100 // max(one.total, 1) if going else None,
         href=f"/api/v1/console/order-exports/{one.id}/file" if done else "",
         until=here.local(one.expires_at + ahead) if done else None,
         size=f"{max(one.size_bytes // 1024, 1)} KB" if done else "",
     )
+
+
+def _statistics(one: OrderExport) -> str:
+    return _("统计 {a}–{b}").format(a=one.wanted["first"], b=one.wanted["last"])

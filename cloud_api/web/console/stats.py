@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from cloud_api.reports.periods import Kind, Period, period_of
 from cloud_api.reports.query import SEGMENTS
 from cloud_api.reports.schemas import FigureOut, GuestsOut, RowOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
+from cloud_api.staff.permissions import ORDER_EXPORT
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import rooms_of
 from cloud_api.web.console import stat_charts as charts
@@ -80,7 +82,7 @@ async def stats(
         )  # fmt: skip
         told = await service.summary(session, who, period, wanted, stores, seen.cloud.clocks)
     here = seen.at(stores[0].tz)
-    model = _page(here, told, period, view, frame.stores, store)
+    model = _page(here, told, period, view, frame.stores, store, who.permissions)
     return console_page(here, who, frame, "console/stats.html", model, here="stats")
 
 
@@ -177,7 +179,13 @@ def _nothing(view: str) -> StatsPage:
 
 
 def _page(
-    here: Visit, told: SummaryOut, period: Period, view: str, stores: list[Store], store: str
+    here: Visit,
+    told: SummaryOut,
+    period: Period,
+    view: str,
+    stores: list[Store],
+    store: str,
+    permissions: frozenset[str],
 ) -> StatsPage:
     same: dict[str, Any] = {"kind": period.kind, "store": store}
     if period.kind == "custom":
@@ -242,6 +250,9 @@ def _page(
         charts=_charts(told, view),
         as_of=None if told.as_of is None else here.local(told.as_of),
         behind=told.behind,
+        export=""
+        if ORDER_EXPORT not in permissions
+        else json.dumps({"first": f"{period.first}", "last": f"{period.until}", "store_id": store}),
         empty=not told.segments
         and not any(f.value for f in told.figures if f.key in {"made", "cash", "revenue"}),
     )

@@ -120,6 +120,7 @@ class ExportRow:
     href: str = ""
     until: datetime | None = None
     size: str = ""
+    what: str = ""  # in words, where it is no list of orders
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from openpyxl import load_workbook
 
+import cloud_api.reports.jobs  # noqa: F401  registers its handlers
 from cloud_api.alarms.models import Alarm
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import KaimenError
 from cloud_api.reports import rollup
 from cloud_api.reports.measures import FIGURES
@@ -187,3 +192,34 @@ async def test_what_is_left_alone_is_not_made_again(cloud: Cloud, shop: Shop) ->
     """A look marks what changed and the days that were never made, once; then there is nothing to do."""
     assert await rollup.catch_up(cloud) == 1  # today, on which nothing was yet
     assert await rollup.catch_up(cloud) == 0
+
+
+async def test_a_period_as_a_file(
+    client: httpx.AsyncClient, cloud: Cloud, shop: Shop, now: datetime
+) -> None:
+    """By day, by part and by fact the same sums, in yuan; only its own asker gets it."""
+    who = await _stage(cloud, shop, now)
+    sums = {}
+    for detail, form in (("day", "csv"), ("part", "csv"), ("fact", "csv"), ("day", "xlsx")):
+        body = {"form": form, "detail": detail, "first": "2026-11-16", "last": "2026-11-23"}
+        asked = await client.post(f"{HERE}/exports", json=body, headers=who["manager"])
+        assert asked.status_code == 202, asked.text
+        while await run_due(cloud):
+            pass
+        told = await client.get(
+            f"/api/v1/console/order-exports/{asked.json()['id']}", headers=who["manager"]
+        )
+        assert told.json()["state"] == "done"
+        got = await client.get(told.json()["url"], headers=who["manager"])
+        assert "statistics-" in got.headers["content-disposition"]
+        assert (await client.get(told.json()["url"], headers=who["owner"])).status_code == 404
+        if form == "csv":
+            rows = list(csv.DictReader(io.StringIO(got.content.decode("utf-8-sig"))))
+            assert {row["门店"] for row in rows} == {shop.store.name}
+            names = ("场次", "实付（元）", "占用（分钟）", "设备故障")
+            sums[detail] = tuple(sum(float(row[name]) for row in rows) for name in names)
+        else:
+            sheet = load_workbook(io.BytesIO(got.content)).active
+            assert sheet is not None
+            assert sheet.max_row == 9
+    assert sums["day"] == sums["part"] == sums["fact"] == (4, 304.0, 420, 1)
