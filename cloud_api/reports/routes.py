@@ -14,7 +14,7 @@ from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
 from cloud_api.orders.export import state_of
 from cloud_api.orders.export_routes import OrderExportOut
-from cloud_api.reports import export, guests, service
+from cloud_api.reports import advice, export, guests, service
 from cloud_api.reports.periods import Kind
 from cloud_api.reports.schemas import RowsOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
@@ -115,3 +115,12 @@ async def ask_for_export(body: ExportIn, request: Request, who: Who) -> Response
         return JSONResponse(told.model_dump(mode="json"), 202)
 
     return await once(cloud, who.ref, request, await request.body(), act)
+
+
+@router.get("/advice")
+async def get_advice(request: Request, who: Who, store_id: Id = "") -> advice.AdvicesOut:
+    """What is worth trying, with reasons, thresholds and drafts. Needs report.read."""
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        _, _, stores = await service.asked(session, who, cloud.clocks, store_id=store_id)
+        return await advice.advice(session, who, stores, cloud.clocks)

@@ -19,6 +19,7 @@ OFFICE: Final[dict[str, Row]] = {
     "GET /api/v1/console/reports/summary": needs(REPORT_READ),
     "GET /api/v1/console/reports/figures/{figure}/rows": needs(REPORT_READ),
     "GET /api/v1/console/reports/guests/{segment}": needs(REPORT_READ),
+    "GET /api/v1/console/reports/advice": needs(REPORT_READ),
     "POST /api/v1/console/reports/exports": needs(REPORT_READ, ORDER_EXPORT),
     "GET /console/stats": needs(REPORT_READ),
     "GET /console/stats/rows/{figure}": needs(REPORT_READ),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_api.web.view_models import ConsoleShell, Shell
 from cloud_api.web.view_models.stats import (
+    Advice,
     Chart,
     Choice,
     GuestRow,
@@ -91,6 +92,22 @@ STATS = StatsPage(
     behind=0,
     empty=False,
     export="{}",
+    advice=(
+        Advice(
+            key="quiet_hours-s1",
+            icon="ticket",
+            title="周一到周四 13–17 点，¥91 / 4 小时",
+            why="过去 4 周这个时段出租率 21%，全店白天平均 46%，每周空着 38 间时",
+            rule="4 小时的时段出租率低于 40%，而且比全店白天的平均低 10 个点以上",
+            gain="空着的卖掉三成，约 ¥260 / 周",
+            href="/console/stats/rows/occupancy?first=2026-10-26&last=2026-11-22",
+            post="/api/v1/console/campaigns",
+            body="{}",
+            done="/console/campaigns",
+            act="建活动草稿",
+        ),
+    ),
+    checked=("雀友会·静安店：没有几位常客要走",),
 )
 ROWS = StatRowsPage(
     text="确认收入",

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.groupbuy.models import Campaign
 from cloud_api.reports import rollup
 from tests.cloud_api.factories import make_login, make_staff
 from tests.web.busy import fill
@@ -104,3 +106,26 @@ def test_statistics_from_nothing_to_a_figure_and_its_rows(running: Site, page: P
     _shot(page, "stats-rows-phone")
     page.set_viewport_size({"width": 1440, "height": 900})
     _shot(page, "stats-rows")
+
+
+def test_one_click_makes_what_is_advised_a_draft(running: Site, page: Page) -> None:
+    """The quiet hours of a store that was busy at night become a campaign that nobody sees yet."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    _open(page, running, "/console/stats")
+    tip = page.locator(".tip", has=page.get_by_role("button", name="建活动草稿"))
+    expect(tip).to_contain_text("规则：4 小时的时段出租率低于 40%")
+    title = tip.locator("h3").inner_text()
+    tip.get_by_role("button", name="建活动草稿").click()
+    sheet = page.locator("dialog[open]")
+    expect(sheet).to_contain_text(title)
+    sheet.get_by_role("button", name="建草稿").click()
+    page.wait_for_url(re.compile("/console/campaigns"))
+    expect(page.get_by_text(re.compile("周.到周.4 小时")).first).to_be_visible()
+    _shot(page, "advised-campaign")
+    told = running.run(_campaigns(running))
+    assert [(one.state, one.minutes) for one in told] == [("draft", 240)]
+
+
+async def _campaigns(running: Site) -> list[Campaign]:
+    async with running.cloud.db.read() as session:
+        return list((await session.exec(select(Campaign))).all())

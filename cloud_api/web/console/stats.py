@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -13,7 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.reports import guests, service
+from cloud_api.reports import advice, guests, service
+from cloud_api.reports.advice import AdviceOut
 from cloud_api.reports.measures import CHANNELS, FIGURES
 from cloud_api.reports.periods import Kind, Period, period_of
 from cloud_api.reports.query import SEGMENTS
@@ -26,6 +28,7 @@ from cloud_api.web.console import stat_charts as charts
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.stats import (
+    Advice,
     Chart,
     Choice,
     GuestRow,
@@ -81,8 +84,12 @@ async def stats(
             store_id=store if any(one.id == store for one in frame.stores) else None,
         )  # fmt: skip
         told = await service.summary(session, who, period, wanted, stores, seen.cloud.clocks)
+        tips = await advice.advice(session, who, stores, seen.cloud.clocks)
     here = seen.at(stores[0].tz)
     model = _page(here, told, period, view, frame.stores, store, who.permissions)
+    if view == "business" and not model.empty:
+        shown_tips = tuple(_tip(one, who.permissions) for one in tips.items)
+        model = replace(model, advice=shown_tips, checked=tuple(tips.quiet))
     return console_page(here, who, frame, "console/stats.html", model, here="stats")
 
 
@@ -150,6 +157,38 @@ async def segment_guests(
     )
     return console_page(
         seen.at(frame.tz), who, frame, "console/stats_guests.html", model, here="stats"
+    )
+
+
+_DRAFTS: Final = {
+    "campaign": ("ticket", "建活动草稿", "/console/campaigns"),
+    "coupon": ("ticket-percent", "做这张券", "/console/coupons"),
+    "price": ("chart-column", "加这条价", "/console/prices"),
+}
+
+
+def _tip(one: AdviceOut, permissions: frozenset[str]) -> Advice:
+    icon, act, done = _DRAFTS[one.draft.kind]
+    may = one.draft.permission in permissions
+    trace = dict(one.trace)
+    store = trace.pop("store_id")
+    if (segment := trace.get("segment")) is not None:
+        href = _href(f"/console/stats/guests/{segment}", store=store)
+    else:
+        href = _href(f"/console/stats/rows/{trace.pop('figure')}", store=store, **trace)
+    return Advice(
+        key=f"{one.key}-{one.store_id}",
+        icon=icon,
+        title=one.title,
+        why=one.why,
+        rule=one.rule,
+        gain=one.gain,
+        href=href,
+        post=one.draft.path if may else "",
+        body=json.dumps(one.draft.body, ensure_ascii=False),
+        done=done,
+        act=_(act),
+        kind=one.draft.kind,
     )
 
 

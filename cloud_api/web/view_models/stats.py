@@ -66,6 +66,7 @@ class Advice:
     body: str = ""
     done: str = ""
     act: str = ""
+    kind: str = "campaign"
 
 
 @dataclass(frozen=True)
