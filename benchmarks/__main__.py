@@ -29,6 +29,7 @@ PARTS = {
     "controller": "benchmarks.bench_controller",
     "bus": "benchmarks.bench_bus",
     "days": "benchmarks.bench_days",
+    "reports": "benchmarks.bench_reports",
 }
 
 
