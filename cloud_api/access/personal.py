@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access.models import Grant
 from cloud_api.devices.models import DeviceCommand
+from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
@@ -49,3 +50,11 @@ class _Access:
 
 
 register("access", _Access())
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """Whoever keeps the orders opens their doors."""
+    await merge.rows(session, Grant)
+
+
+merging.register("access", _merge)

@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.coupons.models import CouponGrant
 from cloud_api.coupons.service import mine
+from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
@@ -36,3 +37,26 @@ class _Coupons:
 
 
 register("coupons", _Coupons())
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """Coupons follow, counted on after those that the other one has of the same kind."""
+    query = scoped(System(), CouponGrant).where(
+        col(CouponGrant.merchant_id) == merge.merchant_id,
+        col(CouponGrant.account_id).in_([merge.old, merge.new]),
+    )
+    grants = (await session.exec(query.order_by(col(CouponGrant.id)))).all()
+    last: dict[str, int] = {}
+    for one in grants:
+        if one.account_id == merge.new:
+            last[one.coupon_id] = max(last.get(one.coupon_id, 0), one.nth)
+    for one in grants:
+        if one.account_id == merge.old:
+            last[one.coupon_id] = one.nth = last.get(one.coupon_id, 0) + 1
+            one.account_id = merge.new
+            session.add(one)
+            merge.moved["coupons"] = merge.moved.get("coupons", 0) + 1
+    await session.flush()
+
+
+merging.register("coupons", _merge)

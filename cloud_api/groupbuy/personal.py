@@ -6,8 +6,9 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy.models import GroupOrder
-from cloud_api.kit.actor import Customer, scoped
+from cloud_api.groupbuy.models import Bought, GroupOrder
+from cloud_api.kit import merging
+from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
 from cloud_api.vouchers.models import Voucher
@@ -85,3 +86,47 @@ class _GroupBuy:
 
 
 register("groupbuy", _GroupBuy())
+
+
+_SEATED = ("pending_payment", "paid", "issued")
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """Vouchers and what was bought follow; how many of a campaign somebody bought is their sum."""
+    await merge.rows(session, Voucher, "vouchers")
+    await merge.rows(session, GroupOrder, "group_orders")
+    query = scoped(System(), Bought).where(
+        col(Bought.merchant_id) == merge.merchant_id,
+        col(Bought.account_id).in_([merge.old, merge.new]),
+    )
+    rows = (await session.exec(query)).all()
+    beside = {one.campaign_id: one for one in rows if one.account_id == merge.new}
+    for one in rows:
+        if one.account_id != merge.old:
+            continue
+        known = beside.get(one.campaign_id)
+        if known is None:
+            known = Bought(
+                campaign_id=one.campaign_id, account_id=merge.new, merchant_id=one.merchant_id
+            )
+        known.count += one.count
+        session.add(known)
+        await session.delete(one)
+    await session.flush()
+
+
+async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
+    query = scoped(System(), GroupOrder).where(
+        col(GroupOrder.merchant_id) == merge.merchant_id,
+        col(GroupOrder.account_id).in_([merge.old, merge.new]),
+        col(GroupOrder.team_id).is_not(None),
+        col(GroupOrder.status).in_(_SEATED),
+    )
+    rows = (await session.exec(query)).all()
+    teams = {one.team_id for one in rows if one.account_id == merge.old}
+    if not teams & {one.team_id for one in rows if one.account_id == merge.new}:
+        return []
+    return [Blocker("merge.team", "两个号在同一个团里各有一份，等这个团结束再合并")]
+
+
+merging.register("groupbuy", _merge, _hindrance)

@@ -18,6 +18,8 @@ from cloud_api.orders import (
     confirm,
     deposits,
     export,
+    followers,
+    guests,
     hold,
     money,
     no_show,
@@ -52,6 +54,14 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
         await store_events.complete_forgotten(session, job.ref, cloud.clocks)
 
 
+async def _figures(cloud: Cloud, job: DueJob) -> None:
+    merchant_id, _sep, account_id = job.ref.partition(".")
+    async with cloud.db.write() as session:
+        await guests.count(session, merchant_id, account_id, cloud.clocks)
+
+
+register(guests.FIGURES, _figures)
+followers.follow("guests", guests.follow)
 register(export.MAKE, export.make)
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)

@@ -78,15 +78,30 @@ async def block(
     if not why.strip():
         raise KaimenError("why.missing", "写一句为什么拉黑，之后查得到", status=422, field="why")
     order = await get_order(session, staff, order_id)
+    return await block_account(session, staff, order.account_id, why, until, clocks)
+
+
+async def block_account(
+    session: AsyncSession,
+    staff: Staff,
+    account_id: str,
+    why: str,
+    until: datetime | None,
+    clocks: Clocks,
+) -> BlockedCustomer:
+    """Take no more bookings from somebody who is known here. Needs order.cancel, and a reason."""
+    staff.need(ORDER_CANCEL)
+    if not why.strip():
+        raise KaimenError("why.missing", "写一句为什么拉黑，之后查得到", status=422, field="why")
     known = scoped(staff, BlockedCustomer).where(
-        col(BlockedCustomer.account_id) == order.account_id,
+        col(BlockedCustomer.account_id) == account_id,
         col(BlockedCustomer.lifted_at).is_(None),
     )
     if (found := (await session.exec(known)).first()) is not None:
         return found
     made = BlockedCustomer(
-        merchant_id=order.merchant_id,
-        account_id=order.account_id,
+        merchant_id=staff.merchant_id,
+        account_id=account_id,
         why=why.strip(),
         by=staff.ref,
         until=until,

@@ -7,10 +7,24 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
-from cloud_api.orders.models import Deposit, Order, OrderLine, OvertimeCharge
+from cloud_api.orders import guests
+from cloud_api.orders.models import (
+    BlockedCustomer,
+    Deposit,
+    DepositClaim,
+    Order,
+    OrderChange,
+    OrderGuest,
+    OrderLine,
+    OrderShare,
+    OvertimeCharge,
+    RefundRequest,
+    WaitEntry,
+)
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.stores.models import Room, Store
 
@@ -143,3 +157,52 @@ class _Orders:
 
 
 register("orders", _Orders())
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """Orders with all that hangs on them; payments and refunds are named by who paid."""
+    await merge.rows(session, Order, "orders")
+    await merge.rows(session, PaymentAttempt, "payments")
+    for model in (
+        RefundAttempt,
+        RefundRequest,
+        OrderChange,
+        OrderShare,
+        OvertimeCharge,
+        Deposit,
+        DepositClaim,
+        WaitEntry,
+        BlockedCustomer,
+    ):
+        await merge.rows(session, model)
+    joined = scoped(System(), OrderGuest).where(
+        col(OrderGuest.merchant_id) == merge.merchant_id,
+        col(OrderGuest.account_id).in_([merge.old, merge.new]),
+    )
+    rows = (await session.exec(joined)).all()
+    there = {one.order_id for one in rows if one.account_id == merge.new}
+    for one in rows:  # a friend who joined with both numbers is one friend
+        if one.account_id == merge.old and one.order_id in there:
+            await session.delete(one)
+        elif one.account_id == merge.old:
+            one.account_id = merge.new
+            session.add(one)
+    await session.flush()
+    for account_id in (merge.old, merge.new):
+        await guests.recount(session, merge.merchant_id, account_id, merge.clocks)
+
+
+async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
+    query = scoped(System(), PaymentAttempt).where(
+        col(PaymentAttempt.merchant_id) == merge.merchant_id,
+        col(PaymentAttempt.account_id) == merge.old,
+        col(PaymentAttempt.state).in_(_MONEY_MOVES),
+    )
+    moving = (await session.exec(query)).all()
+    if not moving:
+        return []
+    text = "要并掉的这位还有在路上的付款，等它有结果再合并"
+    return [Blocker("merge.payment", text, [one.number for one in moving])]
+
+
+merging.register("orders", _merge, _hindrance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
@@ -55,3 +56,10 @@ class _PlatformVouchers:
 
 
 register("platform_vouchers", _PlatformVouchers())
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    await merge.rows(session, PlatformUse)
+
+
+merging.register("platform_vouchers", _merge)

@@ -9,6 +9,9 @@ import time
 from datetime import timedelta
 from typing import Final
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.kit import merging
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, register
 from cloud_api.kit.models import DueJob
@@ -46,3 +49,11 @@ register(AGAIN, _again)
 register(export.MAKE, export.make)
 every_day(FOLLOW, lambda _settings: "00:00")
 every_day(AGAIN, lambda _settings: "04:20")
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """The days on which the one who vanished came are counted again, by whom they are of now."""
+    await rollup.touch_guest(session, merge.merchant_id, merge.old)
+
+
+merging.register("reports", _merge)

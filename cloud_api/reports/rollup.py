@@ -128,6 +128,14 @@ async def touch(
     return len(stores) * len(days)
 
 
+async def touch_guest(session: AsyncSession, merchant_id: str, account_id: str) -> None:
+    """Mark every day on which somebody came to one of a merchant's stores."""
+    query = scoped(_SYSTEM, ReportGuest).where(
+        col(ReportGuest.merchant_id) == merchant_id, col(ReportGuest.account_id) == account_id
+    )
+    await _mark(session, {(one.store_id, one.day) for one in (await session.exec(query)).all()})
+
+
 async def rebuild(session: AsyncSession, store_id: str, day: date, clocks: Clocks) -> None:
     """Make one day of one store again, in the caller's transaction; it is marked no more."""
     store = await session.get_one(Store, store_id)

@@ -26,6 +26,8 @@ VOUCHER_EXTEND: Final = "voucher.extend"
 PAYMENT_ACCOUNTS: Final = "payment.accounts"
 TICKET_HANDLE: Final = "ticket.handle"
 CUSTOMER_READ: Final = "customer.read"
+CUSTOMER_EDIT: Final = "customer.edit"
+CUSTOMER_MERGE: Final = "customer.merge"
 CUSTOMER_EXPORT: Final = "customer.export"
 CUSTOMER_DELETE: Final = "customer.delete"
 DOOR_OPEN_REMOTE: Final = "door.open.remote"
@@ -94,6 +96,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         "顾客",
         (
             (CUSTOMER_READ, "看顾客资料"),
+            (CUSTOMER_EDIT, "改会员的称呼、标签、备注和等级"),
+            (CUSTOMER_MERGE, "合并两个会员"),
             (TICKET_HANDLE, "回复工单和评价"),
             (CUSTOMER_EXPORT, "导出顾客资料"),
             (CUSTOMER_DELETE, "删除顾客资料"),
@@ -143,6 +147,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     - {
         PAYMENT_ACCOUNTS,
         STAFF_EDIT,
+        CUSTOMER_MERGE,
         CUSTOMER_EXPORT,
         CUSTOMER_DELETE,
         AUDIT_EXPORT,

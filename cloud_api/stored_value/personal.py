@@ -5,10 +5,17 @@ from __future__ import annotations
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.kit.actor import Customer, scoped
+from cloud_api.kit import merging
+from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.i18n import later
 from cloud_api.kit.personal import Blocker, Section, register
-from cloud_api.stored_value.models import Wallet, WalletMove
+from cloud_api.ledger.accounts import Account
+from cloud_api.ledger.service import Line
+from cloud_api.stored_value import service
+from cloud_api.stored_value.models import GiftLot, Topup, Wallet, WalletHold, WalletMove
+from cloud_api.stored_value.split import Parts
+from cloud_api.stores.models import Store
 
 
 class _Balances:
@@ -44,3 +51,79 @@ class _Balances:
 
 
 register("balances", _Balances())
+
+
+async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
+    """The whole balance goes over as one movement of each wallet, and one of the books; gifts keep their end.
+
+    The old wallet stays, empty, with its history. Top-ups follow, so that what was paid can be paid out.
+    """
+    await merge.rows(session, Topup, "topups")
+    if await service.wallet_of(session, merge.merchant_id, merge.old) is None:
+        return
+    first, second = sorted((merge.old, merge.new))  # always locked in the same order
+    locked = {
+        one: await service.lock_wallet(session, merge.merchant_id, one, merge.clocks)
+        for one in (first, second)
+    }
+    old, new = locked[merge.old], locked[merge.new]
+    parts = Parts(old.paid_fen, old.gift_fen)
+    if not parts.paid and not parts.gift:
+        return
+    stores = scoped(System(), Store).where(col(Store.merchant_id) == merge.merchant_id)
+    store = (await session.exec(stores.order_by(col(Store.id)).limit(1))).one()
+    lots: dict[str, int] = {}
+    query = scoped(System(), GiftLot).where(
+        col(GiftLot.wallet_id) == old.id, col(GiftLot.left_fen) > 0
+    )
+    for lot in (await session.exec(query)).all():
+        lot.wallet_id, lot.account_id = new.id, merge.new
+        lots[lot.id] = lot.left_fen
+        session.add(lot)
+    for wallet, sign in ((old, -1), (new, 1)):
+        wallet.paid_fen += sign * parts.paid
+        wallet.gift_fen += sign * parts.gift
+        session.add(wallet)
+    await session.flush()
+    for wallet, sign in ((old, -1), (new, 1)):
+        # Both halves of the books' entry stand at the one that gives; the other has the movement.
+        lines = [
+            Line(Account.BALANCE_PAID, parts.paid, merge.old),
+            Line(Account.BALANCE_PAID, -parts.paid, merge.new),
+            Line(Account.BALANCE_GIFT, parts.gift, merge.old),
+            Line(Account.BALANCE_GIFT, -parts.gift, merge.new),
+        ]
+        await service.moved(
+            session,
+            wallet,
+            store_id=store.id,
+            kind="merge",
+            key=f"merge:{merge.old}:{merge.clocks.now.isoformat()}",
+            parts=Parts(sign * parts.paid, sign * parts.gift),
+            subject=f"account:{merge.new}",
+            lines=lines if sign < 0 else [],
+            clocks=merge.clocks,
+            text=later("两个会员合并"),
+            by=merge.by,
+            lots=lots,
+        )
+    merge.moved["balance_fen"] = parts.paid + parts.gift
+
+
+async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
+    query = scoped(System(), WalletHold).where(
+        col(WalletHold.merchant_id) == merge.merchant_id,
+        col(WalletHold.account_id) == merge.old,
+        col(WalletHold.state) == "held",
+    )
+    if (await session.exec(query.limit(1))).first() is None:
+        return []
+    return [Blocker("merge.hold", "要并掉的这位有余额正在付款中，等它有结果再合并")]
+
+
+async def _holds(session: AsyncSession, merge: merging.Merge) -> None:
+    await merge.rows(session, WalletHold)
+
+
+merging.register("balance", _merge, _hindrance)
+merging.register("balance_holds", _holds)
