@@ -8,9 +8,27 @@ from __future__ import annotations
 from typing import Final
 
 from cloud_api.staff.matrix_rows import Row, needs
-from cloud_api.staff.permissions import CLEANING_DO, CLEANING_MANAGE, DOOR_OPEN_CLEANING
+from cloud_api.staff.permissions import (
+    CLEANING_DO,
+    CLEANING_MANAGE,
+    COUPON_EDIT,
+    CUSTOMER_EDIT,
+    CUSTOMER_MERGE,
+    CUSTOMER_READ,
+    DOOR_OPEN_CLEANING,
+    ORDER_CANCEL,
+)
 
 HOUSE: Final[dict[str, Row]] = {
+    "GET /api/v1/console/members": needs(CUSTOMER_READ),
+    "GET /api/v1/console/members/{account_id}": needs(CUSTOMER_READ),
+    "PUT /api/v1/console/members/{account_id}/profile": needs(CUSTOMER_READ, CUSTOMER_EDIT),
+    "PUT /api/v1/console/members/{account_id}/level": needs(CUSTOMER_READ, CUSTOMER_EDIT),
+    "POST /api/v1/console/members/{account_id}/block": needs(CUSTOMER_READ, ORDER_CANCEL),
+    "POST /api/v1/console/members/{account_id}/coupons": needs(CUSTOMER_READ, COUPON_EDIT),
+    "POST /api/v1/console/members/{account_id}/merge": needs(CUSTOMER_MERGE, fresh=True),
+    "GET /console/members": needs(CUSTOMER_READ),
+    "GET /console/members/{account_id}": needs(CUSTOMER_READ),
     "GET /api/v1/console/cleaning/tasks": needs(CLEANING_DO),
     "POST /api/v1/console/cleaning/tasks": needs(CLEANING_MANAGE),
     "GET /api/v1/console/cleaning/tasks/{task_id}": needs(CLEANING_DO),

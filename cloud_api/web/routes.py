@@ -20,6 +20,7 @@ from cloud_api.web.console import desk as console_desk
 from cloud_api.web.console import finance as console_finance
 from cloud_api.web.console import house as console_house
 from cloud_api.web.console import keys as console_keys
+from cloud_api.web.console import members as console_members
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
 from cloud_api.web.console import order_exports as console_order_exports
@@ -106,6 +107,7 @@ for pages in (
     console_campaigns,
     console_redeem,
     console_cleaning,
+    console_members,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

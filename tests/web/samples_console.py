@@ -18,6 +18,7 @@ from tests.web import (
     samples_booking,
     samples_cleaning,
     samples_groupbuy,
+    samples_members,
     samples_money,
     samples_notices,
     samples_payments,
@@ -333,4 +334,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_stats.console_pages(NAV, STAFF),
     **samples_prices.console_pages(NAV, STAFF),
     **samples_cleaning.console_pages(NAV, STAFF),
+    **samples_members.console_pages(NAV, STAFF),
 }

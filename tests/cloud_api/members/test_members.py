@@ -18,6 +18,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
+from cloud_api.kit.merging import Merge
 from cloud_api.ledger.models import LedgerEntry
 from cloud_api.members import levels, merging, profiles
 from cloud_api.members.models import MemberProfile, Membership
@@ -152,7 +153,7 @@ async def test_two_become_one_with_orders_money_coupons_and_doors(cloud: Cloud, 
             session, owner, old.id, name="老王", note="", tags=["常客"], clocks=clocks
         )
 
-    async def go(who: Staff, confirm: str, why: str = "换了手机号") -> merging.Merge:
+    async def go(who: Staff, confirm: str, why: str = "换了手机号") -> Merge:
         async with db.write() as session:
             return await merging.merge(
                 session, who, old.id, new.id, confirm=confirm, why=why, clocks=clocks
@@ -228,7 +229,7 @@ def test_every_table_with_a_customer_of_a_merchant_moves_or_says_why_not() -> No
         if path.name in ("personal.py", "jobs.py", "merging.py")
     )
     classes = {
-        mapper.local_table.name: mapper.class_.__name__ for mapper in SQLModel._sa_registry.mappers
+        str(mapper.local_table): mapper.class_.__name__ for mapper in SQLModel._sa_registry.mappers
     }
     for table in metadata().sorted_tables:
         if {"account_id", "merchant_id"} <= set(table.c.keys()) and table.name not in STAY:
