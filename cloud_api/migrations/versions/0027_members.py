@@ -8,7 +8,7 @@ from alembic import op
 from cloud_api.kit.ids import new_id
 from cloud_api.migrations.types import INSTANT, JSON
 
-revision = "0099"
+revision = "0027"
 down_revision = "0026"
 branch_labels = None
 depends_on = None
