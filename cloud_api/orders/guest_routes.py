@@ -115,13 +115,14 @@ async def members(
     blocked: bool = False,
     sort: Literal["last", "spent", "visits", "-last", "-spent", "-visits"] = "-last",
     cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 30,
 ) -> MembersOut:
     """Who books at one's stores. Needs customer.read."""
     wanted = guests.Wanted(
         q, tag, level_id, blocked, sort.removeprefix("-"), downwards=sort.startswith("-")
     )
     async with cloud_of(request).db.read() as session:
-        found, following = await guests.find(session, who, wanted, cursor=cursor)
+        found, following = await guests.find(session, who, wanted, cursor=cursor, limit=limit)
     return MembersOut(items=[MemberOut.of(one) for one in found], next_cursor=following)
 
 
@@ -194,6 +195,7 @@ async def merge(account_id: str, body: MergeIn, request: Request, who: Who) -> R
 
     async def act() -> MergedOut:
         async with cloud.db.write() as session:
+            await guests.one(session, who, account_id)
             done = await merging.merge(
                 session, who, account_id, body.into,
                 confirm=body.confirm, why=body.why, clocks=cloud.clocks,

@@ -26,7 +26,9 @@ HOUSE: Final[dict[str, Row]] = {
     "PUT /api/v1/console/members/{account_id}/level": needs(CUSTOMER_READ, CUSTOMER_EDIT),
     "POST /api/v1/console/members/{account_id}/block": needs(CUSTOMER_READ, ORDER_CANCEL),
     "POST /api/v1/console/members/{account_id}/coupons": needs(CUSTOMER_READ, COUPON_EDIT),
-    "POST /api/v1/console/members/{account_id}/merge": needs(CUSTOMER_MERGE, fresh=True),
+    "POST /api/v1/console/members/{account_id}/merge": needs(
+        CUSTOMER_READ, CUSTOMER_MERGE, fresh=True
+    ),
     "GET /console/members": needs(CUSTOMER_READ),
     "GET /console/members/{account_id}": needs(CUSTOMER_READ),
     "GET /api/v1/console/cleaning/tasks": needs(CLEANING_DO),
