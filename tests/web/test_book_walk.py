@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.coupons import service as coupons
 from cloud_api.coupons.models import Coupon
 from cloud_api.pricing.models import Extra, PriceRule
-from tests.cloud_api.factories import make_customer, make_login
+from tests.cloud_api.factories import make_customer, make_login, make_store
 from tests.web.real import Site, running_site
 from tests.web.storekeeper import answering
 from tests.web.test_walk import log_in
@@ -183,6 +183,7 @@ def test_every_week_says_which_cannot_be_had(page: Page, whole: Site):
     page.get_by_role("link", name=re.compile("每周都想要这个时间")).click()
     expect(page.get_by_role("heading", name=re.compile(r"能订 2 次，共 ¥152"))).to_be_visible()
     expect(page.locator(".is-gone")).to_have_count(2)
+    page.wait_for_load_state()
     page.get_by_role("button", name="订下这 2 次").click()
     expect(page).to_have_url(f"{whole.url}/orders")
     expect(page.get_by_text("待支付")).to_have_count(3)  # with the one of an earlier walk
@@ -202,3 +203,61 @@ def test_a_code_fetches_a_coupon_once(page: Page, whole: Site):
     page.get_by_label("有领券码？").fill("kaimen")
     page.get_by_role("button", name="领取").click()
     expect(page.get_by_text("你已经领过")).to_be_visible()
+
+
+def test_at_the_door_of_a_free_room_one_books_pays_and_enters(page: Page, whole: Site):
+    """The sticker of a room that is free: from a scan to the open door, without knowing the shop."""
+    door = whole.shop.doors[1]
+    with answering(whole):
+        page.goto(f"{whole.url}/d/{door.token}")
+        log_in(page, whole, "13977770077")
+        expect(page.get_by_text(re.compile("你现在没有订这里"))).to_be_visible()
+        thumb = Thumb()
+        thumb.tap(page.get_by_role("link", name=re.compile("^订")))
+        thumb.tap(page.get_by_role("button", name="下一步，核对订单"))
+        thumb.tap(page.get_by_role("button", name=re.compile("^提交订单")))
+        thumb.tap(page.get_by_role("button", name=re.compile("^付 ¥")))
+        thumb.tap(page.get_by_role("button", name=re.compile("支付")).first)
+        expect(page.get_by_role("heading", name="订好了")).to_be_visible()
+        page.goto(f"{whole.url}/d/{door.token}")  # the sticker once more
+        thumb.tap(page.locator("[data-door]"))
+        expect(page.locator("[data-door]")).to_have_attribute("data-state", "open")
+    assert thumb.taps <= 7
+
+
+def test_the_nearest_store_that_fits(browser: Browser, whole: Site):
+    """Where the phone is orders the list and stands in no address; what does not fit is left out."""
+
+    async def two(session: Any) -> None:
+        store = await session.get_one(type(whole.shop.store), whole.shop.store.id)
+        store.lat, store.lon = 31.2288, 121.4581
+        other = await make_store(
+            session, whole.now, merchant=whole.shop.merchant, name="雀友会·徐汇店", rooms=1
+        )
+        other.store.lat, other.store.lon = 31.1900, 121.4370
+        session.add_all([store, other.store])
+
+    whole.write(two)
+    where = {"latitude": 31.1893, "longitude": 121.4372}
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, geolocation=where, permissions=["geolocation"]
+    )
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.goto(whole.url)
+    names = page.locator(".shop h3")
+    expect(names).to_have_count(2)
+    page.get_by_role("button", name="离我最近").click()
+    expect(page.get_by_role("button", name="离我最近")).to_have_attribute("aria-pressed", "true")
+    expect(names.first).to_have_text("雀友会·徐汇店")
+    expect(page.locator(".shop").nth(1)).to_contain_text("4.")  # km
+    assert page.url == f"{whole.url}/"
+    page.get_by_role("link", name="6 人").click()
+    expect(names).to_have_text(["雀友会·静安店"])
+    page.get_by_role("searchbox").fill("徐汇")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("没有合适的门店")).to_be_visible()
+    page.get_by_role("link", name="看全部门店").click()
+    page.get_by_role("button", name="离我最近").click()
+    expect(page.get_by_role("button", name="离我最近")).to_have_attribute("aria-pressed", "false")
+    context.close()

@@ -154,7 +154,7 @@ def test_a_crash_is_a_page_with_a_number_and_nothing_of_the_inside(
 
     logged = structlog.testing.CapturingLogger()
     monkeypatch.setattr("cloud_api.kit.problems.log", structlog.wrap_logger(logged, processors=[]))
-    monkeypatch.setattr("cloud_api.web.customer.find.stores.list_stores", broken)
+    monkeypatch.setattr("cloud_api.web.customer.find.stores_page", broken)
     answer = visitor.get("guest", "/")
     assert answer.status_code == 500
     assert answer.headers["content-type"].startswith("text/html")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims import find as finding
 from cloud_api.claims.booking_rules import Rules, rules_of
 from cloud_api.kit.actor import scoped
 from cloud_api.kit.dates import day_month
@@ -27,6 +28,7 @@ from cloud_api.stores.models import Room, Store
 from cloud_api.stores.near import distance_m
 from cloud_api.web import pictures, room_days, words
 from cloud_api.web.customer import store_reviews
+from cloud_api.web.customer.look_for import Looked, away, place_of
 from cloud_api.web.pages import Visit
 from cloud_api.web.room_days import RoomDay
 from cloud_api.web.view_models import (
@@ -69,42 +71,52 @@ def book_href(room: Room) -> str:
 async def stores_page(
     session: AsyncSession,
     seen: Visit,
-    query: str,
+    looked: Looked,
     pinned: StayCard | None,
-    place: tuple[float, float] | None = None,
+    cursor: str | None = None,
 ) -> StoresPage:
-    """All stores, or those whose name or address has ``query`` in it; from ``place`` the nearest first."""
-    found = await stores.list_stores(session, seen.who)
-    wanted = query.strip().casefold()
-    found = [s for s in found if wanted in s.name.casefold() or wanted in s.address.casefold()]
-    rooms = await room_days.rooms_of_all(session, seen.who, found)
-    days = await room_days.room_days(session, found, rooms, seen.cloud.clocks.now)
-    prices = await room_days.prices(session, rooms)
-    online = await room_days.statuses(session, found, seen.cloud.clocks)
-    covers = await pictures.covers(session, found)
-    cards = tuple(
+    """Stores with a room that fits, the nearest first; those that are not connected stand last."""
+    wanted = looked.wanted(seen)
+    found, following = await finding.find(
+        session, seen.who, wanted, seen.cloud.clocks, cursor=cursor
+    )
+    covers = await pictures.covers(session, [one.store for one in found])
+    cards = [
         _store_card(
-            seen.at(store.tz),
-            store,
-            [days[room.id] for room in rooms if room.store_id == store.id],
-            prices,
-            online[store.id].online,
+            seen.at(one.store.tz),
+            one.store,
+            one.sold,
+            one.prices,
+            one.online,
             covers,
-            place,
+            one.distance_m,
         )
-        for store in found
-    )
-    cards = tuple(
-        sorted(
-            cards,
-            key=lambda card: (
-                not card.online,
-                card.distance_m is None,
-                card.distance_m or 0,
-            ),
+        for one in found
+    ]
+    more = ""
+    if following:
+        more = (
+            looked.href()
+            + ("&" if looked.href() != "/" else "?")
+            + urlencode({"cursor": following})
         )
+    return StoresPage(
+        stores=tuple(sorted(cards, key=lambda card: not card.online)),
+        pinned=pinned,
+        query=looked.q.strip(),
+        filters=looked.chips(),
+        near=wanted.place is not None,
+        keep=tuple(
+            (name, str(value))
+            for name, value in (
+                ("when", looked.when),
+                ("seats", looked.seats),
+                ("most_fen", looked.most_fen),
+            )
+            if value
+        ),
+        more_href=more,
     )
-    return StoresPage(stores=cards, pinned=pinned, query=query.strip())
 
 
 async def store_page(
@@ -128,7 +140,9 @@ async def store_page(
     first = next((day.room for day in sold if day.state is RoomState.FREE), None)
     first = first or (sold[0].room if sold else None)
     return StorePage(
-        store=_store_card(seen, store, sold, prices, status.online, covers),
+        store=_store_card(
+            seen, store, sold, prices, status.online, covers, distance_m(store, place_of(seen))
+        ),
         rooms=tuple(
             _room_card(seen, day, prices[day.room.id], covers.get(day.room.id, "")) for day in shown
         ),
@@ -180,7 +194,7 @@ def _store_card(
     prices: dict[str, int],
     online: bool,
     covers: dict[str, str],
-    place: tuple[float, float] | None = None,
+    metres: int | None = None,
 ) -> StoreCard:
     coming = min(
         ((at, day.room.name) for day in days if (at := day.next_free_at) is not None),
@@ -200,7 +214,7 @@ def _store_card(
         next_free_at=seen.local(coming[0]) if coming is not None else None,
         next_free_room=coming[1] if coming else "",
         photo_url=covers.get(store.id, ""),
-        distance_m=distance_m(store, place),
+        away=away(metres),
     )
 
 

@@ -29,6 +29,7 @@ from cloud_api.web import qr
 from cloud_api.web.customer import checkout, choose, find, paying
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
+from cloud_api.web.customer.look_for import Looked
 from cloud_api.web.customer.readers import Reader, reader_of_room
 from cloud_api.web.language import speak
 from cloud_api.web.pages import (
@@ -57,11 +58,19 @@ SYSTEM = "system"  # the theme that the device wishes
 
 
 @router.get("/")
-async def home(seen: Seen, q: Word = "") -> Response:
-    """All stores; the running stay or the next booking on top."""
+async def home(
+    seen: Seen,
+    q: Word = "",
+    when: Word = "",
+    seats: Annotated[int, Query(ge=0, le=100)] = 0,
+    most_fen: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    cursor: Annotated[str | None, Query(max_length=700)] = None,
+) -> Response:
+    """Stores; the running stay or the next booking on top."""
+    looked = Looked(q, when, seats, most_fen)
     async with seen.cloud.db.read() as session:
         href, card = await door_tab(session, seen)
-        model = await find.stores_page(session, seen, q, card)
+        model = await find.stores_page(session, seen, looked, card, cursor)
     return page(
         seen, "customer/stores.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)
     )

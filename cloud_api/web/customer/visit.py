@@ -210,11 +210,15 @@ def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, An
     elif view.other_rooms:
         other = view.other_rooms[0]
         main = Way("", _("订{room}").format(room=other.name), f"/rooms/{other.id}/book")
+    ways: tuple[Way, ...] = (call,)
+    if view.case is Case.NONE_TAKEN and view.room is not None:
+        wait = Way("hourglass", _("空出来叫我"), f"/rooms/{view.room.id}/wait")
+        ways = (wait, call)
     return {
         "headline": heads[view.case],
         "line": _("，").join(lines),
         "main": main,
-        "ways": (call,),
+        "ways": ways,
     }
 
 

@@ -25,7 +25,8 @@ class StoreCard:
     next_free_at: datetime | None = None
     next_free_room: str = ""
     photo_url: str = ""
-    distance_m: int | None = None
+    away: str = ""
+    """How far it is, in words; empty where one of both has no position."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class StoresPage:
     stores: tuple[StoreCard, ...]
     pinned: StayCard | None = None
     query: str = ""
+    filters: tuple[FilterChip, ...] = ()
+    near: bool = False
+    """Whether this browser told where it is."""
+    keep: tuple[tuple[str, str], ...] = ()
+    """What else is asked for, while words are searched."""
+    more_href: str = ""
 
 
 @dataclass(frozen=True)
