@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Geolocation, Locator, Page, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.coupons import service as coupons
@@ -238,7 +238,7 @@ def test_the_nearest_store_that_fits(browser: Browser, whole: Site):
         session.add_all([store, other.store])
 
     whole.write(two)
-    where = {"latitude": 31.1893, "longitude": 121.4372}
+    where: Geolocation = {"latitude": 31.1893, "longitude": 121.4372}
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, geolocation=where, permissions=["geolocation"]
     )
