@@ -14,9 +14,10 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import register
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.recurring import every_day
-from cloud_api.ledger import closing, money, verify
+from cloud_api.ledger import closing, fees, money, verify
 from cloud_api.ledger.days import CLOSE
 from cloud_api.payments import dispatch
+from cloud_api.payments.bills import READ
 
 VERIFY: Final = "ledger.verify"
 BROKEN: Final = "ledger.broken"
@@ -52,7 +53,14 @@ async def _verify(cloud: Cloud, job: DueJob) -> None:
             )
 
 
+async def _fees(cloud: Cloud, job: DueJob) -> None:
+    async with cloud.db.write() as session:
+        await fees.book(session, job.ref.partition(".")[0], cloud.clocks)
+
+
 register(CLOSE, _close)
+register(READ, _fees)
+verify.check("fees", fees.check)
 register(VERIFY, _verify)
 every_day(VERIFY, lambda _settings: "05:40")
 dispatch.observe("ledger", settle=money.payment_settled, refund_changed=money.refund_changed)

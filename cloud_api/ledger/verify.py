@@ -75,7 +75,7 @@ async def _payments(session: AsyncSession, merchant_id: str) -> list[str]:
         col(PaymentAttempt.merchant_id) == merchant_id, col(PaymentAttempt.state) == "succeeded"
     )
     came = {p.id: (p.amount_fen, p.number) for p in (await session.exec(query)).all()}
-    waiting = await _waiting(session, merchant_id, SETTLED)
+    waiting = await still_to_run(session, merchant_id, SETTLED)
     return await _compare(session, merchant_id, "payment", came, waiting)
 
 
@@ -85,7 +85,7 @@ async def _refunds(session: AsyncSession, merchant_id: str) -> list[str]:
         col(RefundAttempt.state).in_(GIVEN_BACK),
     )
     went = {r.id: (r.amount_fen, r.number) for r in (await session.exec(query)).all()}
-    refs = await _waiting(session, merchant_id, REFUND_CHANGED)
+    refs = await still_to_run(session, merchant_id, REFUND_CHANGED)
     return await _compare(
         session, merchant_id, "refund", went, {ref.partition(".")[0] for ref in refs}
     )
@@ -123,7 +123,8 @@ async def _compare(
     return wrong + [f"{what} {ref} is booked and never happened" for ref in never]
 
 
-async def _waiting(session: AsyncSession, merchant_id: str, kind: str) -> set[str]:
+async def still_to_run(session: AsyncSession, merchant_id: str, kind: str) -> set[str]:
+    """The refs of jobs of a kind that are still to run: what they will book is not missed yet."""
     query = select(col(DueJob.ref)).where(
         col(DueJob.merchant_id) == merchant_id,
         col(DueJob.kind) == kind,

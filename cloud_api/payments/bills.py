@@ -29,6 +29,7 @@ from cloud_api.payments.providers.base import Back, BillLine, BillState, BillVie
 from cloud_api.payments.records import foreign_refund, record_refund
 
 BILL: Final = "payment.bill"  # ref: "<account id>:<day>"
+READ: Final = "bill.read"  # ref: "<bill id>.<tries>". A bill was read: the books take its fees
 UNBALANCED: Final = "payment.unbalanced"
 _LATE_AFTER: Final = 24  # tries; a bill that is so late is somebody's business
 _BELIEVE_EMPTY_AFTER: Final = 6  # tries: a bill may be late where there should be one
@@ -225,6 +226,14 @@ async def _conclude(
         session.add(bill)
         await session.flush()
         await _alarm(session, bill, cloud.clocks, active=left > 0)
+        await schedule(
+            session,
+            merchant_id=bill.merchant_id,
+            kind=READ,
+            ref=f"{bill.id}.{bill.tries}",
+            run_at=cloud.clocks.real,
+            clock="wire",
+        )
         return bill
 
 

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
+import cloud_api.ledger.jobs  # noqa: F401  registers its handlers
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
 from cloud_api.kit.models import AlarmSignal, DueJob
+from cloud_api.ledger.fees import check as fees_checked
+from cloud_api.ledger.models import LedgerEntry
 from cloud_api.payments import bill_desk, bills
 from cloud_api.payments.bill_models import BillDifference
 from cloud_api.payments.matching import Ours, compare
@@ -42,12 +45,25 @@ def owner_of(market: Market, *permissions: str) -> Staff:
 
 
 async def test_a_day_of_both_providers_from_payment_to_balanced(market: Market) -> None:
-    """Also: keys fetched by the job, notifications, refunds at both, foreign refunds, wrong bills."""
+    """Also: keys fetched by the job, notifications, refunds at both, foreign refunds, wrong bills, and fees
+    in the books, which follow a bill that is read again.
+    """
     house = market.house
     async with house.cloud.db.read() as session:
         wechat = await session.get_one(ProviderAccount, market.accounts["wechat"].id)
         assert len(wechat.keys) == 1
     paid: dict[str, tuple[int, int]] = {}
+
+    async def booked(provider: str) -> int:
+        async with house.cloud.db.read() as session:
+            assert await fees_checked(session, house.shop.merchant.id) == []
+            kept = select(func.sum(col(LedgerEntry.amount_fen))).where(
+                col(LedgerEntry.account) == "provider_fee",
+                col(LedgerEntry.detail) == market.accounts[provider].id,
+                col(LedgerEntry.store_id) == house.shop.store.id,
+            )
+            return int((await session.exec(kept)).one() or 0)
+
     gaps: list[BillDifference] = []
     for hour, provider in enumerate(("wechat", "alipay")):
         counter = market.counters[provider]
@@ -81,6 +97,8 @@ async def test_a_day_of_both_providers_from_payment_to_balanced(market: Market) 
             ("amount", "payment", fen + 5, fen),
             ("missing_here", "payment", fen, None),
         ]
+        await house.quiet()
+        assert await booked(provider) == bill.fee_fen  # also of the line that is nobody's
         await house.finish_all()  # the late money has its effect: room back, or refunded
         market.counters[provider].faults()
         again, gaps = await market.bill(provider, day)
@@ -89,6 +107,8 @@ async def test_a_day_of_both_providers_from_payment_to_balanced(market: Market) 
         assert again.theirs_paid_fen == again.ours_paid_fen == sum(paid[provider])
         assert again.theirs_refunded_fen == again.ours_refunded_fen
         assert again.fee_fen > 0
+        await house.quiet()
+        assert await booked(provider) == again.fee_fen
     async with house.cloud.db.read() as session:
         signals = select(AlarmSignal).where(col(AlarmSignal.kind) == bills.UNBALANCED)
         assert [s.active for s in (await session.exec(signals)).all()] == [False, False]
