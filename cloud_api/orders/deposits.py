@@ -1,7 +1,7 @@
 """Deposits 押金: paid with the order, held, and given back after the stay unless staff claim some of it.
 
 A claim names amount, reason and picture. Its guest sees it and may object within a day; what nobody
-objects to is kept, what is objected to somebody decides. Overtime that the deposit covers is taken from it.
+objects to is kept, what is objected to somebody decides. Overtime is taken from the deposit first.
 """
 
 from __future__ import annotations
@@ -155,11 +155,12 @@ async def taken(session: AsyncSession, order: Order, clocks: Clocks) -> None:
 
 async def take_overtime(
     session: AsyncSession, order: Order, amount_fen: int, clocks: Clocks
-) -> bool:
-    """Take overtime out of the deposit of a locked order, where that covers it; False where not."""
+) -> int:
+    """Take overtime out of the deposit of a locked order as far as that reaches: how much, in fen."""
     deposit = await deposit_of(session, order.id)
-    if deposit is None or await _free(session, deposit) < amount_fen:
-        return False
+    amount_fen = 0 if deposit is None else min(amount_fen, await _free(session, deposit))
+    if deposit is None or amount_fen == 0:
+        return 0
     await _change(session, deposit, overtime_fen=deposit.overtime_fen + amount_fen)
     await note(
         session,
@@ -169,7 +170,7 @@ async def take_overtime(
         body={"amount_fen": amount_fen},
         clocks=clocks,
     )
-    return True
+    return amount_fen
 
 
 async def claim(

@@ -42,7 +42,7 @@ async def take_cash(
     if order.status != "pending_payment" and owed is None:
         raise Conflict("order.not_payable", "这个订单没有要付的钱", status_now=order.status)
     what = pays(order.id) if owed is None else overtime.pays(order.id)
-    amount = await to_pay(session, order) if owed is None else owed.amount_fen
+    amount = await to_pay(session, order) if owed is None else owed.owed_fen
     tried = await payments.payments_in(session, part_of(order.id))
     for attempt in tried:
         if attempt.pays == what and attempt.state in OPEN_PAYMENT:

@@ -60,8 +60,8 @@ async def collect(
     path = local_path(return_path) or f"/orders/{order.id}/pay"
     tried = await payments.payments_in(session, part_of(order.id))
     attempts = [one for one in tried if one.pays == pays]
-    sent_back = [one for one in attempts if (one.applied or "").endswith("_refunded")]
-    if any(one.state == "succeeded" and one not in sent_back for one in attempts):
+    done = [one for one in attempts if (one.applied or "").endswith(("_refunded", "_part"))]
+    if any(one.state == "succeeded" and one not in done for one in attempts):
         raise Conflict("order.not_payable", "钱已到账，正在确认订单", status_now="paid")
     for attempt in attempts:
         if attempt.state in OPEN_PAYMENT:

@@ -97,6 +97,7 @@ class OvertimeCharge(SQLModel, table=True):
     unit_minutes: int
     unit_fen: int
     amount_fen: int
+    covered_fen: int = 0  # of it, from the deposit, the balance and payments
     capped: bool = False
     left_at: datetime = Field(sa_type=UTCDateTime)
     evidence: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
@@ -104,6 +105,11 @@ class OvertimeCharge(SQLModel, table=True):
     waived_why: str | None = None
     settled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     created_at: datetime = Field(sa_type=UTCDateTime)
+
+    @property
+    def owed_fen(self) -> int:
+        """What is left to pay of one that is due."""
+        return self.amount_fen - self.covered_fen if self.state == "due" else 0
 
 
 class DepositRule(SQLModel, table=True):

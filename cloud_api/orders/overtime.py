@@ -1,6 +1,6 @@
 """Overtime of an order: priced once, when the store's usage arrives; paid, or waived for a reason.
 
-It is a debt of its own beside the order: the order's lines and total stay what was sold and paid. A
+The deposit pays as far as it reaches, then the guest's balance, by themselves; the rest is due. It is a debt of its own beside the order: the order's lines and total stay what was sold and paid. A
 payment for it names ``overtime:<order id>``. While it is due, its guest books nothing more at that
 merchant.
 """
@@ -24,8 +24,10 @@ from cloud_api.kit.i18n import later
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
 from cloud_api.orders import deposits
+from cloud_api.orders.books import part_of
 from cloud_api.orders.models import Order, OrderLine, OvertimeCharge
 from cloud_api.orders.transitions import lock_order, note, system_lock
+from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.records import lock_payment
@@ -33,14 +35,17 @@ from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.payments.transitions import note as note_payment
 from cloud_api.pricing.overtime import OFF, OvertimeRule, price
 from cloud_api.staff.permissions import ORDER_WAIVE
+from cloud_api.stored_value import paying
+from cloud_api.stored_value import service as stored_value
 from cloud_api.stores.models import Store
 from store_link.clock import from_ms, ms
 from store_link.messages import UsageBody
 
 KIND: Final = "overtime"
+PART: Final = "overtime_part"  # what money did that paid some of it
 TABLE: Final[dict[str, frozenset[str]]] = {
     "free": frozenset(),  # nothing to pay: no rule, or within its free minutes
-    "due": frozenset({"paid", "waived"}),
+    "due": frozenset({"due", "paid", "waived"}),  # due again: some of it was paid
     "paid": frozenset(),
     "waived": frozenset(),
 }
@@ -97,10 +102,11 @@ async def charge(
     session.add(made)
     await session.flush()
     if made.state == "due":
-        amount = {"amount_fen": made.amount_fen}
-        if await deposits.take_overtime(session, order, made.amount_fen, clocks):
-            await _move(session, made, "paid", settled_at=clocks.now)
-            return made
+        held = await deposits.take_overtime(session, order, made.amount_fen, clocks)
+        await _cover(session, made, held, clocks)
+        await _from_balance(session, store, order, made, clocks)
+    if made.state == "due":
+        amount = {"amount_fen": made.owed_fen}
         await note(
             session, order, "overtime_due", by=f"store:{store.id}", clocks=clocks, body=amount
         )
@@ -122,6 +128,47 @@ async def charge(
             at=clocks.now,
         )
     return made
+
+
+async def _cover(
+    session: AsyncSession, owed: OvertimeCharge, amount_fen: int, clocks: Clocks
+) -> bool:
+    """Some of what is due is paid; whether that is all of it now."""
+    covered = owed.covered_fen + amount_fen
+    whole = covered >= owed.amount_fen
+    state = "paid" if whole else "due"
+    if amount_fen:
+        settled = clocks.now if whole else None
+        await _move(session, owed, state, covered_fen=covered, settled_at=settled)
+    return whole
+
+
+async def _from_balance(
+    session: AsyncSession, store: Store, order: Order, owed: OvertimeCharge, clocks: Clocks
+) -> None:
+    """Take from the guest's balance what it has of what is still due."""
+    if owed.state != "due":
+        return
+    wallet = await stored_value.wallet_of(session, order.merchant_id, order.account_id)
+    if wallet is None or wallet.total_fen <= 0:
+        return
+    wallet = await stored_value.lock_wallet(session, order.merchant_id, order.account_id, clocks)
+    part = min(wallet.total_fen, owed.owed_fen)
+    if part <= 0:
+        return
+    payment = await paying.pay_all(
+        session,
+        store=store,
+        account_id=order.account_id,
+        pays=pays(order.id),
+        part_of=part_of(order.id),
+        number=f"{order.number}-T1",
+        amount_fen=part,
+        subject=_("超时 {n} 分钟").format(n=owed.minutes),
+        expires_at=clocks.now,
+        clocks=clocks,
+    )
+    await dispatch.settle(session, payment.id, clocks)
 
 
 async def so_far(session: AsyncSession, store: Store, order: Order, now: datetime) -> int | None:
@@ -152,9 +199,9 @@ async def check_nothing_due(session: AsyncSession, customer: Customer, merchant_
     if due_now is not None:
         raise Conflict(
             "order.overtime_due",
-            _("上次的超时费 {money} 还没付，付好就能订").format(money=yuan(due_now.amount_fen)),
+            _("上次的超时费 {money} 还没付，付好就能订").format(money=yuan(due_now.owed_fen)),
             order_id=due_now.order_id,
-            amount_fen=due_now.amount_fen,
+            amount_fen=due_now.owed_fen,
             pay=f"/orders/{due_now.order_id}/pay",
         )
 
@@ -188,11 +235,11 @@ async def waive(
             _("超时费已经付过了，要退请走退款") if owed.state == "paid" else _("这次超时不收费")
         )
         raise Conflict("overtime.not_due", message, state_now=owed.state)
-    staff.need_waiver(owed.amount_fen)
+    staff.need_waiver(owed.owed_fen)
+    amount = {"amount_fen": owed.owed_fen}
     await _move(
         session, owed, "waived", waived_by=staff.ref, waived_why=why.strip(), settled_at=clocks.now
     )
-    amount = {"amount_fen": owed.amount_fen}
     await note(
         session,
         order,
@@ -223,7 +270,8 @@ async def waive(
 async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
     """Let a payment for overtime have its one effect; again changes nothing.
 
-    What is not due any more (waived meanwhile, paid twice) goes back in full.
+    Less than is due is a part of it. What is not due any more (waived meanwhile, paid twice) goes back
+    in full.
     """
     what = (await session.get_one(PaymentAttempt, payment_id)).pays
     order = await system_lock(session, what.partition(":")[2])
@@ -233,9 +281,10 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     owed = await of_order(session, order.id)
     body = {"payment": payment.number, "amount_fen": payment.amount_fen}
     if owed is not None and owed.state == "due":
-        applied = "overtime"
-        await _move(session, owed, "paid", settled_at=clocks.now)
-        await note(session, order, "overtime_paid", by="system", clocks=clocks, body=body)
+        whole = await _cover(session, owed, payment.amount_fen, clocks)
+        applied = "overtime" if whole else PART
+        kind = "overtime_paid" if payment.provider != paying.BALANCE else "overtime_from_balance"
+        await note(session, order, kind, by="system", clocks=clocks, body=body)
     else:
         applied = "overtime_refunded"
         await payments.ask_refund(

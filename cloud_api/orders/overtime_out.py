@@ -33,10 +33,14 @@ class SignOut(BaseModel):
 
 
 class OvertimeOut(BaseModel):
-    """``state``: free, due, paid, waived. ``text`` says how ``amount_fen`` came about."""
+    """``state``: free, due, paid, waived. ``text`` says how ``amount_fen`` came about.
+
+    ``owed_fen`` is left to pay: the deposit and the balance pay first, as far as they reach.
+    """
 
     state: str
     amount_fen: int
+    owed_fen: int = 0
     seconds: int
     minutes: int
     free_minutes: int
@@ -56,6 +60,7 @@ class OvertimeOut(BaseModel):
         return cls(
             state=owed.state,
             amount_fen=owed.amount_fen,
+            owed_fen=owed.owed_fen,
             seconds=owed.seconds,
             minutes=owed.minutes,
             free_minutes=owed.free_minutes,
@@ -96,6 +101,8 @@ def explain(owed: OvertimeCharge, tz: str) -> str:
     parts.append(priced)
     if owed.capped:
         parts.append(_("最多收 {sum}").format(sum=yuan(owed.amount_fen)))
+    if owed.state == "due" and owed.covered_fen:
+        parts.append(_("已扣 {sum}").format(sum=yuan(owed.covered_fen)))
     return _("，").join(parts)
 
 

@@ -198,7 +198,7 @@ class _Parts:
             return 0
         owed = self.overtime.get(order.id)
         if owed is not None and owed.state == "due":
-            return owed.amount_fen
+            return owed.owed_fen
         deposit = self.deposits.get(order.id)
         extra = deposit.amount_fen if deposit is not None and not deposit.taken else 0
         return order.total_fen + extra
@@ -229,7 +229,7 @@ class _Parts:
         opens = self.opens[order.claim_id]
         action, label = next_step(order, store, now, opens)
         if owed is not None and owed.state == "due":
-            action, label = "pay", _("付超时费 %s") % yuan(owed.amount_fen)
+            action, label = "pay", _("付超时费 %s") % yuan(owed.owed_fen)
         decision = cancel_rules.decide(order, self.rules[room.id], now)
         return {
             "id": order.id,

@@ -128,6 +128,7 @@ _KIND_TEXT: Final = {
     "deposit_kept": "押金扣了 %s",
     "deposit_dropped": "押金 %s 不扣了",
     "overtime_from_deposit": "超时费 %s 从押金里扣",
+    "overtime_from_balance": "超时费 %s 从余额里扣",
     "cash_taken": "在店里付了现金 %s",
     "money_back_late": "付款到账时订单已不在，%s 原路退回",
     "overtime_due": "超时费 %s 待支付",

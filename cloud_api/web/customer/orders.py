@@ -226,7 +226,7 @@ def overtime_view(seen: Visit, order: OrderOut, *, can_waive: bool = False) -> O
     return Overtime(
         state=owed.state,
         text=owed.text,
-        amount_fen=owed.amount_fen,
+        amount_fen=owed.owed_fen if owed.state == "due" else owed.amount_fen,
         signs=tuple((seen.local(sign.at), sign.text) for sign in owed.evidence),
         waived_why=owed.waived_why or "",
         can_waive=can_waive and owed.state == "due",
