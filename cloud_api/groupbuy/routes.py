@@ -26,13 +26,13 @@ from cloud_api.groupbuy.schemas import (
 from cloud_api.kit import throttle
 from cloud_api.kit.actor import Actor, Customer, System, scoped
 from cloud_api.kit.errors import NotFound
-from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import HEADER, once
 from cloud_api.kit.paging import page_of
 from cloud_api.orders.schemas import PayIn, PayOut
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
-from cloud_api.payments.providers.base import Payer
+from cloud_api.payments.payer_codes import payer_of
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Room
 from cloud_api.vouchers import service as vouchers
@@ -191,7 +191,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             provider=body.provider,
             channel=body.channel,
             return_path=body.return_path,
-            payer=Payer(ip=client_ip(request)),
+            payer=payer_of(request, who),
         )
         return PayOut(
             payment_id=payment.id,

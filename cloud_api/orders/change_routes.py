@@ -14,6 +14,7 @@ from cloud_api.orders import change_service
 from cloud_api.orders.models import OrderChange
 from cloud_api.orders.offers import Offer
 from cloud_api.orders.schemas import PayIn, PayOut
+from cloud_api.payments.payer_codes import payer_of
 from cloud_api.staff.deps import staff_actor
 
 router = APIRouter(tags=["orders: changes"])
@@ -180,6 +181,7 @@ async def pay_change(
                 provider=body.provider,
                 channel=body.channel,
                 return_path=body.return_path,
+                payer=payer_of(request, who),
             )
         )
 

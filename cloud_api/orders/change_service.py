@@ -21,6 +21,7 @@ from cloud_api.orders.service import get_order
 from cloud_api.orders.transitions import lock_order
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import Payer
 from cloud_api.staff.permissions import ORDER_CREATE, ORDER_WAIVE
 from cloud_api.stores.models import Room
 
@@ -163,6 +164,7 @@ async def pay(
     provider: str,
     channel: str,
     return_path: str | None,
+    payer: Payer | None = None,
 ) -> PaymentAttempt:
     """Open the payment of a change that is held. Raises NotFound, Conflict ``change.not_held``."""
     async with cloud.db.write() as session:
@@ -183,6 +185,7 @@ async def pay(
             provider=provider,
             channel=channel,
             return_path=return_path or f"/orders/{order.id}/changes/{one.id}",
+            payer=payer,
         )
     return await payments.begin(cloud, payment.id)
 

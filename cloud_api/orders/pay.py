@@ -17,10 +17,12 @@ from cloud_api.orders import differences, overtime
 from cloud_api.orders.deposits import to_pay
 from cloud_api.orders.models import Order, OvertimeCharge
 from cloud_api.orders.money import pays
+from cloud_api.orders.service import get_order
 from cloud_api.orders.transitions import lock_order
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.payer_codes import with_code
 from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stores.models import Room, Store
@@ -38,6 +40,7 @@ async def pay(
     channel: str = "page",
     return_path: str | None = None,
     payer: Payer | None = None,
+    payer_code: str | None = None,
     balance_fen: int = 0,
 ) -> PaymentAttempt:
     """Open a payment at a provider, or give back the one that is open; returns where it stands.
@@ -49,6 +52,10 @@ async def pay(
     asking under the same number. Raises NotFound, Conflict ``order.not_payable`` (with
     ``status_now``), ``order.hold_over``, ``payment.pending_elsewhere``, and what opening raises.
     """
+    if payer_code:
+        async with cloud.db.read() as session:
+            store_id = (await get_order(session, customer, order_id)).store_id
+        payer = await with_code(cloud, store_id, provider, channel, payer or Payer(), payer_code)
     async with cloud.db.write() as session:
         order = await lock_order(session, customer, order_id)
         owed = await overtime.due(session, customer, order.id)
@@ -137,7 +144,7 @@ async def _bill(
     )
     if owed is not None:
         subject = _("{about} 超时 {minutes} 分钟").format(about=about, minutes=owed.minutes)
-        return _Bill(overtime.pays(order.id), owed.amount_fen, subject, now + _OVERTIME_OPEN)
+        return _Bill(overtime.pays(order.id), owed.owed_fen, subject, now + _OVERTIME_OPEN)
     if order.hold_expires_at - now < _LEAST:
         raise Conflict("order.hold_over", "保留时间已到，请重新预订")
     return _Bill(pays(order.id), await to_pay(session, order), about, order.hold_expires_at)

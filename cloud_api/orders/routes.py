@@ -7,12 +7,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer
-from cloud_api.kit.http import client_ip, cloud_of
+from cloud_api.kit.http import cloud_of
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once, once_within
 from cloud_api.orders import cancel, finish, pay, place, service, views
 from cloud_api.orders.schemas import FinishOut, OrderIn, OrderOut, OrdersOut, PayIn, PayOut, WhyIn
-from cloud_api.payments.providers.base import Payer
+from cloud_api.payments.payer_codes import payer_of
 
 router = APIRouter(tags=["orders"])
 Who = Annotated[Customer, Depends(customer)]
@@ -67,7 +67,8 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             provider=body.provider,
             channel=body.channel,
             return_path=body.return_path,
-            payer=Payer(ip=client_ip(request)),
+            payer=payer_of(request, who),
+            payer_code=body.payer_code,
             balance_fen=body.balance_fen,
         )
         return PayOut.of(payment)

@@ -19,13 +19,18 @@ class OrderIn(BaseModel):
 
 
 class PayIn(BaseModel):
-    """How to pay. ``return_path`` is where the provider's page leads back to, on this site."""
+    """How to pay. ``return_path`` is where the provider's page leads back to, on this site.
+
+    ``payer_code`` says who pays, where the channel must know it: what ``wx.login`` gave a mini-program
+    (``mini``), or WeChat's authorize page (``jsapi``). Pages of this site bring it by themselves.
+    """
 
     model_config = ConfigDict(extra="forbid")
     provider: Annotated[str, Field(min_length=1, max_length=40)] = "cashier"
     channel: Annotated[str, Field(min_length=1, max_length=40)] = "page"
     return_path: Annotated[str, Field(max_length=200)] | None = None
     balance_fen: Annotated[int, Field(ge=0, le=100_000_000)] = 0  # of the balance, beside it
+    payer_code: Annotated[str, Field(max_length=200)] | None = None
 
 
 class WhyIn(BaseModel):

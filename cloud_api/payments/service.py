@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -22,7 +21,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.payments import house, ways
+from cloud_api.payments import house, payers, ways
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import (
@@ -136,11 +135,13 @@ async def open_payment(
 
     ``part_of`` is what it belongs to, where that is not what it pays for.
     Raises KaimenError ``payment.no_account`` where the merchant has none at ``provider`` that works,
-    ``payment.channel`` where it cannot be paid in this way, ``payment.amount`` beyond its limits.
+    ``payment.channel`` where it cannot be paid in this way, ``payment.amount`` beyond its limits, and
+    Conflict ``payment.payer_unknown`` where the channel must know who pays and nobody does.
     """
     account = ways.choose(
         await accounts_of(session, store, provider), channel, amount_fen, clocks.real
     )
+    payer = payers.fitting(account, channel, payer)
     window = PROVIDERS[provider].window
     if window is not None:
         expires_at = min(expires_at, clocks.now + window)
@@ -158,7 +159,7 @@ async def open_payment(
         number=number,
         amount_fen=amount_fen,
         expires_at=expires_at,
-        payer=None if payer is None else json.dumps(asdict(payer)),
+        payer=None if payer is None else json.dumps(payer.kept()),
         created_at=clocks.now,
     )
     session.add(payment)

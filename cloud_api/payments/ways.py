@@ -11,6 +11,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import ProviderAccount
+from cloud_api.payments.payers import can_ask
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.setups import setup_of
 
@@ -74,6 +75,7 @@ def ways_of(accounts: Sequence[ProviderAccount], amount_fen: int, real: datetime
         if within(account, amount_fen)
         for setup in (setup_of(account.provider),)
         for channel in channels_of(account)
+        if can_ask(account, channel)
     ]
 
 
@@ -92,7 +94,7 @@ def choose(
             field="provider",
         )
     account = found[0]
-    if channel not in channels_of(account):
+    if channel not in channels_of(account) or not can_ask(account, channel):
         raise KaimenError(
             "payment.channel", "这里不能这样付，请换一种方式", status=422, field="channel"
         )

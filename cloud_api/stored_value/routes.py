@@ -8,6 +8,7 @@ from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.payments.payer_codes import payer_of
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import BALANCE_EDIT, CUSTOMER_READ
 from cloud_api.stored_value import office, topup
@@ -62,6 +63,7 @@ async def buy_topup(body: TopupIn, request: Request, who: Who) -> Response:
             plan_id=body.plan_id,
             provider=body.provider,
             channel=body.channel,
+            payer=payer_of(request, who),
         )
         return TopupOut(
             topup_id=made.id,

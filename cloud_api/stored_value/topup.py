@@ -24,6 +24,7 @@ from cloud_api.payments import house
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import ref_of
 from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.records import lock_payment
 from cloud_api.payments.transitions import note as note_payment
 from cloud_api.staff.permissions import BALANCE_EDIT
@@ -92,6 +93,7 @@ async def buy(
     plan_id: str,
     provider: str,
     channel: str = "page",
+    payer: Payer | None = None,
 ) -> tuple[Topup, PaymentAttempt]:
     """Open a payment for a plan at a store of its merchant.
 
@@ -144,6 +146,7 @@ async def buy(
             provider=provider,
             channel=channel,
             clocks=clocks,
+            payer=payer,
         )
     return topup, await payments.begin(cloud, payment.id)
 

@@ -52,6 +52,7 @@ from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import vouchers as customer_vouchers
 from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.customer import weekly as customer_weekly
+from cloud_api.web.customer import wechat_payer as customer_wechat_payer
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
@@ -65,6 +66,7 @@ router.include_router(customer.router)
 router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
+router.include_router(customer_wechat_payer.router)
 router.include_router(customer_support.router)
 router.include_router(customer_store_reviews.router)
 router.include_router(customer_notices.router)

@@ -84,10 +84,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """What some channels must know of who pays: JSAPI and MINI an openid, H5 an address."""
+    """What some channels must know of who pays: JSAPI and MINI an openid, H5 an address.
+
+    ``known`` are openids by app, for whoever does not know yet which app will ask; it is not kept.
+    """
 
     openid: str = ""
     ip: str = ""
+    known: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def kept(self) -> dict[str, str]:
+        """What is stored with an attempt."""
+        return {"openid": self.openid, "ip": self.ip}
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,16 +128,23 @@ def overtime_rule(store: Store, lines: Sequence[dict[str, Any]]) -> str:
 
 
 def pay_page(
-    seen: Visit, order: OrderOut, store: Store, room: Room, open_one: PaymentAttempt | None
+    seen: Visit,
+    order: OrderOut,
+    store: Store,
+    room: Room,
+    open_one: PaymentAttempt | None,
+    *,
+    openid: bool = False,
 ) -> PayPage:
     """Paying an order, or waiting for what became of it. ``seen`` is in the store's zone.
 
-    ``open_one`` is the payment that is open, for what the page does next.
+    ``open_one`` is the payment that is open, for what the page does next; ``openid`` says that WeChat
+    has told us who pays.
     """
     owed = order.overtime if order.overtime is not None and order.overtime.state == "due" else None
     tries = [p for p in order.payments if p.purpose == ("overtime" if owed else "order")]
     running = next((p for p in tries if p.state in OPEN_PAYMENT), None)
-    arrived = any(p.state == "succeeded" for p in tries)
+    arrived = any(p.state == "succeeded" and p.applied is None for p in tries)
     names = {way.provider: way.name for way in order.pay_with}
     last = tries[-1] if tries else None
     if running is not None or (arrived and (owed or order.state == "pending_payment")):
@@ -152,7 +159,9 @@ def pay_page(
     code = paying.step_of(open_one, StepKind.QR)
     sheet = paying.step_of(open_one, StepKind.JSAPI)
     fitting = paying.methods(
-        order.pay_with, paying.place_of(seen.request.headers.get("user-agent", ""))
+        order.pay_with,
+        paying.place_of(seen.request.headers.get("user-agent", "")),
+        openid=openid,
     )
     return PayPage(
         order_id=order.id,

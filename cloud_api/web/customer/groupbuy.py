@@ -26,7 +26,7 @@ from cloud_api.payments.ways import ways_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web import qr, words
-from cloud_api.web.customer import paying
+from cloud_api.web.customer import paying, wechat_payer
 from cloud_api.web.customer.routes import door_tab
 from cloud_api.web.pages import Visit, go, page, svg, visit
 from cloud_api.web.view_models import PayForm
@@ -140,6 +140,8 @@ async def group_order(seen: Seen, order_id: str) -> Response:
             share_url=_share(seen, told.team) if told.team is not None else "",
         )
         if told.status == "pending_payment":
+            if not attempts and (away := wechat_payer.lead(here, accounts)) is not None:
+                return away
             model = _with_paying(here, model, attempts, accounts)
     return page(here, "customer/group_order.html", model, shell=here.shell())
 
@@ -188,7 +190,11 @@ def _with_paying(
         )
         for way in ways_of(accounts, order.total_fen, here.cloud.clocks.real)
     ]
-    fitting = paying.methods(ways, paying.place_of(here.request.headers.get("user-agent", "")))
+    fitting = paying.methods(
+        ways,
+        paying.place_of(here.request.headers.get("user-agent", "")),
+        openid=wechat_payer.knows(here, accounts),
+    )
     state = "choose"
     if open_one is not None or arrived:
         state = "waiting"

@@ -26,7 +26,7 @@ from cloud_api.staff import service as staff
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web import qr
-from cloud_api.web.customer import checkout, choose, find, paying
+from cloud_api.web.customer import checkout, choose, find, paying, wechat_payer
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.look_for import Looked
@@ -161,11 +161,15 @@ async def pay(seen: Seen, order_id: str) -> Response:
         open_one = paying.running(await payments.payments_in(session, pays(order.id)))
         its_store = await stores.get_store(session, System(), order.store_id)
         its_room = await stores.get_room(session, System(), order.room_id)
+        accounts = await payments.accounts_of(session, its_store, "wechat")
     owes = told.overtime is not None and told.overtime.state == "due"
     if told.state != "pending_payment" and not owes and not checkout.came_late(told):
         return go(f"/orders/{order_id}{'?paid=1' if told.state in ('paid', 'ready') else ''}")
     here = seen.at(its_store.tz)
-    model = checkout.pay_page(here, told, its_store, its_room, open_one)
+    if open_one is None and (away := wechat_payer.lead(here, accounts)) is not None:
+        return away
+    openid = wechat_payer.knows(here, accounts)
+    model = checkout.pay_page(here, told, its_store, its_room, open_one, openid=openid)
     return page(here, "customer/pay.html", model, shell=here.shell(events=CUSTOMER_EVENTS))
 
 

@@ -156,8 +156,9 @@ if (waiting) {
   for (const again of document.querySelectorAll('[data-pay-sheet]')) {
     again.addEventListener('click', () => wechat().then(() => check()).catch(() => undefined));
   }
-  if (sheet && !sessionStorage.getItem(`km-sheet-${waiting.dataset.payWait}`)) {
-    sessionStorage.setItem(`km-sheet-${waiting.dataset.payWait}`, '1');
+  const once = sheet && `km-sheet-${JSON.parse(sheet).package}`; // opens by itself once per payment
+  if (sheet && !sessionStorage.getItem(once)) {
+    sessionStorage.setItem(once, '1');
     wechat().then(() => check()).catch(() => undefined);
   }
   const button = document.querySelector('[data-pay-check]');

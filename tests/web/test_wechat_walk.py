@@ -1,0 +1,185 @@
+"""Paying inside WeChat: its browser is known without a question, its sheet gets what we signed, and pays.
+
+WeChat's side is real: authorize page, codes, API v3. Of WeChat's app only the bridge is put into the page;
+it keeps what it was given, and the test is the person who looks at the sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.payments import service as payments
+from tests.support.providers import Counter, running_wechatpay
+from tests.web.real import Site, running_site
+from tests.web.test_walk import choose, log_in
+
+SHOTS = os.environ.get("SHOTS")
+AGENT = (
+    "Mozilla/5.0 (Linux; Android 14; V2307A) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 "
+    "Chrome/126.0 Mobile Safari/537.36 MMWEBID/1 MicroMessenger/8.0.49.2600(0x28003133) WeChat/arm64"
+)
+BRIDGE = """
+window.WeixinJSBridge = {
+  invoke(name, fields, done) { window.sheets = [...(window.sheets ?? []), { name, fields }]; window.ends = done; },
+};
+"""
+pytestmark = pytest.mark.xdist_group("wechat-walk")  # they share a running site
+
+
+@pytest.fixture(scope="module")
+def wechat() -> Iterator[Counter]:
+    with running_wechatpay(mode="public_key") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, wechat: Counter) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("wechat-walk")) as site:
+
+        async def account(session: AsyncSession) -> None:
+            await payments.add_account(
+                session,
+                merchant_id=site.shop.merchant.id,
+                provider="wechat",
+                name="微信支付",
+                credentials=json.dumps(wechat.account),
+                clocks=site.cloud.clocks,
+            )
+
+        site.write(account)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(running: Site) -> str:
+    return running.url
+
+
+@pytest.fixture
+def inside(browser: Browser) -> Iterator[BrowserContext]:
+    """A phone inside WeChat."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, user_agent=AGENT, locale="zh-CN"
+    )
+    context.add_init_script(BRIDGE)
+    yield context
+    context.close()
+
+
+def _to_pay(page: Page, running: Site, phone: str, room: str) -> None:
+    page.goto(f"{running.url}/login")
+    log_in(page, running, phone)
+    expect(page).to_have_url(f"{running.url}/")
+    choose(page, running, room)
+    page.get_by_role("button", name="下一步，核对订单").click()
+    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    page.wait_for_url(re.compile(r"/orders/[^/]+/pay(\?wechat=no)?(#wechat_redirect)?$"))
+
+
+def _sheet(page: Page, count: int) -> dict[str, Any]:
+    """The newest sheet that the page asked WeChat for."""
+    deadline = time.monotonic() + 30
+    while True:
+        assert time.monotonic() < deadline, "the page did not ask for the sheet"
+        with suppress(Error):  # it leaves a page while it is asked
+            if page.evaluate("(window.sheets ?? []).length") == count:
+                break
+        page.wait_for_timeout(100)
+    found: dict[str, Any] = page.evaluate("window.sheets.at(-1)")
+    assert found["name"] == "getBrandWCPayRequest"
+    fields: dict[str, str] = found["fields"]
+    return fields
+
+
+def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
+    inside: BrowserContext, running: Site, wechat: Counter
+) -> None:
+    page = inside.new_page()
+    seen: list[str] = []
+    page.on("request", lambda asked: seen.append(asked.url))
+    _to_pay(page, running, "13800000031", "梅间")
+    assert any("/connect/oauth2/authorize?" in url for url in seen)
+    openid = next(iter(wechat.app.state.apps.known))
+    assert not any(openid in url for url in seen)
+    expect(page.get_by_text("微信支付")).to_be_visible()
+    _shot(page, "wechat-choose")
+    page.get_by_role("button", name=re.compile("^付 ¥")).click()
+    fields = _sheet(page, 1)
+    text = "".join(f"{fields[name]}\n" for name in ("appId", "timeStamp", "nonceStr", "package"))
+    wechat.desk.merchant_key.public_key().verify(
+        base64.b64decode(fields["paySign"]), text.encode(), PKCS1v15(), SHA256()
+    )
+    assert fields["appId"] == wechat.account["appid"]
+    # Whoever looks at the sheet may give up: nothing is paid, nothing is opened twice.
+    page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:cancel' })")
+    expect(page.get_by_role("heading", name=re.compile("等你在微信支付付款"))).to_be_visible()
+    _shot(page, "wechat-waiting")
+    page.get_by_role("button", name=re.compile("^继续付")).click()
+    assert _sheet(page, 2)["package"] == fields["package"]
+    sheet = inside.new_page()
+    sheet.goto(f"{wechat.url}/pay/{fields['package'].removeprefix('prepay_id=')}")
+    sheet.get_by_role("button", name=re.compile("^支付")).click()
+    expect(sheet.get_by_text("已经支付")).to_be_visible()
+    page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
+    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
+    [row] = [one for one in wechat.payments().values() if one["state"] == "paid"]
+    assert (row["payer"], row["channel"]) == (openid, "jsapi")
+    held = {one["name"]: one["value"] for one in inside.cookies()}
+    assert openid not in str(held)  # the browser keeps it sealed
+    assert not [name for name in held if name.startswith("kaimen_oauth_")]
+
+
+def test_where_wechat_does_not_say_who_pays_the_page_says_what_to_do(
+    inside: BrowserContext, running: Site, wechat: Counter
+) -> None:
+    """A code that is worth nothing leads back once, not round and round; the rest can still be used."""
+    page = inside.new_page()
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(urlsplit(one.url).path))
+    wechat.app.state.apps.snapshot = True
+    try:
+        _to_pay(page, running, "13800000032", "听雨")
+        expect(page).to_have_url(re.compile(r"\?wechat=no(#wechat_redirect)?$"))
+        expect(page.get_by_text("收银台")).to_be_visible()
+        expect(page.get_by_text("微信支付")).to_have_count(0)
+        page.reload()
+    finally:
+        wechat.app.state.apps.snapshot = False
+    assert asked.count("/connect/oauth2/authorize") == 1
+    page.goto(page.url.partition("?")[0])
+    expect(page.get_by_text("微信支付")).to_be_visible()
+
+
+def test_an_answer_that_was_made_for_another_browser_is_worth_nothing(
+    inside: BrowserContext, running: Site, wechat: Counter
+) -> None:
+    page = inside.new_page()
+    page.goto(f"{running.url}/login")
+    log_in(page, running, "13800000033")
+    expect(page).to_have_url(f"{running.url}/")
+    code = wechat.app.state.apps.code(wechat.account["appid"], "thief", "snsapi_base")
+    answer = page.goto(f"{running.url}/oauth/wechat/pay?code={code}&state={'a' * 32}")
+    assert answer is not None
+    assert answer.status == 400
+    expect(page.get_by_text("授权已过期，请返回再试一次")).to_be_visible()
+    assert not wechat.app.state.apps.codes[code].used
+
+
+def _shot(page: Page, name: str) -> None:
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}.png")
