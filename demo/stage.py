@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import httpx
 import yaml
 from sqlmodel import col, select
 
@@ -22,6 +23,8 @@ from cloud_api.kit.actor import System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import use_vault
 from cloud_api.kit.database import Database
+from cloud_api.payments.models import ProviderAccount
+from cloud_api.payments.service import notify_path
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
@@ -51,6 +54,7 @@ WANTED = {
     "wechat": 8021,
     "alipay": 8022,
     "unionpay": 8023,
+    "stripe": 8024,
     "sms": 8030,
     "boards": 8040,
     "mqtt": 8883,
@@ -63,9 +67,10 @@ PUBLIC = {
     "wechat",
     "alipay",
     "unionpay",
+    "stripe",
     "sms",
 }  # a phone on the local network reaches these
-PAID_AT = ("cashier", "wechat", "alipay", "unionpay")
+PAID_AT = ("cashier", "wechat", "alipay", "unionpay", "stripe")
 """The payment providers, in the order in which guests see them."""
 ORDER = ("boards", "broker", *PAID_AT, "sms", "cloud", "controller")
 NAMES = {
@@ -77,6 +82,7 @@ NAMES = {
     "wechat": "微信支付",
     "alipay": "支付宝",
     "unionpay": "银联网关",
+    "stripe": "Stripe",
     "sms": "短信",
 }
 
@@ -94,6 +100,7 @@ class Stage:
     store_id: str = ""
     doors: dict[str, str] = field(default_factory=dict)  # the tokens of the stickers, by name
     _env: dict[str, str] = field(default_factory=dict)
+    _stripe: str = ""  # the account that its events are about
 
     def url(self, name: str, *, local: bool = False) -> str:
         """The address of a program, for people (local network) or for this machine."""
@@ -187,6 +194,12 @@ class Stage:
                 "--state", str(self.folder / "unionpay"),
                 "--public-url", self.url("unionpay"),
             ],
+            "stripe": [
+                python, "-m", "simulators.stripe",
+                *public, "--port", str(self.ports["stripe"]),
+                "--state", str(self.folder / "stripe"),
+                "--public-url", self.url("stripe"),
+            ],
             "sms": [python, "-m", "simulators.sms", *public, "--port", str(self.ports["sms"])],
             "cloud": [cloud, "serve", *public, "--port", str(self.ports["web"])],
             "controller": [
@@ -229,6 +242,7 @@ class Stage:
             self._start(name, partial(answers, f"{self.url(name, local=True)}/healthz"))
         say("门店资料")
         code = asyncio.run(self._seed())
+        self._tell_stripe()
         say("云端")
         self._start("cloud", lambda: answers(f"{self.url('web', local=True)}/readyz"))
         if code is not None:
@@ -343,6 +357,18 @@ class Stage:
             if (self.folder / name / "account.json").exists()
         }
 
+    def _tell_stripe(self) -> None:
+        """Where its events go, which a merchant enters in its dashboard."""
+        account = self._accounts()["stripe"]
+        where = self.url("web", local=True) + notify_path("stripe", self._stripe)
+        httpx.post(
+            f"{self.url('stripe', local=True)}/admin/endpoints",
+            json={"secret_key": account["secret_key"], "url": where},
+            headers={"Stripe-Admin": (self.folder / "stripe" / "admin_token").read_text()},
+            timeout=10,
+            trust_env=False,
+        ).raise_for_status()
+
     async def _seed(self) -> str | None:
         """Seed the store; an enrolment code if its controller is not enrolled yet."""
         settings = Settings.model_validate(
@@ -354,6 +380,8 @@ class Stage:
         try:
             async with db.write() as session:
                 self.store_id = await seed(session, clocks.now, self._accounts())
+                stripe = select(ProviderAccount).where(col(ProviderAccount.provider) == "stripe")
+                self._stripe = (await session.exec(stripe)).one().id
                 of_store = select(Door).where(col(Door.store_id) == self.store_id)
                 self.doors = {door.name: door.token for door in await session.exec(of_store)}
                 enrolled = (

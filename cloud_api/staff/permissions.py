@@ -160,6 +160,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_READ,
             ORDER_CREATE,
             ORDER_CANCEL,
+            ORDER_REFUND,
             ORDER_WAIVE,
             CASH_TAKE,
             CAMPAIGN_READ,
@@ -175,6 +176,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_READ,
             TICKET_HANDLE,
             ORDER_CANCEL,
+            ORDER_REFUND,
             ORDER_WAIVE,
             CAMPAIGN_READ,
             VOUCHER_EXTEND,
@@ -207,7 +209,7 @@ ROLE_LIMITS: Final[dict[str, Limits]] = {
     "owner": Limits(),
     "manager": Limits(),
     "cashier": Limits(refund_fen=10_000, waiver_fen=5_000),
-    "customer_service": Limits(refund_fen=10_000, waiver_fen=5_000),
+    "customer_service": Limits(refund_fen=0, waiver_fen=5_000),  # answers, and passes up
     "cleaner": Limits(refund_fen=0, waiver_fen=0),
     "finance": Limits(waiver_fen=0),
 }

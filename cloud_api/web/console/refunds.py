@@ -62,6 +62,8 @@ async def _page(
         decided=decided,
         limit=_("你的岗位不限退款金额")
         if limit is None
+        else _("你的岗位不能直接退款，写好意见交给店长")
+        if limit == 0
         else _("你的岗位最多退 {x}，超过的交给店长").format(x=yuan(limit)),
         over_limit=shown is not None and limit is not None and shown.asked_fen > limit,
     )
