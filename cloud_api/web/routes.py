@@ -51,8 +51,8 @@ from cloud_api.web.customer import store_reviews as customer_store_reviews
 from cloud_api.web.customer import support as customer_support
 from cloud_api.web.customer import vouchers as customer_vouchers
 from cloud_api.web.customer import waiting as customer_waiting
-from cloud_api.web.customer import weekly as customer_weekly
 from cloud_api.web.customer import wechat_payer as customer_wechat_payer
+from cloud_api.web.customer import weekly as customer_weekly
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
 from cloud_api.web.view_models import ErrorPage, Way
 
