@@ -36,7 +36,7 @@ from tests.cloud_api.factories import make_staff, make_store, staff
 from tests.support.shared_postgres import shared_server
 
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
-FIRST, DAYS = date(2025, 11, 24), 364
+FIRST, DAYS = date(2025, 12, 1), 357  # 28 stays a day in each of a hundred rooms
 STORES, ROOMS, ORDERS, GUESTS = 10, 10, 1_000_000, 60_000
 AIM_MS = 1000.0
 _BUSINESS_DAY = "CAST((starts_at AT TIME ZONE 'Asia/Shanghai') - interval '6 hours' AS date)"
@@ -53,7 +53,7 @@ _FILL = (
                         starts_at, ends_at, hold_expires_at, total_fen, paid_fen, refunded_fen,
                         refunding_fen, cancel_fee_fen, source, staff_note, finished_early, created_at,
                         version)
-    SELECT 'o' || n, r.merchant_id, r.store_id, r.id, 'g' || lpad(((n * 7919) % :guests)::text, 7, '0'),
+    SELECT 'o' || n, r.merchant_id, r.store_id, r.id, 'g' || lpad(((CAST(n AS bigint) * 7919) % :guests)::text, 7, '0'),
            'o' || n, 'o' || n, 'o' || n, 'completed', s, s + interval '30 min', s, 7600, 7600, 0, 0, 0,
            CASE n % 4 WHEN 0 THEN 'staff' ELSE 'app' END, '', false, s - interval '5 min', 0
       FROM generate_series(0, :orders - 1) n

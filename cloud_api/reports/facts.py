@@ -29,6 +29,9 @@ from cloud_api.orders.models import Order
 from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.house import CASH, is_house
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.platform_vouchers.books import subject_of
+from cloud_api.platform_vouchers.models import PlatformUse
+from cloud_api.platform_vouchers.transitions import COUNTED
 from cloud_api.reports.measures import PLATFORMS
 from cloud_api.stores.hours import opening_intervals
 from cloud_api.stores.models import Room, Store
@@ -51,6 +54,7 @@ _REVENUE: Final = {
     "overtime": "overtime_fen",
     "voucher": "voucher_fen",
     "voucher_expired": "voucher_fen",
+    "platform": "voucher_fen",
 }
 _CASH: Final = {
     "order": "cash_order_fen",
@@ -126,20 +130,28 @@ async def of_day(session: AsyncSession, store: Store, day: date) -> Day:
     )
     placed = (await session.exec(fresh)).all()
     money = await _entries(session, store, day)
+    uses = await _uses(session, [ref_of(m.subject) for m in money if m.platform], [])
     subjects = {ref_of(row.subject) for row in money if kind_of(row.subject) == "order"}
+    subjects |= {one.order_id for one in uses if one.order_id is not None}
     known = {one.id: one for one in (*using, *placed)}
     if missing := subjects - set(known):
         more = scoped(_SYSTEM, Order).where(col(Order.id).in_(missing))
         known |= {one.id: one for one in (await session.exec(more)).all()}
     worth = await _redeemed(session, list(known))
     channels = await _channels(session, known, set(worth))
+    for use in await _uses(session, [], list(known)):
+        if use.state in COUNTED:
+            channels[str(use.order_id)] = PLATFORMS.get(use.kind, "platform")
+            worth[str(use.order_id)] = use.worth_fen
+    of_use = {subject_of(one): one.order_id for one in uses}
     found.facts += [_placed(one, channels[one.id]) for one in placed if _counts(one)]
     for one in using:
         _use(found, store, one, channels[one.id], worth.get(one.id), begins, ends)
     await _offered(session, found, store, day, begins, ends)
     for row in money:
         room, channel = "", "groupbuy" if kind_of(row.subject) == "groupbuy" else ""
-        if (order := known.get(ref_of(row.subject))) is not None:
+        order_id = of_use.get(row.subject) or ref_of(row.subject)
+        if (order := known.get(order_id)) is not None:
             room, channel = order.room_id, channels[order.id]
         if row.values:
             found.facts.append(
@@ -254,6 +266,21 @@ class _Money:
     at: datetime
     values: dict[str, int]
     text: str
+
+    @property
+    def platform(self) -> bool:
+        """Whether it is of a platform's voucher."""
+        return kind_of(self.subject) == "platform_use"
+
+
+async def _uses(
+    session: AsyncSession, ids: list[str], order_ids: list[str]
+) -> Sequence[PlatformUse]:
+    """Uses of platforms' vouchers, by their ids or by their orders."""
+    wanted = col(PlatformUse.id).in_(ids) if ids else col(PlatformUse.order_id).in_(order_ids)
+    if not ids and not order_ids:
+        return ()
+    return (await session.exec(scoped(_SYSTEM, PlatformUse).where(wanted))).all()
 
 
 async def _entries(session: AsyncSession, store: Store, day: date) -> list[_Money]:

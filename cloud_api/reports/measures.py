@@ -38,7 +38,7 @@ CASH_WORDS: Final = {
 REVENUE_WORDS: Final = {
     "room_fen": "包间时长",
     "overtime_fen": "超时费",
-    "voucher_fen": "团购券",
+    "voucher_fen": "团购与平台券",
     "other_fen": "其他",
 }
 WORDS: Final = {
@@ -74,6 +74,7 @@ CHANNELS: Final = {
     "meituan": "美团、大众点评",
     "douyin": "抖音",
     "kuaishou": "快手",
+    "platform": "其他平台",
     "": "不属于订单",
 }
 PLATFORMS: Final = {
