@@ -28,6 +28,8 @@ LANGUAGES: Final = ("zh_Hant", "en")
 AREAS: Final = ("customer", "console")  # a catalogue each; what both show is the customer's
 
 CHINESE: Final = re.compile(r"[\u3400-\u9fff]")
+# In templates also the marks that only Chinese sets; in code they stand in patterns too.
+_SHOWN: Final = re.compile(r"[\u3400-\u9fff，。；：、！？（）「」]")
 # A range of characters is a pattern, not a text.
 _PATTERN: Final = re.compile(r"一-|\\u4e00|\\u3400|\[0-9\]|\\d")
 # {name}, {name:%H:%M}, %(name)s, %s; the format of a date may differ between languages.
@@ -137,7 +139,7 @@ def from_python(found: Found, path: str, source: str) -> None:
             parts = [one for one in ast.walk(node) if isinstance(one, ast.Constant)]
             inner = {id(one) for call in ast.walk(node) if _is_call(call) for one in _args(call)}
             skipped |= {id(one) for one in parts if id(one) not in inner}
-            if any(_is_chinese(one) for one in node.values):
+            if any(_is_chinese(one) or _has_marks(one) for one in node.values):
                 found.bare.append(f"{path}:{node.lineno} {ast.unparse(node)}")
         elif _is_call(node, _PLURAL):
             one, many = (str(a.value) for a in _args(node)[:2])
@@ -186,6 +188,10 @@ def _is_chinese(node: ast.AST) -> bool:
     )
 
 
+def _has_marks(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and bool(re.search("[，。；：（）]", str(node.value)))
+
+
 def _is_call(node: ast.AST, names: frozenset[str] = _MARKS | _PLURAL) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and getattr(node.func, "id", "") in names
 
@@ -209,11 +215,11 @@ def from_template(found: Found, path: str, source: str) -> None:
             found.add(path, call.lineno, str(texts[0].value), plural)
             marked |= {id(one) for one in texts}
     for const in tree.find_all(nodes.Const):
-        if id(const) not in marked and CHINESE.search(str(const.value)):
+        if id(const) not in marked and _SHOWN.search(str(const.value)):
             found.bare.append(f"{path}:{const.lineno} {const.value!r}")
     for data in tree.find_all(nodes.TemplateData):
         shown = re.sub(r"<!--.*?-->", "", data.data, flags=re.S)
-        if CHINESE.search(shown):
+        if _SHOWN.search(shown):
             found.bare.append(f"{path}:{data.lineno} {shown.strip()[:60]!r}")
 
 
@@ -342,11 +348,22 @@ def report(found: Found) -> Iterator[str]:
             for text in lacking(found, language, area):
                 yield f"{language} lacks ({area}): {text.msgid!r} {text.places[0][0]}"
         for msgid, string in have.items():
+            if "%" in "".join(string) and _in_template(found, msgid):
+                yield from (
+                    f"{language}: % stands for itself as %% in a template: {one!r}"
+                    for one in string
+                    if re.search(r"(?<!%)%(?![%(])", re.sub("%%", "", one))
+                )
             yield from (
                 f"{language}: other values in {msgid!r}: {one!r}"
                 for one in string
                 if places(one) != places(msgid)
             )
+
+
+def _in_template(found: Found, msgid: str) -> bool:
+    text = found.texts.get(msgid)
+    return text is not None and any(path.endswith(".html") for path, _ in text.places)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ class ToolFailed(KaimenError):
 
     def __init__(self, tool: str, said: str) -> None:
         last = said.strip().splitlines()[-1:] or [_("没有说明")]
-        super().__init__("backup.tool_failed", f"{tool}：{last[0][:300]}")
+        super().__init__("backup.tool_failed", f"{tool}: {last[0][:300]}")
 
 
 # ------------------------------------------------------------------------------------------ SQLite

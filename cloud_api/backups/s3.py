@@ -36,7 +36,7 @@ class S3:
             )
         self._bucket = target.netloc
         self._prefix = f"{target.path.strip('/')}/".lstrip("/")
-        self.place = f"s3://{self._bucket}/{self._prefix}（{endpoint.netloc}）"
+        self.place = f"s3://{self._bucket}/{self._prefix}({endpoint.netloc})"
         self._client = Minio(
             endpoint=endpoint.netloc,
             access_key=settings.backup_s3_access_key,

@@ -163,7 +163,7 @@ def refusal(
         )
     for blocked in rules.blocked:
         if _touches(blocked, store.tz, starts_at, ends_at):
-            why = f"（{blocked.why}）" if blocked.why else ""
+            why = _("（{why}）").format(why=blocked.why) if blocked.why else ""
             return KaimenError(
                 "booking.blocked",
                 _("{from_}–{until} 不接受预订{why}").format(

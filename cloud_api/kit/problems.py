@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import later
 from cloud_api.kit.repeat import GIVEN_UP, LOST, was_given_up
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,24 @@ _BY_STATUS = {
     405: ("method_not_allowed", "这个地址不支持这种请求方式"),
     413: ("body_too_large", "提交的内容太大"),
     415: ("media_type", "请用 application/json 提交"),
+}
+
+_TITLES = {
+    400: "请求不对",
+    401: "没有登录",
+    402: "还没付款",
+    403: "没有权限",
+    404: "没有找到",
+    405: "不支持",
+    409: "冲突",
+    410: "已经没有了",
+    413: "太大",
+    415: "格式不支持",
+    422: "填得不对",
+    429: "太频繁",
+    500: "出了问题",
+    502: "对方没有回应",
+    503: "暂时不可用",
 }
 
 _SENTENCES = {
@@ -74,7 +93,7 @@ def problem(error: KaimenError) -> JSONResponse:
     """The answer that says what ``error`` says; 429 and 503 carry Retry-After."""
     body: dict[str, Any] = {
         "type": f"urn:kaimen:problem:{error.code}",
-        "title": HTTPStatus(error.status).phrase,
+        "title": _(_TITLES.get(error.status) or HTTPStatus(error.status).phrase),
         "status": error.status,
         "code": error.code,
         "detail": _(error.message),
@@ -105,18 +124,17 @@ def from_validation(error: RequestValidationError) -> KaimenError:
         return KaimenError("invalid.json", _SENTENCES[kind], status=422)
     sentence = _sentence(kind, first)
     # A validator of ours says what is wrong in our words; and a code, as ``code: sentence``.
-    return KaimenError(
-        "invalid", f"{place}：{sentence}" if place else sentence, status=422, field=place or None
-    )
+    told = _("{field}：{what}").format(field=place, what=_(sentence)) if place else sentence
+    return KaimenError("invalid", told, status=422, field=place or None)
 
 
 def _sentence(kind: str, first: Any) -> str:
     if kind == "value_error":
         text = re.sub(r"^Value error, ", "", str(first.get("msg", "")))
-        return text if re.search(r"[一-鿿]", text) else _("填得不对")
+        return text if re.search(r"[一-鿿]", text) else later("填得不对")
     if kind in _SENTENCES:
         return _SENTENCES[kind]
-    return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), _("填得不对"))
+    return next((text for prefix, text in _BY_PREFIX if kind.startswith(prefix)), later("填得不对"))
 
 
 def from_database(error: SQLAlchemyError) -> KaimenError | None:

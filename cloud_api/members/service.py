@@ -17,6 +17,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.personal import Section, holders
 from cloud_api.kit.recurring import INSTALLATION
 from cloud_api.kit.throttle import hit
@@ -120,7 +121,7 @@ async def delete_account(
     if blockers:
         raise Conflict(
             "me.delete_blocked",
-            "；".join(one.message for one in blockers),
+            _("；").join(_(one.message) for one in blockers),
             reasons=[
                 {"code": one.code, "message": one.message, "refs": one.refs} for one in blockers
             ],

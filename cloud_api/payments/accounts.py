@@ -258,7 +258,9 @@ def _checked(
         field = str(first["loc"][0]) if first["loc"] else _blamed(str(first["msg"]), setup)
         raise KaimenError(
             "account.fields",
-            f"{_title(kind, field)}：{_why(first['type'], str(first['msg']))}",
+            _("{title}：{what}").format(
+                title=_(_title(kind, field)), what=_(_why(first["type"], str(first["msg"])))
+            ),
             status=422,
             field=f"fields.{field}",
         ) from None

@@ -170,7 +170,10 @@ def _credentials(kind: Kind, given: dict[str, Any], settings: Settings) -> str:
         empty = first["type"] in ("missing", "string_too_short")
         words = _("没填") if empty else _("格式不对")
         raise KaimenError(
-            "platform.fields", f"{title}：{words}", status=422, field=f"fields.{field}"
+            "platform.fields",
+            _("{title}：{what}").format(title=_(title), what=words),
+            status=422,
+            field=f"fields.{field}",
         ) from None
     url = getattr(known, "base_url", None)
     if url is not None and not settings.payment_private_hosts:

@@ -111,7 +111,7 @@ def time_lines(book: Book, starts_at: datetime, ends_at: datetime) -> list[Line]
         name = piece.tariff.name
         day = book.calendar(here.date())
         if day.holiday and day.name and piece.tariff.holidays == "only":
-            name = f"{name}（{day.name}）"
+            name = _("{name}（{day}）").format(name=name, day=day.name)
         lines.append(
             Line(
                 ROOM_TIME,
@@ -172,7 +172,7 @@ def slot_line(slot: Slot, starts_at: datetime, ends_at: datetime, zone: ZoneInfo
 
 def package_line(package: Package, starts_at: datetime, ends_at: datetime) -> Line:
     """A package as its one line."""
-    text = f"{package.name}（{words(package.minutes)}）"
+    text = _("{name}（{time}）").format(name=package.name, time=words(package.minutes))
     hourly_fen = _per_hour(package.price_fen, package.minutes)
     return Line(PACKAGE, text, package.price_fen, starts_at, ends_at, hourly_fen, package.id)
 

@@ -68,6 +68,10 @@ EVENT = vm.EventPage(
         vm.WordsChoice("*", "所有渠道", "/console/notifications", True),
         vm.WordsChoice("in_app", "消息", "/console/notifications", False),
     ),
+    languages=(
+        vm.WordsChoice("zh_Hans", "简体", "/console/notifications", True),
+        vm.WordsChoice("en", "English", "/console/notifications", False),
+    ),
     shown_title="预订好了",
     shown_body="静安店 竹间",
     tests=(("1", "店长群"),),

@@ -146,7 +146,7 @@ def _raised(rule: Rule) -> str:
     )
     if rule.threshold is None:
         return after
-    return f"{after} · {rule.threshold:g} {rule.unit}"
+    return f"{after} · {rule.threshold:g} {_(rule.unit)}"
 
 
 def _told(step: Step, people: dict[str, str]) -> str:
@@ -155,7 +155,7 @@ def _told(step: Step, people: dict[str, str]) -> str:
         return who
     names = {"sms": _("短信")} | {kind: _(port.name) for kind, port in CHANNELS.items()}
     by = _("、").join(names.get(kind, kind) for kind in step.channels) or _("只在消息里")
-    return f"{who}（{by}）"
+    return _("{who}（{by}）").format(who=who, by=by)
 
 
 def _span(seconds: int) -> str:

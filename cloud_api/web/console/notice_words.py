@@ -6,11 +6,15 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import NotFound
+from cloud_api.kit.i18n import DEFAULT, OWN_NAMES, language
+from cloud_api.kit.i18n import chosen as chosen_language
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.notifications import channel_service, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.channels.speaker import CLIPS, clips_of
 from cloud_api.notifications.schemas import TemplateIn, TemplateOut
+from cloud_api.notifications.template_service import SPEAKER
+from cloud_api.notifications.texts import in_language
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import NOTICE_EDIT
 from cloud_api.web.console.frame import console_page, frame_of
@@ -31,7 +35,6 @@ PATH: Final = "/console/notifications"
 HERE: Final = "notice-words"
 AUDIENCES: Final = {"customer": "顾客", "staff": "店员"}
 _EVERYWHERE: Final = "*"
-_LANGUAGE: Final = "zh_Hans"
 
 
 @router.get("/templates")
@@ -45,9 +48,9 @@ async def all_templates(seen: Seen, who: Who) -> Response:
             TemplateRow(
                 name=_(told.name),
                 audience=_(AUDIENCES[told.audience]),
-                title=_said(told, _EVERYWHERE)[0] or told.title,
+                title=_said(told, _EVERYWHERE, language())[0] or _(told.title),
                 href=f"{PATH}/events/{told.event}",
-                choices=_words(told),
+                choices=_words(told, language()),
             )
             for told in found
         )
@@ -62,25 +65,29 @@ async def one_event(
     who: Who,
     event: str,
     channel: Annotated[str, Query(max_length=20)] = _EVERYWHERE,
+    lang: Annotated[str, Query(max_length=10)] = "",
 ) -> Response:
-    """An event's words for one channel or all, and where it goes. Needs notice.read."""
+    """An event's words for one channel or all, in one language, and where it goes. Needs notice.read."""
     clocks = seen.cloud.clocks
+    reads = DEFAULT if channel == SPEAKER else chosen_language(lang) or language()
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         templates = {one.event: one for one in await template_service.list_templates(session, who)}
         told = templates.get(event)
         if told is None:
             raise NotFound("event", "没有这种通知")
-        choices = _words(told)
+        choices = _words(told, reads)
         chosen = next((one for one in choices if one.channel == channel), choices[0])
-        title, body, clip = _said(told, chosen.channel)
+        title, body, clip = _said(told, chosen.channel, reads)
         rules, _settings = await template_service.list_rules(session, who, clocks)
         channels = await channel_service.list_channels(session, who)
-        asked = TemplateIn(event=event, channel=chosen.channel, title=title, body=body)
+        asked = TemplateIn(
+            event=event, channel=chosen.channel, language=reads, title=title, body=body
+        )
         shown = await template_service.preview(session, who, asked, clocks.now)
-        clips = await clips_of(session, who.merchant_id) if chosen.channel == "speaker" else ()
+        clips = await clips_of(session, who.merchant_id) if chosen.channel == SPEAKER else ()
     rule = next(one for one in rules if one.event == event)
-    every = _said(told, _EVERYWHERE)
+    every = _said(told, _EVERYWHERE, reads)
     wider = every if chosen.channel != _EVERYWHERE else ("", "", "")
     model = EventPage(
         event=event,
@@ -89,8 +96,8 @@ async def one_event(
         urgent=told.urgent,
         title=title,
         body=body,
-        default_title=wider[0] or told.title,
-        default_body=wider[1] or told.body,
+        default_title=wider[0] or in_language(told.title, reads),
+        default_body=wider[1] or in_language(told.body, reads),
         variables=tuple((f"{{{name}}}", _(word)) for name, word in told.variables.items()),
         enabled=rule.enabled,
         channels=tuple(rule.channels),
@@ -101,6 +108,11 @@ async def one_event(
         channel_name=chosen.name,
         own=chosen.own,
         words=choices,
+        language=reads,
+        languages=tuple(
+            WordsChoice(one, name, _href(told, chosen.channel, one), _has_own(told, one))
+            for one, name in OWN_NAMES.items()
+        ),
         clip=clip,
         clips=_clips(event, clip, clips),
         shown_title=shown.title,
@@ -115,15 +127,21 @@ async def one_event(
     return console_page(here, who, frame, "console/notice_event.html", model, here=HERE)
 
 
-def _said(told: TemplateOut, channel: str) -> tuple[str, str, str]:
-    """The merchant's title, body and clip for a channel; empty where there are none."""
-    own = next(
-        (one for one in told.own if (one.channel, one.language) == (channel, _LANGUAGE)), None
-    )
+def _said(told: TemplateOut, channel: str, reads: str) -> tuple[str, str, str]:
+    """The merchant's title, body and clip for a channel and language; empty where there are none."""
+    own = next((one for one in told.own if (one.channel, one.language) == (channel, reads)), None)
     return ("", "", "") if own is None else (own.title, own.body, own.provider_template)
 
 
-def _words(told: TemplateOut) -> tuple[WordsChoice, ...]:
+def _href(told: TemplateOut, channel: str, reads: str) -> str:
+    return f"{PATH}/events/{told.event}?channel={channel}&lang={reads}"
+
+
+def _has_own(told: TemplateOut, reads: str) -> bool:
+    return any(one.language == reads for one in told.own)
+
+
+def _words(told: TemplateOut, reads: str) -> tuple[WordsChoice, ...]:
     """The channels whose words a merchant writes: providers with templates of their own are not among
     them, those take only what was approved.
     """
@@ -132,10 +150,9 @@ def _words(told: TemplateOut) -> tuple[WordsChoice, ...]:
     for kind, port in CHANNELS.items():
         if not port.needs_template and (kind in takes or kind == "sms_gateway"):
             kinds.append((kind, _(port.name)))
-    own = {one.channel for one in told.own}
+    own = {one.channel for one in told.own if one.language == reads}
     return tuple(
-        WordsChoice(kind, name, f"{PATH}/events/{told.event}?channel={kind}", kind in own)
-        for kind, name in kinds
+        WordsChoice(kind, name, _href(told, kind, reads), kind in own) for kind, name in kinds
     )
 
 

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims import find as finding
 from cloud_api.claims.booking_rules import Rules, rules_of
 from cloud_api.kit.actor import scoped
-from cloud_api.kit.dates import day_month
+from cloud_api.kit.dates import day_month, weekday_name
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.cancel_rules import in_words
@@ -55,7 +55,6 @@ _ICONS = (
     ("椅", "armchair"),
     ("沙发", "armchair"),
 )
-_WEEK = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
 
 
 def store_href(store: Store) -> str:
@@ -358,8 +357,8 @@ def _when(tariff: Tariff) -> str:
     """``平日``, ``晚间 18:00–24:00``, ``周末晚间（周六、周日）18:00–24:00``."""
     text = tariff.name
     if tariff.weekdays != 127:
-        days = [name for bit, name in enumerate(_WEEK) if tariff.weekdays & (1 << bit)]
-        text += f"（{'、'.join(days)}）"
+        days = [weekday_name(bit) for bit in range(7) if tariff.weekdays & (1 << bit)]
+        text = _("{name}（{days}）").format(name=text, days=_("、").join(days))
     if (tariff.from_minute, tariff.until_minute) != (0, 1440):
         text += f" {_clock(tariff.from_minute)}–{_clock(tariff.until_minute)}"
     return text

@@ -273,7 +273,7 @@ def next_line(seen: Visit, order: OrderOut, opens: datetime) -> str:
 
 
 def _cancelled(order: OrderOut) -> str:
-    money = f"，{order.refund_words}" if order.refund_words else ""
+    money = _("，") + order.refund_words if order.refund_words else ""
     why = {
         "hold_expired": _("超时没有付款，订单已取消"),
         "customer": _("你取消了订单"),

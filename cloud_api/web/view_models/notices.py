@@ -173,6 +173,8 @@ class EventPage:
     shown_title: str = ""
     shown_body: str = ""
     tests: tuple[tuple[str, str], ...] = ()
+    language: str = "zh_Hans"
+    languages: tuple[WordsChoice, ...] = ()
 
 
 @dataclass(frozen=True)
