@@ -232,12 +232,15 @@ def test_english_fits_a_small_phone(visitor: Visitor, browser: Browser, who: str
 
 FITS = """() => {
   const found = [];
-  const wide = document.documentElement.scrollWidth;
-  if (wide > innerWidth) found.push(`the page is ${wide} wide`);
+  scrollTo(99, scrollY);
+  if (scrollX) found.push(`the page moves sideways by ${scrollX}`);
   for (const one of document.querySelectorAll('.btn, .chip, h1, h2, .state, .tab, label')) {
     const box = one.getBoundingClientRect();
     if (!box.width || one.closest('.chips, .days, .tl-scroll, .vh, [hidden], dialog:not([open])')) continue;
-    if (one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
+    const text = document.createRange();
+    text.selectNodeContents(one);
+    const inside = text.getBoundingClientRect();
+    if (inside.right > box.right + 1 || inside.left < box.left - 1 || box.right > innerWidth + 1)
       found.push(`${one.className || one.tagName}: ${one.textContent.trim().slice(0, 40)}`);
   }
   return found;
