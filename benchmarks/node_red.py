@@ -19,7 +19,7 @@ from tests.support.guard import GuardedProcess
 from tests.support.ports import free_port
 
 VERSION = "4.1.15"  # the last that runs on Node 20
-SERIAL = ">=3.0.0"
+SERIAL = "2.0.3"
 DOWN, UP = "node-red/down", "node-red/up"
 _FETCH_S = 300
 
