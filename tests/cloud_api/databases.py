@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
+
 from cloud_api.kit.database import Database
 from cloud_api.migrations import guards
 from cloud_api.migrations.tables import metadata
@@ -51,23 +53,107 @@ class SqliteTemplates:
 
 
 class PostgresTemplates:
-    """Databases made from a template database that has the schema."""
+    """Databases made from a template database that has the schema.
+
+    Copying 1,500 files costs half a second and more on a busy machine, so one that a test leaves with the
+    schema it got is emptied, renamed (whoever still knows it finds it no more) and given out again.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.template = f"km_{uuid4().hex[:12]}"
         make_schema(server.create_database(self.template))
+        self._shape = server.run(self.template, _shape)
+        self.full = server.run(self.template, _full)
+        self.spare: list[str] = []
 
     @contextmanager
     def fresh(self, template: str | None = None) -> Iterator[str]:
-        """The URL of a new database with the schema (or a copy of ``template``); dropped afterwards."""
+        """The URL of a new database with the schema (or a copy of ``template``); gone afterwards."""
         name = f"km_{uuid4().hex[:12]}"
-        url = self.server.create_database(name, template or self.template)
+        if template is None and self.spare:
+            self.server.execute(f'ALTER DATABASE "{self.spare.pop()}" RENAME TO "{name}"')
+        else:
+            self.server.create_database(name, template or self.template)
         try:
-            yield url
+            yield self.server.url(name)
         finally:
-            self.server.drop_database(name)
+            if template is None and self._emptied(name):
+                self.spare.append(name)
+            else:
+                self.server.drop_database(name)
+
+    def _emptied(self, name: str) -> bool:
+        """Whether the database is as the template again; then nobody is connected to it."""
+        if not self.server.has_database(name):
+            return False
+        try:
+            return self.server.run(name, self._empty)
+        except (asyncpg.PostgresError, OSError):  # somebody holds a lock: away with it
+            return False
+
+    async def _empty(self, connection: asyncpg.Connection) -> bool:
+        await connection.execute("SET lock_timeout = '2s'")
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        await connection.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        )
+        size = await connection.fetchval("SELECT pg_database_size(current_database())")
+        if size > LARGE or await _shape(connection) != self._shape:
+            return False
+        async with connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")  # no guards
+            for row in await connection.fetch(self.full):
+                await connection.execute(f'DELETE FROM "{row["name"]}"')
+            await connection.execute(_REWIND)
+        left = f"SELECT count(*) FROM pg_stat_activity WHERE {others}"
+        return int(await connection.fetchval(left)) == 0
 
     def close(self) -> None:
-        """Drop the template."""
-        self.server.drop_database(self.template)
+        """Drop the template, and what was kept for the next test."""
+        for name in (*self.spare, self.template):
+            self.server.drop_database(name)
+
+
+LARGE = 40_000_000  # bytes; an empty one has 15 MB
+
+_TABLES = """
+SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+"""
+_REWIND = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
+_SHAPE = """
+SELECT md5(string_agg(part, ';' ORDER BY part)) FROM (
+  SELECT concat_ws(' ', 'class', oid, relname, relkind) FROM pg_class
+   WHERE relnamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'column', attrelid, attname, atttypid, attnotnull, atthasdef, attisdropped)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+   WHERE relnamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'constraint', oid, conname) FROM pg_constraint
+  UNION ALL
+  SELECT concat_ws(' ', 'trigger', oid, tgname, tgenabled) FROM pg_trigger
+  UNION ALL
+  SELECT concat_ws(' ', 'function', oid, md5(prosrc)) FROM pg_proc
+   WHERE pronamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace WHERE nspname !~ '^pg_'
+  UNION ALL
+  SELECT concat_ws(' ', 'extension', extname) FROM pg_extension
+) AS parts(part)
+"""
+
+
+async def _shape(connection: asyncpg.Connection) -> str:
+    """One word for the whole schema: copies share the numbers of their template's objects."""
+    return str(await connection.fetchval(_SHAPE))
+
+
+async def _full(connection: asyncpg.Connection) -> str:
+    """The question which tables have rows. The template itself has none anywhere."""
+    names = [row["relname"] for row in await connection.fetch(_TABLES)]
+    question = " UNION ALL ".join(
+        f"SELECT '{name}' AS name WHERE EXISTS (SELECT FROM \"{name}\")" for name in names
+    )
+    assert await connection.fetch(question) == []
+    return question

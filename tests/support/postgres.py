@@ -24,16 +24,18 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import asyncpg
 
 from tests.support.guard import GuardedProcess
+
+T = TypeVar("T")
 
 SUPERUSER = "kaimen"
 _START_S = 30.0
@@ -249,19 +251,27 @@ class Server:
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Run one statement; for fixtures, whatever loop may be running. Returns its status."""
 
-        async def act() -> str:
+        async def act(connection: asyncpg.Connection) -> str:
+            return str(await connection.execute(statement))
+
+        return self.run(database, act)
+
+    def run(self, database: str, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """What ``act`` makes of a connection to ``database``, whatever loop may be running here."""
+
+        async def whole() -> T:
             connection = await asyncpg.connect(
                 host=str(self.sockets), user=SUPERUSER, database=database
             )
             try:
-                return str(await connection.execute(statement))
+                return await act(connection)
             finally:
                 await connection.close()
 
-        return _in_own_loop(act())
+        return _in_own_loop(whole())
 
 
-def _in_own_loop(work: Coroutine[Any, Any, str]) -> str:
+def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
