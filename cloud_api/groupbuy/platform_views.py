@@ -89,23 +89,40 @@ async def coupons(
     prepared: Prepared | None,
     clocks: Clocks,
 ) -> LookOut:
-    """What is behind a code, and which rooms each opens now; by hand: every deal it may be."""
+    """What is behind a code, and which rooms each opens now; by hand: every deal it may be, by its id."""
     label = service.label_of(account)
     items: list[CouponOut] = []
+    if prepared is None:
+        for deal in await deals.deals_of(session, account):
+            if deal.active and deals.fits_store(deal, store.id):
+                items.append(
+                    CouponOut(
+                        key=deal.id,
+                        deal=deal.deal,
+                        title=deal.name,
+                        known=True,
+                        name=deal.name,
+                        minutes=deal.minutes,
+                        paid_fen=None,
+                        until=None,
+                        when=when(deal),
+                        rooms=await rooms_for(session, who, deal, store, clocks),
+                    )
+                )
     for one in () if prepared is None else prepared.coupons:
-        deal = await deals.find(session, account, one.deal, store.id)
+        found = await deals.find(session, account, one.deal, store.id)
         items.append(
             CouponOut(
                 key=one.key,
                 deal=one.deal,
                 title=one.title,
-                known=deal is not None,
-                name=one.title if deal is None else deal.name,
-                minutes=0 if deal is None else deal.minutes,
+                known=found is not None,
+                name=one.title if found is None else found.name,
+                minutes=0 if found is None else found.minutes,
                 paid_fen=one.paid_fen,
                 until=one.until,
-                when="" if deal is None else when(deal),
-                rooms=[] if deal is None else await rooms_for(session, who, deal, store, clocks),
+                when="" if found is None else when(found),
+                rooms=[] if found is None else await rooms_for(session, who, found, store, clocks),
             )
         )
     return LookOut(label=label, manual=prepared is None, items=items)

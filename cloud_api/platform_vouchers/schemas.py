@@ -142,7 +142,10 @@ class RoomChoice(BaseModel):
 
 
 class CouponOut(BaseModel):
-    """A voucher behind a code: what it opens here. ``known`` false: nobody has said what the deal is."""
+    """A voucher behind a code: what it opens here. ``known`` false: nobody has said what the deal is.
+
+    Where staff confirm by hand each deal that it may be; ``key`` is the deal's id then.
+    """
 
     key: str
     deal: str

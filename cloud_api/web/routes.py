@@ -28,6 +28,7 @@ from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
 from cloud_api.web.console import payments as console_payments
 from cloud_api.web.console import people as console_people
+from cloud_api.web.console import platforms as console_platforms
 from cloud_api.web.console import prices as console_prices
 from cloud_api.web.console import reconciliation as console_reconciliation
 from cloud_api.web.console import redeem as console_redeem
@@ -44,6 +45,7 @@ from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
+from cloud_api.web.customer import platforms as customer_platforms
 from cloud_api.web.customer import pocket as customer_pocket
 from cloud_api.web.customer import privacy as customer_privacy
 from cloud_api.web.customer import routes as customer
@@ -77,6 +79,7 @@ router.include_router(customer_coupons.router)
 router.include_router(customer_weekly.router)
 router.include_router(customer_groupbuy.router)
 router.include_router(customer_vouchers.router)
+router.include_router(customer_platforms.router)
 router.include_router(console.router)
 for pages in (
     console_account,
@@ -110,6 +113,7 @@ for pages in (
     console_redeem,
     console_cleaning,
     console_members,
+    console_platforms,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

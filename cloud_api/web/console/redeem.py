@@ -2,16 +2,19 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.groupbuy import desk
+from cloud_api.groupbuy.platform_views import ways as platform_ways
 from cloud_api.groupbuy.redeem import UNDO_WITHIN
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_READ, VOUCHER_REDEEM
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.customer.groupbuy import localised
+from cloud_api.web.customer.platforms import code_page
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.campaigns import DeskPage, RedemptionRow
 
@@ -60,3 +63,30 @@ async def redeem(seen: Seen, who: Who) -> Response:
         stores=tuple((store.id, store.name) for store in frame.stores),
     )
     return console_page(here, who, frame, "console/redeem.html", model, here="redeem")
+
+
+@router.get("/platform")
+async def platform_codes(
+    seen: Seen, who: Who, store: Annotated[str, Query(max_length=64)] = ""
+) -> Response:
+    """The desk for codes of other platforms, of one store. Needs voucher.redeem."""
+    who.need(VOUCHER_REDEEM)
+    async with seen.cloud.db.read() as session:
+        frame = await frame_of(session, who)
+        chosen = next((one for one in frame.stores if one.id == store), None)
+        if chosen is None:
+            if store or not frame.stores:
+                raise NotFound("store", "没有这家店，或不归你管")
+            chosen = frame.stores[0]
+        ways = await platform_ways(session, chosen.id)
+    here = seen.at(chosen.tz)
+    model = code_page(here, chosen, None, tuple(ways), "/console/redeem")
+    return console_page(
+        here,
+        who,
+        frame,
+        "console/platform_desk.html",
+        model,
+        here="redeem",
+        stores=tuple((one.id, one.name) for one in frame.stores),
+    )

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import find as finding
 from cloud_api.claims.booking_rules import Rules, rules_of
+from cloud_api.groupbuy.platform_views import ways as platform_ways
 from cloud_api.kit.actor import scoped
 from cloud_api.kit.dates import day_month, weekday_name
 from cloud_api.kit.i18n import gettext as _
@@ -138,6 +139,7 @@ async def store_page(
     own = f"?show={show}" if show == "now" else f"?seats={seats}" if seats else ""
     first = next((day.room for day in sold if day.state is RoomState.FREE), None)
     first = first or (sold[0].room if sold else None)
+    taken = await platform_ways(session, store.id)
     return StorePage(
         store=_store_card(
             seen, store, sold, prices, status.online, covers, distance_m(store, place_of(seen))
@@ -155,6 +157,8 @@ async def store_page(
         photos=pictures.gallery(shots.get(store.id, ())),
         map_href=_map(store),
         rooms_href=f"{store_href(store)}/rooms{own}",
+        platforms=_("、").join(dict.fromkeys(one.label for one in taken)),
+        platforms_href=f"/platform-code?store={store.id}" if taken else "",
         **await store_reviews.latest(session, seen, store, rooms),
     )
 

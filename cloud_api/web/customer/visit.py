@@ -14,6 +14,7 @@ from cloud_api.access.schemas import DoorView, PassOut
 from cloud_api.access.situation import door_of_room
 from cloud_api.claims.booking_rules import rules_of
 from cloud_api.devices import service as devices
+from cloud_api.groupbuy.platform_views import ways as platform_ways
 from cloud_api.kit.actor import System
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
@@ -169,6 +170,8 @@ async def _none_free(
     if room is not None and (held := await fitting(session, here, view.store.id, room.id)):
         use = Way("ticket", _("用团购券进门"), f"/me/vouchers/{held.id}?door={token}")
         ways = (use, call)
+    if room is not None and await platform_ways(session, view.store.id):
+        ways = (Way("scan-line", _("用平台券"), f"/platform-code?door={token}"), *ways)
     parts = []
     if view.free_until is not None:
         until = words.moment(here.local(view.free_until), here.now)

@@ -116,6 +116,9 @@ class StorePage:
     reviews: tuple[StoreReview, ...] = ()
     reviews_href: str = ""
     """More of them; empty: these are the last."""
+    platforms: str = ""
+    """Whose vouchers the store takes, in words; empty for none."""
+    platforms_href: str = ""
 
 
 @dataclass(frozen=True)
