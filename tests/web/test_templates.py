@@ -15,12 +15,14 @@ from tests.web.samples import SHELL
 from tests.web.samples_booking import customer_pages
 from tests.web.samples_console import CONSOLE_PAGES
 from tests.web.samples_groupbuy import PAGES as GROUPBUY_PAGES
+from tests.web.samples_platforms import PAGES as PLATFORM_PAGES
 
 PAGES = (
     CUSTOMER_PAGES
     | customer_pages()
     | samples_money.customer_pages()
     | GROUPBUY_PAGES
+    | PLATFORM_PAGES
     | CONSOLE_PAGES
 )
 

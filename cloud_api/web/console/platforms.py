@@ -217,6 +217,7 @@ async def _row(session: AsyncSession, frame: Frame, account: PlatformAccount) ->
         why=why,
         deals=count,
         href=f"{PATH}/{account.id}",
+        by_hand=KINDS[account.kind].make is None,
     )
 
 

@@ -39,6 +39,7 @@ class PlatformRow:
     why: str
     deals: int
     href: str
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)

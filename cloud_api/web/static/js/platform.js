@@ -60,7 +60,10 @@ function show() {
 }
 
 form.addEventListener('input', (event) => {
-  if (['code', 'account_id'].includes(event.target.name)) forget();
+  if (['code', 'account_id'].includes(event.target.name)) {
+    clearProblems(form);
+    forget();
+  }
 });
 form.addEventListener('change', (event) => {
   if (event.target.name === 'when') form.querySelector('[data-later]').hidden = event.target.value !== 'later';
