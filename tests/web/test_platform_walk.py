@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -143,7 +144,7 @@ def test_codes_of_a_platform_at_the_door_at_the_desk_and_by_hand(
             two.get_by_role("textbox", name="券码").fill("8888 7777 66")
             two.get_by_role("button", name="看这张券").click()
             two.get_by_role("radio", name="选个时间").check()
-            two.get_by_label("从几点开始").fill("2026-11-24T20:00")
+            two.get_by_label("从几点开始").fill(f"{site.now + timedelta(days=1):%Y-%m-%dT20:00}")
             two.get_by_role("button", name="用掉这张券").click()
             expect(two.get_by_text("等店家确认")).to_be_visible()
             shot(two, "platform-waits")
