@@ -134,6 +134,7 @@ class Controller:
             mac=self.identity.mac().secret,
             link_up=lambda: self.uplink.side.up,
             pulsing=pulsing,
+            say=self.voice.announce,
         )
         self.commands = Commands(
             state=self.state,

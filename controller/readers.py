@@ -31,7 +31,15 @@ from controller.stay import StayRecord, unlocked
 from controller.timekeeper import Now, Timekeeper
 from firmware_bridge.contract import BoardEvent, Bridge, Capability, Outcome, OutcomeState
 from store_link.clock import from_ms
-from store_link.messages import AccessBody, AckState, Binding, Door, EventKind, Reason
+from store_link.messages import (
+    AccessBody,
+    AckState,
+    Binding,
+    Door,
+    EventKind,
+    Reason,
+    VoucherBody,
+)
 from store_link.passes import PassError, PassReason, parse, verify
 from store_link.staff_keys import Kind, is_code
 
@@ -42,6 +50,9 @@ WITHIN_S = 60.0
 PAUSE_S = 30.0
 
 _PIN = re.compile(r"[0-9]{6}", re.ASCII)
+_VOUCHER = re.compile(r"KV1\.[0-9A-Z]{26}\.[0-9]{1,12}\.[0-9a-f]{32}", re.ASCII)
+SAME_VOUCHER_S = 8.0  # a phone held before a reader is read more than once
+NO_LINK = "voucher_offline"  # the clip that a speaker at the door plays, where it has it
 _CODE_DOMAIN = b"kaimen/1/code\n"
 # What somebody produces who tries: the others are refusals of codes that the cloud did sign.
 _MADE_UP = frozenset(
@@ -153,7 +164,10 @@ class Readers:
         mac: bytes,
         link_up: Callable[[], bool],
         pulsing: Pulsing,
+        say: Callable[[tuple[str, ...], str], None] = lambda _rooms, _clip: None,
     ) -> None:
+        self._say = say
+        self._vouchers: dict[str, tuple[str, float]] = {}  # door → what was shown last, and when
         self._state = state
         self._journal = journal
         self._bridge = bridge
@@ -189,6 +203,9 @@ class Readers:
     async def read(self, door: Door, reader: Binding, shown: Shown) -> None:
         """Judge one code at ``door`` and act on it."""
         try:
+            if not shown.card and _VOUCHER.fullmatch(shown.text):
+                await self._ask_cloud(door, shown)
+                return
             async with self._one_at_a_time:
                 entry = await self._judge(door, reader, shown)
             if entry is not None:
@@ -201,6 +218,30 @@ class Readers:
             self._journal.owe(self._time.read(), lambda tx: tx.event(EventKind.ACCESS, body))
         except Exception:
             log.exception("code_failed")  # the code is in no local of a logged frame
+
+    async def _ask_cloud(self, door: Door, shown: Shown) -> None:
+        """A voucher: only the cloud knows whether it is whole. Asked now or not at all.
+
+        Without a link it stays as it is, and the door says so; nothing is kept to be asked later.
+        """
+        now = self._time.read()
+        code = self._hash(shown.text)
+        last, at = self._vouchers.get(door.id, ("", 0.0))
+        if code == last and now.line - at < SAME_VOUCHER_S:
+            return
+        self._vouchers[door.id] = (code, now.line)
+        desired = self._state.desired
+        if not self._link_up() or desired is None or not desired.entry.vouchers:
+            log.info("voucher_shown_offline", door=door.id)
+            self._say(door.rooms, NO_LINK)
+            return
+        log.info("voucher_shown", door=door.id)
+        body = VoucherBody(door=door.id, text=shown.text)
+
+        async def write(tx: Tx) -> None:
+            await tx.event(EventKind.VOUCHER, body)
+
+        await self._journal.keep(now, write)
 
     # ------------------------------------------------------------------------------------ judging
 

@@ -52,6 +52,15 @@ class Voice:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
 
+    def announce(self, rooms: tuple[str, ...], clip: str) -> None:
+        """Say something of the moment by the speakers of these rooms; who has no such clip is silent."""
+        found = {one.id: one for room in rooms for one in self._state.of_room(room)}
+        for speaker in found.values():
+            if speaker.capability == Capability.SPEAKER_SAY:
+                task = asyncio.create_task(self._say(speaker, clip))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
     def _is_due(self, stay: str, clip: str, due: float, now: Now) -> bool:
         late = now.line - due
         said_of = self._said.get((stay, clip))

@@ -317,6 +317,7 @@ class EventKind(StrEnum):
     CLOCK_STEP = "clock_step"  # {"by_ms": int}
     MODE = "mode"  # ModeBody: a room's mode began or ended in the store
     CLIMATE = "climate"  # ClimateBody: a temperature was set, by whom
+    VOUCHER = "voucher"  # VoucherBody: held before a reader; only to a cloud that takes them
     OVERRUN = "overrun"  # {"stay": id, "overrun_s": int}: power on longer than paid, and why
 
 
@@ -377,6 +378,16 @@ class AccessBody(Message):
     code: str | None = None
     staff: Id | None = None  # whose card or code it was, where it was one that is known
     how: Literal["card", "code"] | None = None  # with ``by`` "staff", at the door itself
+
+
+class VoucherBody(Message):
+    """Body of EventKind.VOUCHER: a request, worth nothing once it is old or the link was down.
+
+    ``text`` is what the phone showed; it is signed by the cloud and good for two minutes.
+    """
+
+    door: Id
+    text: Annotated[str, Field(max_length=120)]
 
 
 class StayState(StrEnum):

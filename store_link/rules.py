@@ -99,10 +99,12 @@ class EntryRules(Message):
 
     ``again_after_s``: not again within so many seconds of having opened one, so that a picture handed
     to the next in the queue opens nothing. ``most``: entries of one grant in all; 0 is no limit.
+    ``vouchers``: the cloud takes vouchers that are held before a reader (event ``voucher``).
     """
 
     again_after_s: Annotated[int, Field(ge=0, le=3600)] = 0
     most: Annotated[int, Field(ge=0, le=255)] = 0
+    vouchers: bool = False
 
 
 class StaffKey(Message):

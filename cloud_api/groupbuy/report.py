@@ -26,7 +26,7 @@ from cloud_api.vouchers.models import Redemption, Voucher
 _LONGEST_DAYS: Final = 366
 _SOLD: Final = ("paid", "issued", "refunding", "refunded")
 _WAYS: Final = {
-    "scan": "扫码核销", "code": "输码核销", "pick": "选单核销", "online": "顾客自己用", "door": "在门口用",
+    "scan": "扫码核销", "code": "输码核销", "pick": "选单核销", "online": "顾客自己用", "door": "在门口用", "scanner": "在扫码窗用",
 }  # fmt: skip
 
 

@@ -197,7 +197,9 @@ async def _content(
             quiet_from=store.quiet_from,
             quiet_until=store.quiet_until,
         ),
-        entry=rules.EntryRules(again_after_s=store.entry_again_s, most=store.entry_most),
+        entry=rules.EntryRules(
+            again_after_s=store.entry_again_s, most=store.entry_most, vouchers=True
+        ),
         staff=await verifiers(session, store, frozenset(door.id for door in doors), mac, now),
     )
 

@@ -19,7 +19,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.orders import store_events
-from cloud_api.store_channel import outcomes
+from cloud_api.store_channel import outcomes, shown_vouchers
 from cloud_api.stores.models import Store
 from store_link.clock import from_ms
 from store_link.messages import (
@@ -33,6 +33,7 @@ from store_link.messages import (
     PowerBody,
     StayBody,
     UsageBody,
+    VoucherBody,
 )
 
 
@@ -105,6 +106,15 @@ async def access(scene: Scene, event: Event) -> None:
     await _tell(scene, event, "access", body)
 
 
+async def voucher(scene: Scene, event: Event) -> None:
+    """A voucher was held before a reader: it is used for the room behind, or nothing happens."""
+    body = _body(event, VoucherBody)
+    fresh = not event.historical
+    await shown_vouchers.use(
+        scene.session, scene.cloud, scene.store, body, event.id, from_ms(event.at), fresh=fresh
+    )
+
+
 SHOWN: Final[Mapping[EventKind, tuple[str, type[BaseModel]]]] = {
     EventKind.ACCESS: ("access", AccessBody),
     EventKind.DEVICE: ("device", DeviceBody),  # a board came, went or refused
@@ -142,6 +152,7 @@ EFFECTS: Mapping[EventKind, Effect] = {
     EventKind.POWER: show,
     EventKind.MODE: show,
     EventKind.CLIMATE: show,
+    EventKind.VOUCHER: voucher,
 }
 
 

@@ -69,7 +69,7 @@ class Redemption(SQLModel, table=True):
     undoes: str | None = Field(default=None, unique=True)  # at most one undoing of a redemption
     order_id: str = Field(index=True)
     room_id: str
-    way: str  # scan | code | pick | online | door
+    way: str  # scan | code | pick | online | door | scanner
     by: str
     by_name: str = ""
     why: str = ""

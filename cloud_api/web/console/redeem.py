@@ -27,6 +27,7 @@ _WAYS: Final = {
     "pick": "选单",
     "online": "顾客在手机上",
     "door": "顾客在门口",
+    "scanner": "门口扫码窗",
 }
 _LOG: Final = 100
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.devices.status import get_status
 from cloud_api.groupbuy import desk, redeem, views
 from cloud_api.groupbuy import routes as api
 from cloud_api.groupbuy.models import Campaign, GroupOrder
@@ -18,11 +19,12 @@ from cloud_api.kit.crypto import vault
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.payments.dispatch import ref_of
 from cloud_api.stores import service as stores
-from cloud_api.stores.models import Room, Store
+from cloud_api.stores.models import Door, Room, Store
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from cloud_api.web import qr, words
 from cloud_api.web.customer.groupbuy import localised
+from cloud_api.web.customer.readers import readers_at
 from cloud_api.web.pages import Visit, page, svg, visit
 from cloud_api.web.view_models.groupbuy import GiftPage, VoucherPage, VoucherRoom, VouchersPage
 
@@ -70,6 +72,7 @@ async def my_voucher(
         if found.state == "issued":
             rooms = await _rooms(session, here, found)
             at_door = await _at_door(session, door, rooms) if door else None
+        scanner, online = await _scanners(session, here, found)
         told_use = (await redeem.used(session, found)).message if told.redeemed_at else ""
         order = await session.get_one(GroupOrder, ref_of(found.source))
         campaign = await session.get_one(Campaign, order.campaign_id)
@@ -86,6 +89,8 @@ async def my_voucher(
         last_day=f"{here.local(last):%Y-%m-%dT%H:%M}",
         door_room=at_door,
         door_href=f"/d/{door}" if at_door is not None else "",
+        scanner=scanner,
+        offline=scanner and not online,
         may_return=found.state == "issued"
         and order.account_id == seen.customer.account_id
         and campaign.refundable,
@@ -124,6 +129,19 @@ async def gift(seen: Seen, token: str) -> Response:
         own_href=f"/me/vouchers/{found.id}" if own else "",
     )
     return page(here, "customer/gift.html", model, shell=here.shell())
+
+
+async def _scanners(session: AsyncSession, here: Visit, found: Voucher) -> tuple[bool, bool]:
+    """Whether a door of its stores reads vouchers, and whether one of those stores is connected."""
+    if found.state != "issued":
+        return False, False
+    query = scoped(System(), Door).where(col(Door.store_id).in_(found.store_ids))
+    doors = (await session.exec(query)).all()
+    readers = await readers_at(session, doors)
+    places = {door.store_id for door in doors if readers[door.id].passes}
+    real = here.cloud.clocks.real
+    online = [(await get_status(session, System(), one, real)).online for one in sorted(places)]
+    return bool(places), any(online)
 
 
 async def _rooms(session: AsyncSession, here: Visit, found: Voucher) -> tuple[VoucherRoom, ...]:

@@ -143,6 +143,10 @@ class VoucherPage:
     door_room: VoucherRoom | None = None
     door_href: str = ""
     may_return: bool = False
+    scanner: bool = False
+    """A door of its stores has a reader that takes it."""
+    offline: bool = False
+    """None of its stores is connected now."""
     valid_until: datetime | None = None
 
 

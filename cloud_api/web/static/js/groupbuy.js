@@ -87,7 +87,7 @@ if (watched) {
     if (document.hidden || document.querySelector('dialog[open]')) return;
     try {
       const told = await api(watched.dataset.watch, { method: 'GET' });
-      const is = told.token ? [told.state, told.paid, told.seats_left] : [told.status, told.team?.paid ?? '', told.vouchers.length];
+      const is = told.token ? [told.state, told.paid, told.seats_left] : !told.vouchers ? [told.status] : [told.status, told.team?.paid ?? '', told.vouchers.length];
       if (is.join(':') !== watched.dataset.watchIs) location.reload();
     } catch {
       // No network: the strip at the top says so.

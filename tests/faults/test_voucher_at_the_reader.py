@@ -1,0 +1,110 @@
+"""I3 at the door's scanner: real broker, controller and virtual GM65; a phone and the scanner race for one
+voucher, and a store whose cable is out leaves it whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from demo.people import Refused
+from demo.seed import READERS
+from tests.faults.site import Site, eventually
+
+pytestmark = pytest.mark.xdist_group("faults")
+ROOM, OTHER = "竹间", "梅间"
+SCANNER = next(port for port, door in READERS.items() if door == f"{ROOM}门")
+PATIENCE_S = 60.0
+
+
+def _voucher(site: Site) -> dict[str, Any]:
+    """Bought alone at the list price, and paid at the cashier."""
+    (campaign, *_) = site.guest.get("/groupbuy/campaigns")["items"]
+    order = site.guest.post(
+        f"/groupbuy/campaigns/{campaign['id']}/orders", {"quantity": 1, "alone": True}
+    )
+    paid = site.guest.post(f"/groupbuy/orders/{order['id']}/pay", {"provider": "cashier"})
+    httpx.post(paid["redirect_url"], data={"do": "pay"}, timeout=10.0, trust_env=False)
+    told = eventually(
+        lambda: site.guest.get(f"/groupbuy/orders/{order['id']}")["vouchers"],
+        PATIENCE_S,
+        "the voucher",
+    )
+    return site.guest.get(f"/me/vouchers/{told[0]}")
+
+
+def _free(site: Site) -> None:
+    """Nobody is in either room: stays of other tests are over."""
+    for _ in range(12):
+        (row,) = site.sql(
+            "SELECT count(*) AS n FROM room_claim WHERE state <> 'released' AND room_id = ANY($1)",
+            [site.rooms[ROOM], site.rooms[OTHER]],
+        )
+        if not row["n"]:
+            return
+        site.advance_to(site.clock.now() + timedelta(hours=2))
+    raise AssertionError("the rooms never came free")
+
+
+def _uses(site: Site, voucher: dict[str, Any]) -> list[Any]:
+    query = "SELECT way, order_id FROM redemption WHERE voucher_id = $1 AND kind = 'redeem'"
+    return site.sql(query, voucher["id"])
+
+
+def test_a_phone_and_the_scanner_at_once(site: Site) -> None:
+    _free(site)
+    voucher = _voucher(site)
+    pulses = site.pulses(ROOM)
+    said: list[str] = []
+
+    def tap() -> None:
+        body = {"voucher_id": voucher["id"], "room_id": site.rooms[OTHER], "way": "online"}
+        try:
+            site.guest.post("/vouchers/redeem", body)
+            said.append("redeemed")
+        except Refused as refused:
+            said.append(str(refused))
+
+    phone = threading.Thread(target=tap, daemon=True)
+    site.scan(SCANNER, voucher["qr"])
+    phone.start()
+    phone.join(60)
+    (use,) = eventually(lambda: _uses(site, voucher), PATIENCE_S, "somebody to win")
+    if use["way"] == "scanner":
+        eventually(lambda: site.pulses(ROOM) == pulses + 1, PATIENCE_S, "the door to open")
+        assert "redeemed" not in said
+    else:
+        assert (use["way"], said) == ("online", ["redeemed"])
+
+    # By the scanner alone: it is used, and the door opens; held up once more, nothing more is used.
+    _free(site)
+    voucher, pulses = _voucher(site), site.pulses(ROOM)
+    site.scan(SCANNER, voucher["qr"])
+    eventually(lambda: site.pulses(ROOM) == pulses + 1, PATIENCE_S, "the door to open")
+    site.scan(SCANNER, voucher["qr"])
+    (use,) = _uses(site, voucher)
+    assert use["way"] == "scanner"
+    assert site.guest.get(f"/me/vouchers/{voucher['id']}")["status"] == "redeemed"
+
+
+def test_a_store_without_its_cable_leaves_the_voucher_whole(site: Site) -> None:
+    _free(site)
+    voucher, pulses = _voucher(site), site.pulses(ROOM)
+    downs = site.said("controller", "link_down")
+    site.wire.cut()
+    site.scan(SCANNER, f"K1:{uuid4().hex}")  # something to report, so that the silence is noticed
+    eventually(lambda: site.said("controller", "link_down") > downs, 60, "the store to notice")
+    offline = site.said("controller", "voucher_shown_offline")
+    site.scan(SCANNER, voucher["qr"])
+    eventually(
+        lambda: site.said("controller", "voucher_shown_offline") > offline, 30, "the store's word"
+    )
+    site.wire.mend()
+    eventually(lambda: site.online, PATIENCE_S, "the store to be back")
+    assert (_uses(site, voucher), site.pulses(ROOM)) == ([], pulses)
+    assert site.guest.get(f"/me/vouchers/{voucher['id']}")["status"] == "issued"
