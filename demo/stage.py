@@ -29,6 +29,7 @@ from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from cloud_api.stores.models import Door
+from demo.platforms import offer
 from demo.processes import Child, Failed, answers, lan_address, listens, pick_port
 from demo.seed import (
     ENTRANCE_CHANNEL,
@@ -56,6 +57,7 @@ WANTED = {
     "unionpay": 8023,
     "stripe": 8024,
     "sms": 8030,
+    "douyin": 8031,
     "boards": 8040,
     "mqtt": 8883,
 }
@@ -69,10 +71,13 @@ PUBLIC = {
     "unionpay",
     "stripe",
     "sms",
+    "douyin",
 }  # a phone on the local network reaches these
 PAID_AT = ("cashier", "wechat", "alipay", "unionpay", "stripe")
 """The payment providers, in the order in which guests see them."""
-ORDER = ("boards", "broker", *PAID_AT, "sms", "cloud", "controller")
+SOLD_AT = ("douyin",)
+"""The platforms that sell the store's vouchers."""
+ORDER = ("boards", "broker", *PAID_AT, *SOLD_AT, "sms", "cloud", "controller")
 NAMES = {
     "broker": "消息中心",
     "cloud": "云端",
@@ -84,6 +89,7 @@ NAMES = {
     "unionpay": "银联网关",
     "stripe": "Stripe",
     "sms": "短信",
+    "douyin": "抖音团购",
 }
 
 
@@ -188,6 +194,7 @@ class Stage:
             ],
             "wechat": self._counter("simulators.wechatpay", "wechat", "--mode", "public_key"),
             "alipay": self._counter("simulators.alipay", "alipay"),
+            "douyin": self._counter("simulators.douyin", "douyin"),
             "unionpay": [
                 python, "-m", "simulators.unionpay",
                 *public, "--port", str(self.ports["unionpay"]),
@@ -238,7 +245,7 @@ class Stage:
         self._start("broker", lambda: listens(self.ports["mqtt"]))
         say("收银台和短信")
         self._start("sms", lambda: answers(f"{self.url('sms', local=True)}/messages"))
-        for name in PAID_AT:
+        for name in (*PAID_AT, *SOLD_AT):
             self._start(name, partial(answers, f"{self.url(name, local=True)}/healthz"))
         say("门店资料")
         code = asyncio.run(self._seed())
@@ -344,8 +351,8 @@ class Stage:
             and known["cloud"].rstrip("/") == self.url("web", local=True)
         )
 
-    def _accounts(self) -> dict[str, dict[str, str]]:
-        """The credentials that each payment provider that runs wrote down at its start."""
+    def _accounts(self, names: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """The credentials that each of these that runs wrote down at its start."""
         return {
             name: {
                 str(key): str(value)
@@ -353,7 +360,7 @@ class Stage:
                     (self.folder / name / "account.json").read_text()
                 ).items()
             }
-            for name in PAID_AT
+            for name in names
             if (self.folder / name / "account.json").exists()
         }
 
@@ -379,9 +386,10 @@ class Stage:
         clocks = Clocks.of(self.clock_file)
         try:
             async with db.write() as session:
-                self.store_id = await seed(session, clocks.now, self._accounts())
+                self.store_id = await seed(session, clocks.now, self._accounts(PAID_AT))
                 stripe = select(ProviderAccount).where(col(ProviderAccount.provider) == "stripe")
                 self._stripe = (await session.exec(stripe)).one().id
+                await offer(session, self.store_id, clocks.now, self._accounts(SOLD_AT))
                 of_store = select(Door).where(col(Door.store_id) == self.store_id)
                 self.doors = {door.name: door.token for door in await session.exec(of_store)}
                 enrolled = (

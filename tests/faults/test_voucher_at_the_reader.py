@@ -24,7 +24,8 @@ PATIENCE_S = 60.0
 
 def _voucher(site: Site) -> dict[str, Any]:
     """Bought alone at the list price, and paid at the cashier."""
-    (campaign, *_) = site.guest.get("/groupbuy/campaigns")["items"]
+    on_sale = site.guest.get("/groupbuy/campaigns")["items"]
+    campaign = next(one for one in on_sale if one["team_size"] > 1)  # good at any hour
     order = site.guest.post(
         f"/groupbuy/campaigns/{campaign['id']}/orders", {"quantity": 1, "alone": True}
     )
