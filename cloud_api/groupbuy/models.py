@@ -1,6 +1,6 @@
 """Campaigns, teams, who bought how many, and the orders of group-buy. Instants are business time."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, text
@@ -77,6 +77,16 @@ class Bought(SQLModel, table=True):
     account_id: str = Field(primary_key=True, foreign_key="account.id")
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
     count: int = 0
+
+
+class ShareVisit(SQLModel, table=True):
+    """How often a campaign's shared pages were opened on a day, by people who were not in the team."""
+
+    __tablename__ = "groupbuy_share_visit"
+    campaign_id: str = Field(primary_key=True, foreign_key="campaign.id")
+    day: date = Field(primary_key=True)  # local to the first store
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    visits: int = 0
 
 
 class Team(SQLModel, table=True):

@@ -329,7 +329,10 @@ class ExtendIn(WhyIn):
 
 
 class ReportRow(BaseModel):
-    """Counts and money of a campaign, a store, a person or a day."""
+    """Counts and money of a campaign, a store, a person, a day, a way or a channel.
+
+    ``share_orders`` of ``visits`` is what sharing brought.
+    """
 
     key: str
     name: str
@@ -341,6 +344,8 @@ class ReportRow(BaseModel):
     refunded: int = 0
     refunded_fen: int = 0
     from_shares: int = 0
+    share_orders: int = 0
+    visits: int = 0  # of shared pages, by people who were not in the team
 
 
 class ReportOut(BaseModel):

@@ -57,6 +57,7 @@ _BYS: Final = {
     "staff": "按店员",
     "day": "按天",
     "way": "按方式",
+    "channel": "按渠道",
 }
 _UNSHOWN: Final = ("pictures", "video")
 _HALF: Final = 30
@@ -166,7 +167,17 @@ async def numbers(request: Request, seen: Seen, who: Who) -> Response:
         for name in type(row).model_fields:
             if name not in ("key", "name"):
                 setattr(total, name, getattr(total, name) + getattr(row, name))
-    model = CampaignReportPage(filters, rows, liability, total, _(_BYS[by])[1:], problem)
+    sheet = f"/api/v1/console/groupbuy/report.{{form}}?first={first}&last={last}&by={by}"
+    model = CampaignReportPage(
+        filters,
+        rows,
+        liability,
+        total,
+        _(_BYS[by])[1:],
+        problem,
+        sheet.format(form="csv"),
+        sheet.format(form="xlsx"),
+    )
     return console_page(
         here, who, frame, "console/campaign_report.html", model, here="groupbuy-report"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any, Final, TypeVar
 
@@ -9,8 +10,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import buy
+from cloud_api.groupbuy import buy, shares
 from cloud_api.groupbuy import routes as api
+from cloud_api.groupbuy.models import Campaign
 from cloud_api.groupbuy.schemas import CampaignOut, GroupOrderOut, TeamOut
 from cloud_api.kit.actor import System
 from cloud_api.kit.asgi import CSP
@@ -25,7 +27,7 @@ from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.payments.ways import ways_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
-from cloud_api.web import qr, words
+from cloud_api.web import poster, qr, words
 from cloud_api.web.customer import paying, wechat_payer
 from cloud_api.web.customer.routes import door_tab
 from cloud_api.web.pages import Visit, go, page, svg, visit
@@ -107,6 +109,10 @@ async def team(seen: Seen, token: str) -> Response:
     told = await api.get_team(token, seen.request, seen.who)
     one = await api.get_campaign(told.campaign_id, seen.request)
     here = await _at(seen, one)
+    if not told.mine:
+        async with seen.cloud.db.write() as session:
+            campaign = await session.get_one(Campaign, one.id)
+            await shares.opened(session, campaign, seen.cloud.clocks)
     model = TeamPage(
         one=localised(here, one),
         team=localised(here, told),
@@ -121,6 +127,33 @@ async def team(seen: Seen, token: str) -> Response:
 async def team_code(seen: Seen, token: str) -> Response:
     """A team's link as a code to scan off this screen."""
     return svg(qr.svg(_share(seen, await api.get_team(token, seen.request, seen.who))))
+
+
+@router.get("/g/{token}/poster.png")
+async def team_poster(seen: Seen, token: str) -> Response:
+    """A picture of the team to share in chats: what it costs, who is missing, the way in as a code."""
+    told = await api.get_team(token, seen.request, seen.who)
+    one = await api.get_campaign(told.campaign_id, seen.request)
+    missing = _("还差 {n} 人").format(n=told.missing) if told.missing else _("已成团")
+    drawing = poster.Poster(
+        name=one.name,
+        tagline=one.tagline,
+        price_fen=one.price_fen,
+        list_fen=one.list_fen,
+        team=_("{n} 人团，{missing}").format(n=told.size, missing=missing),
+        facts=(
+            f"{one.when} · {words.hours(one.minutes)}",
+            _("买后 {n} 天有效").format(n=one.valid_days),
+            *one.extras[:2],
+        ),
+        store=_("、").join(one.stores),
+        url=_share(seen, told),
+    )
+    return Response(
+        await asyncio.to_thread(poster.draw, drawing),
+        media_type="image/png",
+        headers={"Cache-Control": "public, max-age=60"},
+    )
 
 
 @router.get("/groupbuy/orders/{order_id}")

@@ -74,3 +74,5 @@ class CampaignReportPage:
     total: ReportRow
     by: str
     problem: str = ""
+    csv_href: str = ""
+    xlsx_href: str = ""
