@@ -29,6 +29,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.calendar import Day
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.http import cloud_of
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
 from cloud_api.kit.paging import page_of
 from cloud_api.orders import export_sheet
@@ -256,9 +257,10 @@ async def groupbuy_sheet(
             after={"by": by, "form": form, "rows": len(told.rows)},
             clocks=cloud.clocks,
         )
+    head, *rows = report.sheet(told)
     name = f"groupbuy-{by}-{first}-{last}.{form}"
     return Response(
-        export_sheet.write(form, report.sheet(told)),
+        export_sheet.write(form, rows, [str(one) for one in head], _("团购统计")),
         media_type=export_sheet.FORMS[form],
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',

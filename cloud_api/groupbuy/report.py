@@ -64,6 +64,29 @@ async def report(
     def day(at: datetime) -> str:
         return f"{at.astimezone(zone):%Y-%m-%d}"
 
+    await _sold(session, staff, span, by, row, day)
+    await _used(session, staff, span, by, row, day)
+    await _ended(session, staff, span, by, row, day)
+    if by in ("campaign", "day"):
+        for visit in await _visits(session, staff, first, last):
+            row(
+                visit.campaign_id if by == "campaign" else visit.day.isoformat()
+            ).visits += visit.visits
+    await _name(session, staff, rows, by)
+    ordered = sorted(rows.values(), key=lambda one: (-one.sold_fen, -one.redeemed, one.name))
+    if by == "day":
+        ordered = [rows[key] for key in sorted(rows)]
+    return ReportOut(by=by, rows=ordered, liability_fen=await liability(session, staff))
+
+
+async def _sold(
+    session: AsyncSession,
+    staff: Staff,
+    span: tuple[datetime, datetime],
+    by: str,
+    row: Callable[[str], ReportRow],
+    day: Callable[[datetime], str],
+) -> None:
     for order, channel in await _orders(session, staff, span):
         assert order.paid_at is not None
         key = {
@@ -79,7 +102,19 @@ async def report(
             shared = channel in (LINK, JOINED)
             one.from_shares += order.quantity if shared else 0
             one.share_orders += shared
-    used = scoped(staff, Redemption).where(col(Redemption.at) >= begins, col(Redemption.at) < ends)
+
+
+async def _used(
+    session: AsyncSession,
+    staff: Staff,
+    span: tuple[datetime, datetime],
+    by: str,
+    row: Callable[[str], ReportRow],
+    day: Callable[[datetime], str],
+) -> None:
+    used = scoped(staff, Redemption).where(
+        col(Redemption.at) >= span[0], col(Redemption.at) < span[1]
+    )
     for use in (await session.exec(used)).all():
         if by == "channel":
             continue
@@ -105,17 +140,6 @@ async def report(
         if key is not None:
             row(key).redeemed += 1
             row(key).redeemed_fen += one_use.worth_fen
-    await _ended(session, staff, span, by, row, day)
-    if by in ("campaign", "day"):
-        for visit in await _visits(session, staff, first, last):
-            row(
-                visit.campaign_id if by == "campaign" else visit.day.isoformat()
-            ).visits += visit.visits
-    await _name(session, staff, rows, by)
-    ordered = sorted(rows.values(), key=lambda one: (-one.sold_fen, -one.redeemed, one.name))
-    if by == "day":
-        ordered = [rows[key] for key in sorted(rows)]
-    return ReportOut(by=by, rows=ordered, liability_fen=await liability(session, staff))
 
 
 async def _orders(
@@ -172,19 +196,20 @@ async def _ended(
     for voucher in (await session.exec(over)).all():
         keys = {"campaign": voucher.campaign_id, "store": str(voucher.store_ids[0])}
         row(keys.get(by) or day(voucher.valid_until)).expired += 1
-    back = (
-        scoped(staff, RefundAttempt)
-        .join(PaymentAttempt, col(PaymentAttempt.id) == col(RefundAttempt.payment_id))
-        .where(
-            col(PaymentAttempt.pays).startswith(f"{KIND}:"),
-            col(RefundAttempt.created_at) >= span[0],
-            col(RefundAttempt.created_at) < span[1],
-            col(RefundAttempt.replaced_by).is_(None),
-            col(RefundAttempt.state) != "failed",
-        )
-        .add_columns(col(PaymentAttempt.pays))
+    back = scoped(staff, RefundAttempt).where(
+        col(RefundAttempt.created_at) >= span[0],
+        col(RefundAttempt.created_at) < span[1],
+        col(RefundAttempt.replaced_by).is_(None),
+        col(RefundAttempt.state) != "failed",
+        col(RefundAttempt.payment_id).in_(
+            select(col(PaymentAttempt.id)).where(col(PaymentAttempt.pays).startswith(f"{KIND}:"))
+        ),
     )
-    refunds = (await session.exec(back)).all()
+    found = (await session.exec(back)).all()
+    paid = {one.payment_id for one in found}
+    known = scoped(staff, PaymentAttempt).where(col(PaymentAttempt.id).in_(paid))
+    pays_of = {one.id: one.pays for one in (await session.exec(known)).all()}
+    refunds = [(one, pays_of[one.payment_id]) for one in found if one.payment_id in pays_of]
     ids = {ref_of(pays) for _refund, pays in refunds}
     query = scoped(staff, GroupOrder).where(col(GroupOrder.id).in_(ids))
     orders = {order.id: order for order in (await session.exec(query)).all()}
