@@ -366,7 +366,7 @@ class Stage:
 
     def _tell_stripe(self) -> None:
         """Where its events go, which a merchant enters in its dashboard."""
-        account = self._accounts()["stripe"]
+        account = self._accounts(PAID_AT)["stripe"]
         where = self.url("web", local=True) + notify_path("stripe", self._stripe)
         httpx.post(
             f"{self.url('stripe', local=True)}/admin/endpoints",
