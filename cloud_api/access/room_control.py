@@ -20,6 +20,7 @@ from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.throttle import hit
 from cloud_api.orders import service as orders
 from cloud_api.orders.models import Order
@@ -92,7 +93,7 @@ async def _args(
     if limits is not None and not limits[0] <= setpoint <= limits[1]:
         raise KaimenError(
             "climate.out_of_range",
-            f"这台空调可以设 {limits[0]} 到 {limits[1]} 度",
+            _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
             status=422,
             field="setpoint",
         )

@@ -128,7 +128,7 @@ async def advice(
             if isinstance(told, AdviceOut):
                 found.items.append(told)
             else:
-                found.quiet.append(f"{store.name}：{told}")
+                found.quiet.append(_("{title}：{what}").format(title=store.name, what=told))
     return found
 
 

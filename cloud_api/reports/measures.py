@@ -59,10 +59,10 @@ WORDS: Final = {
     "group_fen": "团购金额（元）",
     "redeemed": "核销",
     "faults": "设备故障",
-    **{key: f"提前 {text}" for key, text in LEADS.items()},
-    **{key: f"实付 {text}" for key, text in SPENDS.items()},
-    **{key: f"到账 {text}（元）" for key, text in CASH_WORDS.items()},
-    **{key: f"收入 {text}（元）" for key, text in REVENUE_WORDS.items()},
+    **{key: "提前 " + text for key, text in LEADS.items()},
+    **{key: "实付 " + text for key, text in SPENDS.items()},
+    **{key: "到账 " + text + "（元）" for key, text in CASH_WORDS.items()},
+    **{key: "收入 " + text + "（元）" for key, text in REVENUE_WORDS.items()},
 }
 """Every column as the head of a sheet."""
 CHANNELS: Final = {
