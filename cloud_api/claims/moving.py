@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.models import RoomClaim
-from cloud_api.claims.service import RoomTaken, get, lock_room, under_guard
+from cloud_api.claims.service import RoomTaken, get, lock_room, taken, under_guard
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
@@ -62,9 +62,13 @@ async def hold_pieces(
         )
         for begin, end in wanted
     ]
-    async with under_guard(session, room.id):
-        session.add_all(made)
-        await session.flush()
+    try:
+        async with under_guard(session, room.id):
+            session.add_all(made)
+            await session.flush()
+    except RoomTaken as refused:
+        begin, end = min(b for b, _ in wanted), max(e for _, e in wanted)
+        raise taken(refused, room.id, begin, end, clocks.now) from None
     return [one.id for one in made]
 
 

@@ -50,7 +50,8 @@ async def hold(
 ) -> RoomClaim:
     """Claim ``room`` from ``starts_at`` to ``ends_at``, plus the cleaning after it; state ``held``.
 
-    Raises RoomTaken (409 ``book.taken``) with ``free_until``, ``next_free`` and ``other_rooms``.
+    Raises RoomTaken (409 ``book.taken``) with ``free_until``, ``next_free``, ``other_rooms`` and
+    ``nearest``.
     A hold that ran out is no hindrance we remove here: its money may be on the way, so only the job
     that asks the provider gives it back.
     """
@@ -74,20 +75,27 @@ async def hold(
         },
     )
     if claim is None:
-        refused = RoomTaken()
-        # What else is free takes a look at the whole store: not while others wait for this room.
-        room_id = room.id
-        refused.explain_later(lambda looking: _instead(looking, room_id, starts_at, ends_at))
-        raise refused
+        raise taken(RoomTaken(), room.id, starts_at, ends_at, clocks.now)
     return claim
 
 
-async def _instead(
-    session: AsyncSession, room_id: str, starts_at: datetime, ends_at: datetime
-) -> dict[str, Any]:
-    room = await session.get_one(Room, room_id)
-    store = await session.get_one(Store, room.store_id)
-    return await suggest.instead(session, store, room, starts_at, ends_at)
+def taken(
+    refused: RoomTaken, room_id: str, starts_at: datetime, ends_at: datetime, now: datetime
+) -> RoomTaken:
+    """The refusal that will say what is free instead, once it has let go of the room.
+
+    That takes a look at the whole store: not while others wait for this room.
+    """
+
+    async def look(session: AsyncSession) -> dict[str, Any]:
+        room = await session.get_one(Room, room_id)
+        store = await session.get_one(Store, room.store_id)
+        nearest = await suggest.nearest(session, store, room, starts_at, ends_at - starts_at, now)
+        told = await suggest.instead(session, store, room, starts_at, ends_at)
+        return {**told, "nearest": nearest}
+
+    refused.explain_later(look)
+    return refused
 
 
 async def _insert(session: AsyncSession, values: dict[str, Any]) -> RoomClaim | None:

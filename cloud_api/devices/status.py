@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import Binding, Board, StoreStatus
@@ -110,6 +111,16 @@ def view(row: StoreStatus, now: datetime | None) -> StoreStatusView:
         climates={item.binding: (item.setpoint, from_ms(item.until)) for item in said.climates},
         outbox_depth=said.outbox.depth,
     )
+
+
+async def online(session: AsyncSession, store_ids: Iterable[str]) -> set[str]:
+    """Those of ``store_ids`` that are heard from; one query."""
+    query = select(col(StoreStatus.store_id)).where(
+        col(StoreStatus.store_id).in_(list(store_ids)),
+        col(StoreStatus.online),
+        col(StoreStatus.nonce).is_not(None),
+    )
+    return set((await session.exec(query)).all())
 
 
 async def boards_of(session: AsyncSession, actor: Actor, store_id: str) -> list[Board]:

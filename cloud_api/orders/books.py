@@ -70,7 +70,7 @@ def targets(
     if order.status == "completed":
         found[Account.REVENUE, "room_time"] = kept
     elif order.status == "cancelled":
-        found[Account.REVENUE, "cancel_fee"] = kept
+        found[Account.REVENUE, "cancel_fee"] = max(0, kept - order.waiting_fen)
     if deposit is not None and deposit.taken:
         found[Account.DEPOSIT, ""] = deposit.held_fen
         found[Account.REVENUE, "damage"] = deposit.damage_fen
@@ -163,7 +163,7 @@ async def _check(session: AsyncSession, order: Order) -> list[str]:
     price = of_price(paid, refunds, deposit)
     if (order.paid_fen, order.refunded_fen, order.refunding_fen) != price:
         wrong.append(f"order {order.number}: its sums are not those of its payments")
-    if order.status in {"completed", "cancelled"} and not off:
+    if order.status in {"completed", "cancelled"} and not order.waiting_fen and not off:
         rest = held.get((Account.ADVANCE, ""), 0)
         moving = any(one.state == "succeeded" and one.applied is None for one in paid)
         if rest and not moving and not await _more(session, order):

@@ -14,7 +14,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import later
-from cloud_api.orders import cancel_rules, changes
+from cloud_api.orders import cancel_rules, changes, refund_wait
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import REVOKE, pays, refund_part
 from cloud_api.orders.transitions import lock_order, move, note
@@ -31,13 +31,15 @@ async def cancel(session: AsyncSession, customer: Customer, order_id: str, clock
     """Cancel one's own order under cancel_rules; one that is cancelled already is given back as it is.
 
     Raises NotFound, Conflict ``cancel.too_late`` or ``cancel.started``. Money that arrives for an
-    order that its customer cancelled goes back in full, so nothing is asked of a provider first.
+    order that its customer cancelled goes back in full, so nothing is asked of a provider first. Where
+    the guest could still get in, what comes back waits for the store's word (orders/refund_wait.py).
     """
     order = await lock_order(session, customer, order_id)
     store = await session.get_one(Store, order.store_id)
     rules = await rules_of(session, store, order.room_id)
     decision = cancel_rules.decide(order, rules, clocks.now)
-    return await _cancel(session, order, decision, customer.ref, BY_CUSTOMER, clocks)
+    waits = decision.refund_fen > 0 and await refund_wait.needed(session, order, clocks)
+    return await _cancel(session, order, decision, customer.ref, BY_CUSTOMER, clocks, waits=waits)
 
 
 async def cancel_by_staff(
@@ -84,6 +86,8 @@ async def _cancel(
     cancel_why: str,
     clocks: Clocks,
     why: str = "",
+    *,
+    waits: bool = False,
 ) -> Order:
     if decision.code == "cancel.done":
         return order
@@ -116,8 +120,15 @@ async def _cancel(
             clocks=clocks,
             body={"amount_fen": decision.fee_fen, "back_fen": decision.refund_fen},
         )
+    if waits:
+        await refund_wait.begin(session, order, decision.refund_fen, by, clocks)
     await refund_part(
-        session, order, decision.refund_fen, by=by, reason=later("订单取消"), clocks=clocks
+        session,
+        order,
+        0 if waits else decision.refund_fen,
+        by=by,
+        reason=later("订单取消"),
+        clocks=clocks,
     )
     await schedule(
         session,

@@ -31,7 +31,7 @@ from cloud_api.orders.change_price import sum_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order, OrderChange, OrderLine
 from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on, recount
-from cloud_api.orders.offers import EXTENSION, Offer
+from cloud_api.orders.offers import EXTENSION, Offer, store_hears
 from cloud_api.orders.transitions import change, freed, note, system_lock
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
@@ -292,6 +292,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
         await recount(session, order)
         await apply(session, order, one, by=f"customer:{order.account_id}", clocks=clocks)
     else:
+        await lapse(session, order, one, by="system", clocks=clocks)
         await note_payment(session, payment, applied=f"{KINDS[one.kind]}_refunded")
         await payments.ask_refund(
             session,
@@ -316,6 +317,11 @@ async def _still(session: AsyncSession, order: Order, one: OrderChange, clocks: 
     )
     if order.status not in running or order.finished_early or not same:
         return False
+    if one.kind != EXTENSION:
+        try:  # it may have gone away while the guest paid
+            await store_hears(session, order, min(one.starts_at, order.starts_at), clocks)
+        except Conflict:
+            return False
     if one.state == "held":
         return True
     if one.state != "lapsed" or clocks.now >= one.ends_at:

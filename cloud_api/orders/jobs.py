@@ -26,6 +26,7 @@ from cloud_api.orders import (
     overstay,
     overtime,
     place,
+    refund_wait,
     store_events,
     transitions,
     waitlist,
@@ -69,6 +70,7 @@ register(place.HOLD, hold.hold_ended)
 register(books.DEPOSIT_RETURN, deposits.return_due)
 register(deposits.CLAIM, deposits.claim_due)
 check("orders", books.check)
+register(refund_wait.LOOK, refund_wait.look)
 register(changes.END, changes.ended)
 register(no_show.LOOK, no_show.look)
 register(transitions.WAITLIST, waitlist.look)

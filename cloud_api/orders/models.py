@@ -39,6 +39,7 @@ class Order(SQLModel, table=True):
     paid_fen: int = 0
     refunded_fen: int = 0
     refunding_fen: int = 0  # asked for and not yet known to have arrived
+    waiting_fen: int = 0  # goes back once the store says nobody used it (orders/refund_wait.py)
     cancel_why: str | None = None
     cancel_fee_fen: int = 0  # kept of what was paid, by the rules told before
     source: str = "app"  # app | staff | waitlist | series
@@ -288,6 +289,32 @@ class OrderChange(SQLModel, table=True):
     told_epoch: int | None = None
     told_rev: int | None = None
     confirmed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class RefundWait(SQLModel, table=True):
+    """Money of a cancelled order that its store has to agree to first; see orders/refund_wait.py.
+
+    ``told_epoch`` and ``told_rev`` name the store's document that takes the right to enter back.
+    Business time.
+    """
+
+    __tablename__ = "refund_wait"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','back','kept')"),
+        CheckConstraint("amount_fen > 0"),
+    )
+    order_id: str = Field(foreign_key="orders.id", primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    store_id: str = Field(foreign_key="store.id", index=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    claim_id: str = Field(foreign_key="room_claim.id")
+    state: str = "waiting"
+    amount_fen: int
+    over_at: datetime = Field(sa_type=UTCDateTime)  # the order's end and grace
+    told_epoch: int | None = None
+    told_rev: int | None = None
+    settled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

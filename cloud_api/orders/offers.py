@@ -80,7 +80,7 @@ async def move(
             "change.same", "还是原来的时间和包间，没有变", status=422, field="starts_at"
         )
     may_move(order, rules, actor, clocks.now)
-    await _store_hears(session, order, min(begin, order.starts_at), clocks)
+    await store_hears(session, order, min(begin, order.starts_at), clocks)
     if isinstance(actor, Customer):
         await suggest.admit(session, store, room, begin, end, clocks)
     elif not begin < end:
@@ -110,7 +110,7 @@ async def extend(
 ) -> Offer:
     """``minutes`` more at the end of an order, into free time only. Staff extend by the minute.
 
-    Raises Conflict ``extend.not_running``, ``extend.no_room`` (with ``free_minutes``), KaimenError
+    Raises Conflict ``extend.not_running``, ``extend.no_room`` (with ``free_minutes`` and ``nearest``), KaimenError
     ``extend.step``.
     """
     store = await session.get_one(Store, order.store_id)
@@ -128,12 +128,18 @@ async def extend(
         )
     free = await free_minutes(session, order, rules)
     if free is not None and minutes > free:
+        # Another room for the rest of the evening, or this one once it is free again.
+        length = timedelta(minutes=max(minutes, rules.min_minutes))
+        nearest = await suggest.nearest(
+            session, store, room, order.ends_at, length, clocks.now, skip=order.id
+        )
         raise Conflict(
             "extend.no_room",
             "后面有人接着用，这间续不了了"
             if free < step
             else _("最多还能续 {time}").format(time=span_words(free)),
             free_minutes=free,
+            nearest=nearest,
         )
     end = order.ends_at + minutes * _MINUTE
     lines, _total = await price_interval(session, System(), room.id, order.ends_at, end)
@@ -221,10 +227,12 @@ async def _voucher_time(
     ]
 
 
-async def _store_hears(
+async def store_hears(
     session: AsyncSession, order: Order, earliest: datetime, clocks: Clocks
 ) -> None:
-    """A store that is away and knows the booking would let two guests in: the change has to wait."""
+    """Raise Conflict ``change.store_offline``: a store that is away and knows the booking would let two
+    guests in, so the change has to wait.
+    """
     if earliest - clocks.now >= IN_STORE or order.status != "ready":
         return
     status = await get_status(session, System(), order.store_id, clocks.real)

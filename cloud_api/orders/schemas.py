@@ -146,13 +146,17 @@ class NextOut(BaseModel):
 
 
 class CancelOut(BaseModel):
-    """Whether it can be cancelled now, and what comes back."""
+    """Whether it can be cancelled now, and what comes back.
+
+    ``waits``: the guest could still get in, so it comes back once the store says that nobody did.
+    """
 
     allowed: bool
     refund_fen: int
     fee_fen: int
     code: str
     message: str
+    waits: bool = False
 
 
 class PayWayOut(BaseModel):
@@ -186,6 +190,7 @@ class OrderOut(BaseModel):
     paid_fen: int
     refunded_fen: int
     refunding_fen: int
+    waiting_fen: int  # of a cancelled order: comes back once the store says that nobody used it
     lines: list[LineOut]
     payments: list[PaymentOut]
     refunds: list[RefundOut]

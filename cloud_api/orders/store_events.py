@@ -16,7 +16,7 @@ from cloud_api.claims import service as claims
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders import changes, leaving, overstay, overtime
+from cloud_api.orders import changes, leaving, overstay, overtime, refund_wait
 from cloud_api.orders.models import Order
 from cloud_api.orders.money import FORGOTTEN_AFTER
 from cloud_api.orders.transitions import change, move, note, system_lock
@@ -39,6 +39,7 @@ async def apply_stay(
             await note(
                 session, order, "used_after_cancel", by=_by(store), why=body.why, clocks=clocks
             )
+            await refund_wait.used(session, order, clocks)
     elif body.now is StayState.IN_USE:
         await _enter(session, order, at, body.why, clocks)
     elif body.now is StayState.ENDED:

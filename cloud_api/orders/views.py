@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy import exists
@@ -17,10 +18,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.auth.models import Account
 from cloud_api.claims.booking_rules import Rules, rules_by_room
 from cloud_api.claims.window import opens_of
+from cloud_api.devices.status import online
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel_rules, overtime, schemas
+from cloud_api.orders import cancel_rules, overtime, refund_wait, schemas
 from cloud_api.orders.models import (
     Deposit,
     DepositClaim,
@@ -122,6 +124,7 @@ class _Parts:
         self.requests: dict[str, list[RefundRequest]] = {}
         self.wallets: dict[tuple[str, str], int] = {}
         self.rules: dict[str, Rules] = {}
+        self.unheard: set[str] = set()  # stores that are offline
 
     @classmethod
     async def load(cls, session: AsyncSession, orders: Sequence[Order]) -> _Parts:
@@ -145,6 +148,9 @@ class _Parts:
             session,
             [(parts.stores[o.store_id], o.room_id, o.claim_id, o.starts_at) for o in orders],
         )
+        ready = {order.store_id for order in orders if order.status == "ready"}
+        if ready:
+            parts.unheard = ready - await online(session, ready)
         if has.payments:
             await parts._money(session, ids)
         await parts._beside(session, orders, ids, has)
@@ -231,6 +237,9 @@ class _Parts:
         if owed is not None and owed.state == "due":
             action, label = "pay", _("付超时费 %s") % yuan(owed.owed_fen)
         decision = cancel_rules.decide(order, self.rules[room.id], now)
+        waits = decision.refund_fen > 0 and refund_wait.could_enter(
+            order, store, online=store.id not in self.unheard, now=now
+        )
         return {
             "id": order.id,
             "number": order.number,
@@ -255,6 +264,7 @@ class _Parts:
             "paid_fen": order.paid_fen,
             "refunded_fen": order.refunded_fen,
             "refunding_fen": order.refunding_fen,
+            "waiting_fen": order.waiting_fen,
             "lines": [
                 schemas.LineOut(
                     kind=line.kind, text=line.text, amount_fen=line.amount_fen, detail=line.detail
@@ -271,7 +281,8 @@ class _Parts:
                 refund_fen=decision.refund_fen,
                 fee_fen=decision.fee_fen,
                 code=decision.code,
-                message=decision.message,
+                message=self._waits_words(order, store) if waits else decision.message,
+                waits=waits,
             ),
             "cancel_why": order.cancel_why,
             "entered_at": order.entered_at,
@@ -290,6 +301,15 @@ class _Parts:
             "overtime": None if owed is None else OvertimeOut.of(owed, store.tz),
             "next": schemas.NextOut(action=action, label=label),
         }
+
+    def _waits_words(self, order: Order, store: Store) -> str:
+        """Why money would wait, and for how long, before the guest taps."""
+        local = refund_wait.until(order, store).astimezone(ZoneInfo(store.tz))
+        if store.id in self.unheard:
+            text = _("门店现在断网，还不知道你取消。等它联网确认没有使用就退，一般不晚于 {time}")
+        else:
+            text = _("已经到了可以进门的时间。门店确认没有使用就退，一般不晚于 {time}")
+        return text.format(time=f"{local:%m-%d %H:%M}")
 
 
 def _way(way: Way, balance_fen: int = 0) -> schemas.PayWayOut:

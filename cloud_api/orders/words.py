@@ -50,7 +50,7 @@ def word(order: Order) -> Word:
     """The one word for an order."""
     if order.status != "cancelled":
         return _BY_STATUS[order.status]
-    if order.refunding_fen > 0:
+    if order.refunding_fen > 0 or order.waiting_fen > 0:
         return Word.REFUNDING
     if order.paid_fen > 0 and order.refunded_fen >= order.paid_fen:
         return Word.REFUNDED
@@ -67,6 +67,8 @@ def refund_words(order: Order) -> str | None:
 
     Money that was paid twice and is back again is no partial refund of the order.
     """
+    if order.waiting_fen > 0:
+        return _("%s 等门店确认没有使用后退") % yuan(order.waiting_fen)
     if order.refunding_fen > 0:
         return _("%s 退款中") % yuan(order.refunding_fen)
     kept = order.paid_fen - order.refunded_fen
@@ -155,6 +157,8 @@ _KIND_TEXT: Final = {
     "finish_asked": "申请提前结束",
     "stay_grace": "时间到，宽限中",
     "stay_overtime": "已超时",
+    "refund_waits": "退款 %s 等门店确认没有使用后退",
+    "refund_kept": "取消后仍进门使用，%s 不退",
     "used_after_cancel": "取消后仍有人进入，请店家核实",
 }
 

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.access.models import Grant
 from cloud_api.claims.models import RoomClaim
@@ -26,7 +27,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.outbox import desired_changed
 from cloud_api.kit.upsert import insert_or_ignore
-from cloud_api.orders import changes
+from cloud_api.orders import changes, refund_wait
 from cloud_api.orders.models import Order
 from cloud_api.store_channel.calendar import days_of
 from cloud_api.store_channel.credentials import trusted
@@ -116,7 +117,19 @@ async def build(
         session.add(doc)
         await session.flush()
     await changes.told(session, store_id, doc.epoch, doc.rev)
+    gone = await session.exec(_revoked(store_id, clocks.now))
+    claims = frozenset(one.claim_id for one in gone if one.id in content.revoked)
+    await refund_wait.told(session, store_id, doc.epoch, doc.rev, claims)
     return Built(store_id, doc.epoch, doc.rev, doc.payload, doc.published_at is None)
+
+
+def _revoked(store_id: str, now: datetime) -> SelectOfScalar[Grant]:
+    """Rights that were taken back before they ran out."""
+    return scoped(System(), Grant).where(
+        col(Grant.store_id) == store_id,
+        col(Grant.revoked_at).is_not(None),
+        col(Grant.expires_at) > now,
+    )
 
 
 async def present(session: AsyncSession, store_id: str) -> DesiredDoc | None:
@@ -150,11 +163,7 @@ async def _content(
     boards = await _all(session, devices.Board, store.id)
     bindings = await _all(session, devices.Binding, store.id)
     stays, grants = await _stays(session, store, now)
-    revoked = scoped(System(), Grant).where(
-        col(Grant.store_id) == store.id,
-        col(Grant.revoked_at).is_not(None),
-        col(Grant.expires_at) > now,
-    )
+    revoked = _revoked(store.id, now)
     return wire.Desired(
         store=store.id,
         epoch=1,

@@ -15,7 +15,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.upsert import insert_or_ignore
-from cloud_api.orders import changes
+from cloud_api.orders import changes, refund_wait
 from cloud_api.store_channel import judge
 from store_link.clock import from_ms
 from store_link.reports import Presence, Reported
@@ -74,6 +74,8 @@ async def take_reported(
         if row.online != was:
             await _tell_online(session, row, now)
         await changes.obeyed(session, row.store_id, row.epoch, row.rev, cloud.clocks)
+        depth = message.outbox.depth
+        await refund_wait.obeyed(session, row.store_id, row.epoch, row.rev, depth, cloud.clocks)
         if before is None or _essence(before) != _essence(row.reported):
             await judge.report(session, cloud, row, before)
             await feed.tell(

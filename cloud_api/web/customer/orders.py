@@ -134,6 +134,7 @@ async def order_page(
         pending=await _pending(session, seen, order),
         cancel_fee_fen=cancel.fee_fen if cancel.allowed else None,
         cancel_back_fen=cancel.refund_fen,
+        cancel_note=cancel.message if cancel.allowed else "",
         fresh=fresh and order.status in ("paid", "ready"),
         overtime=overtime_view(seen, told),
         refund_href=_refund_href(order, told),

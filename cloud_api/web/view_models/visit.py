@@ -98,6 +98,7 @@ class OrderPage:
     """Changes that wait: what it is, and where it is paid (empty: the store has not said yes yet)."""
     cancel_fee_fen: int | None = None
     cancel_back_fen: int = 0
+    cancel_note: str = ""  # why what comes back would wait
     fresh: bool = False
     """Just paid: the page shows the lit door."""
     overtime: Overtime | None = None

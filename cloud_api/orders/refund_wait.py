@@ -1,0 +1,176 @@
+"""Money of a cancelled order that waits until its store says that nobody used it.
+
+A store that has not heard of a cancelling would still open to the guest's pass or PIN. So where it is
+offline, or its door may have been opened already, what comes back waits: until the store obeys a document
+that takes the right back and has told all that happened before, or until the time is over unused. Who
+went in after all pays for it. A store that says nothing for a week keeps nobody's money.
+
+``TABLE`` has every change of a wait. While it waits, ``Order.waiting_fen`` says how much: it is no fee
+and not on its way yet (orders/books.py).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import update
+from sqlmodel import col, or_
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cloud_api.devices.status import get_status, online
+from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.due_jobs import Again, schedule
+from cloud_api.kit.i18n import later
+from cloud_api.kit.models import DueJob
+from cloud_api.orders.cancel_rules import left_fen
+from cloud_api.orders.models import Order, RefundWait
+from cloud_api.orders.money import refund_part
+from cloud_api.orders.transitions import change, note, system_lock
+from cloud_api.stores.models import Store
+
+TABLE: Final[dict[str, frozenset[str]]] = {
+    "waiting": frozenset({"back", "kept"}),
+    "back": frozenset(),
+    "kept": frozenset(),
+}
+LOOK: Final = "order.refund_wait"  # ref: order id
+AT_MOST: Final = timedelta(days=7)  # after the order's time
+_AGAIN_S: Final = 120.0
+_SYSTEM: Final = System()
+
+
+async def needed(session: AsyncSession, order: Order, clocks: Clocks) -> bool:
+    """Whether a guest who cancels ``order`` now could still get in: then money waits."""
+    if order.status != "ready":
+        return False
+    store = await session.get_one(Store, order.store_id)
+    heard = store.id in await online(session, {store.id})
+    return could_enter(order, store, online=heard, now=clocks.now)
+
+
+def could_enter(order: Order, store: Store, *, online: bool, now: datetime) -> bool:
+    """Whether the door may have been opened, or would be by a store that has not heard."""
+    if order.status != "ready":
+        return False
+    return not online or now >= order.starts_at - timedelta(seconds=store.lead_s)
+
+
+async def begin(
+    session: AsyncSession, order: Order, amount_fen: int, by: str, clocks: Clocks
+) -> None:
+    """Let ``amount_fen`` of a cancelled order wait. ``order`` is locked by the caller."""
+    store = await session.get_one(Store, order.store_id)
+    over = order.ends_at + timedelta(seconds=store.grace_s)
+    session.add(
+        RefundWait(
+            order_id=order.id,
+            merchant_id=order.merchant_id,
+            store_id=order.store_id,
+            account_id=order.account_id,
+            claim_id=order.claim_id,
+            amount_fen=amount_fen,
+            over_at=over,
+            created_at=clocks.now,
+        )
+    )
+    await change(session, order, waiting_fen=amount_fen)
+    await note(
+        session, order, "refund_waits", by=by, clocks=clocks, body={"amount_fen": amount_fen}
+    )
+    await schedule(session, merchant_id=order.merchant_id, kind=LOOK, ref=order.id, run_at=over)
+
+
+async def told(
+    session: AsyncSession, store_id: str, epoch: int, rev: int, revoked: frozenset[str]
+) -> None:
+    """The store's document (epoch, rev) takes back the rights of the claims ``revoked``."""
+    await session.exec(
+        update(RefundWait)
+        .where(
+            col(RefundWait.store_id) == store_id,
+            col(RefundWait.state) == "waiting",
+            col(RefundWait.told_rev).is_(None),
+            col(RefundWait.claim_id).in_(revoked),
+        )
+        .values(told_epoch=epoch, told_rev=rev)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def obeyed(
+    session: AsyncSession, store_id: str, epoch: int, rev: int, depth: int, clocks: Clocks
+) -> None:
+    """The store obeys (epoch, rev) and has ``depth`` events yet to tell: with none, money goes back."""
+    if depth:
+        return
+    query = scoped(_SYSTEM, RefundWait).where(
+        col(RefundWait.store_id) == store_id,
+        col(RefundWait.state) == "waiting",
+        or_(
+            col(RefundWait.told_epoch) < epoch,
+            (col(RefundWait.told_epoch) == epoch) & (col(RefundWait.told_rev) <= rev),
+        ),
+    )
+    for one in (await session.exec(query.order_by(col(RefundWait.order_id)).limit(200))).all():
+        await _back(session, one.order_id, clocks)
+
+
+async def used(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """The store tells that somebody went in: what waited is kept for the time that was used."""
+    wait = await _waiting(session, order.id)
+    if wait is None:
+        return
+    await _settle(session, wait, "kept", clocks)
+    kept = min(wait.amount_fen, left_fen(order))
+    await change(session, order, waiting_fen=0, cancel_fee_fen=order.cancel_fee_fen + kept)
+    await note(
+        session, order, "refund_kept", by=f"store:{order.store_id}", clocks=clocks,
+        body={"amount_fen": kept},
+    )  # fmt: skip
+
+
+async def look(cloud: Cloud, job: DueJob) -> None:
+    """Job: the order's time is over. A store that is heard of and tells of no use has seen none."""
+    clocks = cloud.clocks
+    async with cloud.db.write() as session:
+        wait = await _waiting(session, job.ref)
+        if wait is None:
+            return
+        status = await get_status(session, _SYSTEM, wait.store_id, clocks.real)
+        silent = status.stale or status.outbox_depth > 0
+        if silent and clocks.now < wait.over_at + AT_MOST:
+            raise Again(_AGAIN_S, "the store has not told whether the order was used")
+        await _back(session, job.ref, clocks)
+
+
+async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
+    order = await system_lock(session, order_id)
+    wait = await _waiting(session, order_id)
+    if wait is None:
+        return
+    await _settle(session, wait, "back", clocks)
+    await change(session, order, waiting_fen=0)
+    back = min(wait.amount_fen, left_fen(order))
+    await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
+
+
+async def _waiting(session: AsyncSession, order_id: str) -> RefundWait | None:
+    query = scoped(_SYSTEM, RefundWait).where(
+        col(RefundWait.order_id) == order_id, col(RefundWait.state) == "waiting"
+    )
+    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def _settle(session: AsyncSession, wait: RefundWait, to: str, clocks: Clocks) -> None:
+    assert to in TABLE[wait.state]
+    wait.state, wait.settled_at = to, clocks.now
+    session.add(wait)
+    await session.flush()
+
+
+def until(order: Order, store: Store) -> datetime:
+    """When the money goes back at the latest if the store is heard of by then."""
+    return order.ends_at + timedelta(seconds=store.grace_s)
