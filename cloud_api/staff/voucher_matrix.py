@@ -29,6 +29,7 @@ VOUCHERS: Final[dict[str, Row]] = {
     "GET /api/v1/console/groupbuy/report.{form}": needs(CAMPAIGN_READ),
     "GET /console/campaigns": needs(CAMPAIGN_READ),
     "GET /console/campaigns/new": needs(CAMPAIGN_EDIT),
+    "GET /console/campaigns/{campaign_id}/preview": needs(CAMPAIGN_READ),
     "GET /console/campaigns/{campaign_id}": needs(CAMPAIGN_READ, CAMPAIGN_EDIT),
     "GET /console/groupbuy/report": needs(CAMPAIGN_READ),
     "GET /console/redeem": needs(VOUCHER_REDEEM),

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.groupbuy import console_routes as api
 from cloud_api.groupbuy import report
-from cloud_api.groupbuy.schemas import ConsoleCampaignOut, ReportRow
+from cloud_api.groupbuy.schemas import CampaignPageOut, ConsoleCampaignOut, ReportRow
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
@@ -23,7 +23,7 @@ from cloud_api.web import words
 from cloud_api.web.console.frame import Frame, console_page, frame_of
 from cloud_api.web.console.listing import asked
 from cloud_api.web.customer.groupbuy import localised
-from cloud_api.web.pages import Visit, visit
+from cloud_api.web.pages import Visit, page, visit
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
 from cloud_api.web.view_models.campaigns import (
     CampaignForm,
@@ -31,6 +31,7 @@ from cloud_api.web.view_models.campaigns import (
     CampaignRow,
     ConsoleCampaignsPage,
 )
+from cloud_api.web.view_models.groupbuy import CampaignPage
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -127,6 +128,21 @@ async def one_campaign(request: Request, seen: Seen, who: Who, campaign_id: str)
     return await _form_page(seen, who, await api.get_campaign(campaign_id, request, who))
 
 
+@router.get("/campaigns/{campaign_id}/preview")
+async def preview(request: Request, seen: Seen, who: Who, campaign_id: str) -> Response:
+    """What guests will see of a campaign, also while it is a draft. Needs campaign.read."""
+    who.need(CAMPAIGN_READ)
+    one = await api.get_campaign(campaign_id, request, who)
+    async with seen.cloud.db.read() as session:
+        frame = await frame_of(session, who)
+    here = seen.at(frame.tz)
+    shown = CampaignPageOut(**one.model_dump(), teams=[])
+    model = CampaignPage(
+        localised(here, shown), words.hours(one.minutes), _("这是预览，发布以后顾客才看得到")
+    )
+    return page(here, "customer/campaign.html", model, shell=here.shell())
+
+
 @router.get("/groupbuy/report")
 async def numbers(request: Request, seen: Seen, who: Who) -> Response:
     """Group-buy in numbers. Needs campaign.read."""
@@ -205,8 +221,21 @@ async def _form_page(seen: Visit, who: Staff, one: ConsoleCampaignOut | None) ->
         untils=_times(_HALF, 2881, one.until_minute if one else 1440),
         kept=json.dumps(kept),
         row=_row(localised(here, one), may_edit=True) if one else None,
+        checks=_checks(one, seen.cloud.clocks.now) if one else (),
     )
     return console_page(here, who, frame, "console/campaign.html", model, here="campaigns")
+
+
+def _checks(one: ConsoleCampaignOut, now: datetime) -> tuple[tuple[bool, str], ...]:
+    """What guests ask before they buy, and whether the campaign answers it."""
+    return (
+        (bool(one.tagline), _("有一句话说明")),
+        (bool(one.rules), _("写了使用规则")),
+        (one.list_fen > one.price_fen or one.team_size == 1, _("拼团比单独买便宜")),
+        (one.ends_at > now, _("结束时间还没到")),
+        (one.stock is None or one.stock > 0, _("有库存")),
+        (one.refundable or one.refund_on_expiry, _("不用的券能退，或者到期自动退")),
+    )
 
 
 async def _rooms(

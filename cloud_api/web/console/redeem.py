@@ -11,7 +11,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.deps import staff_actor
-from cloud_api.staff.permissions import ORDER_READ, VOUCHER_REDEEM
+from cloud_api.staff.permissions import ORDER_READ, VOUCHER_EXTEND, VOUCHER_REDEEM
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.customer.groupbuy import localised
 from cloud_api.web.customer.platforms import code_page
@@ -33,16 +33,19 @@ _LOG: Final = 100
 
 
 @router.get("")
-async def redeem(seen: Seen, who: Who) -> Response:
-    """The desk and today's log. Needs voucher.redeem."""
+async def redeem(
+    seen: Seen, who: Who, store: Annotated[str, Query(max_length=64)] = ""
+) -> Response:
+    """The desk and today's log; ``store``: of one store alone. Needs voucher.redeem."""
     who.need(VOUCHER_REDEEM)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
-        here = seen.at(frame.tz)
+        chosen = next((one for one in frame.stores if one.id == store), None)
+        here = seen.at(frame.tz if chosen is None else chosen.tz)
         told = await desk.log_of(
             session,
             who,
-            store_id=None,
+            store_id=None if chosen is None else chosen.id,
             campaign_id=None,
             day=here.now.date(),
             cursor=None,
@@ -61,9 +64,18 @@ async def redeem(seen: Seen, who: Who) -> Response:
             for one in told.items
         ),
         more=told.next_cursor is not None,
-        stores=tuple((store.id, store.name) for store in frame.stores),
+        stores=tuple((one.id, one.name) for one in frame.stores),
+        store_id="" if chosen is None else chosen.id,
+        may_extend=VOUCHER_EXTEND in who.permissions,
+        offset=_offset(here),
+        today=f"{here.now:%Y-%m-%dT%H:%M}",
     )
     return console_page(here, who, frame, "console/redeem.html", model, here="redeem")
+
+
+def _offset(here: Visit) -> str:
+    zone = f"{here.now:%z}"
+    return f"{zone[:3]}:{zone[3:]}"
 
 
 @router.get("/platform")

@@ -43,6 +43,8 @@ class CampaignForm:
     kept: str
     """What the form does not show and sends back unchanged, as JSON."""
     row: CampaignRow | None = None
+    checks: tuple[tuple[bool, str], ...] = ()
+    """What a campaign needs before it is published, and whether it has it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class DeskPage:
     rows: tuple[RedemptionRow, ...]
     more: bool
     stores: tuple[tuple[str, str], ...]
+    store_id: str = ""
+    """Only this store's rooms and uses; empty for all."""
+    may_extend: bool = False
+    offset: str = "+08:00"
+    today: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ const EVERY = 250; // ms between looks through the camera
 const one = (name) => document.querySelector(`[data-${name}]`);
 const form = one('look');
 const field = form.elements.code;
+const store = document.querySelector('.desk').dataset.store; // only its rooms
 let seen = null; // the voucher under the eye: {id, way}
 let key = intent();
 
@@ -86,8 +87,14 @@ async function look(code, way) {
   if (!code) return showProblem(form, { field: 'code', message: form.dataset.tEmpty });
   return busy(form.querySelector('[type="submit"]'), async () => {
     try {
-      const told = await api('/api/v1/console/vouchers/look', { body: { code } });
+      const told = await api('/api/v1/console/vouchers/look', { body: { code, ...(store ? { store_id: store } : {}) } });
       seen = { id: told.voucher.id, way };
+      for (const button of document.querySelectorAll('[data-extend]')) {
+        button.dataset.url = `/api/v1/console/vouchers/${seen.id}/extend`;
+        button.dataset.name = told.voucher.name;
+      }
+      const expired = one('expired');
+      if (expired) expired.hidden = told.voucher.status !== 'expired';
       key = intent();
       if (told.used || told.voucher.status !== 'issued') showUsed(told.voucher, told.used);
       else showValid(told.voucher, told.rooms);
@@ -127,6 +134,10 @@ one('redeem').addEventListener('submit', (event) => {
       else showProblem(redeem, problem);
     }
   });
+});
+
+document.addEventListener('km:done', (event) => {
+  if (event.target.closest('#sheet-extend') && field.value) look(field.value.trim(), seen?.way ?? 'code');
 });
 
 document.addEventListener('click', (event) => {
