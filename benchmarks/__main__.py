@@ -27,6 +27,7 @@ PARTS = {
     "orders": "benchmarks.bench_orders",
     "store": "benchmarks.bench_store",
     "controller": "benchmarks.bench_controller",
+    "edge": "benchmarks.bench_edge",
     "bus": "benchmarks.bench_bus",
     "days": "benchmarks.bench_days",
     "reports": "benchmarks.bench_reports",

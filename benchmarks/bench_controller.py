@@ -40,7 +40,7 @@ def measured(count: int | None) -> list[Measured]:
             before, began = _cpu_s(pid), time.monotonic()
             site.settle(rest_s)
             busy = 100 * (_cpu_s(pid) - before) / (time.monotonic() - began)
-            memory = _memory_mb(pid)
+            memory = memory_mb(pid)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return [
@@ -57,7 +57,8 @@ def _against_limit(name: str, unit: str, samples: list[float], limit: float) -> 
     return Measured.of(name, unit, samples, [limit], aim=1.0, against=against)
 
 
-def _memory_mb(pid: int) -> float:
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

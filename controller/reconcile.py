@@ -416,6 +416,8 @@ class Reconciler:
 
 def _worth_writing(before: StayRecord, after: StayRecord) -> bool:
     """A sign of presence every second is not: flash wears. One a minute is."""
+    if before is after:
+        return False
     same = replace(
         after,
         taken_last=before.taken_last,

@@ -25,6 +25,7 @@ class StoreState:
     modes: Records = field(default_factory=dict)
     climates: dict[str, ClimateRecord] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
+    by_room: dict[str, list[Binding]] = field(default_factory=dict)
     doors: dict[str, Door] = field(default_factory=dict)
     paid: dict[str, Stay] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
@@ -44,6 +45,10 @@ class StoreState:
         """Take ``desired`` for what holds from now on."""
         self.desired = desired
         self.bindings = {binding.id: binding for binding in desired.bindings}
+        self.by_room = {}
+        for binding in desired.bindings:
+            for room in binding.rooms:
+                self.by_room.setdefault(room, []).append(binding)
         self.doors = {door.id: door for door in desired.doors}
         self.paid = {stay.id: self._extended(stay) for stay in desired.stays}
         self.revoked = frozenset(desired.revoked)
@@ -67,7 +72,7 @@ class StoreState:
 
     def of_room(self, room: str) -> list[Binding]:
         """All bindings that serve ``room``."""
-        return [binding for binding in self.bindings.values() if room in binding.rooms]
+        return self.by_room.get(room, [])
 
 
 def keys_in_force(

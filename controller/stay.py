@@ -135,16 +135,14 @@ def new(paid: Stay, cap_s: int, now: Now) -> StayRecord:
 
 def follows(stay: StayRecord, other: StayRecord, now: Now) -> bool:
     """Whether ``other`` comes so soon after ``stay`` that power is not cut between the two."""
+    if other.room != stay.room or other.id == stay.id or other.finished:
+        return False
+    if other.state not in (StayState.SCHEDULED, StayState.OPEN) or stay.starts >= other.starts:
+        return False
     until = stay.ends + stay.grace_s * 1000
     if stay.grace_end is not None:
         until = now.ms + round((stay.grace_end - now.line) * 1000)
-    return (
-        other.id != stay.id
-        and other.room == stay.room
-        and not other.finished
-        and other.state in (StayState.SCHEDULED, StayState.OPEN)
-        and stay.starts < other.starts <= until
-    )
+    return other.starts <= until
 
 
 def unlocked(stay: StayRecord, now: Now) -> Advance:
@@ -219,17 +217,19 @@ def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
         due = now.line + (paid.ends - now.ms) / 1000
     if paid.room != stay.room:
         stay = _move(stay, now)
-    return replace(
-        stay,
-        room=paid.room,
-        grant=paid.grant,
-        starts=paid.starts,
-        ends=paid.ends,
-        opens=paid.opens,
-        grace_s=paid.grace_s,
-        finished=stay.finished or paid.finished,
-        due=due,
-    )
+    told: dict[str, Any] = {
+        "room": paid.room,
+        "grant": paid.grant,
+        "starts": paid.starts,
+        "ends": paid.ends,
+        "opens": paid.opens,
+        "grace_s": paid.grace_s,
+        "finished": stay.finished or paid.finished,
+        "due": due,
+    }
+    if all(getattr(stay, name) == value for name, value in told.items()):
+        return stay  # nothing new, as at nearly every look
+    return replace(stay, **told)
 
 
 def _move(stay: StayRecord, now: Now) -> StayRecord:
