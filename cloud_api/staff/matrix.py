@@ -419,6 +419,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     "GET /console/keys/new": needs(STAFF_EDIT),
     "GET /console/keys/{key_id}": needs(STAFF_EDIT, fresh=True),
     "GET /console/controllers": needs(DEVICE_READ),
+    "GET /console/doors": needs(STORE_EDIT),
     "GET /console/doors/{door_id}/sticker.svg": needs(STORE_READ),
     "GET /console/orders": needs(ORDER_READ),
     "GET /console/order-exports": needs(ORDER_EXPORT),

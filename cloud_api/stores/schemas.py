@@ -116,6 +116,7 @@ class DoorOut(BaseModel):
     lock_binding_id: str | None
     contact_binding_id: str | None
     reader_binding_id: str | None
+    cards_binding_id: str | None
 
     @classmethod
     def of(cls, door: Door) -> DoorOut:

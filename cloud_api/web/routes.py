@@ -17,6 +17,7 @@ from cloud_api.web.console import cleaning as console_cleaning
 from cloud_api.web.console import controllers as console_controllers
 from cloud_api.web.console import coupons as console_coupons
 from cloud_api.web.console import desk as console_desk
+from cloud_api.web.console import doors as console_doors
 from cloud_api.web.console import finance as console_finance
 from cloud_api.web.console import house as console_house
 from cloud_api.web.console import keys as console_keys
@@ -105,6 +106,7 @@ for pages in (
     console_support,
     console_store_rules,
     console_keys,
+    console_doors,
     console_controllers,
     console_house,
     console_prices,

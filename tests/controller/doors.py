@@ -22,6 +22,7 @@ class DoorWorld(World):
     """``role`` of the reader: ``keypad`` where PINs can be typed on it."""
 
     role = "reader"
+    more: dict[str, tuple[str, str]] = {}  # noqa: RUF012  line -> board and profile
 
     def __init__(self, directory: Path, host: str, port: int) -> None:
         super().__init__(directory, host, port)
@@ -29,7 +30,7 @@ class DoorWorld(World):
             "rs485-1": ("relay", RELAY),
             "rs485-2": ("io", IO),
             "scanner-1": ("scan", SCANNER),
-        }
+        } | self.more
         self.rig = Rig(
             RigFile.model_validate(
                 {

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from controller.readers import Shown
-from firmware_bridge.contract import BoardEvent, Capability
 from store_link.messages import Desired
 from store_link.staff_keys import plain_card, staff_hmac
 from tests.controller.cloud import until
@@ -18,13 +17,16 @@ from tests.controller.doors import DoorWorld, new_grant
 from tests.controller.world import LOCK_1, MINUTE, stay
 from tests.support.nats import NatsBroker
 
-CARD, CODE = "04:A2:2b 91", "73914402"
+CARD, CODE = "0100ACC94F", "73914402"
+SECOND_CARD, OTHER_CARD, UNKNOWN_CARD = "0100ABCDEF", "01001234AB", "0100FFFF01"
+READER = "seeed.rdm6300"
 
 
 class StaffWorld(DoorWorld):
     """A door with a keypad and a card reader; ``keys`` are staff's."""
 
     role = "keypad"
+    more = {"cards-1": ("cards", READER)}  # noqa: RUF012
     keys: tuple[dict[str, Any], ...] = ()
     entry: dict[str, int] = {}  # noqa: RUF012
 
@@ -34,16 +36,16 @@ class StaffWorld(DoorWorld):
 
     def document(self, *stays: dict[str, Any], **changes: Any) -> Desired:
         plain = super().document(*stays, **changes).model_dump()
-        cards = {"id": "cards1", "board": "scan", "capability": "input.card"}
+        plain["boards"] += ({"id": "cards", "profile": READER, "port": "cards-1"},)
+        cards = {"id": "cards1", "board": "cards", "capability": "input.card"}
         plain["bindings"] += ({**cards, "role": "reader", "rooms": ["r1"]},)
         plain["doors"][0]["cards"] = "cards1"
         plain["staff"], plain["entry"] = self.keys, self.entry
         return Desired.model_validate(plain)
 
     def card(self, number: str) -> None:
-        """Hold a card before the reader."""
-        assert self.controller is not None
-        self.controller.readers.hear(BoardEvent("scan", "card", Capability.INPUT_CARD, number))
+        """Hold a card before the reader: its bytes come over the line."""
+        self.rig.scan("cards", number)
 
     async def told(self, number: int) -> tuple[Any, ...]:
         body = await self.access(number)
@@ -68,19 +70,20 @@ async def test_cards_and_codes_open_for_whom_they_are_and_nothing_once_taken_awa
     shop.keys = (
         shop.key("ann", "card", CARD),
         shop.key("ann", "code", CODE, until=now + 60 * MINUTE),
-        shop.key("bob", "card", "1234567", doors=["d2"]),
+        shop.key("ann", "card", SECOND_CARD),
+        shop.key("bob", "card", OTHER_CARD, doors=["d2"]),
     )
     await shop.want()
     await shop.boards_up()
-    shop.card("04a22b91")
+    shop.card(CARD)
     assert await shop.told(1) == ("staff", "card", "ann", "done", None)
     await asyncio.sleep(0.8)
     shop.show(CODE)
     assert await shop.told(2) == ("staff", "code", "ann", "done", None)
     await asyncio.sleep(0.8)
-    shop.card("1234567")
+    shop.card(OTHER_CARD)
     assert await shop.told(3) == ("staff", "card", "bob", "refused", "other_room")
-    shop.card("7654321")
+    shop.card(UNKNOWN_CARD)
     assert await shop.told(4) == ("staff", "card", None, "refused", "no_grant")
     assert shop.pulses(LOCK_1) == 2
     # Taken away while the store hears it, obeyed when it no longer hears anything.
@@ -88,7 +91,7 @@ async def test_cards_and_codes_open_for_whom_they_are_and_nothing_once_taken_awa
     await shop.want()
     await shop.cloud.stop()
     assert shop.controller is not None
-    shop.card(CARD)
+    shop.card(SECOND_CARD)
     shop.pass_time(61)
     await until(lambda: len(reasons(shop)) == 5)
     door, reader = shop.controller.state.doors["d1"], shop.controller.state.bindings["reader1"]

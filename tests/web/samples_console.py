@@ -299,6 +299,10 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
         "console/scenes.html",
         {"page": samples_running.SCENES, "nav": replace(NAV, here="scenes"), "shell": STAFF},
     ),
+    "console-doors": (
+        "console/doors.html",
+        {"page": samples_running.DOORS, "nav": replace(NAV, here="doors"), "shell": STAFF},
+    ),
     "console-keys": (
         "console/keys.html",
         {"page": samples_running.KEYS, "nav": replace(NAV, here="staff-keys"), "shell": STAFF},

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cloud_api.web.view_models.prices import Pick
 from cloud_api.web.view_models.running import (
     BundleRow,
     ControllerCard,
     ControllersPage,
     DeviceTimes,
+    DoorForm,
+    DoorPart,
+    DoorsPage,
     KeyForm,
     KeyRow,
     KeyShown,
@@ -89,6 +93,38 @@ KEYS = KeysPage(
         ),
     ),
     True,
+)
+DOORS = DoorsPage(
+    (
+        Pick("静安店", "/console/doors?store=s1", True),
+        Pick("徐汇店", "/console/doors?store=s2", False),
+    ),
+    (
+        DoorForm(
+            "d0",
+            "大门",
+            "/api/v1/console/doors/d0",
+            1000,
+            (
+                DoorPart("lock_binding_id", "门锁", "", (("", "没有"), ("b1", "大门锁")), "b1"),
+                DoorPart(
+                    "reader_binding_id",
+                    "扫码器或密码键盘",
+                    "客人的通行码和密码在这里认",
+                    (("", "没有"), ("b2", "大门读码器")),
+                    "b2",
+                ),
+                DoorPart(
+                    "cards_binding_id",
+                    "读卡器",
+                    "员工的门卡在这里刷",
+                    (("", "没有"), ("b3", "大门读卡器")),
+                    "",
+                ),
+                DoorPart("contact_binding_id", "门磁", "知道门开着还是关着", (("", "没有"),), ""),
+            ),
+        ),
+    ),
 )
 KEY_FORM = KeyForm((("1", "王阿姨"), ("2", "李师傅")), (("d0", "大门", ""), ("d1", "竹间", "")))
 KEY = KeyShown("2", "李师傅", "code", "7391 4402", "管的门店的所有门", "什么时候都行")

@@ -106,6 +106,7 @@ PAGES: Final = (
     Page("groupbuy", "groupbuy-report", "团购统计", "/console/groupbuy/report", CAMPAIGN_READ),
     Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
     Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
+    Page("devices", "doors", "门", "/console/doors", STORE_EDIT),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
     Page("settings", "booking-rules", "预订规则", "/console/booking-rules", STORE_READ),
     Page("settings", "payments", "支付方式", "/console/payments", PAYMENT_ACCOUNTS),

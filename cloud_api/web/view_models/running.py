@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from cloud_api.web.view_models.prices import Pick
+
 Option = tuple[str, str, str]  # value, text, note
 
 
@@ -146,3 +148,29 @@ class ControllersPage:
     cards: tuple[ControllerCard, ...]
     newest: str
     may_ask: bool
+
+
+@dataclass(frozen=True)
+class DoorPart:
+    """What may hang on a door: one choice of the store's devices."""
+
+    name: str
+    title: str
+    hint: str
+    choices: tuple[tuple[str, str], ...]
+    value: str
+
+
+@dataclass(frozen=True)
+class DoorForm:
+    id: str
+    name: str
+    action: str
+    pulse_ms: int
+    parts: tuple[DoorPart, ...]
+
+
+@dataclass(frozen=True)
+class DoorsPage:
+    stores: tuple[Pick, ...]
+    doors: tuple[DoorForm, ...]

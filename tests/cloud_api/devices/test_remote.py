@@ -179,5 +179,7 @@ async def test_a_door_gets_its_reader_and_no_foreign_device(
         bad = await client.patch(path, json=body, headers=headers)
         assert (bad.status_code, bad.json()["code"]) == (422, "door.bad_binding")
         assert bad.json()["field"] in body
+    bad = await client.patch(path, json={"cards_binding_id": fitted["reader"]}, headers=headers)
+    assert (bad.status_code, bad.json()["field"]) == (422, "cards_binding_id")
     off = await client.patch(path, json={"reader_binding_id": None}, headers=headers)
     assert off.json()["reader_binding_id"] is None
