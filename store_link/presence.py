@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from store_link.reports import Presence, Reported
 
 _ENDED_KEPT = 16
+LATE_MS = 90_000
+"""No message is under way for so long: one that claims to be older comes from a clock that was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class PresenceTracker:
     def observe_reported(self, message: Reported, *, retained: bool) -> bool:
         """Take in a report, which proves a connection as well. Returns whether ``get`` changed."""
         known = self._stores.get(message.store)
-        return self._alive(message, trusted=not retained and not (known and known.online))
+        there = known is not None and known.online and message.sent_at > known.seen_ms - LATE_MS
+        return self._alive(message, trusted=not retained and not there)
 
     def _alive(self, message: Presence | Reported, *, trusted: bool) -> bool:
         """``trusted``: it is news even if the store's clock went back since the last message."""

@@ -18,6 +18,7 @@ from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.orders import changes, refund_wait
 from cloud_api.store_channel import judge
 from store_link.clock import from_ms
+from store_link.presence import LATE_MS
 from store_link.reports import Presence, Reported
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ async def take_reported(
     async with cloud.db.write() as session:
         row = await _row(session, message.store, merchant_id)
         was, before = row.online, row.reported
-        if before is not None and _older(message, before, row.nonce):
+        if before is not None and _older(message, before, row.nonce, retained=retained):
             return
         row.reported = message.model_dump(mode="json")
         row.reported_at = min(now, from_ms(message.sent_at)) if retained else now
@@ -146,13 +147,14 @@ def _heard(row: StoreStatus) -> datetime:
     return max(row.presence_at, row.reported_at)
 
 
-def _older(message: Reported, before: dict[str, Any], nonce: str | None) -> bool:
-    """A report of an earlier connection that was overtaken by one of the present."""
-    return (
-        message.nonce != nonce
-        and before.get("nonce") == nonce
-        and message.sent_at < int(before.get("sent_at", 0))
-    )
+def _older(message: Reported, before: dict[str, Any], nonce: str | None, *, retained: bool) -> bool:
+    """A report of an earlier connection that was overtaken by one of the present.
+
+    A live one that claims to be minutes older is none: the store's clock was ahead and was set right.
+    """
+    behind_ms = int(before.get("sent_at", 0)) - message.sent_at
+    late = behind_ms > 0 and (retained or behind_ms < LATE_MS)
+    return message.nonce != nonce and before.get("nonce") == nonce and late
 
 
 def _essence(reported: dict[str, Any]) -> dict[str, Any]:

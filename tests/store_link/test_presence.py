@@ -109,6 +109,19 @@ def test_a_store_whose_clock_went_back_is_still_seen():
     assert tracker.nonce("S") == "n3"
 
 
+def test_a_store_whose_clock_was_years_ahead_is_seen_on_its_next_connection():
+    """Bug: its clock was set right while the broker was away, which lost the new greeting. All reports
+    counted as overtaken until the clock had caught up, years later, and doors were asked to open on a
+    connection that was gone.
+    """
+    tracker, years_ms = PresenceTracker(), 315_360_000_000
+    live(tracker, presence("online", "n1", years_ms))
+    live(tracker, reported("n1", years_ms + 1))
+    assert live(tracker, reported("n2", 1_000))
+    assert tracker.nonce("S") == "n2"
+    assert not live(tracker, reported("n1", years_ms + 2))  # that one has ended
+
+
 def test_an_old_retained_report_does_not_replace_a_live_greeting():
     tracker = PresenceTracker()
     live(tracker, presence("online", "n2", 20))

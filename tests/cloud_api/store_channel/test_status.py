@@ -156,3 +156,19 @@ async def test_coming_and_going_on_the_wire(
     await until(lambda: store.applied != (0, 0))
     found = await row(cloud, shop)
     assert found.nonce == store.link.nonce
+
+
+async def test_a_store_whose_clock_was_years_ahead_is_known_by_its_next_connection(
+    cloud: Cloud, shop: Shop, wire: ManualClock
+) -> None:
+    """Bug: the clock was set right while the broker was away, which lost the greeting. Reports of the new
+    connection counted as overtaken by the old one's, and unlocks named a connection that was gone.
+    """
+    ahead = ms(wire.now()) + 315_360_000_000
+    await reports(cloud, shop, nonce="n1", sent_at=ahead)
+    await reports(cloud, shop, nonce="n2", sent_at=ms(wire.now()))
+    assert (await row(cloud, shop)).nonce == "n2"
+    # One that is really overtaken is still left: by seconds, or kept by the broker.
+    await reports(cloud, shop, nonce="n1", sent_at=ms(wire.now()) - 2_000)
+    await reports(cloud, shop, nonce="n1", sent_at=ms(wire.now()) - 600_000, retained=True)
+    assert (await row(cloud, shop)).nonce == "n2"
