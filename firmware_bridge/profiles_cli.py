@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from device_profiles import Catalog, Profile, ProfileError, catalogue, json_schema, load_profile
 from device_profiles.listing import describe, listing
 from device_profiles.scaffold import scaffold
+from firmware_bridge.installer.screen import fail
+from firmware_bridge.installer.words import say
 
 app = typer.Typer(no_args_is_help=True, help="The boards that are known, and their checks.")
 
@@ -23,21 +25,23 @@ def list_(
 ) -> None:
     """List the boards that are known, by kind."""
     if kind and kind not in catalogue.KINDS:
-        _fail(f"There is no kind {kind!r}; there are {', '.join(catalogue.KINDS)}.")
+        fail(say("no_kind", kind=kind, kinds=", ".join(catalogue.KINDS)))
     found = [
         profile
         for profile in Catalog.built_in().profiles.values()
         if kind in ("", profile.kind) and (not serves or profile.channels(serves))
     ]
     if not found:
-        _fail(f"No board serves {serves!r}{f' among {kind}' if kind else ''}.")
-    for name, title in catalogue.KINDS.items():
+        among = say("among", kind=kind) if kind else ""
+        fail(say("none_serves", serves=serves, among=among))
+    for name in catalogue.KINDS:
         of_kind = [profile for profile in found if profile.kind == name]
         if of_kind:
-            typer.echo(f"{title} ({name})")
+            typer.echo(f"{say(name)} ({name})")
         for profile in of_kind:
             model = f"{profile.vendor} {profile.model}"
-            typer.echo(f"  {profile.id:34} {model}  (verified: {profile.verified})")
+            tried = say("tried", verified=say(profile.verified))
+            typer.echo(f"  {profile.id:34} {model}  ({tried})")
 
 
 @app.command()
@@ -46,7 +50,7 @@ def show(profile_id: str) -> None:
     try:
         profile = Catalog.built_in()[profile_id]
     except ProfileError as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(describe(profile), nl=False)
     typer.echo()
     typer.echo(catalogue.wiring(profile), nl=False)
@@ -63,7 +67,8 @@ def check(files: list[Path]) -> None:
             failed = True
             typer.echo(error)
         else:
-            typer.echo(f"{file.name}: good, {len(profile.points)} points, {_tests(profile)} tests")
+            counted = {"points": len(profile.points), "tests": _tests(profile)}
+            typer.echo(say("profile_good", file=file.name, **counted))
     if failed:
         raise typer.Exit(1)
 
@@ -81,19 +86,17 @@ def new(
 ) -> None:
     """Begin a profile: a small whole file of this kind that passes the check."""
     if kind not in catalogue.KINDS:
-        _fail(f"There is no kind {kind!r}; there are {', '.join(catalogue.KINDS)}.")
+        fail(say("no_kind", kind=kind, kinds=", ".join(catalogue.KINDS)))
     file = folder / f"{profile_id}.yaml"
     if file.exists():
-        _fail(f"{file} is there already; nothing was written.")
+        fail(say("profile_there", file=file))
     try:
         file.write_text(scaffold(kind, profile_id), encoding="utf-8")
         load_profile(file)
     except (ValueError, OSError) as error:
         file.unlink(missing_ok=True)
-        _fail(str(error))
-    typer.echo(
-        f"{file} is written. Put the maker's numbers in, then: kaimen-bridge profiles check {file}"
-    )
+        fail(str(error))
+    typer.echo(say("profile_written", file=file))
 
 
 @app.command("listing")
@@ -112,8 +115,3 @@ def docs() -> None:
 def schema() -> None:
     """Print the JSON Schema for editors, as device_profiles/profile.schema.json holds it."""
     typer.echo(json_schema.as_text(), nl=False)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

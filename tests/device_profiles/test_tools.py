@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from device_profiles import Catalog, ProfileError, catalogue, json_schema, load_profile
 from device_profiles.loader import CATALOG
+from firmware_bridge.installer import words
 from firmware_bridge.profiles_cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +79,18 @@ def test_the_list_and_the_sheet_of_a_board() -> None:
     listed = CLI.invoke(app, ["list", "--kind", "meter", "--serves", "energy.wh"]).stdout
     assert "peacefair.pzem-016" in listed
     assert "waveshare" not in listed
-    assert "There is no kind 'toaster'" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
+    assert "验证：照文档" in listed
+    assert listed.startswith("电表 (meter)")
+    assert "没有“toaster”这一类" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
+    words.choose("en")
+    try:
+        english = CLI.invoke(app, ["list", "--kind", "meter"]).stdout
+        assert english.startswith("Meters (meter)")
+        assert "There is no kind 'toaster'" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
+        for kind, title in catalogue.KINDS.items():
+            assert words.say(kind) == title
+    finally:
+        words.choose("zh")
     sheet = CLI.invoke(app, ["show", "securitron.m680e-on-waveshare-8ch"]).stdout
     assert "action    pulse.8, pulse, raw_fc05 0x0207" in sheet  # from its base
     assert "switch.set" not in sheet.split("Wiring")[0]
@@ -92,10 +104,10 @@ def test_a_new_file_of_each_kind_passes_the_check(tmp_path: Path, kind: str) -> 
     made = CLI.invoke(app, ["new", kind, "acme.thing-8", "--folder", str(tmp_path)])
     assert made.exit_code == 0, made.output
     file = tmp_path / "acme.thing-8.yaml"
-    assert CLI.invoke(app, ["check", str(file)]).stdout.startswith("acme.thing-8.yaml: good, ")
+    assert CLI.invoke(app, ["check", str(file)]).stdout.startswith("acme.thing-8.yaml：没问题，")
     assert load_profile(file).kind == kind
     again = CLI.invoke(app, ["new", kind, "acme.thing-8", "--folder", str(tmp_path)])
-    assert "is there already" in again.stderr
+    assert "已经有了" in again.stderr
     bad = CLI.invoke(app, ["new", kind, "Acme Thing", "--folder", str(tmp_path)])
     assert bad.exit_code == 1
     assert list(tmp_path.iterdir()) == [file]
