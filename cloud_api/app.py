@@ -77,6 +77,7 @@ from cloud_api.orders import console_routes as orders_console
 from cloud_api.orders import routes as orders
 from cloud_api.payments import account_routes as payment_accounts
 from cloud_api.payments import bill_routes as payment_bills
+from cloud_api.payments import own_routes as payments_own
 from cloud_api.payments import refund_routes as payment_refunds
 from cloud_api.payments import routes as payments
 from cloud_api.platform_vouchers import routes as platform_accounts
@@ -131,6 +132,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     payment_accounts.router,
     payment_bills.router,
     payment_refunds.router,
+    payments_own.router,
     stored_value.router,
     change_routes.router,
     change_routes.console,

@@ -148,6 +148,9 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /api/v1/me/coupons": PERSON,
     "POST /api/v1/coupons/claim": PERSON,
     # orders
+    "GET /api/v1/payments/{payment_id}": PERSON,
+    "POST /api/v1/payments/{payment_id}/check-payment": PERSON,
+    "POST /api/v1/payments/{payment_id}/close-payment": PERSON,
     "POST /api/v1/orders": PERSON,
     "POST /api/v1/orders/series": PERSON,
     "POST /api/v1/orders/series/quote": PERSON,

@@ -71,7 +71,7 @@ async def buy_topup(body: TopupIn, request: Request, who: Who) -> Response:
             state=payment.state,
             amount_fen=payment.amount_fen,
             redirect_url=payment.redirect_url if payment.state == "pending" else None,
-            next_href=payment.redirect_url or f"/me/balance?store={body.store_id}",
+            next_href=payment.redirect_url or f"/payments/{payment.id}",
         )
 
     return await once(cloud, who.ref, request, await request.body(), act)

@@ -70,7 +70,7 @@ class TopupOut(BaseModel):
     state: str
     amount_fen: int
     redirect_url: str | None
-    next_href: str  # where to go now: the provider's page, else one's balance
+    next_href: str  # where to go now: the provider's page, else the page of the payment
 
 
 class MoveOut(BaseModel):

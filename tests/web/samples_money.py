@@ -19,6 +19,7 @@ from cloud_api.web.view_models.money import (
     FinancePage,
     Gift,
     MemberBalancePage,
+    PaymentPage,
     PayWay,
     PlanCard,
     PlanForm,
@@ -100,6 +101,17 @@ DEPOSITS = DepositsPage(
 )  # fmt: skip
 MEMBER = MemberBalancePage("a1", "尾号 4821", BALANCE, (("s1", "雀友会·静安店"),), True, LIMIT)
 
+PAYMENT = PaymentPage(
+    id="p1",
+    subject="雀友会·静安店 充 300 送 50",
+    store_name="雀友会·静安店",
+    amount_fen=30_000,
+    provider_name="微信支付",
+    until=AT.replace(minute=40),
+    open_state="pending",
+    back_href="/me/balance?store=s1",
+    code_href="/payments/p1/code.svg",
+)
 STUCK = StuckRefund(
     id="f1",
     number="2611231430123456-1-Rc",
@@ -122,6 +134,15 @@ def customer_pages() -> dict[str, tuple[str, dict[str, object]]]:
     return {
         "balance": ("customer/balance.html", {"page": BALANCES}),
         "no-balance": ("customer/balance.html", {"page": BalancePage(())}),
+        "payment-code": ("customer/payment.html", {"page": PAYMENT}),
+        "payment-sheet": (
+            "customer/payment.html",
+            {"page": replace(PAYMENT, code_href="", jsapi='{"package": "prepay_id=1"}')},
+        ),
+        "payment-unknown": (
+            "customer/payment.html",
+            {"page": replace(PAYMENT, code_href="", open_state="unknown")},
+        ),
         "refund-form": ("customer/refund.html", {"page": FORM}),
         "refund-answered": ("customer/refund.html", {"page": ANSWERED}),
     }

@@ -109,6 +109,7 @@ def test_a_guest_sees_the_balance_and_its_movements(page: Page, running: Site) -
     expect(page.get_by_text("新店开业，送你的")).to_be_visible()
     expect(page.get_by_text("充 300 送 50")).to_be_visible()
     _shot(page, "balance")
+    page.wait_for_load_state("load")  # the form is a script's
     page.get_by_role("button", name="去付款").click()
     expect(page).to_have_url(re.compile(r".*/pay/.*$"))  # the cashier's own page
 

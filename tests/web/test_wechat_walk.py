@@ -24,6 +24,10 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.payments import service as payments
+from cloud_api.staff.permissions import ALL
+from cloud_api.stored_value import topup
+from cloud_api.stored_value.schemas import PlanIn
+from tests.cloud_api.factories import make_staff, staff
 from tests.support.providers import Counter, running_wechatpay
 from tests.web.real import Site, running_site
 from tests.web.test_walk import choose, log_in
@@ -178,6 +182,44 @@ def test_an_answer_that_was_made_for_another_browser_is_worth_nothing(
     assert answer.status == 400
     expect(page.get_by_text("授权已过期，请返回再试一次")).to_be_visible()
     assert not wechat.app.state.apps.codes[code].used
+
+
+def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
+    inside: BrowserContext, browser: Browser, running: Site, wechat: Counter
+) -> None:
+    """A payment of anything has a page of its own; before, only providers with a page to go to could be used."""
+
+    async def plan(session: AsyncSession) -> None:
+        owner = staff(await make_staff(session, running.shop, running.now), ALL)
+        body = PlanIn(name="充 100 送 10", pay_fen=10_000, gift_fen=1_000, gift_days=90)
+        await topup.put_plan(session, owner, None, body, running.cloud.clocks)
+
+    running.write(plan)
+    desk = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN")
+    shop = f"{running.url}/me/balance?store={running.shop.store.id}"
+    for page, phone in ((inside.new_page(), "13800000034"), (desk.new_page(), "13800000035")):
+        page.goto(f"{running.url}/login")
+        log_in(page, running, phone)
+        expect(page).to_have_url(f"{running.url}/")
+        page.goto(shop)
+        page.get_by_text("微信支付").click()
+        page.get_by_role("button", name="去付款").click()
+        page.wait_for_url(re.compile(r"/payments/[^/]+$"))
+        if page.context is inside:
+            fields = _sheet(page, 1)
+            token = fields["package"].removeprefix("prepay_id=")
+            [number] = [n for n, row in wechat.payments().items() if row["token"] == token]
+            _shot(page, "payment-sheet")
+        else:
+            picture = page.get_by_role("img", name=re.compile("付款码"))
+            expect(picture).to_be_visible()
+            assert picture.evaluate("one => one.complete && one.naturalWidth > 0")
+            number = next(n for n, row in wechat.payments().items() if row["state"] == "waiting")
+            _shot(page, "payment-code")
+        assert wechat.pay(number)
+        page.wait_for_url(re.compile(r"/me/balance\?store="))
+        expect(page.get_by_text("¥110", exact=True).first).to_be_visible()
+    desk.close()
 
 
 def _shot(page: Page, name: str) -> None:

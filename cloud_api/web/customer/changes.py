@@ -20,14 +20,16 @@ from cloud_api.orders import changes, offers
 from cloud_api.orders import pay as paying
 from cloud_api.orders import service as orders
 from cloud_api.orders.models import Order
+from cloud_api.orders.schemas import PayWayOut
 from cloud_api.payments import service as payments
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.payments.ways import ways_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
+from cloud_api.web.customer import wechat_payer
+from cloud_api.web.customer.paying import methods, place_of
 from cloud_api.web.pages import CUSTOMER_EVENTS, Visit, go, page, visit
-from cloud_api.web.view_models import PayMethod
 from cloud_api.web.view_models.changes import (
     ChangeHead,
     ChangePage,
@@ -239,6 +241,8 @@ async def pay_change(seen: Seen, order_id: str, change_id: str) -> Response:
         new_room = await stores.get_room(session, System(), one.room_id)
         accounts = await payments.accounts_of(session, store)
         ways = ways_of(accounts, one.diff_fen, cloud.clocks.real)
+    if not tried and (away := wechat_payer.lead(here, accounts)) is not None:
+        return away
     running = next((p for p in tried if p.state in OPEN_PAYMENT), None)
     model = PayChangePage(
         head=_head(here, order, room),
@@ -249,8 +253,15 @@ async def pay_change(seen: Seen, order_id: str, change_id: str) -> Response:
         new_until=here.local(one.ends_at),
         amount_fen=one.diff_fen,
         hold_expires_at=here.local(one.hold_expires_at),
-        methods=tuple(PayMethod(w.provider, w.channel, w.name, _(w.note)) for w in ways),
-        open_href=(running.redirect_url or "") if running else "",
+        methods=methods(
+            [
+                PayWayOut(provider=w.provider, channel=w.channel, name=w.name, note=_(w.note))
+                for w in ways
+            ],
+            place_of(seen.request.headers.get("user-agent", "")),
+            openid=wechat_payer.knows(here, accounts),
+        ),
+        open_href=f"/payments/{running.id}" if running else "",
         waiting=running is not None or any(p.state == "succeeded" for p in tried),
     )
     return page(here, "customer/pay_change.html", model, shell=here.shell(events=CUSTOMER_EVENTS))

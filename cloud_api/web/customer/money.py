@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import refund_requests, refund_rules, service
 from cloud_api.orders.money_schemas import RefundRequestOut
+from cloud_api.orders.schemas import PayWayOut
 from cloud_api.payments import service as payments
 from cloud_api.payments.ways import ways_of
 from cloud_api.stored_value import office
@@ -17,6 +18,7 @@ from cloud_api.stored_value.schemas import BalanceOut
 from cloud_api.stored_value.split import RULES
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_store, list_stores
+from cloud_api.web.customer import paying, wechat_payer
 from cloud_api.web.pages import Visit, page, visit
 from cloud_api.web.view_models.money import (
     Balance,
@@ -50,10 +52,17 @@ async def my_balance(seen: Seen, store: str = "") -> Response:
         if place is not None and shown[0].plans:
             accounts = await payments.accounts_of(session, place)
             cheapest = min(plan.pay_fen for plan in shown[0].plans)
-            ways = tuple(
-                PayWay(way.provider, way.channel, way.name)
-                for way in ways_of(accounts, cheapest, seen.cloud.clocks.real)
+            fitting = paying.methods(
+                [
+                    PayWayOut(provider=way.provider, channel=way.channel, name=way.name)
+                    for way in ways_of(accounts, cheapest, seen.cloud.clocks.real)
+                ],
+                paying.place_of(seen.request.headers.get("user-agent", "")),
+                openid=wechat_payer.knows(seen, accounts),
             )
+            ways = tuple(PayWay(way.provider, way.channel, way.name) for way in fitting)
+            if (away := wechat_payer.lead(seen, accounts)) is not None:
+                return away
     here = seen if place is None else seen.at(place.tz)
     model = BalancePage(
         balances=tuple(

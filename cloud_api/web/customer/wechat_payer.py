@@ -49,7 +49,7 @@ def lead(seen: Visit, accounts: Sequence[ProviderAccount]) -> Response | None:
         purpose=PURPOSE,
         provider="wechat",
         app=account.id,
-        back=seen.request.url.path,
+        back=_here(seen),
         login_id=seen.customer.login_id,
     )
     answer = go(authorize_url(app, settings.public_url.rstrip("/") + BACK, ticket.state))
@@ -78,13 +78,19 @@ async def back(
         who = await by_page_code(cloud.http, app, code)
     except KaimenError as error:
         _log.warning("payer.unknown", code=error.code)
-        answer = go(f"{ticket.back}?{TRIED}=no")
+        joint = "&" if "?" in ticket.back else "?"
+        answer = go(f"{ticket.back}{joint}{TRIED}=no")
     else:
         answer = go(ticket.back)
         kept = payers.keep(cookies, login, app.appid, who.openid, now, secure=secure)
         answer.headers.append("Set-Cookie", kept)
     answer.headers.append("Set-Cookie", oauth_tickets.used(state, secure=secure))
     return answer
+
+
+def _here(seen: Visit) -> str:
+    url = seen.request.url
+    return url.path + (f"?{url.query}" if url.query else "")
 
 
 def _known(seen: Visit) -> dict[str, str]:

@@ -126,6 +126,23 @@ class RefundsPage:
 
 
 @dataclass(frozen=True)
+class PaymentPage:
+    """An open payment of something that is no order; ``back_href`` is what it is for."""
+
+    id: str
+    subject: str
+    store_name: str
+    amount_fen: int
+    provider_name: str
+    until: datetime
+    open_state: str
+    back_href: str
+    go_on_href: str = ""
+    code_href: str = ""
+    jsapi: str = ""
+
+
+@dataclass(frozen=True)
 class StuckRefund:
     """A refund that did not go through; ``mine``: within one's role's limit."""
 

@@ -108,6 +108,7 @@ for (const form of document.querySelectorAll('[data-pay]')) {
         const attempt = await api(`/api/v1${at}/pay`, { body: { provider, channel, balance_fen: Number(balance ?? 0) }, key: keys.get(method) });
         const step = attempt.state === 'pending' ? attempt.step : null;
         if (step?.kind === 'redirect') location.assign(step.url);
+        else if (form.dataset.payPage) location.assign(fill(form.dataset.payPage, { id: attempt.payment_id }));
         else if (step?.kind === 'form') location.assign(`${at}/pay/go`);
         else location.reload();
       } catch (problem) {

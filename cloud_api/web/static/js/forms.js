@@ -52,6 +52,7 @@ export function bodyOf(form) {
     }
     const value = valueOf(field);
     if (value !== undefined) put(field.name, value);
+    if (field.dataset.channel) put('channel', field.dataset.channel); // a way to pay names its channel
   }
   return body;
 }
