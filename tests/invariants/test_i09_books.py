@@ -201,6 +201,7 @@ async def test_any_sequence_of_money_leaves_the_books_balanced(house: House, see
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(100, 130))
 async def test_many_sequences_leave_the_books_balanced(house: House, seed: int) -> None:
     await _play(house, seed, 150)
