@@ -42,6 +42,7 @@ KINDS: Final = frozenset(
         "ledger.broken",
         "event.poison",
         "refund.refused",
+        "refund.beyond",
         "payment.wrong_amount",
         "payment.unbalanced",
     }

@@ -47,7 +47,29 @@ def of_price(
     back = [one for one in refunds if one.payment_id in ids and one.purpose != "deposit"]
     sums = payments.sums(mine, back)
     taken = deposit.amount_fen if deposit is not None and deposit.taken else 0
-    return Paid(sums.paid - taken, sums.refunded, sums.refunding)
+    theirs = sum(eaten(paid, refunds, deposit))
+    return Paid(sums.paid - taken, sums.refunded - theirs, sums.refunding)
+
+
+def eaten(
+    paid: Sequence[PaymentAttempt], refunds: Sequence[RefundAttempt], deposit: Deposit | None
+) -> tuple[int, int]:
+    """What of the deposit went back in the provider's own console: of what is settled, of what is held.
+
+    Such a refund names no purpose. It is of the price first; what it gave beyond that is of the deposit.
+    """
+    if deposit is None or not deposit.taken:
+        return 0, 0
+    asked = sum(
+        one.amount_fen for one in refunds if one.purpose == "deposit" and one.replaced_by is None
+    )
+    settled = max(0, deposit.returned_fen - asked)
+    mine = [one for one in paid if kind_of(one.pays) in PRICE]
+    ids = {one.id for one in mine}
+    back = [one for one in refunds if one.payment_id in ids and one.purpose != "deposit"]
+    sums = payments.sums(mine, back)
+    over = sums.refunded + sums.refunding - (sums.paid - deposit.amount_fen)
+    return settled, min(max(0, over - settled), deposit.held_fen)
 
 
 def targets(
@@ -72,7 +94,7 @@ def targets(
     elif order.status == "cancelled":
         found[Account.REVENUE, "cancel_fee"] = max(0, kept - order.waiting_fen)
     if deposit is not None and deposit.taken:
-        found[Account.DEPOSIT, ""] = deposit.held_fen
+        found[Account.DEPOSIT, ""] = deposit.held_fen - eaten(paid, refunds, deposit)[1]
         found[Account.REVENUE, "damage"] = deposit.damage_fen
         found[Account.REVENUE, "overtime"] += deposit.overtime_fen
     return {slot: amount for slot, amount in found.items() if amount}

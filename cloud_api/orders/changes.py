@@ -30,8 +30,9 @@ from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.change_price import sum_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order, OrderChange, OrderLine
-from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on, recount
+from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on
 from cloud_api.orders.offers import EXTENSION, Offer, store_hears
+from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import change, freed, note, system_lock
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments

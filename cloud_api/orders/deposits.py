@@ -28,6 +28,7 @@ from cloud_api.orders import books
 from cloud_api.orders.books import deposit_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Deposit, DepositClaim, DepositRule, Order, OvertimeCharge
+from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import lock_order, note, system_lock
 from cloud_api.staff.permissions import ORDER_REFUND, PRICE_EDIT
 from cloud_api.stores.service import get_room, get_store
@@ -162,6 +163,7 @@ async def take_overtime(
     if deposit is None or amount_fen == 0:
         return 0
     await _change(session, deposit, overtime_fen=deposit.overtime_fen + amount_fen)
+    await recount(session, order)
     await note(
         session,
         order,
@@ -352,6 +354,7 @@ async def give_all_back(session: AsyncSession, order: Order, *, by: str, clocks:
         )
     await _change(session, deposit, returned_fen=deposit.returned_fen + back)
     await _move(session, deposit, "settled", settled_at=clocks.now)
+    await recount(session, order)
     return back
 
 
@@ -389,6 +392,7 @@ async def _decided(
     assert deposit is not None
     if keep:
         await _change(session, deposit, damage_fen=deposit.damage_fen + found.amount_fen)
+        await recount(session, order)
     await note(
         session,
         order,

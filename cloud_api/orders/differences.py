@@ -4,7 +4,7 @@
 ``payments.service.begin(cloud, payment.id)``, as ``pay.pay`` does. The kind's ``settle``, registered
 with ``payments.dispatch`` in ``orders/jobs.py``, lets the money have its effect: lock the order
 (``system_lock``), then the payment (``lock_payment``); return unless it is ``succeeded`` and not yet
-``applied``; act; ``note_payment(applied=…)``; ``money.recount``. Kinds in ``books.PRICE`` count as paid for
+``applied``; act; ``note_payment(applied=…)``; ``sums.recount``. Kinds in ``books.PRICE`` count as paid for
 the order's price. ``give_back`` sends money back over that order's payments in the order it came.
 """
 
@@ -27,6 +27,7 @@ from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.providers.base import Payer
+from cloud_api.payments.records import beyond
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.stored_value import paying
 from cloud_api.stores.models import Store
@@ -137,8 +138,9 @@ async def give_back(
     """Ask for ``amount_fen`` back, spread over the order's payments in the order their money came.
 
     ``order`` is locked by the caller. ``tag`` (letters and digits) names this giving back within the
-    order: the same tag again asks for nothing more and returns what was asked. Raises Conflict
-    ``refund.too_much`` where less than that was paid and not yet given back.
+    order: the same tag again asks for nothing more and returns what was asked. What somebody gave back
+    in the provider's own console is not given twice, with an alarm. Raises Conflict ``refund.too_much``
+    where less than that was paid and not yet given back.
     """
     refunds = await payments.refunds_in(session, part_of(order.id))
     known = [one for one in refunds if one.number.rpartition("-R")[2] == tag]
@@ -146,7 +148,8 @@ async def give_back(
         return known
     left = amount_fen
     asked = []
-    for payment, rest in left_of(await _paying(session, order), refunds):
+    paying_it = await _paying(session, order)
+    for payment, rest in left_of(paying_it, refunds):
         part = min(left, rest)
         if part > 0:
             left -= part
@@ -162,10 +165,14 @@ async def give_back(
                 )
             )
     if left:
-        raise Conflict("refund.too_much", "退款金额超过了实付金额")
-    await note(
-        session, order, "refund_asked", by=by, clocks=clocks, body={"amount_fen": amount_fen}
-    )
+        theirs = {one.payment_id: one for one in refunds if one.origin == "provider"}
+        if left > sum(one.amount_fen for one in refunds if one.origin == "provider"):
+            raise Conflict("refund.too_much", "退款金额超过了实付金额")
+        at = next(one for one in paying_it if one.id in theirs)
+        await beyond(session, at, left, clocks)
+    if asked:
+        body = {"amount_fen": amount_fen - left}
+        await note(session, order, "refund_asked", by=by, clocks=clocks, body=body)
     return asked
 
 

@@ -17,10 +17,11 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.i18n import later
 from cloud_api.orders import books, deposits, tell
-from cloud_api.orders.books import PRICE, deposit_of, of_price, part_of
+from cloud_api.orders.books import PRICE, deposit_of, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
-from cloud_api.orders.transitions import change, events_of, move, note, system_lock
+from cloud_api.orders.sums import recount
+from cloud_api.orders.transitions import events_of, move, note, system_lock
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -140,25 +141,6 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
     if not told and refund.state in {"succeeded", "failed", "abnormal", "by_hand"}:
         body = {"number": refund.number, "amount_fen": refund.amount_fen}
         await note(session, order, kind, by=_SYSTEM, clocks=clocks, body=body)
-
-
-async def recount(session: AsyncSession, order: Order) -> None:
-    """Make the order's sums what the payments for its price and their refunds say."""
-    everything = part_of(order.id)
-    sums = of_price(
-        await payments.payments_in(session, everything),
-        await payments.refunds_in(session, everything),
-        await deposit_of(session, order.id),
-    )
-    now = (order.paid_fen, order.refunded_fen, order.refunding_fen)
-    if now != (sums.paid, sums.refunded, sums.refunding):
-        await change(
-            session,
-            order,
-            paid_fen=sums.paid,
-            refunded_fen=sums.refunded,
-            refunding_fen=sums.refunding,
-        )
 
 
 async def _ready(

@@ -23,7 +23,8 @@ from cloud_api.orders import changes, refund_rules
 from cloud_api.orders.books import part_of
 from cloud_api.orders.differences import free_tag, give_back
 from cloud_api.orders.models import Order, RefundRequest
-from cloud_api.orders.money import REVOKE, recount
+from cloud_api.orders.money import REVOKE
+from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import lock_order, move, note
 from cloud_api.payments import service as payments
 from cloud_api.staff.permissions import ORDER_REFUND

@@ -8,7 +8,8 @@ from cloud_api.audit.service import record
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.cloud import Cloud
 from cloud_api.orders.models import Order
-from cloud_api.orders.money import pays, recount
+from cloud_api.orders.money import pays
+from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import lock_order, note
 from cloud_api.payments import refund_desk, repair
 from cloud_api.payments.models import RefundAttempt

@@ -23,6 +23,9 @@ SETTLED = "payment.settled"  # ref: payment id. Money is there: whoever sold the
 REFUND_CHANGED = "refund.changed"  # ref: "<refund id>.<version>"
 CLOSED = "payment.closed"  # ref: payment id. It ended without money
 REFUSED = "refund.refused"
+BEYOND = (
+    "refund.beyond"  # money that we owed went back at the provider already, by somebody else's hand
+)
 WRONG_AMOUNT = "payment.wrong_amount"
 
 _log = structlog.get_logger(__name__)
@@ -176,6 +179,23 @@ async def foreign_refund(
     await session.flush()
     _log.warning("refund.foreign", number=number, payment=payment.number, amount_fen=amount_fen)
     return refund
+
+
+async def beyond(
+    session: AsyncSession, payment: PaymentAttempt, short_fen: int, clocks: Clocks
+) -> None:
+    """So much could not be given back because the provider's console gave it already: for a person to see."""
+    _log.error("refund.beyond", number=payment.number, short_fen=short_fen)
+    await signal(
+        session,
+        merchant_id=payment.merchant_id,
+        store_id=payment.store_id,
+        kind=BEYOND,
+        subject=f"payment:{payment.id}",
+        active=True,
+        data={"number": payment.number, "amount_fen": short_fen, "detail": payment.number},
+        at=clocks.real,
+    )
 
 
 async def _amount_is_right(session: AsyncSession, payment: PaymentAttempt, clocks: Clocks) -> None:

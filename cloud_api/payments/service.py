@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import func
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,7 +35,13 @@ from cloud_api.payments.providers.base import (
     RefundAsk,
     Surroundings,
 )
-from cloud_api.payments.records import lock_payment, lock_refund, record_payment, record_refund
+from cloud_api.payments.records import (
+    beyond,
+    lock_payment,
+    lock_refund,
+    record_payment,
+    record_refund,
+)
 from cloud_api.payments.transitions import GIVEN_BACK, OPEN_PAYMENT, move_payment
 from cloud_api.stores.models import Store
 
@@ -301,8 +306,10 @@ async def ask_refund(
 ) -> RefundAttempt:
     """Write a refund, to be submitted after the commit. The same ``tag`` again is the same refund.
 
-    Its number is ``<payment number>-R<tag>``. Raises Conflict ``refund.too_much`` if refunds of this
-    payment would exceed it, ``refund.not_paid`` if it never succeeded.
+    Its number is ``<payment number>-R<tag>``. What somebody gave back in the provider's own console is not
+    given twice: only the rest is asked for, an alarm says so, and where nothing is left the answer is
+    their refund. Raises Conflict ``refund.too_much`` if our own refunds of this payment would exceed it,
+    ``refund.not_paid`` if it never succeeded.
     """
     payment = await lock_payment(session, payment_id)
     number = f"{payment.number}-R{tag}"
@@ -311,13 +318,19 @@ async def ask_refund(
         return found
     if payment.state != "succeeded":
         raise Conflict("refund.not_paid", "这笔支付没有成功，不能退款")
-    given = await session.exec(
-        select(func.coalesce(func.sum(col(RefundAttempt.amount_fen)), 0)).where(
-            col(RefundAttempt.payment_id) == payment.id, col(RefundAttempt.state) != "failed"
-        )
+    alive = scoped(_SYSTEM, RefundAttempt).where(
+        col(RefundAttempt.payment_id) == payment.id, col(RefundAttempt.state) != "failed"
     )
-    if int(given.one()) + amount_fen > payment.amount_fen:
-        raise Conflict("refund.too_much", "退款金额超过了实付金额")
+    given = (await session.exec(alive.order_by(col(RefundAttempt.id)))).all()
+    left = max(0, payment.amount_fen - sum(one.amount_fen for one in given))
+    if amount_fen > left:
+        theirs = [one for one in given if one.origin == "provider"]
+        if amount_fen - left > sum(one.amount_fen for one in theirs):
+            raise Conflict("refund.too_much", "退款金额超过了实付金额")
+        await beyond(session, payment, amount_fen - left, clocks)
+        if left == 0:
+            return theirs[-1]
+        amount_fen = left
     refund = RefundAttempt(
         merchant_id=payment.merchant_id,
         store_id=payment.store_id,

@@ -6,7 +6,8 @@ import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.clocks import Clocks
-from cloud_api.orders import differences, money
+from cloud_api.orders import differences
+from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import system_lock
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
@@ -28,7 +29,7 @@ async def test_a_difference_is_collected_counted_and_given_back_in_the_order_it_
         if payment.applied is None:
             heard.append("extension")
             await note_payment(session, payment, applied="extension")
-            await money.recount(session, order)
+            await recount(session, order)
 
     async def book(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
         heard.append("books")
@@ -79,7 +80,7 @@ async def test_a_difference_is_collected_counted_and_given_back_in_the_order_it_
             asked = await differences.give_back(
                 session, locked, 8000, tag="d1", reason="换小间", by="system", clocks=cloud.clocks
             )
-        await money.recount(session, locked)
+        await recount(session, locked)
     assert [one.amount_fen for one in asked] == [7600, 400]
     assert (await house.again(order)).refunding_fen == 8000
     with pytest.raises(ValueError, match="registered"):
