@@ -35,7 +35,7 @@ from cloud_api.claims import routes as claims
 from cloud_api.cleaning import routes as cleaning
 from cloud_api.coupons import quote_routes
 from cloud_api.coupons import routes as coupons
-from cloud_api.devices import remote_routes, running_routes
+from cloud_api.devices import remote_routes, running_routes, wiring_routes
 from cloud_api.devices import routes as devices
 from cloud_api.groupbuy import console_routes as groupbuy_console
 from cloud_api.groupbuy import platform_routes
@@ -119,6 +119,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     devices.router,
     remote_routes.router,
     running_routes.router,
+    wiring_routes.router,
     pricing.router,
     prices_manage.router,
     coupons.router,

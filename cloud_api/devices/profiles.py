@@ -25,3 +25,31 @@ def degrees(profile: str, channel: int | None) -> tuple[int, int] | None:
 def is_known(profile: str) -> bool:
     """Whether a board may have this profile id."""
     return profile in Catalog.built_in().profiles
+
+
+def can(profile: str, capability: str, channel: int | None) -> bool:
+    """Whether a channel of a board of this profile serves a capability."""
+    known = Catalog.built_in().profiles.get(profile)
+    return known is not None and (capability, channel) in known.services
+
+
+def choices() -> list[tuple[str, str]]:
+    """Every profile's id, and its maker and model, by maker."""
+    known = Catalog.built_in().profiles.values()
+    made = [(one.id, f"{one.vendor} {one.model}") for one in known]
+    return sorted(made, key=lambda one: one[1].lower())
+
+
+def name_of(profile: str) -> str:
+    """Maker and model; the id itself of a profile that is not in the catalog."""
+    known = Catalog.built_in().profiles.get(profile)
+    return profile if known is None else f"{known.vendor} {known.model}"
+
+
+def uses(profile: str) -> dict[str, list[int | None]]:
+    """By capability the channels of a profile that serve it; None where it is no channel's."""
+    known = Catalog.built_in().profiles.get(profile)
+    found: dict[str, list[int | None]] = {}
+    for capability, channel in () if known is None else known.services:
+        found.setdefault(capability, []).append(channel)
+    return found

@@ -17,6 +17,9 @@ from cloud_api.staff.permissions import (
     CUSTOMER_READ,
     DOOR_OPEN_CLEANING,
     ORDER_CANCEL,
+    ORDER_READ,
+    STORE_EDIT,
+    STORE_READ,
 )
 
 HOUSE: Final[dict[str, Row]] = {
@@ -29,6 +32,15 @@ HOUSE: Final[dict[str, Row]] = {
     "POST /api/v1/console/members/{account_id}/merge": needs(
         CUSTOMER_READ, CUSTOMER_MERGE, fresh=True
     ),
+    "POST /api/v1/console/stores/{store_id}/boards": needs(STORE_EDIT),
+    "DELETE /api/v1/console/boards/{board_id}": needs(STORE_EDIT),
+    "POST /api/v1/console/boards/{board_id}/bindings": needs(STORE_EDIT),
+    "DELETE /api/v1/console/bindings/{binding_id}": needs(STORE_EDIT),
+    "POST /api/v1/console/stores/{store_id}/doors": needs(STORE_EDIT),
+    "GET /console/opening": needs(STORE_EDIT),
+    "GET /console/wiring": needs(STORE_EDIT),
+    "GET /console/timeline": needs(ORDER_READ, STORE_READ),
+    "GET /console/calendar": needs(ORDER_READ),
     "GET /console/members": needs(CUSTOMER_READ),
     "GET /console/members/{account_id}": needs(CUSTOMER_READ),
     "GET /api/v1/console/cleaning/tasks": needs(CLEANING_DO),

@@ -16,6 +16,7 @@ from cloud_api.web.console import campaigns as console_campaigns
 from cloud_api.web.console import cleaning as console_cleaning
 from cloud_api.web.console import controllers as console_controllers
 from cloud_api.web.console import coupons as console_coupons
+from cloud_api.web.console import day as console_day
 from cloud_api.web.console import desk as console_desk
 from cloud_api.web.console import doors as console_doors
 from cloud_api.web.console import finance as console_finance
@@ -24,6 +25,7 @@ from cloud_api.web.console import keys as console_keys
 from cloud_api.web.console import members as console_members
 from cloud_api.web.console import notice_words as console_notice_words
 from cloud_api.web.console import notices as console_notices
+from cloud_api.web.console import opening as console_opening
 from cloud_api.web.console import order_exports as console_order_exports
 from cloud_api.web.console import orders as console_orders
 from cloud_api.web.console import overtime as console_overtime
@@ -118,6 +120,8 @@ for pages in (
     console_cleaning,
     console_members,
     console_platforms,
+    console_opening,
+    console_day,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.alarms import service as alarms
+from cloud_api.alarms.rules import RULES
 from cloud_api.claims.models import RoomClaim
 from cloud_api.cleaning import service as cleaning
 from cloud_api.devices.models import Binding
@@ -20,6 +22,7 @@ from cloud_api.orders.models import Order
 from cloud_api.orders.views import phone_tails
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.staff.permissions import (
+    ALARM_READ,
     DEVICE_BULK,
     DEVICE_FORCE,
     DEVICE_READ,
@@ -34,7 +37,7 @@ from cloud_api.web.device_words import said_at
 from cloud_api.web.pages import Visit
 from cloud_api.web.rendering import hm
 from cloud_api.web.room_days import RoomDay
-from cloud_api.web.view_models import Arrival, Kpi, LivePage, RoomState, StoreBlock, Tile
+from cloud_api.web.view_models import Alarm, Arrival, Kpi, LivePage, RoomState, StoreBlock, Tile
 
 SOON = timedelta(hours=1)
 
@@ -89,6 +92,7 @@ async def live_page(
         glass = await inspector.inspector(session, seen, who, house, room)
     return LivePage(
         kpis=_kpis(seen, who, house),
+        alarms=await _alarms(session, who, house),
         stores=tuple(_block(seen, who, house, store, shown[store.id]) for store in found),
         arrivals=_arrivals(seen, house) if ORDER_READ in who.permissions else (),
         inspector=glass,
@@ -96,6 +100,31 @@ async def live_page(
         mode_sheets=inspector.mode_sheets() if ROOM_MODE in who.permissions else (),
         board_href=f"/console/board?room={marked}" if marked else "/console/board",
     )
+
+
+async def _alarms(session: AsyncSession, who: Staff, house: House) -> tuple[Alarm, ...]:
+    """What nobody has taken up, the newest first; at most three, the rest is behind the bell."""
+    if ALARM_READ not in who.permissions:
+        return ()
+    found, _more = await alarms.find(session, who, limit=10)
+    names = {store.id: store.name for store in house.stores}
+    rooms = {room.id: room.name for room in house.rooms}
+    made = []
+    for one in [alarm for alarm in found if alarm.state == "open"][:3]:
+        room = str(one.data.get("room_id") or "")
+        where = " ".join(
+            part for part in (names.get(one.store_id or "", ""), rooms.get(room, "")) if part
+        )
+        made.append(
+            Alarm(
+                one.id,
+                "siren" if one.severity == "critical" else "triangle-alert",
+                " ".join(part for part in (where, _(RULES[one.kind].name)) if part),
+                str(one.data.get("device") or ""),
+                f"/console/rooms/{room}" if room in rooms else "/console/alarms",
+            )
+        )
+    return tuple(made)
 
 
 async def _read(

@@ -158,3 +158,30 @@ document.addEventListener('change', async (event) => {
   label.removeAttribute('aria-busy');
   await again();
 });
+
+// --- wiring: a channel and what it does are one choice; an enrolment code is shown and kept nowhere -----
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  if (!form.matches('[data-wire]')) return;
+  event.preventDefault();
+  const [capability, channel] = form.elements.use.value.split(':');
+  const rooms = [...form.querySelectorAll('[name="rooms"]:checked')].map((one) => one.value);
+  busy(form.querySelector('[type="submit"]'), async () => {
+    problem(form, '');
+    try {
+      await api(form.getAttribute('action'), { body: { name: form.elements.name.value.trim(), capability, channel: channel ? Number(channel) : null, role: form.elements.role.value, rooms }, key: intent() });
+      location.assign(form.dataset.next);
+    } catch (refused) {
+      problem(form, refused.message);
+    }
+  });
+});
+document.addEventListener('km:done', (event) => {
+  const form = event.target;
+  if (!form.matches('[data-show-code]')) return;
+  event.preventDefault();
+  const place = form.querySelector('[data-code]');
+  place.textContent = event.detail.code;
+  place.hidden = false;
+  form.querySelector('[data-code-line]').hidden = false;
+});

@@ -21,6 +21,7 @@ async function refresh(element) {
   const url = element.dataset.liveHref || ('liveReload' in element.dataset ? location.pathname + location.search : '');
   if (!url || !window.htmx) return;
   await window.htmx.ajax('GET', url, { target: element, swap: 'outerMorph', select: `#${CSS.escape(element.id)}` });
+  document.dispatchEvent(new CustomEvent('km:live', { detail: { id: element.id } })); // for who places things by script
 }
 
 function flush() {
