@@ -426,3 +426,10 @@ def test_a_skip_is_a_failure_in_ci_only(tmp_path, ci, counted):
     )
     assert counted in done.stdout
     assert (done.returncode != 0) is bool(ci)
+
+
+@pytest.mark.xdist_group("together")
+def test_what_shares_servers_stays_on_one_worker(request):
+    """Versions of pytest and xdist that do not fit spread the groups out, and say nothing."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@together")
