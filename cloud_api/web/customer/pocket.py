@@ -26,7 +26,7 @@ from cloud_api.stores import service as stores
 from cloud_api.web import qr
 from cloud_api.web.customer.readers import reader_of_room
 from cloud_api.web.pages import Visit, page, visit
-from cloud_api.web.rendering import STATIC, static_url
+from cloud_api.web.rendering import STATIC, STATIC_URL, static_url
 from cloud_api.web.view_models import Shell
 
 router = APIRouter(include_in_schema=False)
@@ -93,7 +93,8 @@ async def worker() -> Response:
 
 @cache
 def _worker() -> str:
-    kept = [static_url(path) for path in KEPT]
+    # A font is named by the style sheet, without a hash.
+    kept = [f"{STATIC_URL}/{p}" if p.endswith(".woff2") else static_url(p) for p in KEPT]
     body = (STATIC / "js" / "worker.js").read_text(encoding="utf-8")
     template = (STATIC.parent / "templates" / "customer" / "offline.html").read_bytes()
     stamp = hashlib.sha256(body.encode() + template + "".join(kept).encode()).hexdigest()[:10]

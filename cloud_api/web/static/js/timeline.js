@@ -269,7 +269,8 @@ function run() {
       return say(fill(d.tFull, { room: r.name }));
     }
     const wishLength = picked.from === null ? Math.max(rule.min, 120) * MINUTE : picked.to - picked.from;
-    const wish = picked.from ?? from[0];
+    // On another day most want the time of day it is now; nobody wants midnight.
+    const wish = picked.from ?? (current() >= start ? from[0] : rule.origin + ((current() + offset) % 86400000));
     const fitting = from.filter((at) => endsOf(r, at).at(-1) - at >= wishLength);
     const at = from.includes(wish) ? wish : nearest(fitting.length ? fitting : from, wish);
     const fits = endsOf(r, at);

@@ -1,0 +1,173 @@
+"""Every page of the customer's, looked at by machines: weight, accessibility, targets, shifts, narrow phones.
+
+One browser and one town for all of them; what is wrong anywhere is told together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from cloud_api.auth.csrf import LOGIN_COOKIE
+from tests.web.customer_pages import pages_of
+from tests.web.town import Visitor, running_town
+
+pytestmark = pytest.mark.xdist_group("walk")
+
+MOST_KB = 150  # HTML, CSS and script of a page as they come over the line
+CLS = 0.02  # of 1; below 0.1 counts as good (web.dev/cls), and nothing here has to move at all
+WEIGHED = {"Document", "Stylesheet", "Script"}
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+SERIOUS = ("serious", "critical")
+
+WATCH = """
+window.__shift = 0;
+new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) window.__shift += e.value; })
+  .observe({ type: 'layout-shift', buffered: true });
+"""
+# A target is 44 px where a thumb meets it: its own box, its label's, or what reacts around its middle.
+TARGETS = """() => {
+  const small = [];
+  for (const el of document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, [role=slider]')) {
+    const box = el.getBoundingClientRect();
+    const style = getComputedStyle(el);
+    if (!box.width || !box.height || style.visibility === 'hidden' || el.closest('.skip, .vh, dialog:not([open])') || el.classList.contains('vh')) continue;
+    if (el.tagName === 'A' && style.display === 'inline') continue; // within a sentence (WCAG 2.5.8)
+    const area = (el.matches('input') && el.closest('label') || el);
+    const b = area.getBoundingClientRect();
+    if (b.width >= 43.5 && b.height >= 43.5) continue;
+    el.scrollIntoView({ block: 'center' });
+    const c = area.getBoundingClientRect();
+    const x = c.left + c.width / 2, y = c.top + c.height / 2;
+    const hits = [[0, -21], [0, 21], [-21, 0], [21, 0]].every(([dx, dy]) => {
+      const at = document.elementFromPoint(x + dx, y + dy);
+      return at && (area.contains(at) || at.contains(el) && at.matches('a, button, label'));
+    });
+    if (!hits) small.push(`${el.tagName.toLowerCase()}.${el.className} "${(el.textContent || el.name || '').trim().slice(0, 20)}" ${Math.round(b.width)}×${Math.round(b.height)}`);
+  }
+  scrollTo(0, 0);
+  return small;
+}"""
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    with running_town(tmp_path_factory.mktemp("quality")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def addresses(visitor: Visitor) -> dict[str, str]:
+    return pages_of(visitor)
+
+
+@pytest.fixture
+def phone(browser: Browser, visitor: Visitor) -> Iterator[Page]:
+    """The guest's, without a worker that would keep files back from the scales."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, service_workers="block"
+    )
+    context.set_default_timeout(30_000)
+    context.add_cookies(
+        [{"name": LOGIN_COOKIE, "value": visitor.town.tokens["guest"], "url": visitor.site.url}]
+    )
+    context.add_init_script(WATCH)
+    yield context.new_page()
+    context.close()
+
+
+def serious(page: Page) -> list[str]:
+    """Axe's serious findings on the page as it stands."""
+    page.evaluate(AXE)
+    told: dict[str, Any] = page.evaluate(
+        "() => axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })"
+    )
+    return [
+        f"{one['id']}: {node['html'][:140]}"
+        for one in told["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"][:3]
+    ]
+
+
+def test_weight_accessibility_targets_and_shifts(
+    phone: Page, visitor: Visitor, addresses: dict[str, str]
+):
+    wrong: list[str] = []
+    line = phone.context.new_cdp_session(phone)
+    line.send("Network.enable")
+    line.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    kinds: dict[str, str] = {}
+    weighed: dict[str, float] = {}
+    line.on("Network.responseReceived", lambda e: kinds.update({e["requestId"]: e["type"]}))
+    line.on(
+        "Network.loadingFinished",
+        lambda e: weighed.update({e["requestId"]: e["encodedDataLength"]}),
+    )
+    for name, path in addresses.items():
+        kinds.clear()
+        weighed.clear()
+        answer = phone.goto(visitor.site.url + path)
+        assert answer is not None
+        assert answer.status == 200, (name, path)
+        phone.wait_for_load_state("load")
+        phone.evaluate("() => document.fonts.ready.then(() => true)")
+        phone.wait_for_timeout(250)
+        weight = sum(size for key, size in weighed.items() if kinds.get(key) in WEIGHED)
+        if weight > MOST_KB * 1024:
+            wrong.append(f"{name}: {weight / 1024:.0f} kB")
+        shift = phone.evaluate("window.__shift")
+        if shift > CLS:
+            wrong.append(f"{name}: shifts by {shift:.3f}")
+        wrong += [f"{name}: {found}" for found in serious(phone)]
+        wrong += [f"{name}: small target {found}" for found in phone.evaluate(TARGETS)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_dark_and_narrow(phone: Page, visitor: Visitor, addresses: dict[str, str]):
+    """Dark keeps its contrast, and 320 × 568 needs no scrolling sideways."""
+    wrong: list[str] = []
+    phone.emulate_media(color_scheme="dark")
+    phone.set_viewport_size({"width": 320, "height": 568})
+    for name, path in addresses.items():
+        phone.goto(visitor.site.url + path)
+        phone.wait_for_load_state("load")
+        wide = phone.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            wrong.append(f"{name}: {wide} px too wide")
+        phone.evaluate(AXE)
+        told = phone.evaluate("() => axe.run(document, { runOnly: ['color-contrast'] })")
+        for one in told["violations"]:
+            wrong += [f"{name}: dark {node['html'][:140]}" for node in one["nodes"][:3]]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_scales_and_the_eye_see_what_is_wrong(phone: Page, visitor: Visitor):
+    """The negative control: a small button without a name and a line that jumps are found."""
+    phone.goto(visitor.site.url + "/me")
+    phone.evaluate(
+        """() => { const b = document.createElement('button'); b.style.setProperty('width', '10px');
+        b.style.setProperty('height', '10px'); document.querySelector('main').append(b); }"""
+    )
+    assert any("button-name" in one for one in serious(phone))
+    assert phone.evaluate(TARGETS)
+
+
+def test_going_back_and_a_refusal_keep_what_was_typed(phone: Page, visitor: Visitor):
+    order = visitor.town.order("in_use")
+    phone.goto(f"{visitor.site.url}/orders/{order}/help")
+    phone.get_by_label("怎么了").fill("麻将机卡牌，东风位")
+    phone.context.set_offline(True)
+    phone.get_by_role("button", name="发给客服").click()
+    phone.get_by_text("没连上网络").first.wait_for()
+    assert phone.get_by_label("怎么了").input_value() == "麻将机卡牌，东风位"
+    phone.context.set_offline(False)
+    phone.goto(f"{visitor.site.url}/s/{visitor.site.shop.store.id}?seats=4")
+    phone.get_by_role("link", name="竹间", exact=True).click()
+    phone.wait_for_url("**/rooms/*")
+    phone.go_back()
+    phone.wait_for_url("**/s/*?seats=4")
