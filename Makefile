@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 DEV := $(VENV)/.kaimen-dev
 DEMO := $(VENV)/.kaimen-demo
 
-.PHONY: help demo demo-check test lint soak bench words lock clean
+.PHONY: help demo demo-check test lint soak bench screenshots words lock clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ soak: $(DEV) ## the long runs: property tests with 5,000 examples, and tests mar
 
 bench: $(DEV) ## measure, print, compare with nothing
 	$(BIN)/python -m benchmarks
+
+screenshots: $(DEV) ## photograph every page of the customer's into docs/images/pages
+	@$(BIN)/python -m tests.web.screenshots
 
 words: $(DEV) ## find all texts, bring the translations up to date, say what is missing
 	$(BIN)/python -m scripts.words

@@ -42,6 +42,7 @@ from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
 from cloud_api.web.console import stuck_refunds as console_stuck_refunds
 from cloud_api.web.console import support as console_support
+from cloud_api.web.customer import calendar as customer_calendar
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import coupons as customer_coupons
 from cloud_api.web.customer import friends as customer_friends
@@ -81,6 +82,7 @@ router.include_router(customer_money.router)
 router.include_router(customer_privacy.router)
 router.include_router(customer_pocket.router)
 router.include_router(customer_coupons.router)
+router.include_router(customer_calendar.router)
 router.include_router(customer_weekly.router)
 router.include_router(customer_groupbuy.router)
 router.include_router(customer_vouchers.router)

@@ -120,6 +120,17 @@ def test_the_pass_is_renewed_each_minute_while_there_is_network(
     context.close()
 
 
+def test_a_booking_goes_into_the_phones_calendar(visitor: Visitor):
+    order = visitor.town.orders["ready"]
+    told = visitor.get("guest", f"/orders/{order.id}/calendar.ics")
+    assert told.headers["content-type"].startswith("text/calendar")
+    assert all(len(line.encode()) <= 75 for line in told.text.split("\r\n"))
+    whole = told.text.replace("\r\n ", "")
+    assert f"DTSTART:{order.starts_at:%Y%m%dT%H%M%SZ}" in whole
+    assert "SUMMARY:竹间 · 雀友会·静安店" in whole
+    assert visitor.get("stranger", f"/orders/{order.id}/calendar.ics").status_code == 404
+
+
 def test_a_pass_that_is_over_is_not_shown_and_logging_out_forgets(
     page: Page, visitor: Visitor, site: str
 ):

@@ -15,7 +15,7 @@ function saved() {
 
 function draw() {
   const told = saved();
-  if (!told) return 0;
+  if (!told) return { count: 0, opens: false };
   const now = Date.now() + told.ahead;
   const items = told.items.filter((one) => !one.until || Date.parse(one.until) > now);
   list.replaceChildren(...items.map((one) => {
@@ -40,13 +40,13 @@ function draw() {
     call.href = `tel:${one.phone.replace(/[^\d+]/g, '')}`;
     return made;
   }));
-  return items.length;
+  return { count: items.length, opens: items.some((one) => one.svg || one.pin) };
 }
 
-const count = draw();
+const { count, opens } = draw();
 document.querySelector('[data-nothing]').hidden = count > 0;
-document.querySelector('[data-head]').textContent = list.dataset[count ? 'tPass' : 'tNone'];
-document.querySelector('[data-cause]').textContent = list.dataset[count ? 'tKept' : 'tBare'];
+document.querySelector('[data-head]').textContent = list.dataset[opens ? 'tPass' : 'tNone'];
+document.querySelector('[data-cause]').textContent = list.dataset[opens ? 'tKept' : 'tBare'];
 setInterval(() => document.hidden || draw(), 30000);
 
 const again = () => location.reload();
