@@ -60,7 +60,7 @@ async def of_segment(
     )
     if not stores:
         return SegmentGuestsOut(segment=segment, total=0, items=[])
-    ids = tuple(one.id for one in stores)
+    ids = (stores[0].id,) if store_id else None
     today = business_day(clocks.now, stores[0].tz)
     _, average = await query.segments(session, who, ids, today)
     each = query.per_guest(who, ids)

@@ -6,7 +6,7 @@ here is truth. Minutes and fen are whole; a day is the books' business day, in t
 
 from datetime import date, datetime
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import UTCDateTime
@@ -101,6 +101,13 @@ class ReportGuest(SQLModel, table=True):
     __table_args__ = (
         Index("report_guest_of_merchant", "merchant_id", "day"),
         Index("report_guest_of_person", "account_id"),
+        Index(
+            "report_guest_with_voucher",
+            "merchant_id",
+            "day",
+            postgresql_where=text("vouchers > 0"),
+            sqlite_where=text("vouchers > 0"),
+        ),
     )
     store_id: str = Field(foreign_key="store.id", primary_key=True)
     day: date = Field(primary_key=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
@@ -15,10 +15,12 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.reports.measures import COLUMNS
 from cloud_api.reports.models import ReportDay, ReportGuest, ReportHour, ReportLife, ReportPart
 
-By = Literal["", "day", "store", "room", "channel"]
+By = Literal["", "day", "store", "room", "channel", "part"]
 RECENT_DAYS: Final = 30
 AWAY_DAYS: Final = 90
 OFTEN: Final = 4
+_LONG_DAYS: Final = 62
+_NEVER: Final = date(9999, 12, 31)
 _KEYS: Final = {"day": "day", "store": "store_id", "room": "room_id", "channel": "channel"}
 
 
@@ -57,13 +59,20 @@ async def sums(
     by: By = "",
     columns: Sequence[str] = COLUMNS,
 ) -> dict[Any, dict[str, int]]:
-    """The sums of ``columns`` over a period, by what is asked for; under ``""`` without."""
-    table: Any = ReportPart if by in {"room", "channel"} or wanted.parted else ReportDay
+    """The sums of ``columns`` over a period, by what is asked for (``part``: room and channel); ``""`` without."""
+    table: Any = ReportPart if by in {"room", "channel", "part"} or wanted.parted else ReportDay
     mine = _mine(who, table, wanted)
     totals = [func.coalesce(func.sum(mine.c[name]), 0) for name in columns]
     if not by:
         row = (await session.execute(select(*totals))).one()
         return {"": {name: int(some) for name, some in zip(columns, row, strict=True)}}
+    if by == "part":
+        pair = (mine.c.room_id, mine.c.channel)
+        found: Sequence[Any] = (await session.execute(select(*pair, *totals).group_by(*pair))).all()
+        return {
+            (row[0], row[1]): {name: int(some) for name, some in zip(columns, row[2:], strict=True)}
+            for row in found
+        }
     key = mine.c[_KEYS[by]]
     rows: Sequence[Any] = (await session.execute(select(key, *totals).group_by(key))).all()
     return {
@@ -100,7 +109,16 @@ class Guests:
 
 
 async def guests(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
-    """The guests of a period over the stores that are asked for."""
+    """The guests of a period over the stores that are asked for.
+
+    A long period that reaches the newest day is answered from the guests' lives: whoever came last in it
+    was there, and whoever came first in it has all their visits in it. Others are counted visit by visit.
+    """
+    newest: date | None = await session.scalar(
+        select(func.max(_mine(who, ReportGuest, replace(wanted, last=_NEVER)).c.day))
+    )
+    if newest is not None and newest <= wanted.last and (newest - wanted.first).days > _LONG_DAYS:
+        return await _of_lives(session, who, wanted)
     came = _mine(who, ReportGuest, wanted)
     each = (
         select(
@@ -112,26 +130,34 @@ async def guests(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
         .subquery()
     )
     before = _lives(who, wanted.store_ids)
-    since = (
-        select(before.c.account_id, func.min(before.c.first_day).label("first_day"))
-        .where(before.c.first_day <= wanted.last)
-        .group_by(before.c.account_id)
-        .subquery()
+    known = each.c.account_id.in_(
+        select(before.c.account_id).where(before.c.first_day < wanted.first)
     )
-    known = since.c.first_day < wanted.first
-    query = (
-        select(
-            func.count(),
-            func.sum(case((or_(each.c.visits > 1, known), 1), else_=0)),
-            func.sum(case((known, 0), else_=1)),
-            func.sum(case((each.c.vouchers > 0, 1), else_=0)),
-            func.sum(each.c.visits),
-        )
-        .select_from(each)
-        .join(since, since.c.account_id == each.c.account_id)
+    query = select(
+        func.count(),
+        func.sum(case((or_(each.c.visits > 1, known), 1), else_=0)),
+        func.sum(case((known, 0), else_=1)),
+        func.sum(case((each.c.vouchers > 0, 1), else_=0)),
+        func.sum(each.c.visits),
     )
     row: Any = (await session.execute(query)).one()
     return Guests(*(int(some or 0) for some in row))
+
+
+async def _of_lives(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
+    each = per_guest(who, wanted.store_ids)
+    known = each.c.first_day < wanted.first
+    query = select(
+        func.count(),
+        func.sum(case((or_(known, each.c.visits > 1), 1), else_=0)),
+        func.sum(case((known, 0), else_=1)),
+    ).where(each.c.last_day >= wanted.first)
+    row: Any = (await session.execute(query)).one()
+    came = _mine(who, ReportGuest, wanted)
+    used = select(func.count(came.c.account_id.distinct())).where(came.c.vouchers > 0)
+    vouchers = (await session.execute(used)).scalar_one()
+    stays = (await sums(session, who, wanted, columns=("stays",)))[""]["stays"]
+    return Guests(int(row[0]), int(row[1] or 0), int(row[2] or 0), int(vouchers), stays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +193,7 @@ def per_guest(who: Staff, store_ids: tuple[str, ...] | None) -> Any:
     )
 
 
-def segment_of(each: Any, today: date, average_fen: int) -> Any:
+def segment_of(each: Any, today: date, average_fen: Any) -> Any:
     """The SQL expression that names a guest's segment."""
     recent = each.c.last_day > today - timedelta(days=RECENT_DAYS)
     awhile = each.c.last_day > today - timedelta(days=AWAY_DAYS)
@@ -188,18 +214,22 @@ async def segments(
 ) -> tuple[list[Segment], int]:
     """Guests by segment, and what one spent on average over all time (fen)."""
     each = per_guest(who, store_ids)
-    told: Any = (await session.execute(select(func.count(), func.sum(each.c.spent_fen)))).one()
-    average = int(told[1] or 0) // told[0] if told[0] else 0
-    name = segment_of(each, today, average).label("segment")
-    inner = select(name, each.c.visits, each.c.spent_fen).subquery()
+    whole = select(
+        each.c.visits, each.c.spent_fen, each.c.last_day,
+        func.avg(each.c.spent_fen).over().label("average"),
+    ).subquery()  # fmt: skip
+    name = segment_of(whole, today, whole.c.average).label("segment")
+    inner = select(name, whole.c.visits, whole.c.spent_fen, whole.c.average).subquery()
     query = select(
         inner.c.segment,
         func.count(),
         func.sum(inner.c.visits),
         func.sum(inner.c.spent_fen),
+        func.max(inner.c.average),
     ).group_by(inner.c.segment)
     rows: Sequence[Any] = (await session.execute(query)).all()
     found = {row[0]: Segment(row[0], int(row[1]), int(row[2]), int(row[3])) for row in rows}
+    average = int(rows[0][4]) if rows else 0
     return [found[key] for key in SEGMENTS if key in found], average
 
 

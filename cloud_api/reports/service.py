@@ -94,7 +94,7 @@ async def asked(
     if channel is not None and channel not in CHANNELS:
         raise KaimenError("report.channel", "没有这种来源", status=422, field="channel")
     period = period_of(kind, business_day(clocks.now, stores[0].tz), day, first, last)
-    mine = tuple(one.id for one in stores)
+    mine = (stores[0].id,) if store_id else None
     return period, Wanted(period.first, period.last, mine, room_id or None, channel), stores
 
 
@@ -116,8 +116,8 @@ async def summary(
     sums = _over(days, now)
     sums_before = _over(days_before, then)
     by_store = await query.sums(session, who, now, "store", _PARTS) if len(stores) > 1 else {}
-    by_room = await query.sums(session, who, now, "room", _PARTS)
-    by_channel = await query.sums(session, who, now, "channel", _PARTS)
+    parts = await query.sums(session, who, now, "part", _PARTS)
+    by_room, by_channel = _fold(parts, 0), _fold(parts, 1)
     hours = {} if wanted.parted else await query.hours(session, who, now)
     came = None if wanted.parted else await query.guests(session, who, now)
     came_before = None if wanted.parted else await query.guests(session, who, then)
@@ -239,6 +239,16 @@ def _add(many: Iterable[dict[str, int]], columns: Iterable[str]) -> dict[str, in
         for name in total:
             total[name] += sums[name]
     return total
+
+
+def _fold(parts: dict[Any, dict[str, int]], place: int) -> dict[str, dict[str, int]]:
+    """Sums by room and channel as sums by one of them."""
+    found: dict[str, dict[str, int]] = {}
+    for key, sums in parts.items():
+        mine = found.setdefault(key[place], dict.fromkeys(sums, 0))
+        for name, some in sums.items():
+            mine[name] += some
+    return found
 
 
 def _figure(one: Figure, sums: dict[str, int], before: dict[str, int]) -> FigureOut:

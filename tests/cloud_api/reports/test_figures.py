@@ -16,7 +16,7 @@ from cloud_api.alarms.models import Alarm
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import KaimenError
-from cloud_api.reports import rollup
+from cloud_api.reports import query, rollup
 from cloud_api.reports.measures import FIGURES
 from cloud_api.reports.periods import period_of
 from tests.cloud_api.factories import (
@@ -186,6 +186,27 @@ async def test_every_figure_is_the_sum_of_its_rows(
     for path, expected in bad.items():
         answer = await client.get(f"{HERE}{path}", headers=who["owner"])
         assert (answer.status_code, answer.json()["code"]) == expected, path
+
+
+async def test_a_long_period_counts_the_same_guests_by_their_lives(
+    client: httpx.AsyncClient, cloud: Cloud, shop: Shop, now: datetime, monkeypatch: Any
+) -> None:
+    """Half a year is answered from guests' lives, and says what counting visit by visit says."""
+    who = await _stage(cloud, shop, now)
+    told = []
+    for days in (62, 100_000):
+        monkeypatch.setattr(query, "_LONG_DAYS", days)
+        answers = [
+            await client.get(
+                f"{HERE}/summary",
+                params={"kind": "custom", "first": first, "last": "2026-11-23"},
+                headers=who["owner"],
+            )
+            for first in ("2026-06-01", "2026-09-20")
+        ]
+        told.append([answer.json()["guests"] for answer in answers])
+    assert told[0] == told[1]
+    assert told[0][0] == {"active": 2, "returning": 2, "fresh": 2, "with_voucher": 0, "visits": 5}
 
 
 async def test_what_is_left_alone_is_not_made_again(cloud: Cloud, shop: Shop) -> None:
