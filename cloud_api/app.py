@@ -87,6 +87,7 @@ from cloud_api.reports import routes as reports
 from cloud_api.settings import Settings
 from cloud_api.staff import audit_routes as audit
 from cloud_api.staff import invitation_routes as invitations
+from cloud_api.staff import key_routes as api_keys
 from cloud_api.staff import platform_routes as platform
 from cloud_api.staff import role_routes as roles
 from cloud_api.staff import routes as staff
@@ -97,6 +98,7 @@ from cloud_api.stores import manage_routes as stores_manage
 from cloud_api.stores import media_routes
 from cloud_api.stores import routes as stores
 from cloud_api.support import routes as support
+from cloud_api.webhooks import routes as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -162,6 +164,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     notifications.router,
     members.router,
     reports.router,
+    api_keys.router,
+    webhooks.router,
     audit.router,
     backups.router,
     events.router,

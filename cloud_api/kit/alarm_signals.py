@@ -45,6 +45,7 @@ KINDS: Final = frozenset(
         "refund.beyond",
         "payment.wrong_amount",
         "payment.unbalanced",
+        "webhook.failing",
     }
 )
 

@@ -20,7 +20,7 @@ from cloud_api.kit.asgi import route_of
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.staff import matrix, platform, rights, service
+from cloud_api.staff import api_keys, matrix, platform, rights, service
 from cloud_api.staff.models import Impersonation
 from cloud_api.staff.service import Workplace
 
@@ -43,7 +43,10 @@ async def staff_actor(request: Request) -> Staff:
 
 
 async def whoever(request: Request) -> Staff:
-    """The staff actor of this login, whatever the route; for ``staff_actor`` and open streams."""
+    """The staff actor of this login or key, whatever the route; for ``staff_actor`` and open streams."""
+    bearer = bearer_of(request)
+    if bearer is not None and bearer.startswith(api_keys.PREFIX):
+        return await _by_key(request, bearer)
     borrowed = await _borrowed(request)
     if borrowed is not None:
         return borrowed
@@ -67,6 +70,22 @@ async def whoever(request: Request) -> Staff:
         ip=client_ip(request),
         fresh=factors.fresh(account, login, cloud.clocks.real),
     )
+
+
+async def _by_key(request: Request, token: str) -> Staff:
+    """Other software, by its key. Raises LoginNeeded ``api_key.bad``, KaimenError ``merchant.suspended``."""
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        found = await api_keys.holder(session, token)
+    if found is None or not route_of(request.scope).startswith("/api/v1/console/"):
+        raise LoginNeeded("api_key.bad", _("钥匙不对，或已停用"))
+    key, merchant = found
+    if merchant.suspended_at is not None:
+        raise KaimenError("merchant.suspended", _("商家已暂停使用，请联系平台"), status=403)
+    if api_keys.stale(key, cloud.clocks.real):
+        async with cloud.db.write() as session:
+            await api_keys.used(session, key.id, cloud.clocks.real)
+    return api_keys.actor_of(key, client_ip(request))
 
 
 def enforce(request: Request, who: Staff) -> None:

@@ -95,3 +95,24 @@ class Impersonation(SQLModel, table=True):
     why: str
     started_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)  # wire time
+
+
+class ApiKey(SQLModel, table=True):
+    """A key with which other software uses the console's API; hashed, shown once. Instants are wire time.
+
+    ``store_ids`` None: every store. It may do what stands in ``permissions`` and nothing that asks for a
+    second factor; it gives no money away (limits of nought).
+    """
+
+    __tablename__ = "api_key"
+    id: str = Field(default_factory=new_id, primary_key=True)
+    merchant_id: str = Field(foreign_key="merchant.id", index=True)
+    name: str = Field(max_length=40)
+    start: str = Field(max_length=16)  # of the key, so that people tell them apart
+    token_hash: str = Field(unique=True)
+    permissions: list[Any] = Field(sa_type=Json)
+    store_ids: list[Any] | None = Field(default=None, sa_type=Json)
+    created_by: str
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # to ten minutes
+    revoked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

@@ -12,6 +12,8 @@ from cloud_api.staff.permissions import (
     BACKUP_RUN,
     ORDER_EXPORT,
     REPORT_READ,
+    STAFF_EDIT,
+    STAFF_READ,
 )
 
 OFFICE: Final[dict[str, Row]] = {
@@ -24,6 +26,18 @@ OFFICE: Final[dict[str, Row]] = {
     "GET /console/stats": needs(REPORT_READ),
     "GET /console/stats/rows/{figure}": needs(REPORT_READ),
     "GET /console/stats/guests/{segment}": needs(REPORT_READ),
+    # keys and webhooks for other software
+    "GET /api/v1/console/api-keys": needs(STAFF_READ),
+    "POST /api/v1/console/api-keys": needs(STAFF_EDIT, fresh=True),
+    "POST /api/v1/console/api-keys/{key_id}/revoke": needs(STAFF_EDIT),
+    "GET /api/v1/console/webhooks": needs(STAFF_READ),
+    "POST /api/v1/console/webhooks": needs(STAFF_EDIT, fresh=True),
+    "POST /api/v1/console/webhooks/{webhook_id}/rotate": needs(STAFF_EDIT, fresh=True),
+    "POST /api/v1/console/webhooks/{webhook_id}/stop": needs(STAFF_EDIT),
+    "POST /api/v1/console/webhooks/{webhook_id}/start": needs(STAFF_EDIT),
+    "POST /api/v1/console/webhooks/{webhook_id}/test": needs(STAFF_EDIT),
+    "GET /api/v1/console/webhooks/{webhook_id}/deliveries": needs(STAFF_READ),
+    "POST /api/v1/console/webhooks/deliveries/{delivery_id}/replay": needs(STAFF_EDIT),
     # the log of acts, backups
     "GET /api/v1/console/audit": needs(AUDIT_READ),
     "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),
