@@ -44,7 +44,7 @@ class Facts:
             "link": self.link,
         }
         for name in ("number", "reason", "detail", "device", "name", "place"):
-            found[name] = str(data.get(name) or "")
+            found[name] = in_language(str(data.get(name) or ""), language)
         if "minutes" in data:
             found["minutes"] = str(data["minutes"])
         if "alarm" in data:

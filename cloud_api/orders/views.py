@@ -267,7 +267,10 @@ class _Parts:
             "waiting_fen": order.waiting_fen,
             "lines": [
                 schemas.LineOut(
-                    kind=line.kind, text=line.text, amount_fen=line.amount_fen, detail=line.detail
+                    kind=line.kind,
+                    text=_(line.text),
+                    amount_fen=line.amount_fen,
+                    detail=line.detail,
                 )
                 for line in self.lines[order.id]
             ],
@@ -366,7 +369,7 @@ def _refund(refund: RefundAttempt) -> schemas.RefundOut:
         number=refund.number,
         state=refund.state,
         amount_fen=refund.amount_fen,
-        reason=refund.reason,
+        reason=_(refund.reason),
         at=refund.created_at,
         arrived_at=refund.succeeded_at,
     )
