@@ -23,6 +23,7 @@ def serve(
     **how: Any,
 ) -> None:
     """Until it is told to stop."""
+    state.mkdir(parents=True, exist_ok=True)
     wire = WireClock()
     app = create_app(
         state,
