@@ -80,8 +80,8 @@ async def paid_by_hand(cloud: Cloud, who: Staff, refund_id: str, why: str, proof
 
     Raises as ``retry``, and KaimenError ``refund.proof`` without a proof.
     """
-    proof = need_proof(proof)
     known, why = await _begin(cloud, who, refund_id, why)
+    proof = need_proof(proof)
     await repair.look_again(cloud, refund_id)
     async with cloud.db.write() as session:
         done = await repair.paid_by_hand(session, refund_id, proof, cloud.clocks)
@@ -104,10 +104,9 @@ def need_why(why: str) -> str:
 
 
 async def _begin(cloud: Cloud, who: Staff, refund_id: str, why: str) -> tuple[Stuck, str]:
-    who.need(ORDER_REFUND)
-    why = need_why(why)
     async with cloud.db.read() as session:
-        known = await get(session, who, refund_id)
+        known = await get(session, who, refund_id)  # first: elsewhere it does not exist
+    why = need_why(why)
     who.need_refund(known.refund.amount_fen)
     return known, why
 
