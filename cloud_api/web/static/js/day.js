@@ -11,7 +11,8 @@ const sheet = document.getElementById('sheet-move');
 const said = document.querySelector('[data-day-said]');
 let held = null; // what is picked up: {bar, row, from, length, startRow, startFrom, pointer?}
 
-const day = () => document.querySelector('[data-day]');
+const first = document.querySelector('[data-day]');
+const day = () => document.querySelector('[data-day]') ?? first; // none for a moment while it is drawn again
 const begin = () => Date.parse(day().dataset.from);
 const hours = () => Number(day().dataset.hours);
 const share = (at) => (at - begin()) / (hours() * HOUR);
@@ -32,7 +33,7 @@ function put(bar, from, to) {
 }
 
 function lay() {
-  if (!day()) return;
+  if (!day()?.isConnected) return;
   for (const hour of day().querySelectorAll('[data-hour]')) hour.style.setProperty('--x', `${(Number(hour.dataset.hour) / hours()) * 100}%`);
   for (const bar of day().querySelectorAll('.db[data-from]')) if (bar !== held?.bar) put(bar, Date.parse(bar.dataset.from), Date.parse(bar.dataset.to));
   const line = day().querySelector('[data-now-line]');
