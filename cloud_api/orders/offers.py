@@ -18,6 +18,7 @@ from cloud_api.claims.booking_rules import Rules, rules_of, span_words
 from cloud_api.claims.moving import next_block
 from cloud_api.claims.service import RoomTaken
 from cloud_api.coupons.models import Coupon, CouponGrant
+from cloud_api.coupons.service import offer_of
 from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import Customer, Staff, System
 from cloud_api.kit.clocks import Clocks
@@ -26,7 +27,8 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders.change_price import sum_of, timed_fen
 from cloud_api.orders.models import Order, OrderChange, OrderLine
 from cloud_api.pricing.lines import TIMED
-from cloud_api.pricing.service import price_interval
+from cloud_api.pricing.offers import refused_at
+from cloud_api.pricing.service import book_of, price_interval
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_room
 
@@ -96,7 +98,7 @@ async def move(
     lines = voucher or (await price_interval(session, System(), room.id, begin, end))[0]
     fee = 0
     if isinstance(actor, Customer):
-        await _coupon_fits(session, order, sum_of(lines), end - begin)
+        await _coupon_fits(session, order, room, sum_of(lines), begin, end)
         fee = await _fee(session, order, rules)
     return await _offer(session, MOVE, order, room, begin, end, rules, lines, fee)
 
@@ -173,10 +175,10 @@ def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime)
 
 
 async def _coupon_fits(
-    session: AsyncSession, order: Order, price_fen: int, length: timedelta
+    session: AsyncSession, order: Order, room: Room, price_fen: int, begin: datetime, end: datetime
 ) -> None:
-    """Raise Conflict ``change.coupon`` where the coupon of an order asks for more than the new time is:
-    what a large booking was made cheaper by would pay a small one.
+    """Raise Conflict ``change.coupon`` where the coupon of an order does not fit the new time: what a
+    large booking was made cheaper by would pay a small one, and one for Mondays a Saturday.
     """
     query = (
         select(Coupon)
@@ -186,7 +188,9 @@ async def _coupon_fits(
     coupon = (await session.exec(query)).first()
     if coupon is None:
         return
-    if price_fen < coupon.min_fen or length < coupon.min_minutes * _MINUTE:
+    book = await book_of(session, System(), room.id)
+    short = price_fen < coupon.min_fen or end - begin < coupon.min_minutes * _MINUTE
+    if short or refused_at(offer_of("", coupon), book, begin):
         raise Conflict(
             "change.coupon",
             _("改成这样就用不了“{name}”了；可以取消这单（券会回来），再重新订").format(

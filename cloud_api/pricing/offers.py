@@ -115,6 +115,28 @@ def _off(offer: Offer, book: Book, lines: Sequence[Line], ends_at: datetime) -> 
     return min(sum(line.amount_fen for line in given), base)
 
 
+def refused_at(offer: Offer, book: Book, starts_at: datetime) -> str:
+    """Why ``offer`` may not be used in that room at that time, in words; "" where it may."""
+    return _not_here(offer, book) or _not_then(offer, book, starts_at)
+
+
+def _not_here(offer: Offer, book: Book) -> str:
+    if offer.stores and book.store.id not in offer.stores:
+        return _("不是这家店的券")
+    if offer.room_kinds and book.room.kind not in offer.room_kinds:
+        return _("只限{kinds}").format(kinds=_("、").join(offer.room_kinds))
+    return ""
+
+
+def _not_then(offer: Offer, book: Book, starts_at: datetime) -> str:
+    local = starts_at.astimezone(book.zone)
+    if not matches(offer, book.calendar(local.date())):
+        return _("这一天不能用")
+    if not offer.from_minute <= local.hour * 60 + local.minute < offer.until_minute:
+        return _("这个时段不能用")
+    return ""
+
+
 def _why_not(
     offer: Offer,
     book: Book,
@@ -123,19 +145,14 @@ def _why_not(
     starts_at: datetime,
     ends_at: datetime,
 ) -> str:
-    local = starts_at.astimezone(book.zone)
-    minute, base = local.hour * 60 + local.minute, timed_fen(lines)
+    base = timed_fen(lines)
     least = timedelta(minutes=offer.min_minutes)
-    if offer.stores and book.store.id not in offer.stores:
-        return _("不是这家店的券")
-    if offer.room_kinds and book.room.kind not in offer.room_kinds:
-        return _("只限{kinds}").format(kinds=_("、").join(offer.room_kinds))
+    if why := _not_here(offer, book):
+        return why
     if product not in offer.products or (offer.kind == ADD_TIME and product != "hourly"):
         return _("场次和套餐不能用这张券") if product != "hourly" else _("按小时订不能用这张券")
-    if not matches(offer, book.calendar(local.date())):
-        return _("这一天不能用")
-    if not offer.from_minute <= minute < offer.until_minute:
-        return _("这个时段不能用")
+    if why := _not_then(offer, book, starts_at):
+        return why
     if base < offer.min_fen:
         return _("房费满 {money} 才能用").format(money=yuan(offer.min_fen))
     if offer.kind == ADD_TIME:

@@ -180,6 +180,24 @@ async def test_a_coupon_for_a_large_booking_does_not_pay_a_small_one(house: Hous
     with pytest.raises(Conflict) as no:
         await change_service.move(house.cloud, house.who, order.id, None, None, shorter)
     assert no.value.code == "change.coupon"
+    # One for Mondays (1) pays no Tuesday (2), and one for before six no evening; another room is fine.
+    for conditions in ({"weekdays": 1}, {"from_minute": 600, "until_minute": 1080}):
+        async with house.cloud.db.write() as session:
+            kept = await session.get_one(Coupon, coupon.id)
+            kept.min_fen, kept.weekdays, kept.from_minute, kept.until_minute = 0, 127, 0, 1440
+            for name, value in conditions.items():
+                setattr(kept, name, value)
+            session.add(kept)
+        day = 24 if "weekdays" in conditions else 4
+        then = order.starts_at + timedelta(hours=day)
+        async with house.cloud.db.read() as session:
+            with pytest.raises(Conflict) as no:
+                await change_service.offer_move(
+                    session, house.who, order.id, None, then, None, clocks
+                )
+            assert no.value.code == "change.coupon"
+            room = house.shop.rooms[1].id
+            await change_service.offer_move(session, house.who, order.id, room, None, None, clocks)
     other = house.shop.rooms[1].id
     moved = await change_service.move(house.cloud, house.who, order.id, other, None, None)
     assert (moved.state, moved.diff_fen) == ("applied", 0)
