@@ -14,6 +14,7 @@ from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_token
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.models import ApiKey
@@ -68,7 +69,7 @@ async def make(
     if actor.store_ids is not None and store_ids is None:
         store_ids = sorted(actor.store_ids)
     if len([one for one in await listed(session, actor) if one.revoked_at is None]) >= MOST:
-        raise Conflict("api_key.too_many", f"最多 {MOST} 把，先停掉不用的")
+        raise Conflict("api_key.too_many", _("最多 {most} 把，先停掉不用的").format(most=MOST))
     token = PREFIX + new_token()
     made = ApiKey(
         merchant_id=actor.merchant_id,

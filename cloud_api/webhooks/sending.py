@@ -23,6 +23,7 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, schedule
+from cloud_api.kit.i18n import later
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob, FeedEntry
 from cloud_api.kit.upsert import insert_or_ignore
@@ -250,7 +251,9 @@ async def _judge(cloud: Cloud, hook: Webhook, good: bool, *, gone: bool) -> None
         since = row.failing_since
         if not good and row.enabled and (gone or (since is not None and now - since >= STOP_AFTER)):
             row.enabled = False
-            row.stopped_why = "对方说地址没有了（410）" if gone else "连续五天没有送到"
+            row.stopped_why = (
+                later("对方说地址没有了（410）") if gone else later("连续五天没有送到")
+            )
             await signal(
                 session,
                 merchant_id=row.merchant_id,
@@ -258,7 +261,7 @@ async def _judge(cloud: Cloud, hook: Webhook, good: bool, *, gone: bool) -> None
                 kind=FAILING,
                 subject=f"webhook:{row.id}",
                 active=True,
-                data={"detail": f"{row.name} · {row.host}：{row.stopped_why}"},
+                data={"detail": f"{row.name} · {row.host}: {row.stopped_why}"},
                 at=now,
             )
         session.add(row)

@@ -16,6 +16,7 @@ from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import FeedEntry
 from cloud_api.kit.paging import page_of
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
@@ -58,7 +59,7 @@ async def make(
     actor.need(STAFF_EDIT)
     host = check_url(values["url"], private_too=private_too)
     if len(await listed(session, actor)) >= MOST:
-        raise Conflict("webhook.too_many", f"最多 {MOST} 个推送地址")
+        raise Conflict("webhook.too_many", _("最多 {most} 个推送地址").format(most=MOST))
     newest = (await session.exec(select(func.max(col(FeedEntry.id))))).one()
     made = Webhook(
         merchant_id=actor.merchant_id,
