@@ -51,10 +51,10 @@ _FILL = (
     """
     INSERT INTO orders (id, merchant_id, store_id, room_id, account_id, claim_id, quote_id, number, status,
                         starts_at, ends_at, hold_expires_at, total_fen, paid_fen, refunded_fen,
-                        refunding_fen, cancel_fee_fen, source, staff_note, finished_early, created_at,
+                        refunding_fen, waiting_fen, cancel_fee_fen, source, staff_note, finished_early, created_at,
                         version)
     SELECT 'o' || n, r.merchant_id, r.store_id, r.id, 'g' || lpad(((CAST(n AS bigint) * 7919) % :guests)::text, 7, '0'),
-           'o' || n, 'o' || n, 'o' || n, 'completed', s, s + interval '30 min', s, 7600, 7600, 0, 0, 0,
+           'o' || n, 'o' || n, 'o' || n, 'completed', s, s + interval '30 min', s, 7600, 7600, 0, 0, 0, 0,
            CASE n % 4 WHEN 0 THEN 'staff' ELSE 'app' END, '', false, s - interval '5 min', 0
       FROM generate_series(0, :orders - 1) n
       JOIN (SELECT *, row_number() OVER (ORDER BY store_id, id) - 1 AS k FROM room) r ON r.k = n % 100,
