@@ -61,6 +61,10 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /metrics": PROVES,
     "GET /api/v1/openapi.json": ANYONE,
     "GET /media/{media_id}/{name}": ANYONE,
+    "GET /manifest.webmanifest": ANYONE,
+    "GET /sw.js": ANYONE,
+    "GET /me/passes": ANYONE,  # of nobody, nothing
+    "GET /offline": ANYONE,  # shows what the phone itself keeps
     "POST /api/v1/quotes": ANYONE,
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
@@ -86,6 +90,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /s/{store_id}/reviews": ANYONE,
     "GET /rooms/{room_id}": ANYONE,
     "GET /rooms/{room_id}/book": ANYONE,
+    "GET /rooms/{room_id}/weekly": PERSON,
     "GET /quotes/{quote_id}": ANYONE,
     "GET /d/{token}": ANYONE,
     "GET /scan": ANYONE,
@@ -168,6 +173,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /api/v1/stores/{store_id}/topup-plans": PERSON,
     "POST /api/v1/topups": PERSON,
     "POST /api/v1/orders/{order_id}/finish": PERSON,
+    "POST /api/v1/orders/{order_id}/devices/{binding_id}/actions": PERSON,
     "GET /api/v1/orders/{order_id}/finish/quote": PERSON,
     "POST /api/v1/orders/{order_id}/share": PERSON,
     "POST /api/v1/orders/{order_id}/share/revoke": PERSON,
@@ -207,6 +213,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /me/balance": PERSON,
     "GET /orders/{order_id}/refund": PERSON,
     "GET /me/vouchers": PERSON,
+    "GET /me/coupons": PERSON,
     "GET /me/vouchers/{voucher_id}": PERSON,
     "GET /me/vouchers/{voucher_id}/code.svg": PERSON,
     "GET /groupbuy/orders": PERSON,
@@ -226,6 +233,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /orders/{order_id}/pay/go": PERSON,
     "GET /orders/{order_id}/pay/code.svg": PERSON,
     "GET /orders/{order_id}/stay": PERSON,
+    "GET /orders/{order_id}/calendar.ics": PERSON,
     "GET /orders/{order_id}/pass": PERSON,
     "GET /orders/{order_id}/pass.svg": PERSON,
     "GET /console/security": PERSON,
