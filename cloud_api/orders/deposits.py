@@ -1,12 +1,11 @@
 """Deposits 押金: paid with the order, held, and given back after the stay unless staff claim some of it.
 
-A claim names amount, reason and picture. Its guest sees it and may object within a day; what nobody
-objects to is kept, what is objected to somebody decides. Overtime is taken from the deposit first.
+Claims stand in orders/deposit_claims.py. What is claimed and not decided stays held, whatever else wants
+it: overtime is taken from the rest, and nothing goes back until somebody decided.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import update
@@ -15,38 +14,29 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
-from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
+from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.due_jobs import Again, schedule
-from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.due_jobs import Again
+from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
-from cloud_api.orders import books
 from cloud_api.orders.books import deposit_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Deposit, DepositClaim, DepositRule, Order, OvertimeCharge
 from cloud_api.orders.sums import recount
-from cloud_api.orders.transitions import lock_order, note, system_lock
-from cloud_api.staff.permissions import ORDER_REFUND, PRICE_EDIT
+from cloud_api.orders.transitions import note, system_lock
+from cloud_api.staff.permissions import PRICE_EDIT
 from cloud_api.stores.service import get_room, get_store
 
-CLAIM: Final = "deposit.claim"  # ref: claim id
-OBJECT_FOR: Final = timedelta(hours=24)
 OPEN_CLAIM: Final = ("open", "disputed")
 TABLE: Final[dict[str, frozenset[str]]] = {
     "waiting": frozenset({"held", "void"}),
     "held": frozenset({"settled"}),
     "void": frozenset({"held"}),  # money came late, and the room was still free
     "settled": frozenset(),
-}
-CLAIMS: Final[dict[str, frozenset[str]]] = {
-    "open": frozenset({"disputed", "kept", "dropped"}),
-    "disputed": frozenset({"kept", "dropped"}),
-    "kept": frozenset(),
-    "dropped": frozenset(),
 }
 _SYSTEM: Final = System()
 
@@ -159,7 +149,7 @@ async def take_overtime(
 ) -> int:
     """Take overtime out of the deposit of a locked order as far as that reaches: how much, in fen."""
     deposit = await deposit_of(session, order.id)
-    amount_fen = 0 if deposit is None else min(amount_fen, await _free(session, deposit))
+    amount_fen = 0 if deposit is None else min(amount_fen, await free(session, deposit))
     if deposit is None or amount_fen == 0:
         return 0
     await _change(session, deposit, overtime_fen=deposit.overtime_fen + amount_fen)
@@ -175,139 +165,26 @@ async def take_overtime(
     return amount_fen
 
 
-async def claim(
-    session: AsyncSession,
-    staff: Staff,
-    order_id: str,
-    amount_fen: int,
-    why: str,
-    photo: str,
-    clocks: Clocks,
-) -> DepositClaim:
-    """Want to keep some of a deposit for damage. Needs ``order.refund``.
+async def keep(session: AsyncSession, order: Order, amount_fen: int) -> None:
+    """Keep so much of the deposit of a locked order for damage.
 
-    Raises NotFound, KaimenError ``deposit.why``, ``deposit.photo``, Conflict ``deposit.not_held`` (with
-    ``held_fen``).
+    Raises Conflict ``deposit.not_held`` (with ``held_fen``) where less is held.
     """
-    staff.need(ORDER_REFUND)
-    order = await lock_order(session, staff, order_id)
-    if len(why.strip()) < 2:
-        raise KaimenError("deposit.why", "请写明损坏了什么", status=422, field="why")
-    if not photo.strip():
-        raise KaimenError("deposit.photo", "请附照片，顾客要看得到凭据", status=422, field="photo")
     deposit = await deposit_of(session, order.id)
-    free = 0 if deposit is None else await _free(session, deposit)
-    if deposit is None or amount_fen > free:
-        raise Conflict(
-            "deposit.not_held", _("押金里还能扣 {money}").format(money=yuan(free)), held_fen=free
-        )
-    made = DepositClaim(
-        merchant_id=order.merchant_id,
-        store_id=order.store_id,
-        account_id=order.account_id,
-        deposit_id=deposit.id,
-        order_id=order.id,
-        amount_fen=amount_fen,
-        why=why.strip(),
-        photo=photo.strip(),
-        by=staff.ref,
-        created_at=clocks.now,
+    held = 0 if deposit is None else deposit.held_fen
+    if deposit is None or amount_fen > held:
+        raise not_held(held)
+    await _change(session, deposit, damage_fen=deposit.damage_fen + amount_fen)
+    await recount(session, order)
+
+
+def not_held(held_fen: int) -> Conflict:
+    """The refusal of whoever wants more of a deposit than there is."""
+    return Conflict(
+        "deposit.not_held",
+        _("押金里还能扣 {money}").format(money=yuan(held_fen)),
+        held_fen=held_fen,
     )
-    session.add(made)
-    await session.flush()
-    await note(
-        session,
-        order,
-        "deposit_claimed",
-        by=staff.ref,
-        why=made.why,
-        body={"amount_fen": amount_fen},
-        clocks=clocks,
-    )
-    await schedule(
-        session,
-        merchant_id=order.merchant_id,
-        kind=CLAIM,
-        ref=made.id,
-        run_at=clocks.now + OBJECT_FOR,
-    )
-    await _record(session, staff, order, "deposit.claim", amount_fen, made.why, clocks)
-    return made
-
-
-async def object_to(
-    session: AsyncSession,
-    customer: Customer,
-    order_id: str,
-    claim_id: str,
-    words: str,
-    clocks: Clocks,
-) -> DepositClaim:
-    """The guest does not agree; somebody else than a rule decides then.
-
-    Raises NotFound, KaimenError ``deposit.why``, Conflict ``deposit.decided``.
-    """
-    if len(words.strip()) < 2:
-        raise KaimenError("deposit.why", "请写明为什么不同意", status=422, field="why")
-    order = await lock_order(session, customer, order_id)
-    found = await _claim(session, order, claim_id)
-    if found.state == "disputed":
-        return found
-    await _move_claim(session, found, "disputed", objection=words.strip())
-    await note(
-        session,
-        order,
-        "deposit_disputed",
-        by=customer.ref,
-        why=found.objection,
-        body={"amount_fen": found.amount_fen},
-        clocks=clocks,
-    )
-    return found
-
-
-async def decide(
-    session: AsyncSession,
-    staff: Staff,
-    order_id: str,
-    claim_id: str,
-    keep: bool,
-    why: str,
-    clocks: Clocks,
-) -> DepositClaim:
-    """Keep what was claimed, or let it go. Needs ``order.refund``; a claim that is disputed is not
-    decided by who made it. Raises NotFound, Conflict ``deposit.decided``, ``deposit.own_claim``.
-    """
-    staff.need(ORDER_REFUND)
-    order = await lock_order(session, staff, order_id)
-    found = await _claim(session, order, claim_id)
-    if found.state == "open" and keep:
-        raise Conflict("deposit.may_object", "顾客还可以提出异议，24 小时后自动生效")
-    if found.state == "disputed" and keep and found.by == staff.ref:
-        raise Conflict("deposit.own_claim", "顾客有异议，请别的同事来定")
-    if len(why.strip()) < 2:
-        raise KaimenError("deposit.why", "请写明理由", status=422, field="why")
-    await _decided(session, order, found, keep, staff.ref, why.strip(), clocks)
-    await _record(
-        session,
-        staff,
-        order,
-        "deposit.keep" if keep else "deposit.drop",
-        found.amount_fen,
-        why,
-        clocks,
-    )
-    return found
-
-
-async def claim_due(cloud: Cloud, job: DueJob) -> None:
-    """Job ``deposit.claim``: nobody objected in time."""
-    async with cloud.db.write() as session:
-        found = await session.get_one(DepositClaim, job.ref)
-        order = await system_lock(session, found.order_id)
-        await session.refresh(found)
-        if found.state == "open":
-            await _decided(session, order, found, True, "system", later("无异议"), cloud.clocks)
 
 
 async def return_due(cloud: Cloud, job: DueJob) -> None:
@@ -321,11 +198,11 @@ async def return_due(cloud: Cloud, job: DueJob) -> None:
             if order.status == "cancelled":
                 await _move(session, deposit, "void")
             return
+        if await claims_of(session, order.id, open_only=True):
+            return  # whoever decides it schedules the rest
         if order.status == "cancelled":
             await give_all_back(session, order, by="system", clocks=cloud.clocks)
             return
-        if await claims_of(session, order.id, open_only=True):
-            return  # whoever decides it schedules the rest
         owes = select(OvertimeCharge).where(
             col(OvertimeCharge.order_id) == order.id, col(OvertimeCharge.state) == "due"
         )
@@ -371,77 +248,10 @@ async def claims_of(
     return list(rows.all())
 
 
-async def _decided(
-    session: AsyncSession,
-    order: Order,
-    found: DepositClaim,
-    keep: bool,
-    by: str,
-    why: str,
-    clocks: Clocks,
-) -> None:
-    await _move_claim(
-        session,
-        found,
-        "kept" if keep else "dropped",
-        decided_by=by,
-        decided_why=why,
-        decided_at=clocks.now,
-    )
-    deposit = await deposit_of(session, order.id)
-    assert deposit is not None
-    if keep:
-        await _change(session, deposit, damage_fen=deposit.damage_fen + found.amount_fen)
-        await recount(session, order)
-    await note(
-        session,
-        order,
-        "deposit_kept" if keep else "deposit_dropped",
-        by=by,
-        why=why,
-        body={"amount_fen": found.amount_fen},
-        clocks=clocks,
-    )
-    over = order.status in {"completed", "cancelled"}
-    if over and deposit.return_at is not None and deposit.return_at <= clocks.now:
-        await schedule(
-            session,
-            merchant_id=order.merchant_id,
-            kind=books.DEPOSIT_RETURN,
-            ref=order.id,
-            run_at=clocks.now,
-        )
-
-
-async def _free(session: AsyncSession, deposit: Deposit) -> int:
-    """What is held and not claimed."""
+async def free(session: AsyncSession, deposit: Deposit) -> int:
+    """What is held and not claimed, in fen."""
     claimed = await claims_of(session, deposit.order_id, open_only=True)
-    return deposit.held_fen - sum(one.amount_fen for one in claimed)
-
-
-async def _claim(session: AsyncSession, order: Order, claim_id: str) -> DepositClaim:
-    query = select(DepositClaim).where(
-        col(DepositClaim.id) == claim_id, col(DepositClaim.order_id) == order.id
-    )
-    found = (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
-    if found is None:
-        raise NotFound("claim", "没有这条扣押金的记录")
-    return found
-
-
-async def _move_claim(session: AsyncSession, found: DepositClaim, to: str, **values: Any) -> None:
-    if to not in CLAIMS[found.state]:
-        raise Conflict("deposit.decided", "这一条已经处理过了", state_now=found.state)
-    moved = await session.exec(
-        update(DepositClaim)
-        .where(col(DepositClaim.id) == found.id, col(DepositClaim.state) == found.state)
-        .values(state=to, **values)
-        .returning(col(DepositClaim.id))
-        .execution_options(synchronize_session=False)
-    )
-    if moved.first() is None:
-        raise Conflict("deposit.decided", "这一条刚刚有变化，请刷新再看")
-    await session.refresh(found)
+    return max(0, deposit.held_fen - sum(one.amount_fen for one in claimed))
 
 
 async def _move(session: AsyncSession, deposit: Deposit, to: str, **values: Any) -> None:
@@ -457,25 +267,3 @@ async def _change(session: AsyncSession, deposit: Deposit, **values: Any) -> Non
         .execution_options(synchronize_session=False)
     )
     await session.refresh(deposit)
-
-
-async def _record(
-    session: AsyncSession,
-    staff: Staff,
-    order: Order,
-    action: str,
-    amount_fen: int,
-    why: str,
-    clocks: Clocks,
-) -> None:
-    await audit.record(
-        session,
-        staff,
-        action,
-        merchant_id=order.merchant_id,
-        store_id=order.store_id,
-        subject=f"order:{order.id}",
-        after={"amount_fen": amount_fen},
-        why=why,
-        clocks=clocks,
-    )

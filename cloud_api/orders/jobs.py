@@ -16,6 +16,7 @@ from cloud_api.orders import (
     books,
     changes,
     confirm,
+    deposit_claims,
     deposits,
     export,
     followers,
@@ -68,7 +69,7 @@ register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
 register(books.DEPOSIT_RETURN, deposits.return_due)
-register(deposits.CLAIM, deposits.claim_due)
+register(deposit_claims.CLAIM, deposit_claims.claim_due)
 check("orders", books.check)
 register(refund_wait.LOOK, refund_wait.look)
 register(changes.END, changes.ended)

@@ -11,7 +11,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
-from cloud_api.orders import deposits, desk, refund_requests, service, views
+from cloud_api.orders import deposit_claims, deposits, desk, refund_requests, service, views
 from cloud_api.orders.money_schemas import (
     ApproveIn,
     ClaimIn,
@@ -89,7 +89,7 @@ async def object_to_claim(
 
     async def act(session: AsyncSession, clocks: Clocks) -> ClaimOut:
         return ClaimOut.of(
-            await deposits.object_to(session, who, order_id, claim_id, body.why, clocks)
+            await deposit_claims.object_to(session, who, order_id, claim_id, body.why, clocks)
         )
 
     return await _write(request, who.ref, act)
@@ -183,7 +183,7 @@ async def claim_deposit(order_id: str, body: ClaimIn, request: Request, who: Off
 
     async def act(session: AsyncSession, clocks: Clocks) -> ClaimOut:
         return ClaimOut.of(
-            await deposits.claim(
+            await deposit_claims.claim(
                 session, who, order_id, body.amount_fen, body.why, body.photo, clocks
             )
         )
@@ -199,7 +199,9 @@ async def decide_claim(
 
     async def act(session: AsyncSession, clocks: Clocks) -> ClaimOut:
         return ClaimOut.of(
-            await deposits.decide(session, who, order_id, claim_id, body.keep, body.why, clocks)
+            await deposit_claims.decide(
+                session, who, order_id, claim_id, body.keep, body.why, clocks
+            )
         )
 
     return await _write(request, who.ref, act)

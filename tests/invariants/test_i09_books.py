@@ -22,7 +22,15 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import KaimenError
 from cloud_api.ledger import accounts, closing, verify
 from cloud_api.ledger.models import LedgerEntry, LedgerTxn
-from cloud_api.orders import cancel, deposits, desk, pay, refund_requests, store_events
+from cloud_api.orders import (
+    cancel,
+    deposit_claims,
+    deposits,
+    desk,
+    pay,
+    refund_requests,
+    store_events,
+)
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.staff.permissions import ALL
@@ -184,7 +192,9 @@ async def _act(house: House, dice: random.Random, owner: Staff, plan: str, order
                 elif waiting:
                     await refund_requests.decline(session, owner, waiting[0].id, "已用完", clocks)
             elif act == "claim":
-                await deposits.claim(session, owner, order.id, 1_500, "杯子碎了", "p1", clocks)
+                await deposit_claims.claim(
+                    session, owner, order.id, 1_500, "杯子碎了", "p1", clocks
+                )
             elif act == "adjust":
                 body = AdjustIn(
                     store_id=house.shop.store.id, amount_fen=dice.choice((700, -400)), why="补偿"

@@ -12,7 +12,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.models import AlarmSignal, DueJob
 from cloud_api.ledger.verify import verify
-from cloud_api.orders import cancel, deposits, store_events
+from cloud_api.orders import cancel, deposit_claims, deposits, store_events
 from cloud_api.orders.books import deposit_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order
@@ -75,7 +75,9 @@ async def test_a_deposit_that_went_back_there_is_settled_here(market: Market, da
     async with house.cloud.db.write() as session:
         await store_events.complete_forgotten(session, order.id, clocks)
         if damage:
-            await deposits.claim(session, owner, order.id, damage, "杯子碎了", "相册 1", clocks)
+            await deposit_claims.claim(
+                session, owner, order.id, damage, "杯子碎了", "相册 1", clocks
+            )
     await _given_there(market, order, payment.number, payment.amount_fen)
     assert "refund.beyond" in await _end(market, order)
     async with house.cloud.db.read() as session:

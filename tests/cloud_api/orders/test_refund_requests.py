@@ -11,7 +11,15 @@ import cloud_api.stored_value.jobs  # noqa: F401  registers its handlers
 from cloud_api.kit.actor import Limits, Staff
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.ledger import cash, verify
-from cloud_api.orders import books, deposits, desk, refund_requests, refund_rules, store_events
+from cloud_api.orders import (
+    books,
+    deposit_claims,
+    deposits,
+    desk,
+    refund_requests,
+    refund_rules,
+    store_events,
+)
 from cloud_api.orders.models import Deposit, Order
 from cloud_api.staff.permissions import ALL
 from tests.cloud_api.factories import make_staff, staff
@@ -154,18 +162,20 @@ async def test_damage_is_claimed_disputed_and_decided_by_somebody_else(house: Ho
     clocks = house.cloud.clocks
     async with house.cloud.db.write() as session:
         with pytest.raises(KaimenError) as photo:
-            await deposits.claim(session, who, order.id, 3_000, "桌面烫坏", "", clocks)
+            await deposit_claims.claim(session, who, order.id, 3_000, "桌面烫坏", "", clocks)
         assert photo.value.code == "deposit.photo"
         with pytest.raises(Conflict) as much:
-            await deposits.claim(session, who, order.id, 10_001, "桌面烫坏", "p/1", clocks)
+            await deposit_claims.claim(session, who, order.id, 10_001, "桌面烫坏", "p/1", clocks)
         assert much.value.extra["held_fen"] == 10_000
-        first = await deposits.claim(session, who, order.id, 3_000, "桌面烫坏", "p/1", clocks)
-        second = await deposits.claim(session, who, order.id, 2_000, "杯子碎了", "p/2", clocks)
-        await deposits.object_to(session, house.who, order.id, first.id, "本来就坏了", clocks)
+        first = await deposit_claims.claim(session, who, order.id, 3_000, "桌面烫坏", "p/1", clocks)
+        second = await deposit_claims.claim(
+            session, who, order.id, 2_000, "杯子碎了", "p/2", clocks
+        )
+        await deposit_claims.object_to(session, house.who, order.id, first.id, "本来就坏了", clocks)
         with pytest.raises(Conflict) as own:
-            await deposits.decide(session, who, order.id, first.id, True, "看得出", clocks)
+            await deposit_claims.decide(session, who, order.id, first.id, True, "看得出", clocks)
         assert own.value.code == "deposit.own_claim"
-        await deposits.decide(session, boss, order.id, first.id, False, "说得对", clocks)
+        await deposit_claims.decide(session, boss, order.id, first.id, False, "说得对", clocks)
     house.passes(25 * 3600)  # nobody objects to the second
     await house.finish_all()
     await house.finish_all()
