@@ -1,7 +1,8 @@
 """Claims on a deposit: what staff want to keep of it for damage.
 
 A claim names amount, reason and picture. Its guest sees it and may object within a day; what nobody
-objects to is kept, what is objected to somebody decides.
+objects to is kept, what is objected to somebody decides. What is let go pays overtime that is due, then
+goes back.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
-from cloud_api.orders import books, deposits
+from cloud_api.orders import books, deposits, overtime
 from cloud_api.orders.books import deposit_of
 from cloud_api.orders.models import DepositClaim, Order
 from cloud_api.orders.transitions import lock_order, note, system_lock
@@ -205,6 +206,8 @@ async def _decided(
         body={"amount_fen": found.amount_fen},
         clocks=clocks,
     )
+    if not keep:
+        await overtime.take(session, order, clocks)
     over = order.status in {"completed", "cancelled"}
     if over and deposit.return_at is not None and deposit.return_at <= clocks.now:
         await schedule(

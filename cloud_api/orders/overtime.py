@@ -1,8 +1,8 @@
 """Overtime of an order: priced once, when the store's usage arrives; paid, or waived for a reason.
 
-The deposit pays as far as it reaches, then the guest's balance, by themselves; the rest is due. It is a debt of its own beside the order: the order's lines and total stay what was sold and paid. A
-payment for it names ``overtime:<order id>``. While it is due, its guest books nothing more at that
-merchant.
+The deposit pays as far as it reaches, then the guest's balance, by themselves; the rest is due. It is a
+debt of its own beside the order: the order's lines and total stay what was sold and paid. A payment for
+it names ``overtime:<order id>``. While it is due, its guest books nothing more at that merchant.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ async def charge(
     session.add(made)
     await session.flush()
     if made.state == "due":
-        held = await deposits.take_overtime(session, order, made.amount_fen, clocks)
-        await _cover(session, made, held, clocks)
-        await _from_balance(session, store, order, made, clocks)
+        await take(session, order, clocks)
     if made.state == "due":
         amount = {"amount_fen": made.owed_fen}
         await note(
@@ -130,6 +128,29 @@ async def charge(
     return made
 
 
+async def take(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    """Take what is due from the deposit as far as that is free, then from the guest's balance.
+
+    ``order`` is locked by the caller. Again takes what is there by then; a payment that is open for more
+    than is left is closed.
+    """
+    owed = await of_order(session, order.id)
+    if owed is None or owed.state != "due":
+        return
+    was = owed.owed_fen
+    held = await deposits.take_overtime(session, order, was, clocks)
+    await _cover(session, owed, held, clocks)
+    await _from_balance(session, order, owed, clocks)
+    if owed.owed_fen < was:
+        await _close_open(session, order, clocks)
+
+
+async def _close_open(session: AsyncSession, order: Order, clocks: Clocks) -> None:
+    for payment in await payments.payments_of(session, pays(order.id)):
+        if payment.state in OPEN_PAYMENT:
+            await payments.close_later(session, payment, clocks)
+
+
 async def _cover(
     session: AsyncSession, owed: OvertimeCharge, amount_fen: int, clocks: Clocks
 ) -> bool:
@@ -144,7 +165,7 @@ async def _cover(
 
 
 async def _from_balance(
-    session: AsyncSession, store: Store, order: Order, owed: OvertimeCharge, clocks: Clocks
+    session: AsyncSession, order: Order, owed: OvertimeCharge, clocks: Clocks
 ) -> None:
     """Take from the guest's balance what it has of what is still due."""
     if owed.state != "due":
@@ -156,13 +177,14 @@ async def _from_balance(
     part = min(wallet.total_fen, owed.owed_fen)
     if part <= 0:
         return
+    tried = await payments.payments_of(session, pays(order.id))
     payment = await paying.pay_all(
         session,
-        store=store,
+        store=await session.get_one(Store, order.store_id),
         account_id=order.account_id,
         pays=pays(order.id),
         part_of=part_of(order.id),
-        number=f"{order.number}-T1",
+        number=f"{order.number}-T{len(tried) + 1}",
         amount_fen=part,
         subject=_("超时 {n} 分钟").format(n=owed.minutes),
         expires_at=clocks.now,
@@ -261,17 +283,15 @@ async def waive(
         why=why.strip(),
         clocks=clocks,
     )
-    for payment in await payments.payments_of(session, pays(order.id)):
-        if payment.state in OPEN_PAYMENT:
-            await payments.close_later(session, payment, clocks)
+    await _close_open(session, order, clocks)
     return owed
 
 
 async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
     """Let a payment for overtime have its one effect; again changes nothing.
 
-    Less than is due is a part of it. What is not due any more (waived meanwhile, paid twice) goes back
-    in full.
+    Less than is due is a part of it. What is not due any more (waived or taken meanwhile, paid twice)
+    goes back.
     """
     what = (await session.get_one(PaymentAttempt, payment_id)).pays
     order = await system_lock(session, what.partition(":")[2])
@@ -281,20 +301,23 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     owed = await of_order(session, order.id)
     body = {"payment": payment.number, "amount_fen": payment.amount_fen}
     if owed is not None and owed.state == "due":
-        whole = await _cover(session, owed, payment.amount_fen, clocks)
+        body["amount_fen"] = part = min(payment.amount_fen, owed.owed_fen)
+        whole = await _cover(session, owed, part, clocks)
         applied = "overtime" if whole else PART
         kind = "overtime_paid" if payment.provider != paying.BALANCE else "overtime_from_balance"
         await note(session, order, kind, by="system", clocks=clocks, body=body)
     else:
-        applied = "overtime_refunded"
+        part, applied = 0, "overtime_refunded"
+    if more := payment.amount_fen - part:
         await payments.ask_refund(
             session,
             payment.id,
             tag="dup",
-            amount_fen=payment.amount_fen,
-            reason=later("超时费已经结清，全额退回"),
+            amount_fen=more,
+            reason=later("超时费多付的部分退回") if part else later("超时费已经结清，全额退回"),
             clocks=clocks,
         )
+        body = body | {"amount_fen": more}
         await note(session, order, "overtime_money_back", by="system", clocks=clocks, body=body)
     await note_payment(session, payment, applied=applied)
 

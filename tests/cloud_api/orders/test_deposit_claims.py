@@ -1,6 +1,8 @@
-"""What is claimed of a deposit stays held until it is decided."""
+"""What is claimed of a deposit stays held until it is decided; what is let go pays overtime, then goes back."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 from sqlmodel import col, select
@@ -11,13 +13,20 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.models import DueJob
 from cloud_api.ledger.verify import verify
-from cloud_api.orders import cancel, deposit_claims, deposits
+from cloud_api.orders import cancel, deposit_claims, deposits, store_events
 from cloud_api.orders.books import deposit_of
 from cloud_api.orders.models import DepositClaim, Order
 from cloud_api.orders.transitions import system_lock
+from cloud_api.payments.models import RefundAttempt
 from cloud_api.staff.permissions import ALL
+from cloud_api.stored_value import office
+from cloud_api.stored_value.schemas import AdjustIn
+from cloud_api.stores.models import Store
 from tests.cloud_api.factories import make_staff, staff
 from tests.cloud_api.house import House
+from tests.cloud_api.orders.test_overtime import charges, rule, usage
+
+COSTS = 1200  # 19 minutes at ¥6 the begun quarter
 
 
 async def _owner(house: House, deposit_fen: int) -> Staff:
@@ -107,4 +116,67 @@ async def test_a_claim_on_money_that_went_back_is_let_go(house: House) -> None:
         told = await deposits.claims_of(session, order.id)
     assert [one.state for one in told] == ["dropped", "disputed"]
     assert await _parts(house, order) == ("settled", 5_000, 0, 0)
+    assert await _failed(house) == []
+
+
+@pytest.mark.parametrize(
+    ("claimed", "balance", "from_deposit", "from_balance", "left", "back"),
+    [
+        ([1_500], 0, 1_200, 0, 0, 800),  # of 2 000: all of it, the rest returns
+        ([1_000, 900], 60, 1_100, 60, 40, 0),  # the second claim stays and is kept
+    ],
+)
+async def test_what_is_let_go_pays_overtime_first(
+    house: House,
+    claimed: list[int],
+    balance: int,
+    from_deposit: int,
+    from_balance: int,
+    left: int,
+    back: int,
+) -> None:
+    """Overtime that a claim kept from the deposit is taken once the claim is let go, and before anything
+    returns. The guest's own try to pay is closed; what comes of it after all goes back but for what is
+    left.
+    """
+    clocks = house.cloud.clocks
+    await rule(house)
+    owner = await _owner(house, 2_000)
+    order = await house.paid_order(in_h=1)
+    found = [await _claim(house, owner, order, fen) for fen in claimed]
+    house.passes(4 * 3600)
+    async with house.cloud.db.write() as session:
+        store = await session.get_one(Store, order.store_id)
+        await store_events.apply_usage(session, store, usage(order, 19), clocks.now, clocks)
+    due = COSTS - (2_000 - sum(claimed))
+    assert [(one.state, one.owed_fen) for one in await charges(house)] == [("due", due)]
+    payment = await house.pay(order)
+    assert payment.amount_fen == due
+    async with house.cloud.db.write() as session:
+        if balance:
+            body = AdjustIn(store_id=order.store_id, amount_fen=balance, why="补偿")
+            await office.adjust(session, owner, house.guest.id, body, clocks)
+        await deposit_claims.decide(session, owner, order.id, found[0].id, False, "是旧的", clocks)
+    assert (await _parts(house, order))[3] == from_deposit
+    [owed] = await charges(house)
+    assert (owed.state, owed.owed_fen) == ("due" if left else "paid", left)
+    assert owed.covered_fen == from_deposit + from_balance
+    house.till.pay(payment.number)  # the guest had it open, and paid
+
+    async def settled() -> bool:
+        await asyncio.sleep(0.05)
+        async with house.cloud.db.read() as session:
+            gone = select(RefundAttempt).where(
+                col(RefundAttempt.payment_id) == payment.id,
+                col(RefundAttempt.amount_fen) == due - left,
+            )
+            return (await session.exec(gone)).first() is not None
+
+    await house.run(settled)
+    [owed] = await charges(house)
+    assert (owed.state, owed.covered_fen) == ("paid", COSTS)
+    house.passes(25 * 3600)
+    await house.finish_all()
+    kept = sum(claimed[1:])
+    assert await _parts(house, order) == ("settled", back, kept, from_deposit)
     assert await _failed(house) == []
