@@ -1,9 +1,11 @@
-"""Days of the people of a house, in a browser: a room cleaned, a store set up, two members one."""
+"""Days of the people of a house, in a browser: bookings moved, a room cleaned, a store set up, two members one."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -14,10 +16,11 @@ from cloud_api.cleaning.models import CleaningTask
 from cloud_api.cleaning.schemas import RuleIn
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.members.models import MemberProfile
-from cloud_api.orders import guests
-from cloud_api.orders.models import Order
+from cloud_api.orders import change_service, guests
+from cloud_api.orders.models import Order, OrderLine
 from cloud_api.staff.models import StaffMember
 from cloud_api.staff.service import actor_of
+from tests.cloud_api.factories import make_order
 from tests.web.test_people_walk import sitting
 from tests.web.town import Visitor, running_town
 
@@ -28,6 +31,116 @@ pytestmark = pytest.mark.xdist_group("days-walk")  # they share a running site
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     with running_town(tmp_path_factory.mktemp("days-walk")) as running:
         yield running
+
+
+HEARS = """document.addEventListener('km:event', (event) => {
+  document.body.dataset.heard = `${document.body.dataset.heard ?? ''} ${event.detail.topics}`;
+})"""
+
+
+def earlier(town: Visitor, order_id: str) -> None:
+    """Somebody else at the house moves a booking to two hours before, for nothing."""
+
+    async def owner(session):
+        query = select(StaffMember).where(col(StaffMember.role) == "owner")
+        order = await session.get_one(Order, order_id)
+        return actor_of((await session.exec(query)).one()), order.starts_at - timedelta(hours=2)
+
+    who, starts = town.site.write(owner)
+    act = change_service.move(town.site.cloud, who, order_id, None, starts, None)
+    made = asyncio.run_coroutine_threadsafe(act, town.site.loop).result(30)
+    assert made.state == "applied"
+
+
+def test_a_booking_is_moved_by_hand_and_by_keys_and_put_back(
+    browser: Browser, town: Visitor
+) -> None:
+    """Each click on the day threw: its rows' ``data-step`` was taken for a thermostat's button."""
+    site, plum = town.site, town.site.shop.rooms[1]
+    three = site.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=3)  # 15:00
+
+    async def book(session):
+        made = await make_order(session, site.shop, town.town.guest, three, room=plum, now=site.now)
+        line = {"minutes": 120, "hourly_fen": 3800}
+        own = {"merchant_id": made.merchant_id, "store_id": made.store_id, "order_id": made.id}
+        price = OrderLine(position=0, text="平日", amount_fen=made.total_fen, detail=line, **own)
+        session.add(price)
+        return made.id
+
+    order_id = site.write(book)
+
+    def now_at() -> tuple[str, int]:
+        async def look(session):
+            order = await session.get_one(Order, order_id)
+            rooms = {room.id: room.name for room in site.shop.rooms}
+            return rooms[order.room_id], (order.starts_at.hour + 8) % 24
+
+        found: tuple[str, int] = site.write(look)
+        return found
+
+    with sitting(browser, town, town.town.tokens["owner"]) as page:
+        page.goto(f"{site.url}/console/timeline")
+        bar, sheet = page.locator(f'[data-movable="{order_id}"]'), page.locator("#sheet-move")
+        said = page.locator("[data-day-said]")
+        row = page.locator(f'[data-row-room="{plum.id}"]')
+        expect(bar).to_be_visible()
+        row.locator(".day-name").click()  # of no meaning, and of no harm
+        track, box = row.locator(".day-track").bounding_box(), bar.bounding_box()
+        assert track is not None
+        assert box is not None
+        page.mouse.move(box["x"] + 20, box["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 20 - track["width"] / 24, box["y"] + 10, steps=6)
+        expect(said).to_have_text("梅间 14:00–16:00")
+        page.mouse.up()
+        expect(sheet.get_by_role("heading")).to_have_text("移到梅间 14:00–16:00")
+        expect(sheet.get_by_text("价钱不变")).to_be_visible()
+        sheet.get_by_role("button", name="改过去").click()
+        expect(page.get_by_text("改好了")).to_be_visible()
+        assert now_at() == ("梅间", 14)
+        page.get_by_role("button", name="撤销").click()
+        expect(page.get_by_text("放回去了")).to_be_visible()
+        assert now_at() == ("梅间", 15)
+        expect(bar).to_have_attribute("aria-label", re.compile("15:00–17:00"))
+        # By keys: taken up and put back, then moved. What happens meanwhile is seen once it is put down.
+        bar.focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("ArrowRight")
+        expect(said).to_have_text("梅间 15:30–17:30")
+
+        page.evaluate(HEARS)
+        earlier(town, town.town.order("ready"))
+        heard = re.compile(f"order:{town.town.order('ready')}")
+        expect(page.locator("body")).to_have_attribute("data-heard", heard)
+        expect(bar).to_have_class(re.compile("is-lifted"))
+        page.keyboard.press("Escape")
+        expect(bar).to_be_focused()
+        other = page.locator(f'[data-movable="{town.town.order("ready")}"]')
+        expect(other).to_have_attribute("aria-label", re.compile("15:00–17:00"))
+        page.keyboard.press("Enter")
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        expect(sheet.get_by_role("heading")).to_have_text("移到梅间 14:00–16:00")
+        sheet.get_by_role("button", name="改过去").click()
+        expect(sheet).to_be_hidden()
+        expect(bar).to_have_attribute("aria-label", re.compile("14:00–16:00"))
+        assert now_at() == ("梅间", 14)
+        # Onto a time that somebody has: it is said, and nothing changes.
+        bar.focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowLeft")
+        expect(said).to_contain_text("听雨 13:30–15:30 放不下")
+        page.keyboard.press("Enter")
+        expect(sheet.locator("[data-form-error]")).not_to_be_empty()
+        expect(sheet.get_by_role("button", name="改过去")).to_be_hidden()
+        sheet.get_by_role("button", name="放回去").click()
+        expect(row.locator(f'[data-movable="{order_id}"]')).to_be_visible()
+        assert now_at() == ("梅间", 14)
+        page.goto(f"{site.url}/console/calendar")
+        page.locator('.cal-day[aria-current="date"]').click()
+        expect(page).to_have_url(re.compile(r"/console/timeline\?day="))
 
 
 def test_a_cleaner_takes_a_room_opens_its_door_and_hands_it_in_and_it_is_paid(

@@ -162,7 +162,7 @@ dialog?.querySelector('[data-ask-form]').addEventListener('submit', (event) => {
 
 // --- a temperature is chosen first and asked for then; the number shown is the store's until it answers ---
 document.addEventListener('click', (event) => {
-  const step = event.target.closest('[data-step]');
+  const step = event.target.closest('[data-stepper] [data-step]'); // other pages have steps of their own
   if (!step) return;
   const box = step.closest('[data-stepper]');
   const { low, high, now: told } = box.dataset;

@@ -3,6 +3,7 @@
 
 import { api, busy, intent } from './api.js';
 import { now } from './clock.js';
+import { touch } from './live.js';
 import { again } from './regions.js';
 import { toast } from './sheet.js';
 
@@ -11,8 +12,10 @@ const sheet = document.getElementById('sheet-move');
 const said = document.querySelector('[data-day-said]');
 let held = null; // what is picked up: {bar, row, from, length, startRow, startFrom, pointer?}
 
+let missed = false; // something happened while a bar was held: the day was not drawn again then
+
 const first = document.querySelector('[data-day]');
-const day = () => document.querySelector('[data-day]') ?? first; // none for a moment while it is drawn again
+const day = () => document.querySelector('[data-day]') ?? first; // gone where an answer had none: a login that ended
 const begin = () => Date.parse(day().dataset.from);
 const hours = () => Number(day().dataset.hours);
 const share = (at) => (at - begin()) / (hours() * HOUR);
@@ -70,6 +73,8 @@ function back() {
   put(bar, startFrom, startFrom + length);
   day().removeAttribute('hx-morph-skip');
   held = null;
+  if (missed) touch(['merchant']);
+  missed = false;
 }
 
 const iso = (at) => new Date(at).toISOString();
@@ -152,7 +157,7 @@ document.addEventListener('pointermove', (event) => {
   const { pointer } = held;
   if (!held.moved && Math.hypot(event.clientX - pointer.x, event.clientY - pointer.y) < 6) return;
   held.moved = true;
-  const step = Number(held.row.dataset.step) * 60000;
+  const step = Number(held.row.dataset.stepMin) * 60000;
   const track = held.row.querySelector('.day-track').getBoundingClientRect();
   const shift = ((event.clientX - pointer.x) / track.width) * hours() * HOUR;
   held.from = held.startFrom + Math.round(shift / step) * step;
@@ -166,7 +171,9 @@ for (const end of ['pointerup', 'pointercancel']) {
     const { moved } = held;
     if (!moved || end === 'pointercancel') return back();
     held.pointer = null;
-    document.addEventListener('click', (click) => { if (click.target.closest('.db')) click.preventDefault(); }, { once: true, capture: true });
+    const follow = (click) => { if (click.target.closest('.db')) click.preventDefault(); };
+    document.addEventListener('click', follow, { once: true, capture: true });
+    setTimeout(() => document.removeEventListener('click', follow, { capture: true })); // a finger's drag ends without one
     drop();
   });
 }
@@ -178,7 +185,7 @@ document.addEventListener('keydown', (event) => {
   if (!held && event.key === ' ') { event.preventDefault(); lift(bar); show(); return; }
   if (!held && event.key === 'Enter' && !event.ctrlKey) { event.preventDefault(); lift(bar); show(); return; }
   if (!held) return;
-  const step = Number(held.row.dataset.step) * 60000;
+  const step = Number(held.row.dataset.stepMin) * 60000;
   const mine = rows().filter((row) => row.dataset.rowStore === held.startRow.dataset.rowStore);
   const at = mine.indexOf(held.row);
   if (event.key === 'ArrowLeft') held.from -= step;
@@ -194,7 +201,11 @@ document.addEventListener('keydown', (event) => {
 });
 
 lay();
-document.addEventListener('km:regions', lay);
+document.addEventListener('km:regions', () => {
+  if (held && !held.startRow.isConnected) held = null; // its bar went with the day that was
+  lay();
+});
+document.addEventListener('km:event', () => { missed ||= held !== null; });
 document.addEventListener('km:live', lay);
 setInterval(lay, 30000);
 const view = day();
