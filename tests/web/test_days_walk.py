@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from sqlmodel import col, select
 
 from cloud_api.cleaning import rules, service
@@ -141,6 +141,36 @@ def test_a_booking_is_moved_by_hand_and_by_keys_and_put_back(
         page.goto(f"{site.url}/console/calendar")
         page.locator('.cal-day[aria-current="date"]').click()
         expect(page).to_have_url(re.compile(r"/console/timeline\?day="))
+
+
+def test_a_tap_before_its_script_has_come_sends_nothing(browser: Browser, town: Visitor) -> None:
+    """It was posted by the browser itself, and the guest read the refusal as raw JSON."""
+    order_id = town.town.order("in_use")
+    held: list[Route] = []
+    sent: list[str] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with sitting(browser, town, town.town.tokens["guest"], phone=True) as page:
+        page.route("**/js/forms.js*", hold)
+        page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+        page.goto(f"{town.site.url}/orders/{order_id}/help", wait_until="commit")
+        button = page.get_by_role("button", name="发给客服")
+        page.get_by_label("怎么了").fill("空调不凉")
+        box = button.bounding_box()
+        assert box is not None
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        button.press("Enter")
+        expect(button).to_have_css("opacity", "0.5")  # it is seen to wait
+        assert page.url.endswith("/help")
+        assert len(held) == 1
+        held[0].continue_()
+        expect(button).to_have_css("opacity", "1")
+        button.click()  # what was typed is still there, and is sent once
+        expect(page).to_have_url(re.compile("/me/tickets/"))
+        expect(page.get_by_text("空调不凉")).to_be_visible()
+    assert sent == [f"{town.site.url}/api/v1/tickets"]
 
 
 def test_a_cleaner_takes_a_room_opens_its_door_and_hands_it_in_and_it_is_paid(

@@ -1,6 +1,10 @@
 // The one way from a page to /api/v1: JSON, CSRF token, an idempotency key per intent, and problems
 // (application/problem+json) turned into a sentence that can be shown as it is.
 
+// Forms that a script sends have method="dialog": a browser alone sends nothing of them. Until every script of
+// the page has run their buttons wait (button.css), so that no tap is lost.
+addEventListener('DOMContentLoaded', () => { document.documentElement.dataset.ready = ''; });
+
 const csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? '';
 const words = JSON.parse(document.querySelector('meta[name="km-words"]')?.content ?? '{}');
 

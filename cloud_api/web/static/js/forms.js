@@ -1,6 +1,6 @@
 // Forms that speak to the JSON API. The body is what the fields hold; one idempotency key belongs to one
 // content, so that a second try after a lost answer is the same act; a refusal stands at its field.
-//   data-api           on the form; action and data-method say where, data-next what follows
+//   data-api           on the form, whose method is "dialog"; action and data-method say where, data-next what follows
 //   name="a.b"         makes {"a": {"b": …}}
 //   data-type          int, fen (typed in yuan), bool, list, bits (the sum of what is ticked), lines (an
 //                      array), instant (local time, data-offset behind it), or text; an empty text is left out,
