@@ -53,17 +53,19 @@ async def make(
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is nowhere kept. Needs staff.edit; nobody gives more than they have.
 
-    Raises KaimenError ``api_key.permissions`` (422), Conflict ``api_key.too_many``.
+    Raises KaimenError ``api_key.permissions``, ``api_key.stores`` (422), Conflict ``api_key.too_many``.
     """
     actor.need(STAFF_EDIT)
     wanted = frozenset(permissions)
     if not wanted or wanted - MAY or wanted - actor.permissions:
         raise KaimenError(
             "api_key.permissions",
-            "选至少一项你自己有、钥匙也能有的权限",
+            "选至少一项你自己有、密钥也能有的权限",
             status=422,
             field="permissions",
         )
+    if store_ids is not None and not store_ids:
+        raise KaimenError("api_key.stores", "选至少一个门店", status=422, field="store_ids")
     if actor.store_ids is not None and not set(store_ids or ()) <= actor.store_ids:
         raise KaimenError("api_key.stores", "只能给你管的门店", status=422, field="store_ids")
     if actor.store_ids is not None and store_ids is None:
@@ -100,7 +102,7 @@ async def revoke(session: AsyncSession, actor: Staff, key_id: str, clocks: Clock
     actor.need(STAFF_EDIT)
     found = (await session.exec(scoped(actor, ApiKey).where(col(ApiKey.id) == key_id))).first()
     if found is None:
-        raise NotFound("api_key", "没有这把钥匙")
+        raise NotFound("api_key", "没有这把密钥")
     if found.revoked_at is None:
         found.revoked_at = clocks.real
         session.add(found)

@@ -78,7 +78,7 @@ async def _by_key(request: Request, token: str) -> Staff:
     async with cloud.db.read() as session:
         found = await api_keys.holder(session, token)
     if found is None or not route_of(request.scope).startswith("/api/v1/console/"):
-        raise LoginNeeded("api_key.bad", _("钥匙不对，或已停用"))
+        raise LoginNeeded("api_key.bad", _("密钥不对，或已停用"))
     key, merchant = found
     if merchant.suspended_at is not None:
         raise KaimenError("merchant.suspended", _("商家已暂停使用，请联系平台"), status=403)

@@ -38,6 +38,11 @@ OFFICE: Final[dict[str, Row]] = {
     "POST /api/v1/console/webhooks/{webhook_id}/test": needs(STAFF_EDIT),
     "GET /api/v1/console/webhooks/{webhook_id}/deliveries": needs(STAFF_READ),
     "POST /api/v1/console/webhooks/deliveries/{delivery_id}/replay": needs(STAFF_EDIT),
+    "GET /console/api-keys": needs(STAFF_READ),
+    "GET /console/api-keys/new": needs(STAFF_EDIT),
+    "GET /console/webhooks": needs(STAFF_READ),
+    "GET /console/webhooks/new": needs(STAFF_EDIT),
+    "GET /console/webhooks/{webhook_id}": needs(STAFF_READ),
     # the log of acts, backups
     "GET /api/v1/console/audit": needs(AUDIT_READ),
     "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),

@@ -9,6 +9,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.web.console import account as console_account
 from cloud_api.web.console import alarm_rules as console_alarm_rules
 from cloud_api.web.console import alarms as console_alarms
+from cloud_api.web.console import api_keys as console_api_keys
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
@@ -42,6 +43,7 @@ from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
 from cloud_api.web.console import stuck_refunds as console_stuck_refunds
 from cloud_api.web.console import support as console_support
+from cloud_api.web.console import webhooks as console_webhooks
 from cloud_api.web.customer import calendar as customer_calendar
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import coupons as customer_coupons
@@ -124,6 +126,8 @@ for pages in (
     console_platforms,
     console_opening,
     console_day,
+    console_api_keys,
+    console_webhooks,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)
 

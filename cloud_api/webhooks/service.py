@@ -54,10 +54,11 @@ async def make(
 ) -> Webhook:
     """A new address with a new secret; it hears of what happens from now on. Needs staff.edit.
 
-    Raises KaimenError ``webhook.url`` (422), Conflict ``webhook.too_many``.
+    Raises KaimenError ``webhook.url``, ``webhook.stores`` (422), Conflict ``webhook.too_many``.
     """
     actor.need(STAFF_EDIT)
     host = check_url(values["url"], private_too=private_too)
+    values = {**values, "store_ids": _reach(actor, values.get("store_ids"))}
     if len(await listed(session, actor)) >= MOST:
         raise Conflict("webhook.too_many", _("最多 {most} 个推送地址").format(most=MOST))
     newest = (await session.exec(select(func.max(col(FeedEntry.id))))).one()
@@ -73,6 +74,17 @@ async def make(
     await session.flush()
     await _note(session, actor, "webhook.make", made, clocks)
     return made
+
+
+def _reach(actor: Staff, store_ids: list[str] | None) -> list[str] | None:
+    """The stores that an address hears of: nobody has it told of more than they work in."""
+    if store_ids is not None and not store_ids:
+        raise KaimenError("webhook.stores", "选至少一个门店", status=422, field="store_ids")
+    if actor.store_ids is None:
+        return store_ids
+    if not set(store_ids or ()) <= actor.store_ids:
+        raise KaimenError("webhook.stores", "只能选你管的门店", status=422, field="store_ids")
+    return sorted(actor.store_ids) if store_ids is None else store_ids
 
 
 def check_url(url: str, *, private_too: bool) -> str:

@@ -29,6 +29,7 @@ from tests.web import (
     samples_prices,
     samples_running,
     samples_safety,
+    samples_software,
     samples_stats,
 )
 from tests.web.samples import ERROR, SHELL, STORE, at
@@ -345,4 +346,5 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     **samples_members.console_pages(NAV, STAFF),
     **samples_opening.console_pages(NAV, STAFF),
     **samples_day.console_pages(NAV, STAFF),
+    **samples_software.console_pages(NAV, STAFF),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Response
@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.alarms.service import count_open
 from cloud_api.cleaning.service import count_waiting
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import CLEANING_DO
 from cloud_api.stores import service as stores
@@ -41,6 +42,18 @@ class Frame:
     def tz_of(self, store_id: str) -> str:
         """The zone of one of the stores."""
         return next((store.tz for store in self.stores if store.id == store_id), self.tz)
+
+    @property
+    def store_choices(self) -> tuple[tuple[str, str, str], ...]:
+        """The stores as choices of a form: id, name, address."""
+        return tuple((store.id, store.name, store.address) for store in self.stores)
+
+    def names_of(self, store_ids: Collection[object] | None) -> str:
+        """Some stores in words; None are all of them."""
+        if store_ids is None:
+            return _("全部门店")
+        names = [store.name for store in self.stores if store.id in store_ids]
+        return _("、").join(names) or _("没有门店")
 
 
 async def frame_of(session: AsyncSession, who: Staff) -> Frame:

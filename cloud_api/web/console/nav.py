@@ -124,6 +124,8 @@ PAGES: Final = (
     Page("members", "coupons", "优惠券", "/console/coupons", COUPON_EDIT),
     Page("settings", "deposits", "押金", "/console/deposits", PRICE_EDIT),
     Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT, also=STORE_EDIT),
+    Page("settings", "api-keys", "API 密钥", "/console/api-keys", STAFF_READ),
+    Page("settings", "webhooks", "事件推送", "/console/webhooks", STAFF_READ),
     Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
     Page("settings", "notice-words", "通知模板", "/console/notifications/templates", NOTICE_READ),
     Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),

@@ -15,7 +15,6 @@ from cloud_api.staff import invitations, roles, service
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import GROUPS, STAFF_EDIT
 from cloud_api.staff.roles import RoleView
-from cloud_api.stores.models import Store
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.console.listing import asked
 from cloud_api.web.pages import Visit, visit
@@ -56,7 +55,7 @@ async def all_staff(request: Request, seen: Seen, who: Who) -> Response:
             name=member.name,
             role=_(named.get(member.role, _("已删除的岗位"))),
             phone=phones.masked(account.phone_tail),
-            stores=_stores(member.store_ids, frame.stores),
+            stores=frame.names_of(member.store_ids),
             active=member.active,
         )
         for member, account in members
@@ -129,7 +128,7 @@ async def new_staff(seen: Seen, who: Who) -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         choices = await _choices(session, who)
-    model = StaffFormPage(choices, _store_choices(frame.stores))
+    model = StaffFormPage(choices, frame.store_choices)
     here = seen.at(frame.tz)
     return console_page(here, who, frame, "console/staff_form.html", model, here="staff")
 
@@ -145,7 +144,7 @@ async def one_member(seen: Seen, who: Who, staff_id: str) -> Response:
     stores = member.store_ids
     model = StaffFormPage(
         choices,
-        _store_choices(frame.stores),
+        frame.store_choices,
         id=member.id,
         name=member.name,
         phone=phones.masked(account.phone_tail),
@@ -229,14 +228,3 @@ def _limit(fen: int | None) -> str:
     if fen is None:
         return _("不限")
     return yuan(fen) if fen else "—"
-
-
-def _store_choices(found: list[Store]) -> tuple[tuple[str, str, str], ...]:
-    return tuple((one.id, one.name, one.address) for one in found)
-
-
-def _stores(ids: list[object] | None, found: list[Store]) -> str:
-    if ids is None:
-        return _("全部门店")
-    names = [one.name for one in found if one.id in ids]
-    return _("、").join(names) or _("没有门店")

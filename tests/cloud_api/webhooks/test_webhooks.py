@@ -10,13 +10,18 @@ import pytest
 from sqlmodel import select
 
 import cloud_api.webhooks.jobs  # noqa: F401  registers its handlers
+from cloud_api.cleaning import transitions as cleaning
+from cloud_api.groupbuy import transitions as groupbuy
 from cloud_api.kit import feed
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.models import AlarmSignal
+from cloud_api.orders import transitions as orders
+from cloud_api.platform_vouchers import transitions as platform_vouchers
 from cloud_api.staff import api_keys
 from cloud_api.staff.models import ApiKey
 from cloud_api.webhooks import sending
+from cloud_api.webhooks.kinds import TOPICS
 from cloud_api.webhooks.models import Webhook, WebhookDelivery
 from cloud_api.webhooks.signing import signature
 from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, make_store
@@ -208,3 +213,37 @@ async def test_a_key_does_what_it_may_where_it_may_until_it_is_stopped(
     await client.post(f"{KEYS}/{made.json()['id']}/revoke", headers=owner)
     gone = await client.get("/api/v1/console/orders", headers=key)
     assert (gone.status_code, gone.json()["code"]) == (401, "api_key.bad")
+
+
+async def test_nobody_has_more_stores_told_than_they_work_in(
+    client: httpx.AsyncClient, cloud: Cloud, shop: Shop, owner: dict[str, str]
+) -> None:
+    """An owner of one branch added an address for all stores, and heard of the others' orders."""
+    async with cloud.db.write() as session:
+        far = await make_store(session, cloud.clocks.now, merchant=shop.merchant, name="分店")
+        head = await make_staff(session, shop, cloud.clocks.now, store_ids=[shop.store.id])
+        local = bearer(await make_login(session, head.account_id, cloud.clocks.real))
+    body: dict[str, Any] = {"name": "ERP", "url": "https://erp.example/hooks"}
+    made = await client.post(HERE, json=body, headers=local)
+    assert (made.status_code, made.json()["store_ids"]) == (201, [shop.store.id])
+    for who, stores in ((local, [far.store.id]), (local, []), (owner, [])):
+        answer = await client.post(HERE, json={**body, "store_ids": stores}, headers=who)
+        assert (answer.status_code, answer.json()["code"]) == (422, "webhook.stores")
+        assert answer.json()["field"] == "store_ids"
+    key = {"name": "ERP", "permissions": ["order.read"], "store_ids": []}
+    answer = await client.post(KEYS, json=key, headers=owner)
+    assert (answer.status_code, answer.json()["code"]) == (422, "api_key.stores")
+
+
+def test_every_state_that_is_told_has_its_word() -> None:
+    """Who adds a state to a table adds its kind; a word without a state would never be told."""
+    told = {
+        "order": orders.TABLE,
+        "group_order": groupbuy.ORDER,
+        "platform_voucher": platform_vouchers.TABLE,
+        "cleaning": cleaning.TABLE,
+    }
+    for topic in TOPICS:
+        if topic.key in told:
+            states = {kind.partition(".")[2] for kind, _name in topic.kinds}
+            assert states == set(told[topic.key]), topic.key

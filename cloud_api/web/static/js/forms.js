@@ -3,7 +3,7 @@
 //   data-api           on the form, whose method is "dialog"; action and data-method say where, data-next what follows
 //   name="a.b"         makes {"a": {"b": …}}
 //   data-type          int, fen (typed in yuan), bool, list, bits (the sum of what is ticked), lines (an
-//                      array), instant (local time, data-offset behind it), or text; an empty text is left out,
+//                      array), instant (local time, data-offset behind it), text, or none (is not sent); an empty text is left out,
 //                      data-empty="null" sends null for it, data-empty="keep" the empty text
 //   km:done            is told on the form, with the answer
 
@@ -38,7 +38,7 @@ export function bodyOf(form) {
     place[path.at(-1)] = value;
   };
   for (const field of form.elements) {
-    if (!field.name || field.disabled || field.closest('[hidden]')) continue;
+    if (!field.name || field.disabled || field.dataset.type === 'none' || field.closest('[hidden]')) continue;
     if (field.type === 'radio' && !field.checked) continue;
     if (field.dataset.type === 'list') {
       const all = [...form.elements].filter((other) => other.name === field.name);

@@ -83,6 +83,16 @@ document.addEventListener('km:done', (event) => {
     box.hidden = false;
     box.focus();
   }
+  const once = one('[data-once]');
+  const told = once && event.detail[once.dataset.once];
+  if (told) {
+    one('[data-once-text]', once).textContent = told;
+    form.closest('dialog')?.close();
+    for (const made of document.querySelectorAll('[data-once-form]')) made.hidden = true;
+    once.hidden = false;
+    once.scrollIntoView({ block: 'nearest' });
+    one('h2', once).focus();
+  }
   if (form.closest('[data-invite-form]')) {
     const box = one('[data-invited]');
     const head = one('[data-invited-head]', box);
