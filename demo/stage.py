@@ -388,7 +388,8 @@ class Stage:
             async with db.write() as session:
                 self.store_id = await seed(session, clocks.now, self._accounts(PAID_AT))
                 stripe = select(ProviderAccount).where(col(ProviderAccount.provider) == "stripe")
-                self._stripe = (await session.exec(stripe)).one().id
+                found = (await session.exec(stripe)).first()
+                self._stripe = "" if found is None else found.id  # not every stage has one
                 await offer(session, self.store_id, clocks.now, self._accounts(SOLD_AT))
                 of_store = select(Door).where(col(Door.store_id) == self.store_id)
                 self.doors = {door.name: door.token for door in await session.exec(of_store)}
