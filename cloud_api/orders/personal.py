@@ -23,6 +23,7 @@ from cloud_api.orders.models import (
     OrderShare,
     OvertimeCharge,
     RefundRequest,
+    RefundWait,
     WaitEntry,
 )
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -166,6 +167,7 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
     for model in (
         RefundAttempt,
         RefundRequest,
+        RefundWait,
         OrderChange,
         OrderShare,
         OvertimeCharge,

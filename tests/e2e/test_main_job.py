@@ -108,7 +108,8 @@ def sticker_of(hands: Hands, door: str) -> str:
     desk = hands.screen(desk=True)
     desk.goto(hands.url("/console"))
     hands.log_in(desk, OWNER_PHONE)
-    desk.get_by_role("link", name="设备", exact=True).first.click()  # its first page: the stickers
+    desk.get_by_role("link", name="设备", exact=True).first.click()
+    desk.get_by_role("link", name="门贴", exact=True).first.click()
     paper = desk.locator("[data-sticker]").filter(
         has=desk.get_by_role("heading", name=door, exact=True)
     )

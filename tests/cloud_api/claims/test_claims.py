@@ -46,6 +46,9 @@ async def test_the_refusal_offers_what_there_is(db: Database, shop: Shop, clocks
     await _hold(db, shop, clocks, 4, 4, room=1)
     with pytest.raises(claims.RoomTaken) as taken:
         await _hold(db, shop, clocks, 2, 3)
+    nearest = taken.value.extra.pop("nearest")
+    assert nearest[0]["room"] == "听雨"
+    assert nearest[0]["starts_at"] == "2026-11-23T06:00:00Z"  # the hours that were asked for
     assert taken.value.extra == {
         "free_until": "2026-11-23T07:45:00Z",
         "next_free": "2026-11-23T12:30:00Z",  # before it there is no gap of three hours
