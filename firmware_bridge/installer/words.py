@@ -188,11 +188,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "report_written": ("记录写在 {file}", "written to {file}"),
     "no_kind": (
         "没有“{kind}”这一类；有：{kinds}。",
-        "There is no kind {kind!r}; there are {kinds}.",
+        "There is no kind “{kind}”; there are {kinds}.",
     ),
     "none_serves": (
         "没有能做“{serves}”的型号{among}。",
-        "No board serves {serves!r}{among}.",
+        "No board serves “{serves}”{among}.",
     ),
     "among": ("（在“{kind}”这一类里）", " among {kind}"),
     "tried": ("验证：{verified}", "verified: {verified}"),

@@ -100,7 +100,7 @@ def test_it_serves_logs_json_and_ends_on_sigterm(env: dict[str, str], tmp_path: 
             "broker_link": "down",
         }
         stores = httpx.get(f"http://127.0.0.1:{port}/api/v1/stores", trust_env=False)
-        assert stores.json() == {"items": []}
+        assert stores.json() == {"items": [], "next_cursor": None}
         assert "server" not in stores.headers
     finally:
         server.send_signal(signal.SIGTERM)

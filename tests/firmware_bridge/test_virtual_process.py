@@ -210,7 +210,7 @@ def test_profiles_are_listed_shown_and_checked(tmp_path: Path) -> None:
     run = CliRunner().invoke
     listed = run(app, ["profiles", "list"]).output
     assert RELAY in listed
-    assert "Waveshare Modbus RTU Relay (8-ch)  (verified: doc)" in listed
+    assert "Waveshare Modbus RTU Relay (8-ch)  (验证：照文档)" in listed
     shown = run(app, ["profiles", "show", RELAY]).output
     assert "offers    lock.pulse 1 = pulse.1" in shown
     bad = tmp_path / "example.x.yaml"
