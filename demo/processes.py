@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -109,9 +110,15 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
+QUIET_PORTS = range(15_000, 32_000)
+
+
 def pick_port(wanted: int, host: str = "0.0.0.0") -> int:  # noqa: S104  asked for: phones reach it
-    """``wanted`` if it is free, else some free port."""
-    for port in (wanted, 0):
+    """``wanted`` if it is free, else some free port.
+
+    From below what systems give to outgoing connections, so that it is still free after a restart.
+    """
+    for port in (*([wanted] if wanted else ()), *random.sample(QUIET_PORTS, 50), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
