@@ -120,6 +120,7 @@ OURS = {
 }
 # Used without an import of ours: by name, as a plugin, as a program, or by the package above it.
 USED_UNSEEN = {
+    "axe-playwright-python",  # only its script is read
     "check-jsonschema",  # run as a command, for the schema that it carries
     "aiosqlite",  # sqlite+aiosqlite://
     "asyncpg",  # postgresql+asyncpg://
