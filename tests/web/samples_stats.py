@@ -116,7 +116,7 @@ ROWS = StatRowsPage(
     total="¥76",
     rows=(
         StatRow(AT, "2611231430123456", "/console/orders/o1", "竹间", "自己的页面", "账本", "¥76"),
-        StatRow(AT, "device.offline", "", "", "", "告警", "1"),
+        StatRow(AT, "设备没有回应", "", "", "", "告警", "1"),
     ),
     more_href="/console/stats/rows/revenue?last=2026-11-20",
     back_href="/console/stats",

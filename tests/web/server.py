@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.send(b"", "text/plain", 404)
             kind = "text/javascript" if file.suffix == ".js" else guess_type(file.name)[0]
             return self.send(file.read_bytes(), kind or "application/octet-stream")
-        if path == "/pass.svg":
+        if path == "/pass.svg" or path.endswith("/code.svg"):
             return self.send(qr(), "image/svg+xml")
         name = path.strip("/") or "stores"
         if name not in PAGES:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.alarms.rules import RULES
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -470,7 +471,7 @@ def _row(here: Visit, one: RowOut, rooms: dict[str, Room]) -> StatRow:
     known = rooms.get(one.room_id)
     return StatRow(
         at=here.local(one.at),
-        text=one.text or _(_FACTS[one.kind]),
+        text=_(RULES[one.text].name) if kind == "alarm" else one.text or _(_FACTS[one.kind]),
         href=href,
         room=known.name if known is not None else "",
         channel=_(CHANNELS[one.channel]) if one.channel else "",
