@@ -86,7 +86,7 @@ def test_the_list_and_the_sheet_of_a_board() -> None:
     try:
         english = CLI.invoke(app, ["list", "--kind", "meter"]).stdout
         assert english.startswith("Meters (meter)")
-        assert "There is no kind 'toaster'" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
+        assert "There is no kind “toaster”" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
         for kind, title in catalogue.KINDS.items():
             assert words.say(kind) == title
     finally:
