@@ -177,6 +177,26 @@ class Settings(BaseSettings):
         description="An SMS gateway (protocol: cloud_api/auth/sms.py). Without one nobody can log in.",
     )
     sms_key: str | None = Field(None, description="The key that signs calls to the SMS gateway.")
+    # ----------------------------------------------------------------------------- log in by
+    wechat_login_app: str | None = Field(
+        None,
+        description="AppID of a WeChat official account whose authorized web domain is our address: inside "
+        "WeChat people log in by it. Without one they log in by phone and code.",
+    )
+    wechat_login_secret: str | None = Field(None, description="Its AppSecret.")
+    alipay_login_app: str | None = Field(
+        None,
+        description="APPID of a web app at Alipay that may learn user ids: inside Alipay people log in by it.",
+    )
+    alipay_login_key: str | None = Field(None, description="Its private key, PEM or bare Base64.")
+    alipay_login_public_key: str | None = Field(
+        None, description="Alipay's public key for it, PEM or bare Base64."
+    )
+    login_endpoints: str = Field(
+        "",
+        description="Demonstration and tests only: other addresses, as `wechat_open=http://…,"
+        "wechat_api=http://…,alipay_open=http://…,alipay_gateway=http://…`.",
+    )
     # ------------------------------------------------------------------------------- notices
     notice_private_hosts: bool = Field(
         False,

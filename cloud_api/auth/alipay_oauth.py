@@ -20,6 +20,7 @@ from cloud_api.kit import rsa2
 from cloud_api.kit.errors import KaimenError
 
 OPEN_URL: Final = "https://openauth.alipay.com"
+GATEWAY: Final = "https://openapi.alipay.com/gateway.do"
 TIMEOUT_S: Final = 6.0
 BASE: Final = "auth_base"  # without a question, for the user's id alone
 _METHOD: Final = "alipay.system.oauth.token"

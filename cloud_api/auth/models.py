@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Encrypted, UTCDateTime
@@ -24,7 +24,8 @@ class Account(SQLModel, table=True):
 class Login(SQLModel, table=True):
     """A device that is logged in. The token is stored hashed and can be revoked at once.
 
-    ``kind``: how it began: ``sms``, ``password``, ``link`` (the first owner's), or ``platform``: an
+    ``kind``: how it began: ``sms``, ``password``, ``wechat``, ``alipay``, ``link`` (the first owner's), or
+    ``platform``: an
     administrator of the installation who acts for this account at one merchant's console.
     ``strong_at``: when the second factor was last proved on it (wire time).
     """
@@ -41,6 +42,25 @@ class Login(SQLModel, table=True):
     address: str | None = Field(default=None, sa_type=Encrypted("login.address"))
     last_seen_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # wire, to ten minutes
     strong_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Identity(SQLModel, table=True):
+    """An account as an app at WeChat or Alipay knows it, so that its owner logs in without a code.
+
+    ``subject`` is the openid or user id; ``subject_index`` finds it and is nobody else's. An account has
+    one at most at each app.
+    """
+
+    __table_args__ = (UniqueConstraint("account_id", "provider", "app"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    provider: str = Field(max_length=16)
+    app: str = Field(max_length=64)
+    subject: str = Field(sa_type=Encrypted("identity.subject"))
+    subject_index: str = Field(unique=True)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    used_at: datetime = Field(sa_type=UTCDateTime)  # wire
 
 
 class Password(SQLModel, table=True):

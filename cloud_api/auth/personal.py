@@ -6,8 +6,10 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.auth import identities
 from cloud_api.auth.models import (
     Account,
+    Identity,
     Login,
     LoginCode,
     Password,
@@ -15,6 +17,7 @@ from cloud_api.auth.models import (
     SetupCode,
     Totp,
 )
+from cloud_api.auth.outside import NAMES
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.models import FeedEntry, IdempotencyKey
 from cloud_api.kit.personal import Blocker, Section, register
@@ -58,6 +61,19 @@ class _Auth:
                     for one in logins
                 ],
             ),
+            Section(
+                "identities",
+                "连着的登录方式",
+                [
+                    {
+                        "从哪里": NAMES.get(one.provider, one.provider),
+                        "那边的编号": one.subject,
+                        "连上的时间": one.created_at,
+                        "最近使用": one.used_at,
+                    }
+                    for one in await identities.of(session, account_id)
+                ],
+            ),
         ]
 
     async def blockers(self, session: AsyncSession, account_id: str) -> list[Blocker]:
@@ -70,7 +86,7 @@ class _Auth:
             return
         codes = delete(LoginCode).where(col(LoginCode.phone_index) == account.phone_index)
         await session.exec(codes)
-        for model in (Login, Password, Totp, RecoveryCode, SetupCode):
+        for model in (Identity, Login, Password, Totp, RecoveryCode, SetupCode):
             await session.exec(delete(model).where(col(model.account_id) == account_id))
         await session.exec(
             delete(IdempotencyKey).where(col(IdempotencyKey.actor) == f"customer:{account_id}")

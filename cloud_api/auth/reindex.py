@@ -1,11 +1,12 @@
-"""Changing the secret that makes indexes: phone numbers are indexed anew, everybody logs in again."""
+"""Changing the secret that makes indexes: numbers and identities are indexed anew, everybody logs in again."""
 
 from __future__ import annotations
 
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.auth.models import Account, Login
+from cloud_api.auth import identities
+from cloud_api.auth.models import Account, Identity, Login
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
 
@@ -37,6 +38,9 @@ async def reindex(session: AsyncSession, clocks: Clocks) -> int:
             account.phone_index = index
             session.add(account)
             changed += 1
+    for one in (await session.exec(select(Identity))).all():
+        one.subject_index = identities.index(one.provider, one.app, one.subject)
+        session.add(one)
     if changed:
         await session.exec(
             update(Login).where(col(Login.revoked_at).is_(None)).values(revoked_at=clocks.real)

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_api.auth import agents, passwords, phones, service, sms
+from cloud_api.auth import agents, identities, passwords, phones, service, sms
 from cloud_api.auth.csrf import DEVICE_COOKIE, LOGIN_COOKIE, set_cookie, token_for, token_of
 from cloud_api.auth.deps import LoginNeeded, account_of, login_of
 from cloud_api.auth.models import Account
 from cloud_api.auth.schemas import (
     AccountOut,
+    BindOut,
     CodeIn,
     CodeOut,
     LoginIn,
@@ -18,7 +19,7 @@ from cloud_api.auth.schemas import (
     PasswordLoginIn,
     SetupIn,
 )
-from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import language
@@ -44,6 +45,10 @@ async def ask_code(request: Request, body: CodeIn) -> CodeOut:
 @router.post("/auth/login")
 async def log_in(request: Request, response: Response, body: LoginIn) -> LoginOut:
     """Phone and code → a token, also set as an HttpOnly cookie. The first login makes the account."""
+    return _logged_in(request, response, await _by_code(request, body))
+
+
+async def _by_code(request: Request, body: LoginIn) -> service.NewLogin:
     cloud = cloud_of(request)
     phone = phones.normal(body.phone)
     ip, device = client_ip(request), request.cookies.get(DEVICE_COOKIE, "")
@@ -56,7 +61,38 @@ async def log_in(request: Request, response: Response, body: LoginIn) -> LoginOu
             made = await service.log_in(session, phone, ip, name, language(), cloud.clocks)
     if made is None:
         raise service.BadCode
-    return _logged_in(request, response, made)
+    return made
+
+
+@router.post("/auth/bind")
+async def bind(request: Request, response: Response, body: LoginIn) -> BindOut:
+    """As /auth/login, for who came by WeChat or Alipay and has no account yet: links the two.
+
+    409 ``identity.gone`` where this browser came by neither, or too long ago.
+    """
+    cloud = cloud_of(request)
+    now, secure = cloud.clocks.real, cloud.settings.cookie_secure
+    person = identities.waiting(request.cookies, now)
+    if person is None:
+        raise Conflict("identity.gone", "等得太久了，回到登录页再点一次")
+    made = await _by_code(request, body)
+    async with cloud.db.write() as session:
+        linked = await identities.link(session, made.account.id, person, now)
+    out = _logged_in(request, response, made)
+    response.headers.append("Set-Cookie", identities.forgotten(secure=secure))
+    return BindOut(**out.model_dump(), linked=linked)
+
+
+@router.post("/auth/identities/{identity_id}/unlink", status_code=204)
+async def unlink(request: Request, identity_id: str) -> None:
+    """Log in no longer by one of one's own identities; what was logged in by it ends, but this login."""
+    cloud = cloud_of(request)
+    found = await login_of(request)
+    if found is None:
+        raise LoginNeeded
+    login, account = found
+    async with cloud.db.write() as session:
+        await identities.unlink(session, account.id, identity_id, cloud.clocks.real, but=login.id)
 
 
 @router.post("/auth/password-login")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -60,6 +60,14 @@ class LoginOut(BaseModel):
     second_factor: bool = Field(
         False, description="the account has one: the console wants it (POST /auth/second-factor)"
     )
+
+
+class BindOut(LoginOut):
+    """``linked``: ``yes``; ``taken``: who came logs in as somebody else; ``other``: the number's account has
+    another identity there. The login is good in any case: the number was proved.
+    """
+
+    linked: Literal["yes", "taken", "other"]
 
 
 class MeOut(BaseModel):

@@ -14,6 +14,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_der_public_key,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 ERROR_NODE = "error_response"  # where some calls put their refusals
 
@@ -50,3 +56,29 @@ def read_answer(key: RSAPublicKey, raw: bytes, method: str) -> dict[str, Any]:
         raise ValueError("unreadable answer")
     verify(key, text[start:end].encode(), given)
     return found
+
+
+def private_key(text: str) -> RSAPrivateKey:
+    """A key as PEM, or as the bare Base64 that Alipay's key tool writes. Raises ValueError."""
+    raw = text.strip().encode()
+    pem = raw.startswith(b"-----")
+    key = load_pem_private_key(raw, None) if pem else load_der_private_key(_bare(raw), None)
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("the private key is no RSA key")
+    return key
+
+
+def public_key(text: str) -> RSAPublicKey:
+    """The same for a public key."""
+    raw = text.strip().encode()
+    key = load_pem_public_key(raw) if raw.startswith(b"-----") else load_der_public_key(_bare(raw))
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("the public key is no RSA key")
+    return key
+
+
+def _bare(raw: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(raw.split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError("the key is neither PEM nor Base64") from error

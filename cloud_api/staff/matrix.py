@@ -79,6 +79,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     # logging in
     "POST /api/v1/auth/code": ANYONE,
     "POST /api/v1/auth/login": ANYONE,
+    "POST /api/v1/auth/bind": ANYONE,
     "POST /api/v1/auth/password-login": ANYONE,
     "POST /api/v1/auth/setup": PROVES,
     "POST /api/v1/auth/logout": ANYONE,
@@ -102,6 +103,9 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /pay/back": ANYONE,  # leads on to a page of this site; shows nothing
     "POST /pay/back": ANYONE,
     "GET /login": ANYONE,
+    "GET /login/bind": ANYONE,
+    "GET /oauth/{provider}/start": ANYONE,
+    "GET /oauth/{provider}/login": ANYONE,
     "POST /me/settings": ANYONE,
     "POST /logout": ANYONE,
     "GET /invite": ANYONE,
@@ -126,6 +130,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/gifts/{token}/take": PERSON,
     "POST /api/v1/vouchers/redeem": PERSON,
     "GET /api/v1/auth/me": PERSON,
+    "POST /api/v1/auth/identities/{identity_id}/unlink": PERSON,
     "GET /api/v1/auth/security": PERSON,
     "POST /api/v1/auth/password": PERSON,
     "POST /api/v1/auth/second-factor": PERSON,
@@ -223,6 +228,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /orders": PERSON,
     "GET /orders/{order_id}": PERSON,
     "GET /oauth/wechat/pay": PERSON,
+    "GET /me/logins": PERSON,
     "GET /payments/{payment_id}": PERSON,
     "GET /payments/{payment_id}/go": PERSON,
     "GET /payments/{payment_id}/code.svg": PERSON,

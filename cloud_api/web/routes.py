@@ -51,6 +51,7 @@ from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
+from cloud_api.web.customer import outside_login as customer_outside_login
 from cloud_api.web.customer import payment as customer_payment
 from cloud_api.web.customer import platforms as customer_platforms
 from cloud_api.web.customer import pocket as customer_pocket
@@ -76,6 +77,7 @@ router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_wechat_payer.router)
+router.include_router(customer_outside_login.router)
 router.include_router(customer_payment.router)
 router.include_router(customer_support.router)
 router.include_router(customer_store_reviews.router)

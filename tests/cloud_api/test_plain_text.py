@@ -40,6 +40,7 @@ ENCRYPTED = {
     "account.phone",
     "data_export.content",
     "diagnostics.content",
+    "identity.subject",
     "invitation.phone",
     "login.address",
     "member_profile.name",

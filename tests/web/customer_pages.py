@@ -74,4 +74,5 @@ def pages_of(visitor: Visitor) -> dict[str, str]:
         "waitlist": "/me/waitlist",
         "tickets": "/me/tickets",
         "privacy": "/me/privacy",
+        "logins": "/me/logins",
     }

@@ -66,6 +66,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, wechat: Counter) -> Iterat
             )
 
         site.write(account)
+        asked = site.cloud.settings
+        asked.wechat_login_app = wechat.account["appid"]
+        asked.wechat_login_secret = wechat.account["app_secret"]
+        asked.login_endpoints = f"wechat_open={wechat.url},wechat_api={wechat.url}"
         yield site
 
 
@@ -146,6 +150,40 @@ def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
     held = {one["name"]: one["value"] for one in inside.cookies()}
     assert openid not in str(held)  # the browser keeps it sealed
     assert not [name for name in held if name.startswith("kaimen_oauth_")]
+
+
+def test_wechat_logs_in_books_and_pays_without_a_code_the_second_time(
+    inside: BrowserContext, running: Site, wechat: Counter
+) -> None:
+    """The first time a number is proved; after that a tap logs in, and WeChat's own sheet pays."""
+    phone = "13800000036"
+    page = inside.new_page()
+    page.goto(f"{running.url}/me")
+    page.get_by_role("link", name="微信登录").click()
+    expect(page.get_by_role("heading", name="第一次用微信登录，验证一次手机号")).to_be_visible()
+    _shot(page, "wechat-bind")
+    log_in(page, running, phone)
+    expect(page).to_have_url(re.compile(f"{running.url}/me(#wechat_redirect)?$"))
+    page.get_by_role("button", name="退出登录").click()
+    expect(page).to_have_url(f"{running.url}/")
+    choose(page, running, "竹间", days=3)
+    page.get_by_role("button", name="下一步，核对订单").click()
+    expect(page.get_by_role("heading", name="登录后下单，选好的时间还在")).to_be_visible()
+    _shot(page, "wechat-login")
+    page.get_by_role("link", name="微信登录").click()
+    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    page.get_by_role("button", name=re.compile("^付 ¥")).click()
+    token = _sheet(page, 1)["package"].removeprefix("prepay_id=")
+    [number] = [n for n, row in wechat.payments().items() if row["token"] == token]
+    assert wechat.pay(number)
+    page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
+    expect(page.get_by_role("heading", name="订好了")).to_be_visible()
+    page.goto(f"{running.url}/me/logins")
+    _shot(page, "wechat-logins")
+    page.get_by_role("button", name="解开").first.click()
+    expect(page.get_by_role("heading", name="解开微信")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="解开").click()
+    expect(page.get_by_role("link", name="连上这个微信")).to_be_visible()
 
 
 def test_where_wechat_does_not_say_who_pays_the_page_says_what_to_do(

@@ -29,7 +29,14 @@ router = APIRouter(include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Own = Annotated[tuple[Login, Account], Depends(own_login)]
 Next = Annotated[str, Query(alias="next", max_length=500)]
-KINDS = {"sms": "短信登录", "password": "密码登录", "link": "设置码登录", "platform": "平台代看"}
+KINDS = {
+    "sms": "短信登录",
+    "password": "密码登录",
+    "wechat": "微信登录",
+    "alipay": "支付宝登录",
+    "link": "设置码登录",
+    "platform": "平台代看",
+}
 
 
 @router.get("/console/setup")

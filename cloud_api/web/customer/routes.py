@@ -26,7 +26,7 @@ from cloud_api.staff import service as staff
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web import qr
-from cloud_api.web.customer import checkout, choose, find, paying, wechat_payer
+from cloud_api.web.customer import checkout, choose, find, outside_login, paying, wechat_payer
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.look_for import Looked
@@ -308,9 +308,9 @@ async def door(seen: Seen, token: str, again: Word = "") -> Response:
 
 @router.get("/login")
 async def login(
-    seen: Seen, next_: Annotated[str, Query(alias="next", max_length=500)] = "/"
+    seen: Seen, next_: Annotated[str, Query(alias="next", max_length=500)] = "/", tried: Word = ""
 ) -> Response:
-    """Log in by phone and code; leads back to ``next``, a path of this site."""
+    """Log in by phone and code, or by the app one is in; leads back to ``next``, a path of this site."""
     href = local_path(next_, "/")
     if seen.account is not None:
         return go(href)
@@ -320,7 +320,14 @@ async def login(
         ("/orders", _("登录后看订单")),
     )
     reason = next((text for start, text in reasons if href.startswith(start)), "")
-    model = LoginPage(next_href=href, reason=reason)
+    inside = outside_login.provider_here(seen)
+    model = LoginPage(
+        next_href=href,
+        reason=reason,
+        outside=outside_login.name_of(inside),
+        outside_href=outside_login.start_href(inside, href) if inside else "",
+        failed=bool(inside and tried == inside),
+    )
     return page(seen, "customer/login.html", model, shell=seen.shell())
 
 

@@ -190,6 +190,12 @@ class LoginPage:
     reason: str = ""
     code_url: str = "/api/v1/auth/code"
     login_url: str = "/api/v1/auth/login"
+    line: str = ""
+    outside: str = ""
+    """The app that the browser is in, where people can log in by it: 微信."""
+    outside_href: str = ""
+    failed: bool = False
+    """It has been tried, and did not say who it is."""
 
 
 @dataclass(frozen=True)

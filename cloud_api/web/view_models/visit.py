@@ -217,6 +217,30 @@ class MePage:
 
 
 @dataclass(frozen=True)
+class LinkedRow:
+    """An identity at WeChat or Alipay that is linked."""
+
+    id: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class LoginsPage:
+    """``here``: the app that the browser is in, where it is not linked yet; ``places``: other apps in which
+    this page can be opened to link them.
+    """
+
+    phone: str
+    rows: tuple[LinkedRow, ...] = ()
+    said: str = ""
+    good: bool = False
+    here: str = ""
+    href: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ScanPage:
     """``host``: the one that stickers name; the page may be looked at under another."""
 

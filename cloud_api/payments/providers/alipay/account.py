@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from functools import cached_property
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import (
-    load_der_private_key,
-    load_der_public_key,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cloud_api.auth.alipay_oauth import OPEN_URL, AlipayApp
+from cloud_api.kit import rsa2
 
 
 class AlipayAccount(BaseModel):
@@ -38,53 +31,26 @@ class AlipayAccount(BaseModel):
     @field_validator("private_key")
     @classmethod
     def _private_is_rsa(cls, value: str) -> str:
-        _private(value)
+        rsa2.private_key(value)
         return value
 
     @field_validator("alipay_public_key")
     @classmethod
     def _public_is_rsa(cls, value: str) -> str:
-        _public(value)
+        rsa2.public_key(value)
         return value
 
     @cached_property
     def key(self) -> RSAPrivateKey:
         """Ours: signs requests."""
-        return _private(self.private_key)
+        return rsa2.private_key(self.private_key)
 
     @cached_property
     def theirs(self) -> RSAPublicKey:
         """Alipay's: verifies answers and notifications."""
-        return _public(self.alipay_public_key)
+        return rsa2.public_key(self.alipay_public_key)
 
     @property
     def app(self) -> AlipayApp:
         """The app whose users can be known (auth/alipay_oauth.py)."""
         return AlipayApp(self.app_id, self.key, self.theirs, self.base_url, self.open_url)
-
-
-def _private(text: str) -> RSAPrivateKey:
-    raw = text.strip().encode()
-    key = (
-        load_pem_private_key(raw, None)
-        if raw.startswith(b"-----")
-        else load_der_private_key(_bare(raw), None)
-    )
-    if not isinstance(key, RSAPrivateKey):
-        raise ValueError("the private key is no RSA key")
-    return key
-
-
-def _public(text: str) -> RSAPublicKey:
-    raw = text.strip().encode()
-    key = load_pem_public_key(raw) if raw.startswith(b"-----") else load_der_public_key(_bare(raw))
-    if not isinstance(key, RSAPublicKey):
-        raise ValueError("the public key is no RSA key")
-    return key
-
-
-def _bare(raw: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(raw.split()), validate=True)
-    except binascii.Error as error:
-        raise ValueError("the key is neither PEM nor Base64") from error

@@ -44,8 +44,9 @@ for (const form of document.querySelectorAll('[data-login]')) {
     busy(submit, async () => {
       clearProblems(form);
       try {
-        await api(form.dataset.loginUrl, { body: { phone: form.elements.phone.value.trim(), code: form.elements.code.value.trim() } });
-        location.assign(form.dataset.next);
+        const answer = await api(form.dataset.loginUrl, { body: { phone: form.elements.phone.value.trim(), code: form.elements.code.value.trim() } });
+        const kept = ['taken', 'other'].includes(answer.linked); // logged in, but not linked: say so
+        location.assign(kept ? `/me/logins?linked=${answer.linked}` : form.dataset.next);
       } catch (problem) {
         form.elements.code.value = '';
         showProblem(form, problem);
