@@ -425,8 +425,10 @@ class Commands:
         async with self._reconciler.lock:
             now = self._time.read()
             entered = None
-            if stay is not None and state is AckState.DONE:
-                entered = unlocked(self._state.stays[stay.id], now)
+            if stay is not None:
+                stay = self._state.present(stay) or stay
+                if state is AckState.DONE:
+                    entered = unlocked(stay, now)
             mark = self._time.mark().as_json()
 
             async def write(tx: Tx) -> None:

@@ -434,8 +434,7 @@ class Readers:
         grant = entry.stay.grant
         async with self._reconciler.lock:
             now = self._time.read()
-            # The document may have brought the stay meanwhile, under its own id.
-            known = next((s for s in self._state.stays.values() if s.grant == grant), None)
+            known = self._state.present(entry.stay)
             done = outcome.state is OutcomeState.DONE
             entered = unlocked(known or entry.stay, now) if done else None
             body = AccessBody(

@@ -9,7 +9,7 @@ from controller.modes import Records
 from controller.plan import ClimateRecord, OverrideRecord
 from controller.stay import StayRecord
 from store_link.codec import decode
-from store_link.messages import Binding, Desired, Door, PublicKey, Stay
+from store_link.messages import Binding, Desired, Door, PublicKey, Stay, StayState
 from store_link.signing import KEY_PURPOSES, PublicKeyRing
 
 
@@ -62,6 +62,23 @@ class StoreState:
     def _extended(self, stay: Stay) -> Stay:
         ends = self.carried.get(stay.grant, 0)
         return stay if ends <= stay.ends else stay.model_copy(update={"ends": ends})
+
+    def present(self, stay: StayRecord) -> StayRecord | None:
+        """``stay`` as it stands now: the document may have given it another id meanwhile.
+
+        A grant may have had several stays (its order changed, or lived again): those that are over are
+        not meant.
+        """
+        if stay.id in self.stays:
+            return self.stays[stay.id]
+        return next(
+            (
+                one
+                for one in self.stays.values()
+                if one.grant == stay.grant and one.state is not StayState.ENDED
+            ),
+            None,
+        )
 
     def lock_of(self, door: Door) -> Binding | None:
         """The binding whose pulse opens ``door``, if it is a lock."""
