@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from ulid import ULID
 
 from store_link.cloud_side import CloudSide
 from store_link.codec import decode
-from store_link.link import Backoff, Endpoint
+from store_link.link import Backoff, Endpoint, LinkError
 from store_link.messages import (
     AckState,
     Command,
@@ -62,6 +63,7 @@ class SmallCloud:
         self.acks: list[CommandAck] = []
         self.reported: Reported | None = None
         self.presence: Presence | None = None
+        self._wanted: Desired | None = None
         self._tracker = PresenceTracker()
 
     @property
@@ -84,6 +86,7 @@ class SmallCloud:
     # -- down
 
     async def want(self, desired: Desired) -> None:
+        self._wanted = desired
         await self.side.send_desired(desired, self.desired_key)
 
     def command(self, action: str, target: str, **changes: Any) -> Command:
@@ -152,10 +155,18 @@ class SmallCloud:
                 self.reported = decode(opened(Purpose.REPORTED), Reported)
                 self._tracker.observe_reported(self.reported, retained=retained)
                 self._see_presence()
+                await self._want_again(self.reported)
             case Plane.ACK:
                 self.acks.append(decode(opened(Purpose.ACK), CommandAck))
             case Plane.EVENT:
                 await self._on_events(decode(opened(Purpose.EVENT), EventBatch))
+
+    async def _want_again(self, reported: Reported) -> None:
+        """As the cloud does: a broker may lose a document that comes while the store subscribes."""
+        known = self._wanted
+        if known is not None and (reported.epoch, reported.rev) < (known.epoch, known.rev):
+            with contextlib.suppress(LinkError):  # the next report asks again
+                await self.side.send_desired(known, self.desired_key)
 
     def _see_presence(self) -> None:
         """As the cloud judges it: a greeting that a restarted broker lost is made good by a report."""
