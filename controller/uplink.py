@@ -207,12 +207,19 @@ class Uplink:
                 patience = ACK_WITHIN_S
 
     async def _send_window(self, events: list[Event], patience: float) -> bool:
-        """Send one window and wait for its ack. Returns whether one came."""
-        self._ack_came.clear()
+        """Send one window and wait until the cloud has taken some of it, or asks for earlier ones.
+
+        Returns whether it did. An ack of what was known is no answer: the effect of an event failed,
+        and the cloud tries it again by itself.
+        """
+        before = self.acked
         try:
+            self._ack_came.clear()
             await self._publish(events)
             async with asyncio.timeout(patience):
-                await self._ack_came.wait()
+                while self.acked == before:
+                    await self._ack_came.wait()
+                    self._ack_came.clear()
         except TimeoutError:
             log.warning("events_not_acked", first=events[0].seq, waited_s=patience)
             return False

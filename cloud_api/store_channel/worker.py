@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import func, select
@@ -113,7 +114,7 @@ class Channel:
         self._acks_only = acks_only
         self._gaps: dict[str, float] = {}
         self._greeted: dict[str, tuple[str, str]] = {}  # by store: journal and connection
-        self._retries: set[asyncio.Task[None]] = set()
+        self._retries: dict[str, asyncio.Task[None]] = {}  # by journal
         self.link = CloudLink(
             endpoint_of(cloud, office),
             cloud.waiters.instance,
@@ -153,9 +154,10 @@ class Channel:
             self.cloud.db.express = None
             tasks.append(asyncio.create_task(self.relay.finish()))
             await asyncio.wait(tasks, timeout=FINISH_S)  # what was published is marked as such
-            for task in (*tasks, *self._retries):
+            retries = list(self._retries.values())
+            for task in (*tasks, *retries):
                 task.cancel()
-            await asyncio.gather(*tasks, *self._retries, return_exceptions=True)
+            await asyncio.gather(*tasks, *retries, return_exceptions=True)
             if not self._acks_only:
                 with contextlib.suppress(Exception):  # the leases run out by themselves
                     await shards.leave(self.cloud, self.holder)
@@ -193,11 +195,12 @@ class Channel:
         if not taken.gap:
             self._gaps.pop(batch.journal, None)
         await self._acknowledge(topic.store, batch.journal, taken.upto)
-        if taken.retry_at is not None:
+        waiting = self._retries.get(batch.journal)
+        if taken.retry_at is not None and waiting in (None, asyncio.current_task()):
             wait = (taken.retry_at - self.cloud.clocks.real).total_seconds()
             task = asyncio.create_task(self._later(max(wait, 0.05), topic, raw))
-            self._retries.add(task)
-            task.add_done_callback(self._retries.discard)
+            self._retries[batch.journal] = task
+            task.add_done_callback(partial(self._retried, batch.journal))
 
     async def take_many(self, messages: list[tuple[ParsedTopic, bytes]]) -> None:
         """Batches in the order they came: in one commit where nothing is special about them.
@@ -323,6 +326,10 @@ class Channel:
             log.info("event_ack_not_sent", store=store_id, why=str(error))  # it will be asked for
             return False
         return True
+
+    def _retried(self, journal: str, task: asyncio.Task[None]) -> None:
+        if self._retries.get(journal) is task:  # else it failed again, and the next one waits
+            del self._retries[journal]
 
     async def _later(self, wait_s: float, topic: ParsedTopic, raw: bytes) -> None:
         await asyncio.sleep(wait_s)

@@ -45,7 +45,9 @@ async def until(condition: Callable[[], Any], within_s: float = 10.0, what: str 
 
 
 class SmallCloud:
-    """One store's cloud. ``acking = False`` swallows event acks, as a lost one would be."""
+    """One store's cloud. ``acking = False`` swallows event acks, as a lost one would be; ``taking = False``
+    takes no event, as one whose effect fails, and says so.
+    """
 
     def __init__(self, store: str, endpoint: Endpoint) -> None:
         self.store = store
@@ -54,7 +56,7 @@ class SmallCloud:
         self.command_key = SigningKey.generate("c1", "command")
         self.pass_key = SigningKey.generate("p1", "pass")
         self.side = CloudSide(endpoint=endpoint, on_up=self._on_up, backoff=QUICK)
-        self.acking = True
+        self.acking = self.taking = True
         self.events: list[Event] = []
         self.upto: dict[str, int] = {}
         self.batches = 0
@@ -182,7 +184,7 @@ class SmallCloud:
         self.batches += 1
         self.oldest = batch.oldest
         upto = self.upto.get(batch.journal, 0)
-        for event in batch.events:
+        for event in batch.events if self.taking else ():
             if event.seq == upto + 1:
                 upto = event.seq
                 if event.id not in {known.id for known in self.events}:  # under another journal

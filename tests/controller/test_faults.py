@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,20 @@ async def test_a_lost_ack_makes_events_come_again_and_none_twice(
     await until(lambda: any(b["now"] == "in_use" for b in world.cloud.of(EventKind.STAY)))
     assert contiguous(world)
     assert world.cloud.gaps == 0
+
+
+async def test_a_cloud_that_takes_nothing_for_a_while_is_not_stormed(world: World) -> None:
+    """An event's effect failed, and the cloud said where it stands: the store sent the window again at
+    once, and heard the same again, hundreds of times a second until the cloud's back-off was over.
+    """
+    world.cloud.taking = False
+    await world.run()
+    await until(lambda: world.cloud.batches >= 1)
+    await asyncio.sleep(1.0)
+    assert world.cloud.batches <= 2
+    world.cloud.taking = True
+    await until(lambda: world.cloud.events, 30, "the window sent again")
+    assert contiguous(world)
 
 
 async def test_a_restored_cloud_can_ask_again(world: World) -> None:
