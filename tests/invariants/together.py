@@ -295,6 +295,9 @@ class Together:
         if guest is None or controller is None:
             return
         await self._rest()
+        reader = controller.bridge.board_state
+        # What a reader says while nobody has its port open, nobody hears: the guest shows it again.
+        await until(lambda: reader("scan").state == "online", SOON_S, "the reader heard")
         begins = self.world.now() // 1000
         while begins in self._scans:  # a reader keeps quiet of a code that is still before it
             begins -= 1
