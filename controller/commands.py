@@ -425,10 +425,9 @@ class Commands:
         async with self._reconciler.lock:
             now = self._time.read()
             entered = None
-            if stay is not None:
-                stay = self._state.present(stay) or stay
-                if state is AckState.DONE:
-                    entered = unlocked(stay, now)
+            stay = stay and (self._state.present(stay) or stay)
+            if stay is not None and state is AckState.DONE:
+                entered = unlocked(stay, now)
             mark = self._time.mark().as_json()
 
             async def write(tx: Tx) -> None:
