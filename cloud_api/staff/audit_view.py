@@ -154,6 +154,7 @@ ACTIONS: Final = {
     "webhook.rotate": "换推送密钥",
     "webhook.start": "恢复推送",
     "webhook.stop": "停止推送",
+    "webhook.remove": "删掉推送地址",
     "report.export": "导出统计",
     "groupbuy.export": "导出团购报表",
     "platform_account.add": "加平台账户",

@@ -35,6 +35,7 @@ OFFICE: Final[dict[str, Row]] = {
     "POST /api/v1/console/webhooks/{webhook_id}/rotate": needs(STAFF_EDIT, fresh=True),
     "POST /api/v1/console/webhooks/{webhook_id}/stop": needs(STAFF_EDIT),
     "POST /api/v1/console/webhooks/{webhook_id}/start": needs(STAFF_EDIT),
+    "POST /api/v1/console/webhooks/{webhook_id}/delete": needs(STAFF_EDIT),
     "POST /api/v1/console/webhooks/{webhook_id}/test": needs(STAFF_EDIT),
     "GET /api/v1/console/webhooks/{webhook_id}/deliveries": needs(STAFF_READ),
     "POST /api/v1/console/webhooks/deliveries/{delivery_id}/replay": needs(STAFF_EDIT),

@@ -133,6 +133,15 @@ async def start(webhook_id: str, request: Request, who: Who) -> WebhookOut:
         return WebhookOut.of(await service.turn(session, who, webhook_id, True, cloud.clocks))
 
 
+@router.post("/{webhook_id}/delete", status_code=204)
+async def remove(webhook_id: str, request: Request, who: Who) -> Response:
+    """Forget a stopped address and its deliveries. Needs staff.edit."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        await service.remove(session, who, webhook_id, cloud.clocks)
+    return Response(status_code=204)
+
+
 @router.post("/{webhook_id}/test", status_code=202)
 async def test(webhook_id: str, request: Request, who: Who) -> Response:
     """Send ``webhook.test``, once; the log of deliveries tells how it went. Needs staff.edit."""

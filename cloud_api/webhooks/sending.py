@@ -166,8 +166,10 @@ async def soon(
 async def send(cloud: Cloud, job: DueJob) -> None:
     """Job ``webhook.send``: one try. Raises Again until it was taken or the steps are over."""
     async with cloud.db.read() as session:
-        delivery = await session.get_one(WebhookDelivery, job.ref.rpartition(".")[0])
-        hook = await session.get_one(Webhook, delivery.webhook_id)
+        delivery = await session.get(WebhookDelivery, job.ref.rpartition(".")[0])
+        hook = None if delivery is None else await session.get(Webhook, delivery.webhook_id)
+    if delivery is None or hook is None:  # deleted meanwhile
+        return
     if delivery.state != "waiting" or f"{delivery.replays}" != job.ref.rpartition(".")[2]:
         return
     if not hook.enabled and delivery.feed_id is not None:
@@ -246,7 +248,9 @@ async def _judge(cloud: Cloud, hook: Webhook, good: bool, *, gone: bool) -> None
     async with cloud.db.write() as session:
         row = (
             await session.exec(select(Webhook).where(col(Webhook.id) == hook.id).with_for_update())
-        ).one()
+        ).first()
+        if row is None:  # deleted meanwhile
+            return
         row.failing_since = None if good else row.failing_since or now
         since = row.failing_since
         if not good and row.enabled and (gone or (since is not None and now - since >= STOP_AFTER)):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import func
+from sqlalchemy import delete, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,13 +25,17 @@ from cloud_api.webhooks.models import Webhook, WebhookDelivery
 from cloud_api.webhooks.signing import new_secret
 
 MOST: Final = 10
+"""Addresses that are told at once; those that are stopped do not count."""
+KEPT: Final = 50
+"""And with the stopped ones."""
 KEEP_OLD: Final = timedelta(hours=24)
 
 
 async def listed(session: AsyncSession, actor: Staff) -> list[Webhook]:
-    """The merchant's addresses. Needs staff.read."""
+    """The merchant's addresses; who works in some stores sees those of these. Needs staff.read."""
     actor.need(STAFF_READ)
-    return list((await session.exec(scoped(actor, Webhook).order_by(col(Webhook.id)))).all())
+    found = (await session.exec(scoped(actor, Webhook).order_by(col(Webhook.id)))).all()
+    return [hook for hook in found if actor.within(hook.store_ids)]
 
 
 async def one(session: AsyncSession, actor: Staff, webhook_id: str) -> Webhook:
@@ -39,7 +43,7 @@ async def one(session: AsyncSession, actor: Staff, webhook_id: str) -> Webhook:
     actor.need(STAFF_READ)
     query = scoped(actor, Webhook).where(col(Webhook.id) == webhook_id)
     found = (await session.exec(query)).first()
-    if found is None:
+    if found is None or not actor.within(found.store_ids):
         raise NotFound("webhook", "没有这个推送地址")
     return found
 
@@ -59,8 +63,7 @@ async def make(
     actor.need(STAFF_EDIT)
     host = check_url(values["url"], private_too=private_too)
     values = {**values, "store_ids": _reach(actor, values.get("store_ids"))}
-    if len(await listed(session, actor)) >= MOST:
-        raise Conflict("webhook.too_many", _("最多 {most} 个推送地址").format(most=MOST))
+    await _room(session, actor, new=True)
     newest = (await session.exec(select(func.max(col(FeedEntry.id))))).one()
     made = Webhook(
         merchant_id=actor.merchant_id,
@@ -74,6 +77,19 @@ async def make(
     await session.flush()
     await _note(session, actor, "webhook.make", made, clocks)
     return made
+
+
+async def _room(session: AsyncSession, actor: Staff, *, new: bool) -> None:
+    """Raise Conflict ``webhook.too_many`` where no other address may be told."""
+    there = (await session.exec(scoped(actor, Webhook))).all()
+    if sum(hook.enabled for hook in there) >= MOST:
+        raise Conflict(
+            "webhook.too_many", _("最多 {most} 个在推的地址，先暂停一个").format(most=MOST)
+        )
+    if new and len(there) >= KEPT:
+        raise Conflict(
+            "webhook.too_many", _("最多留 {most} 个地址，先删掉不用的").format(most=KEPT)
+        )
 
 
 def _reach(actor: Staff, store_ids: list[str] | None) -> list[str] | None:
@@ -105,11 +121,16 @@ def check_url(url: str, *, private_too: bool) -> str:
 async def turn(
     session: AsyncSession, actor: Staff, webhook_id: str, enabled: bool, clocks: Clocks
 ) -> Webhook:
-    """Stop an address, or start it again: it hears of what happens from then on. Needs staff.edit."""
+    """Stop an address, or start it again: it hears of what happens from then on. Needs staff.edit.
+
+    Raises NotFound, Conflict ``webhook.too_many``.
+    """
     actor.need(STAFF_EDIT)
     found = await one(session, actor, webhook_id)
     if found.enabled == enabled:
         return found
+    if enabled:
+        await _room(session, actor, new=False)
     found.enabled, found.stopped_why, found.failing_since = enabled, "", None
     if enabled:
         newest = (await session.exec(select(func.max(col(FeedEntry.id))))).one()
@@ -121,6 +142,24 @@ async def turn(
     session.add(found)
     await _note(session, actor, "webhook.start" if enabled else "webhook.stop", found, clocks)
     return found
+
+
+async def remove(session: AsyncSession, actor: Staff, webhook_id: str, clocks: Clocks) -> None:
+    """Forget an address that is stopped, and what was told to it. Needs staff.edit.
+
+    Raises NotFound, Conflict ``webhook.running``: who deletes what is told would not see what waits.
+    """
+    actor.need(STAFF_EDIT)
+    found = await one(session, actor, webhook_id)
+    if found.enabled:
+        raise Conflict("webhook.running", "它还在推。先暂停，再删")
+    await session.exec(delete(WebhookDelivery).where(col(WebhookDelivery.webhook_id) == found.id))
+    await signal(
+        session, merchant_id=found.merchant_id, store_id=None, kind=sending.FAILING,
+        subject=f"webhook:{found.id}", active=False, data={}, at=clocks.real,
+    )  # fmt: skip
+    await _note(session, actor, "webhook.remove", found, clocks)
+    await session.delete(found)
 
 
 async def rotate(session: AsyncSession, actor: Staff, webhook_id: str, clocks: Clocks) -> Webhook:
@@ -163,6 +202,7 @@ async def replay(
     found = (await session.exec(query.with_for_update())).first()
     if found is None:
         raise NotFound("delivery", "没有这条推送记录")
+    await one(session, actor, found.webhook_id)  # of a branch's own
     found.state, found.tries, found.replays = "waiting", 0, found.replays + 1
     session.add(found)
     await sending.soon(session, found.merchant_id, found.id, found.replays, clocks.real)
