@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -78,20 +79,43 @@ class Staff:
         if permission not in self.permissions:
             raise Forbidden(permission)
 
+    def within(self, store_ids: Iterable[object] | None) -> bool:
+        """Whether what is of these stores (None: of all) is of this actor's stores alone.
+
+        For tables whose rows are of several stores, which ``scoped`` cannot narrow.
+        """
+        if self.store_ids is None:
+            return True
+        return store_ids is not None and set(map(str, store_ids)) <= self.store_ids
+
     def need_fresh(self) -> None:
         """Raise FactorNeeded unless the second factor, where there is one, was proved just now."""
         if not self.fresh:
             raise FactorNeeded
 
+    def need_own(self) -> None:
+        """Raise ``impersonation.not_this`` where the installation's administrator acts for the owner.
+
+        For money, where it goes, and keys: the owner's second factor was not proved, and cannot be.
+        """
+        if self.platform_admin:
+            raise KaimenError(
+                "impersonation.not_this", "这一步动钱或密钥，平台不能代做，请店主自己来", status=403
+            )
+
     def need_refund(self, amount_fen: int) -> None:
         """Raise ``staff.limit`` for more than the role may refund, FactorNeeded for much money."""
         _within(amount_fen, self.limits.refund_fen, later("你的岗位最多退 {money}，超过的交给店长"))
+        if amount_fen:
+            self.need_own()
         if amount_fen >= BIG_REFUND_FEN:
             self.need_fresh()
 
     def need_waiver(self, amount_fen: int) -> None:
         """Raise ``staff.limit`` for more than the role may waive of what a guest owes."""
         _within(amount_fen, self.limits.waiver_fen, later("你的岗位最多免 {money}，超过的交给店长"))
+        if amount_fen:
+            self.need_own()
 
 
 class FactorNeeded(KaimenError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import update
-from sqlmodel import col
+from sqlalchemy import and_, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit.service import record
@@ -17,15 +17,19 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_token
 from cloud_api.merchants.models import Merchant
-from cloud_api.staff.models import ApiKey
+from cloud_api.staff import rights
+from cloud_api.staff.models import ApiKey, Role, StaffMember
 from cloud_api.staff.permissions import (
     ALL,
     AUDIT_EXPORT,
     BACKUP_READ,
     BACKUP_RUN,
+    BALANCE_EDIT,
     CUSTOMER_DELETE,
     CUSTOMER_EXPORT,
     NOTHING,
+    ORDER_REFUND,
+    ORDER_WAIVE,
     PAYMENT_ACCOUNTS,
     STAFF_EDIT,
     STAFF_READ,
@@ -35,9 +39,9 @@ PREFIX: Final = "kmk_"
 MOST: Final = 20
 NEVER: Final = frozenset(
     {STAFF_EDIT, PAYMENT_ACCOUNTS, CUSTOMER_DELETE, CUSTOMER_EXPORT, AUDIT_EXPORT}
-    | {BACKUP_READ, BACKUP_RUN}
+    | {BACKUP_READ, BACKUP_RUN, ORDER_REFUND, ORDER_WAIVE, BALANCE_EDIT}
 )
-"""What no key may do: people do that, with their second factor."""
+"""What no key may do: people do that, with their second factor, and within their limits of money."""
 MAY: Final = ALL - NEVER
 _NOTE_EVERY: Final = timedelta(minutes=10)
 
@@ -56,6 +60,7 @@ async def make(
     Raises KaimenError ``api_key.permissions``, ``api_key.stores`` (422), Conflict ``api_key.too_many``.
     """
     actor.need(STAFF_EDIT)
+    actor.need_own()
     wanted = frozenset(permissions)
     if not wanted or wanted - MAY or wanted - actor.permissions:
         raise KaimenError(
@@ -91,17 +96,17 @@ async def make(
 
 
 async def listed(session: AsyncSession, actor: Staff) -> list[ApiKey]:
-    """The merchant's keys, newest first. Needs staff.read."""
+    """The merchant's keys, newest first; who works in some stores sees those of these. Needs staff.read."""
     actor.need(STAFF_READ)
     query = scoped(actor, ApiKey).order_by(col(ApiKey.id).desc()).limit(200)
-    return list((await session.exec(query)).all())
+    return [key for key in (await session.exec(query)).all() if actor.within(key.store_ids)]
 
 
 async def revoke(session: AsyncSession, actor: Staff, key_id: str, clocks: Clocks) -> ApiKey:
     """The key opens nothing any more, from the next request on. Needs staff.edit; raises NotFound."""
     actor.need(STAFF_EDIT)
     found = (await session.exec(scoped(actor, ApiKey).where(col(ApiKey.id) == key_id))).first()
-    if found is None:
+    if found is None or not actor.within(found.store_ids):
         raise NotFound("api_key", "没有这把密钥")
     if found.revoked_at is None:
         found.revoked_at = clocks.real
@@ -110,24 +115,58 @@ async def revoke(session: AsyncSession, actor: Staff, key_id: str, clocks: Clock
     return found
 
 
-async def holder(session: AsyncSession, token: str) -> tuple[ApiKey, Merchant] | None:
-    """Whose key this is, if it is good. Asked before there is an actor."""
+async def holder(
+    session: AsyncSession, token: str
+) -> tuple[ApiKey, Merchant, frozenset[str]] | None:
+    """Whose key this is, if it is good, and what its maker may today. Asked before there is an actor.
+
+    Who made it knows its text: it opens nothing that they may not, and nothing once they left.
+    """
     query = scoped(System(), ApiKey).where(
         col(ApiKey.token_hash) == vault().hash_token(token), col(ApiKey.revoked_at).is_(None)
     )
     found = (await session.exec(query)).first()
     if found is None:
         return None
-    return found, await session.get_one(Merchant, found.merchant_id)
+    query_maker = (
+        select(StaffMember, Role)
+        .join(
+            Role,
+            and_(
+                col(Role.merchant_id) == col(StaffMember.merchant_id),
+                col(Role.key) == col(StaffMember.role),
+            ),
+            isouter=True,
+        )
+        .where(
+            col(StaffMember.id) == found.created_by.removeprefix("staff:"),
+            col(StaffMember.merchant_id) == found.merchant_id,
+            col(StaffMember.active),
+        )
+    )
+    maker = (await session.exec(query_maker)).first()
+    if maker is None:
+        return None
+    may = rights.permissions_of(maker[0].role, maker[1])
+    return found, await session.get_one(Merchant, found.merchant_id), may
 
 
-def actor_of(key: ApiKey, ip: str) -> Staff:
-    """The actor that a key is: never with a second factor, and with no money to give away."""
+async def end_of(session: AsyncSession, staff_id: str, now: datetime) -> None:
+    """Who left made these and knows their text: they stop."""
+    await session.exec(
+        update(ApiKey)
+        .where(col(ApiKey.created_by) == f"staff:{staff_id}", col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=now)
+    )
+
+
+def actor_of(key: ApiKey, may: frozenset[str], ip: str) -> Staff:
+    """The actor that a key is, within what its maker ``may``: never with a second factor, and with no money to give away."""
     return Staff(
         staff_id=f"key-{key.id}",
         account_id="",
         merchant_id=key.merchant_id,
-        permissions=frozenset(map(str, key.permissions)) & MAY,
+        permissions=frozenset(map(str, key.permissions)) & MAY & may,
         store_ids=None if key.store_ids is None else frozenset(map(str, key.store_ids)),
         ip=ip,
         name=f"API · {key.name}",

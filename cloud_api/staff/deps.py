@@ -22,6 +22,7 @@ from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff import api_keys, matrix, platform, rights, service
 from cloud_api.staff.models import Impersonation
+from cloud_api.staff.permissions import OWN_ACTS
 from cloud_api.staff.service import Workplace
 
 HEADER = "X-Kaimen-Merchant"
@@ -79,13 +80,13 @@ async def _by_key(request: Request, token: str) -> Staff:
         found = await api_keys.holder(session, token)
     if found is None or not route_of(request.scope).startswith("/api/v1/console/"):
         raise LoginNeeded("api_key.bad", _("密钥不对，或已停用"))
-    key, merchant = found
+    key, merchant, may = found
     if merchant.suspended_at is not None:
         raise KaimenError("merchant.suspended", _("商家已暂停使用，请联系平台"), status=403)
     if api_keys.stale(key, cloud.clocks.real):
         async with cloud.db.write() as session:
             await api_keys.used(session, key.id, cloud.clocks.real)
-    return api_keys.actor_of(key, client_ip(request))
+    return api_keys.actor_of(key, may, client_ip(request))
 
 
 def enforce(request: Request, who: Staff) -> None:
@@ -96,6 +97,8 @@ def enforce(request: Request, who: Staff) -> None:
         raise KaimenError("matrix.no_row", matrix.missing(request.method, path), status=500)
     for permission in sorted(row.needs):
         who.need(permission)
+    if row.needs & OWN_ACTS and request.method not in _SAFE:
+        who.need_own()
     if row.fresh:
         who.need_fresh()
 

@@ -123,7 +123,8 @@ async def list_open(session: AsyncSession, actor: Staff, clocks: Clocks) -> list
     """Invitations that nobody took yet, the newest first. Needs staff.read."""
     actor.need(STAFF_READ)
     query = scoped(actor, Invitation).where(*_open(), col(Invitation.expires_at) > clocks.real)
-    return list((await session.exec(query.order_by(col(Invitation.id).desc()))).all())
+    found = (await session.exec(query.order_by(col(Invitation.id).desc()))).all()
+    return [one for one in found if actor.within(one.store_ids)]
 
 
 async def revoke(session: AsyncSession, actor: Staff, invitation_id: str, clocks: Clocks) -> None:
@@ -131,7 +132,7 @@ async def revoke(session: AsyncSession, actor: Staff, invitation_id: str, clocks
     actor.need(STAFF_EDIT)
     query = scoped(actor, Invitation).where(col(Invitation.id) == invitation_id)
     found = (await session.exec(query)).one_or_none()
-    if found is None:
+    if found is None or not actor.within(found.store_ids):
         raise NotFound("invitation")
     ended = await session.exec(
         update(Invitation)

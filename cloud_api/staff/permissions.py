@@ -215,6 +215,11 @@ ROLE_LIMITS: Final[dict[str, Limits]] = {
 }
 """What a preset role may give away, until the owner says otherwise (fen)."""
 
+OWN_ACTS: Final = frozenset(
+    {PAYMENT_ACCOUNTS, BALANCE_EDIT, CASH_TAKE, MONEY_CLOSE, CUSTOMER_MERGE, CUSTOMER_EXPORT}
+)
+"""What nobody does in an owner's name; refunds and waivers are refused by their amount."""
+
 NOTHING: Final = Limits(refund_fen=0, waiver_fen=0)
 
 

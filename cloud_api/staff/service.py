@@ -19,7 +19,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.paging import page_of
 from cloud_api.merchants.models import Merchant
-from cloud_api.staff import rights, roles
+from cloud_api.staff import api_keys, rights, roles
 from cloud_api.staff.models import Invitation, Role, StaffMember
 from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
 
@@ -88,17 +88,18 @@ def actor_of(
 
 
 async def list_staff(session: AsyncSession, actor: Staff) -> list[tuple[StaffMember, Account]]:
-    """The merchant's staff with their accounts. Needs staff.read."""
+    """The staff who work where ``actor`` does, with their accounts. Needs staff.read."""
     actor.need(STAFF_READ)
     query = scoped(actor, StaffMember).order_by(col(StaffMember.id)).add_columns(Account)
     joined = query.join(Account, col(Account.id) == col(StaffMember.account_id))
-    return [(row[0], row[1]) for row in (await session.execute(joined)).all()]
+    found = (await session.execute(joined)).all()
+    return [(row[0], row[1]) for row in found if _beside(actor, row[0])]
 
 
 async def staff_page(
     session: AsyncSession, actor: Staff, *, cursor: str | None, limit: int
 ) -> tuple[list[tuple[StaffMember, Account]], str | None]:
-    """A page of ``list_staff`` and the cursor of the next. Needs staff.read."""
+    """A page of ``list_staff`` and the cursor of the next; those of other branches leave gaps. Needs staff.read."""
     actor.need(STAFF_READ)
     members, following = await page_of(
         session, scoped(actor, StaffMember), by=StaffMember.id, key=StaffMember.id,
@@ -108,16 +109,24 @@ async def staff_page(
         col(Account.id).in_([member.account_id for member in members])
     )
     accounts = {account.id: account for account in (await session.exec(query)).all()}
-    return [(member, accounts[member.account_id]) for member in members], following
+    shown = [(one, accounts[one.account_id]) for one in members if _beside(actor, one)]
+    return shown, following
 
 
 async def get_staff(session: AsyncSession, actor: Staff, staff_id: str) -> StaffMember:
     """A member of the merchant's staff. Raises NotFound."""
     query = scoped(actor, StaffMember).where(col(StaffMember.id) == staff_id)
     member = (await session.exec(query)).one_or_none()
-    if member is None:
+    if member is None or not _beside(actor, member):
         raise NotFound("staff")
     return member
+
+
+def _beside(actor: Staff, member: StaffMember) -> bool:
+    """Whether a member works in one of the actor's stores: a branch knows nobody of another."""
+    if actor.store_ids is None or member.store_ids is None:
+        return True
+    return not actor.store_ids.isdisjoint(map(str, member.store_ids))
 
 
 async def add_staff(
@@ -263,6 +272,7 @@ async def deactivate(
     await auth.revoke_all(session, member.account_id, clocks.real)
     auth.rights_changed(session, member.account_id)
     await _end_invitations(session, member, clocks)
+    await api_keys.end_of(session, member.id, clocks.real)
     await _note(
         session, actor, "staff.deactivate", member, {"active": True}, {"active": False}, clocks
     )
@@ -306,7 +316,7 @@ async def logins_of_staff(
     actor.need(STAFF_EDIT)
     found = []
     for member in (await session.exec(scoped(actor, StaffMember))).all():
-        if member.active:
+        if member.active and actor.within(member.store_ids):
             for login in await auth.logins_of(session, member.account_id, clocks.real):
                 found.append((member, login))
     return sorted(found, key=lambda one: one[1].last_seen_at or one[1].created_at, reverse=True)

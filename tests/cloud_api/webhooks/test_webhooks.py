@@ -19,7 +19,7 @@ from cloud_api.kit.models import AlarmSignal
 from cloud_api.orders import transitions as orders
 from cloud_api.platform_vouchers import transitions as platform_vouchers
 from cloud_api.staff import api_keys
-from cloud_api.staff.models import ApiKey
+from cloud_api.staff.models import ApiKey, StaffMember
 from cloud_api.webhooks import sending
 from cloud_api.webhooks.kinds import TOPICS
 from cloud_api.webhooks.models import Webhook, WebhookDelivery
@@ -206,13 +206,55 @@ async def test_a_key_does_what_it_may_where_it_may_until_it_is_stopped(
         (row,) = (await session.exec(select(ApiKey))).all()
     assert row.last_used_at == cloud.clocks.real
     assert token not in str(row.model_dump())
-    for bad in (["staff.edit"], ["payment.accounts"], ["nonsense"]):
+    for bad in (
+        ["staff.edit"],
+        ["order.refund"],
+        ["order.waive"],
+        ["balance.edit"],
+        ["payment.accounts"],
+        ["nonsense"],
+    ):
         answer = await client.post(KEYS, json={"name": "x", "permissions": bad}, headers=owner)
         assert (answer.status_code, answer.json()["code"]) == (422, "api_key.permissions")
-    assert api_keys.actor_of(row, "").limits.refund_fen == 0
+    assert api_keys.actor_of(row, frozenset(), "").permissions == frozenset()
+    maker = row.created_by.removeprefix("staff:")
+    async with cloud.db.write() as session:  # who made it may less now: so may the key
+        (await session.get_one(StaffMember, maker)).role = "cleaner"
+    less = await client.get("/api/v1/console/orders", headers=key)
+    assert (less.status_code, less.json()["code"]) == (403, "forbidden")
+    async with cloud.db.write() as session:
+        (await session.get_one(StaffMember, maker)).role = "owner"
     await client.post(f"{KEYS}/{made.json()['id']}/revoke", headers=owner)
     gone = await client.get("/api/v1/console/orders", headers=key)
     assert (gone.status_code, gone.json()["code"]) == (401, "api_key.bad")
+
+
+async def test_a_stopped_address_counts_no_more_and_can_be_deleted(
+    client: httpx.AsyncClient, cloud: Cloud, shop: Shop, owner: dict[str, str], receiver: Receiver
+) -> None:
+    """Ten addresses were all there ever could be: a stopped one took a place and never went away."""
+    hook = await _made(client, cloud, owner, receiver)
+    await _tell(cloud, shop)
+    await _work(cloud, receiver)
+    body = {"name": "B", "url": receiver.url}
+    for _ in range(9):
+        assert (await client.post(HERE, json=body, headers=owner)).status_code == 201
+    full = await client.post(HERE, json=body, headers=owner)
+    assert (full.status_code, full.json()["code"]) == (409, "webhook.too_many")
+    running = await client.post(f"{HERE}/{hook['id']}/delete", headers=owner)
+    assert (running.status_code, running.json()["code"]) == (409, "webhook.running")
+    await client.post(f"{HERE}/{hook['id']}/stop", headers=owner)
+    assert (await client.post(HERE, json=body, headers=owner)).status_code == 201
+    again = await client.post(f"{HERE}/{hook['id']}/start", headers=owner)
+    assert again.json()["code"] == "webhook.too_many"
+    await _tell(cloud, shop, "ready")
+    assert (await client.post(f"{HERE}/{hook['id']}/delete", headers=owner)).status_code == 204
+    await _work(cloud, receiver)  # what waited for it is nobody's business
+    assert (await client.get(f"{HERE}/{hook['id']}/deliveries", headers=owner)).status_code == 404
+    async with cloud.db.read() as session:
+        assert hook["id"] not in {
+            one.webhook_id for one in await session.exec(select(WebhookDelivery))
+        }
 
 
 async def test_nobody_has_more_stores_told_than_they_work_in(
@@ -226,6 +268,18 @@ async def test_nobody_has_more_stores_told_than_they_work_in(
     body: dict[str, Any] = {"name": "ERP", "url": "https://erp.example/hooks"}
     made = await client.post(HERE, json=body, headers=local)
     assert (made.status_code, made.json()["store_ids"]) == (201, [shop.store.id])
+    # of a branch: neither the others' addresses and keys, nor their staff
+    whole = (await client.post(HERE, json=body, headers=owner)).json()["id"]
+    seen = [one["id"] for one in (await client.get(HERE, headers=local)).json()["items"]]
+    assert seen == [made.json()["id"]]
+    for act in ("stop", "rotate", "delete", "test"):
+        refused = await client.post(f"{HERE}/{whole}/{act}", headers=local)
+        assert refused.status_code == 404, act
+    async with cloud.db.write() as session:
+        other = await make_staff(session, shop, cloud.clocks.now, store_ids=[far.store.id])
+    people = (await client.get("/api/v1/console/staff", headers=local)).json()["items"]
+    assert other.id not in [one["id"] for one in people]
+    assert head.id in [one["id"] for one in people]
     for who, stores in ((local, [far.store.id]), (local, []), (owner, [])):
         answer = await client.post(HERE, json={**body, "store_ids": stores}, headers=who)
         assert (answer.status_code, answer.json()["code"]) == (422, "webhook.stores")
