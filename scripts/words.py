@@ -76,8 +76,6 @@ NOT_TEXTS: Final = (
     "payments/providers/alipay/bills.py",  # the columns of a provider's file
     "payments/providers/wechatpay/bills.py",
     "payments/providers/wechatpay/provider.py",
-    "orders/export_sheet.py",  # sheets are written in zh_Hans
-    "reports/export.py",
 )
 # The mark of fen in a name, and our own name: no texts.
 _NO_TEXT: Final = re.compile(r"^_分$|^Kaimen 开门$")

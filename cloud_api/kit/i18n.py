@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gettext as _gettext
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -79,6 +81,17 @@ def translations(language: str) -> _gettext.NullTranslations:
 def use_language(language: str) -> None:
     """Set the language of the request that is being served in this context."""
     _language.set(language if language in LANGUAGES else DEFAULT)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """``language`` for what is worded inside: a job's words are those of who asked for it."""
+    before = _language.get()
+    use_language(language)
+    try:
+        yield
+    finally:
+        use_language(before)
 
 
 def language() -> str:

@@ -24,6 +24,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
+from cloud_api.kit.i18n import DEFAULT, language, speaking
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.throttle import hit
@@ -41,6 +42,8 @@ from cloud_api.staff.permissions import ORDER_EXPORT, ORDER_READ
 from cloud_api.stores.models import Room, Store
 
 MAKE: Final = "order.export"
+LANGUAGE: Final = "language"
+"""In ``OrderExport.wanted``: that of who asked."""
 MOST: Final = 50_000  # rows of one file
 KEEP: Final = timedelta(hours=24)
 LIMIT: Final = (20, 3600)  # lists per seconds and member of staff
@@ -74,7 +77,7 @@ async def ask(
         merchant_id=actor.merchant_id,
         staff_id=actor.staff_id,
         form=form,
-        wanted=_stored(wanted),
+        wanted={**_stored(wanted), LANGUAGE: language()},
         store_ids=None if actor.store_ids is None else sorted(actor.store_ids),
         total=total,
         created_at=clocks.real,
@@ -102,11 +105,12 @@ async def make(cloud: Cloud, job: DueJob) -> None:
     if row.state in {"done", "failed"} or row.expires_at <= cloud.clocks.real:
         return
     try:
-        rows: list[tuple[Cell, ...]] = []
-        async for part in _parts(cloud, row):
-            rows += part
-            await move(cloud, row.id, state="running", rows=len(rows))
-        packed = await asyncio.to_thread(write, row.form, rows)
+        with speaking(str(row.wanted.get(LANGUAGE, DEFAULT))):
+            rows: list[tuple[Cell, ...]] = []
+            async for part in _parts(cloud, row):
+                rows += part
+                await move(cloud, row.id, state="running", rows=len(rows))
+            packed = await asyncio.to_thread(write, row.form, rows)
     except Exception:
         if job.attempts >= job.max_attempts:  # nobody would wait for a list that never comes
             await move(cloud, row.id, state="failed")
@@ -232,9 +236,9 @@ async def _cells(session: AsyncSession, orders: list[Order]) -> list[tuple[Cell,
                 order.number,
                 store.name,
                 rooms[order.room_id].name,
-                TEXT[word(order)],
+                _(TEXT[word(order)]),
                 tails.get(order.account_id, ""),
-                _SOURCES.get(order.source, order.source),
+                _(_SOURCES.get(order.source, order.source)),
                 _local(order.created_at, zone),
                 _local(order.starts_at, zone),
                 _local(order.ends_at, zone),
@@ -249,9 +253,9 @@ async def _cells(session: AsyncSession, orders: list[Order]) -> list[tuple[Cell,
                 order.cancel_fee_fen / 100,
                 None if charge is None else charge.minutes,
                 None if charge is None else charge.amount_fen / 100,
-                "" if charge is None else _OVERTIME[charge.state],
-                "、".join(ways.get(pays(order.id), [])),
-                order.cancel_why or "",
+                "" if charge is None else _(_OVERTIME[charge.state]),
+                _("、").join(ways.get(pays(order.id), [])),
+                _(order.cancel_why or ""),
                 order.staff_note,
             )
         )
@@ -259,7 +263,7 @@ async def _cells(session: AsyncSession, orders: list[Order]) -> list[tuple[Cell,
 
 
 def _way(provider: str) -> str:
-    return PROVIDERS[provider].label if provider in PROVIDERS else LABELS.get(provider, provider)
+    return _(PROVIDERS[provider].label if provider in PROVIDERS else LABELS.get(provider, provider))
 
 
 def _local(at: datetime | None, zone: ZoneInfo) -> datetime | None:
@@ -279,6 +283,7 @@ def _stored(wanted: Wanted) -> dict[str, Any]:
 
 
 def _read(told: dict[str, Any]) -> Wanted:
+    told = {name: value for name, value in told.items() if name != LANGUAGE}
     days = {n: date.fromisoformat(told[n]) if told.get(n) else None for n in ("day", "until")}
     return Wanted(**{**told, **days, "status": tuple(told["status"])})
 

@@ -1,4 +1,4 @@
-"""Orders as a sheet: which columns people want, as CSV or XLSX. Pure."""
+"""Orders as a sheet: which columns people want, as CSV or XLSX. Words in the asker's language."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from openpyxl import Workbook
+
+from cloud_api.kit.i18n import gettext as _
 
 FORMS: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -61,7 +63,8 @@ def write(
     title: str = "订单",
 ) -> bytes:
     """The file: ``csv`` (UTF-8 with a mark, so that Excel reads it) or ``xlsx``. Texts are made safe."""
-    return _csv(rows, columns) if form == "csv" else _xlsx(rows, columns, title)
+    heads = [_(name) for name in columns]
+    return _csv(rows, heads) if form == "csv" else _xlsx(rows, heads, _(title))
 
 
 def _csv(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str]) -> bytes:

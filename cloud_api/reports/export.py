@@ -21,9 +21,11 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import DEFAULT, language, later, speaking
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.throttle import hit
-from cloud_api.orders.export import KEEP, LIMIT, MOST, finish, move
+from cloud_api.orders.export import KEEP, LANGUAGE, LIMIT, MOST, finish, move
 from cloud_api.orders.export_sheet import FORMS, Cell, write
 from cloud_api.orders.models import OrderExport
 from cloud_api.reports import facts
@@ -37,6 +39,11 @@ MAKE: Final = "report.export"
 Detail = Literal["day", "part", "fact"]
 _SYSTEM: Final = System()
 _CHUNK: Final = timedelta(days=7)
+_HEADS: Final = {
+    "day": ("营业日", "门店"),
+    "part": ("营业日", "门店", "包间", "来源"),
+    "fact": ("营业日", "门店", "时间", "类型", "对象", "说明", "包间", "来源"),
+}
 _FACTS: Final = {
     "placed": "下单",
     "stay": "使用",
@@ -69,6 +76,7 @@ async def ask(
         "first": wanted.first.isoformat(),
         "last": wanted.last.isoformat(),
         "stores": [one.id for one in stores],
+        LANGUAGE: language(),
     }
     made = OrderExport(
         merchant_id=actor.merchant_id,
@@ -113,14 +121,15 @@ async def make(cloud: Cloud, job: DueJob) -> None:
     try:
         rows: list[tuple[Cell, ...]] = []
         days = 0
-        async for part, done in _parts(cloud, row, detail):
-            rows += part
-            days += done
-            if len(rows) > MOST:
-                await move(cloud, row.id, state="failed")
-                return
-            await move(cloud, row.id, state="running", rows=days)
-        packed = await asyncio.to_thread(write, row.form, rows, heads(detail), "统计")
+        with speaking(str(row.wanted.get(LANGUAGE, DEFAULT))):
+            async for part, done in _parts(cloud, row, detail):
+                rows += part
+                days += done
+                if len(rows) > MOST:
+                    await move(cloud, row.id, state="failed")
+                    return
+                await move(cloud, row.id, state="running", rows=days)
+            packed = await asyncio.to_thread(write, row.form, rows, heads(detail), later("统计"))
     except Exception:
         if job.attempts >= job.max_attempts:  # nobody would wait for a list that never comes
             await move(cloud, row.id, state="failed")
@@ -130,12 +139,7 @@ async def make(cloud: Cloud, job: DueJob) -> None:
 
 def heads(detail: str) -> tuple[str, ...]:
     """The first row of the sheet."""
-    numbers = tuple(WORDS[name] for name in COLUMNS)
-    if detail == "day":
-        return ("营业日", "门店", *numbers)
-    if detail == "part":
-        return ("营业日", "门店", "包间", "来源", *numbers)
-    return ("营业日", "门店", "时间", "类型", "对象", "说明", "包间", "来源", *numbers)
+    return (*_HEADS[detail], *(WORDS[name] for name in COLUMNS))
 
 
 async def _parts(
@@ -182,7 +186,7 @@ async def _rows(
     for one in (await session.exec(query)).all():
         where: tuple[Cell, ...] = ()
         if isinstance(one, ReportPart):
-            where = (rooms.get(one.room_id, ""), CHANNELS.get(one.channel, one.channel))
+            where = (rooms.get(one.room_id, ""), _(CHANNELS.get(one.channel, one.channel)))
         made.append((f"{one.day}", store.name, *where, *_numbers(vars(one))))
     return made
 
@@ -200,11 +204,11 @@ async def _facts(
                     f"{day}",
                     store.name,
                     one.at.astimezone(zone),
-                    _FACTS[one.kind],
+                    _(_FACTS[one.kind]),
                     one.ref,
                     one.text,
                     rooms.get(one.room_id, ""),
-                    CHANNELS.get(one.channel, one.channel) if one.channel else "",
+                    _(CHANNELS.get(one.channel, one.channel)) if one.channel else "",
                     *_numbers(one.values),
                 )
             )

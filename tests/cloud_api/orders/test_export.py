@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import datetime, timedelta
 
 import httpx
@@ -15,6 +16,7 @@ import cloud_api.orders.jobs  # noqa: F401  registers its handlers
 from cloud_api.audit.models import AuditEntry
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import run_due
+from cloud_api.kit.i18n import speaking
 from cloud_api.orders import export
 from cloud_api.orders.export_sheet import COLUMNS, safe, write
 from cloud_api.orders.models import Order, OrderExport
@@ -42,6 +44,10 @@ def test_no_cell_is_a_formula() -> None:
     row = (EVIL, "a\x00b", None, 12.5)
     (_, told) = csv.reader(io.StringIO(write("csv", [row]).decode("utf-8-sig")))
     assert told == [f"'{EVIL}", "a\x00b", "", "12.50"]
+    with speaking("en"):  # the words of who asked, not the program's own
+        (head, _) = csv.reader(io.StringIO(write("csv", [row]).decode("utf-8-sig")))
+    assert head[:4] == ["Order no.", "Store", "Room", "State"]
+    assert not re.search(r"[\u3400-\u9fff]", "".join(head))
     sheet = load_workbook(io.BytesIO(write("xlsx", [row]))).active
     assert sheet is not None
     assert [one.value for one in sheet[2]][:4] == [f"'{EVIL}", "ab", None, 12.5]
