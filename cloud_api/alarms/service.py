@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.alarms.models import Alarm, AlarmEvent
 from cloud_api.alarms.rules import FLAPPING_S, READERS, Rule, Step, rule_of
@@ -243,11 +244,16 @@ async def find(
     )
 
 
+def waiting_for(actor: Staff) -> SelectOfScalar[Alarm]:
+    """The alarms that nobody has taken up."""
+    return scoped(actor, Alarm).where(col(Alarm.state) == "open")
+
+
 async def count_open(session: AsyncSession, actor: Staff) -> int:
     """How many alarms nobody has taken up; 0 without alarm.read."""
     if ALARM_READ not in actor.permissions:
         return 0
-    inner = scoped(actor, Alarm).where(col(Alarm.state) == "open").subquery()
+    inner = waiting_for(actor).subquery()
     return int((await session.exec(select(func.count()).select_from(inner))).one())
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.claims import cleaning as room_time
 from cloud_api.claims import modes
@@ -196,8 +197,8 @@ async def ended(session: AsyncSession, actor: Staff, *, limit: int = 30) -> list
     return list((await session.exec(query)).all())
 
 
-async def count_waiting(session: AsyncSession, actor: Staff) -> int:
-    """How many tasks wait for ``actor``: one's own and those nobody has; for a manager all, and checks."""
+def waiting_for(actor: Staff) -> SelectOfScalar[CleaningTask]:
+    """The tasks that wait for ``actor``: one's own and those nobody has; for a manager all, and checks."""
     query = scoped(actor, CleaningTask)
     if CLEANING_MANAGE in actor.permissions:
         query = query.where(col(CleaningTask.state).in_(["open", "to_check"]))
@@ -209,7 +210,13 @@ async def count_waiting(session: AsyncSession, actor: Staff) -> int:
                 mine & col(CleaningTask.state).in_(["taken", "rejected"]),
             )
         )
-    return int((await session.exec(select(func.count()).select_from(query.subquery()))).one())
+    return query
+
+
+async def count_waiting(session: AsyncSession, actor: Staff) -> int:
+    """How many these are."""
+    inner = waiting_for(actor).subquery()
+    return int((await session.exec(select(func.count()).select_from(inner))).one())
 
 
 async def read(

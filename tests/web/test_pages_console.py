@@ -236,7 +236,7 @@ def test_the_live_page_takes_the_same_queries_for_any_number_of_rooms(visitor: V
         for path in ("/console", fill(visitor, "/console/rooms/{room}")):
             counts.append(visitor.queries("owner", path))
     assert counts[:2] == counts[2:]
-    assert max(counts) <= 24
+    assert max(counts) <= 20
 
 
 def test_a_sheet_of_stickers_is_a_pdf_of_ones_own_doors(visitor: Visitor) -> None:

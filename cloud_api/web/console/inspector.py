@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy import and_, literal
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -213,8 +214,7 @@ async def last_answers(
     since: datetime | None = None,
 ) -> dict[str, StoreAnswer]:
     """What the store answered to the newest unlock, by door; ``since`` (business time) forgets older ones."""
-    last = await _last_commands(session, who, doors)
-    names = await _staff_names(session, who, list(last.values()))
+    last, names = await _last_commands(session, who, doors)
     ahead = seen.cloud.clocks.now - seen.cloud.clocks.real
     return {
         door_id: _answer(seen, command, names)
@@ -225,8 +225,8 @@ async def last_answers(
 
 async def _last_commands(
     session: AsyncSession, who: Staff, doors: Sequence[Door]
-) -> dict[str, DeviceCommand]:
-    """The newest unlock by door; of what was asked in the last day."""
+) -> tuple[dict[str, DeviceCommand], dict[str, str]]:
+    """The newest unlock by door, and the names of staff who asked. One query."""
     query = (
         scoped(who, DeviceCommand)
         .where(
@@ -235,19 +235,22 @@ async def _last_commands(
         )
         .order_by(col(DeviceCommand.created_at).desc(), col(DeviceCommand.id).desc())
         .limit(20)
+        .outerjoin(
+            StaffMember,
+            and_(
+                col(DeviceCommand.by) == literal("staff:") + col(StaffMember.id),
+                col(StaffMember.merchant_id) == who.merchant_id,
+            ),
+        )
+        .add_columns(col(StaffMember.name))
     )
     found: dict[str, DeviceCommand] = {}
-    for command in (await session.exec(query)).all():
+    names: dict[str, str] = {}
+    for command, name in (await session.execute(query)).all():
         found.setdefault(command.target, command)
-    return found
-
-
-async def _staff_names(
-    session: AsyncSession, who: Staff, commands: Sequence[DeviceCommand]
-) -> dict[str, str]:
-    ids = [c.by.removeprefix("staff:") for c in commands if c.by.startswith("staff:")]
-    query = scoped(who, StaffMember).where(col(StaffMember.id).in_(ids))
-    return {f"staff:{one.id}": one.name for one in (await session.exec(query)).all()}
+        if name is not None:
+            names[command.by] = name
+    return found, names
 
 
 def _door_word(door: Door, bindings: dict[str, Binding], status: StoreStatusView) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy import union_all
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -151,9 +152,9 @@ async def _income(
     """What came in today less what went back today, by store; a day is the page's zone's."""
     midnight = seen.now.replace(hour=0, minute=0, second=0, microsecond=0)
     income = {store.id: 0 for store in found}
-    for model, sign in ((PaymentAttempt, 1), (RefundAttempt, -1)):
-        query = (
-            select(col(model.store_id), func.sum(col(model.amount_fen)))
+    both = union_all(
+        *(
+            select(col(model.store_id), sign * func.sum(col(model.amount_fen)))
             .where(
                 col(model.merchant_id) == who.merchant_id,
                 col(model.store_id).in_(list(income)),
@@ -161,9 +162,11 @@ async def _income(
                 col(model.succeeded_at) >= midnight,
             )
             .group_by(col(model.store_id))
+            for model, sign in ((PaymentAttempt, 1), (RefundAttempt, -1))
         )
-        for store_id, amount in (await session.exec(query)).all():
-            income[store_id] += sign * int(amount)
+    )
+    for store_id, amount in (await session.execute(both)).all():
+        income[store_id] += int(amount)
     return income
 
 
