@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.groupbuy import money
-from cloud_api.groupbuy.models import Campaign, GroupOrder
+from cloud_api.groupbuy.models import GroupOrder
 from cloud_api.groupbuy.transitions import lock_campaign
 from cloud_api.kit.actor import Customer, System
 from cloud_api.kit.clocks import Clocks
@@ -27,7 +27,7 @@ async def give_back(
     """
     known = await vouchers.get(session, customer, voucher_id)
     order = await session.get_one(GroupOrder, dispatch.ref_of(known.source))
-    campaign: Campaign = await lock_campaign(session, System(), order.campaign_id)
+    await lock_campaign(session, System(), order.campaign_id)
     voucher = await lock_voucher(session, customer, voucher_id)
     if voucher.state in ("refunding", "refunded"):
         return voucher
@@ -35,7 +35,7 @@ async def give_back(
         raise Conflict("voucher.not_whole", "这张券已经用过或过期了，不能退", state=voucher.state)
     if order.account_id != customer.account_id:
         raise Conflict("voucher.a_present", "这张券是别人送的，只能由买的人退")
-    if not campaign.refundable:
+    if not voucher.refundable:
         raise Conflict("voucher.not_refundable", "这张券买的时候说明了不能退")
     if not await money.refund_voucher(session, voucher, later("顾客退券"), clocks):
         raise Conflict("voucher.moved", "这张券刚刚有变化，请刷新再试")

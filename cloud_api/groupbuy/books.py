@@ -66,7 +66,7 @@ def targets(
     """Where the money of a group order belongs besides its advance: fen, as credits."""
 
     def worth(*states: str) -> int:
-        return sum(one.value_fen for one in made if one.state in states)
+        return sum(one.value_fen - one.returned_fen for one in made if one.state in states)
 
     found: dict[Slot, int] = {
         (Account.REFUND_PAYABLE, ""): payments.sums(paid, refunds).refunding,

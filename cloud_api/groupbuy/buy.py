@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import seats
+from cloud_api.groupbuy import seats, terms
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.transitions import lock_campaign, lock_order, move_order
 from cloud_api.kit.actor import Customer, System, scoped
@@ -89,6 +89,7 @@ async def buy(
         quantity=quantity,
         price_fen=price,
         total_fen=price * quantity,
+        terms=terms.bought(campaign),
         hold_expires_at=clocks.now + HOLD_FOR,
         shared_by=shared_by,
         created_at=clocks.now,
@@ -145,6 +146,7 @@ async def pay(
         if payment is None:
             if order.hold_expires_at - cloud.clocks.now < _LEAST:
                 raise Conflict("order.hold_over", "保留时间已到，请重新买")
+            await _check_team(session, order, cloud.clocks)
             campaign = await session.get_one(Campaign, order.campaign_id)
             path = return_path or f"/groupbuy/orders/{order.id}"
             payment = await payments.open_payment(
@@ -198,6 +200,13 @@ def _check_open(campaign: Campaign, clocks: Clocks) -> None:
         )
 
 
+async def _check_team(session: AsyncSession, order: GroupOrder, clocks: Clocks) -> None:
+    """No money is taken for a team that has its result, or is about to have it."""
+    team = None if order.team_id is None else await session.get_one(Team, order.team_id)
+    if team is not None and (team.state != "open" or team.deadline <= clocks.now):
+        raise Conflict("team.over", "这个团的时间到了，自己开一个吧")
+
+
 async def _seat(
     session: AsyncSession, customer: Customer, campaign: Campaign, token: str | None, clocks: Clocks
 ) -> Team:
@@ -208,7 +217,7 @@ async def _seat(
             token=new_token(128),
             opened_by=customer.account_id,
             size=campaign.team_size,
-            deadline=clocks.now + timedelta(hours=campaign.team_hours),
+            deadline=min(clocks.now + timedelta(hours=campaign.team_hours), campaign.ends_at),
             created_at=clocks.now,
         )
         session.add(team)

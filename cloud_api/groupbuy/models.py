@@ -141,6 +141,8 @@ class GroupOrder(SQLModel, table=True):
     price_fen: int
     total_fen: int
     refunded_fen: int = 0
+    # What its vouchers are good for, as it stood when it was bought: see groupbuy/terms.py.
+    terms: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     hold_expires_at: datetime = Field(sa_type=UTCDateTime)
     why: str = ""  # of the last change
     paid_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

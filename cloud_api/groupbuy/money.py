@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -10,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import books, seats
+from cloud_api.groupbuy import books, seats, terms
 from cloud_api.groupbuy.buy import KIND, pays
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.transitions import (
@@ -165,6 +164,19 @@ async def refund_voucher(
     return True
 
 
+async def give_back_part(
+    session: AsyncSession, voucher: Voucher, amount_fen: int, clocks: Clocks
+) -> None:
+    """Send ``amount_fen`` of a locked voucher back that a late cancelling used up; nothing is free again."""
+    order = await session.get_one(GroupOrder, voucher.source.removeprefix(f"{KIND}:"))
+    if amount_fen and not voucher.returned_fen:
+        voucher.returned_fen = amount_fen
+        session.add(voucher)
+        tag, reason = f"p{voucher.id[-10:]}", later("取消订单，按规则退一部分")
+        await _send_back(session, order, amount_fen, tag, reason, clocks)
+    await books.follow_later(session, order.merchant_id, order.id, clocks)
+
+
 async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) -> None:
     """Take a refund's new state into its order and voucher; again changes nothing."""
     refund = await session.get_one(RefundAttempt, refund_id)
@@ -215,9 +227,9 @@ async def _paid(
 async def _fill(session: AsyncSession, campaign: Campaign, team: Team, clocks: Clocks) -> None:
     """Vouchers for everybody who paid, in the transaction that says that the team is full."""
     await move_team(session, team, "full", clocks)
-    until = terms_of(campaign, campaign.price_fen, clocks).valid_until
     for order in await _paid_orders(session, team):
         await _issue(session, campaign, order, clocks)
+        until = terms.of_order(order, campaign, clocks).valid_until
         await _tell(session, order, "team.full", campaign, clocks, at=until.isoformat())
 
 
@@ -232,35 +244,22 @@ async def _issue(
         account_id=order.account_id,
         source=pays(order.id),
         campaign_id=campaign.id,
-        terms=terms_of(campaign, order.price_fen, clocks),
+        terms=terms.of_order(order, campaign, clocks),
         count=order.quantity,
         clocks=clocks,
-    )
-
-
-def terms_of(campaign: Campaign, value_fen: int, clocks: Clocks) -> vouchers.Terms:
-    """What a voucher of a campaign is good for, bought now."""
-    return vouchers.Terms(
-        name=campaign.name,
-        minutes=campaign.minutes,
-        value_fen=value_fen,
-        people=campaign.people,
-        store_ids=[str(one) for one in campaign.store_ids],
-        room_ids=tuple(str(one) for one in campaign.room_ids),
-        weekdays=campaign.weekdays,
-        from_minute=campaign.from_minute,
-        until_minute=campaign.until_minute,
-        rules=campaign.rules,
-        valid_until=clocks.now + timedelta(days=campaign.valid_days),
-        refund_on_expiry=campaign.refund_on_expiry,
     )
 
 
 async def _regain(
     session: AsyncSession, campaign: Campaign, team: Team | None, order: GroupOrder, clocks: Clocks
 ) -> bool:
-    """Stock, limit and seat again for money that came late; all of them or none."""
+    """Stock, limit and seat again for money that came late; all of them or none.
+
+    Not for somebody who has taken another seat of the same team meanwhile.
+    """
     if campaign.state == "ended" or order.why != "hold_expired":
+        return False
+    if team is not None and await _sits(session, team, order.account_id):
         return False
     async with session.begin_nested() as point:
         got = (
@@ -273,6 +272,15 @@ async def _regain(
     if team is not None:
         await session.refresh(team)
     return got
+
+
+async def _sits(session: AsyncSession, team: Team, account_id: str) -> bool:
+    query = scoped(_SYSTEM, GroupOrder).where(
+        col(GroupOrder.team_id) == team.id,
+        col(GroupOrder.account_id) == account_id,
+        col(GroupOrder.status).in_(("pending_payment", "paid", "issued")),
+    )
+    return (await session.exec(query)).first() is not None
 
 
 async def _paid_orders(session: AsyncSession, team: Team) -> list[GroupOrder]:

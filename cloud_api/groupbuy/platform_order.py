@@ -22,7 +22,7 @@ from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
-from cloud_api.orders import place
+from cloud_api.orders import kept, place
 from cloud_api.orders.models import Order
 from cloud_api.platform_vouchers import books, service
 from cloud_api.platform_vouchers.models import PlatformUse
@@ -86,8 +86,11 @@ async def confirm(cloud: Cloud, use_id: str) -> PlatformUse:
 async def order_changed(
     session: AsyncSession, order: Order, was: str, by: str, clocks: Clocks
 ) -> None:
-    """An order that a platform's voucher paid for was cancelled: it is to be whole there again."""
-    if order.status != "cancelled":
+    """An order that a platform's voucher paid for was cancelled: it is to be whole there again.
+
+    A platform takes a voucher back whole or not at all: it stays used where the rules keep the whole price.
+    """
+    if order.status != "cancelled" or await kept.per_cent_of(session, order, was, clocks) == 100:
         return
     query = scoped(_SYSTEM, PlatformUse).where(
         col(PlatformUse.order_id) == order.id, col(PlatformUse.state) == "confirmed"

@@ -15,9 +15,8 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
-from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.service import RoomTaken
-from cloud_api.groupbuy import books
+from cloud_api.groupbuy import books, money
 from cloud_api.groupbuy.buy import KIND
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -26,10 +25,12 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel, no_show, place
+from cloud_api.orders import cancel, kept, place
 from cloud_api.orders.models import Order
+from cloud_api.orders.transitions import events_of, lock_order
 from cloud_api.payments.dispatch import ref_of
 from cloud_api.pricing.models import Quote
+from cloud_api.staff.models import StaffMember
 from cloud_api.staff.permissions import VOUCHER_REDEEM
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers import judge
@@ -75,7 +76,7 @@ async def redeem(
     found = await _find(session, who, text, voucher_id, clocks)
     if nonce is not None and (known := await vouchers.redemption(session, nonce)) is not None:
         return await _again(session, found, known)
-    voucher = await lock_voucher(session, System(), found.id)
+    voucher = await lock_voucher(session, who, found.id)  # a friend may have taken it just now
     room, store = await _room(session, who, room_id)
     begins = begins_at(starts_at, clocks)
     if voucher.state == "redeemed":
@@ -149,14 +150,12 @@ async def undo(
             "voucher.undo_late",
             _("核销超过 {minutes} 分钟就不能撤销了，请走退款").format(minutes=minutes),
         )
-    order = (
-        await session.exec(scoped(staff, Order).where(col(Order.id) == redemption.order_id))
-    ).one()
+    order = await lock_order(session, staff, redemption.order_id)
     if order.status in ("in_use", "completed"):
         raise Conflict("voucher.in_use", "客人已经进房，不能撤销")
     voucher = await lock_voucher(session, staff, redemption.voucher_id)
-    if voucher.redemption_id != redemption.id:
-        raise Conflict("voucher.undone", "这次核销已经撤销过了")
+    if voucher.redemption_id != redemption.id or order.status == "cancelled":
+        raise Conflict("voucher.undone", "这次核销已经撤销，或者订单取消了")
     await cancel.cancel_by_staff(session, staff, order.id, why.strip(), clocks)
     await session.refresh(voucher)
     await audit.record(
@@ -178,9 +177,10 @@ async def order_changed(
 ) -> None:
     """An order that a voucher paid for was cancelled: the voucher is whole again (orders/followers.py).
 
-    Not where its guest did not come and the room's rule keeps the whole price for that.
+    Where the room's rules keep a share of the price (a late cancelling, nobody came) a voucher cannot be
+    whole: it stays used, and what the rules do not keep goes back to who paid for it.
     """
-    if order.status != "cancelled" or await _forfeited(session, order):
+    if order.status != "cancelled":
         return
     query = scoped(System(), Redemption).where(
         col(Redemption.order_id) == order.id, col(Redemption.kind) == "redeem"
@@ -191,8 +191,13 @@ async def order_changed(
     voucher = await lock_voucher(session, System(), redemption.voucher_id)
     if voucher.redemption_id != redemption.id:
         return
+    share = kept.share_of(voucher.value_fen, await kept.per_cent_of(session, order, was, clocks))
+    if share.kept_fen:
+        await money.give_back_part(session, voucher, share.back_fen, clocks)
+        return
     if not await move(session, voucher, "issued", redemption_id=None):
         return
+    by_name, why = await _who_and_why(session, order, by)
     await books.follow_later(session, voucher.merchant_id, ref_of(voucher.source), clocks)
     session.add(
         Redemption(
@@ -206,6 +211,8 @@ async def order_changed(
             room_id=redemption.room_id,
             way=redemption.way,
             by=by,
+            by_name=by_name,
+            why=why,
             amount_fen=-redemption.amount_fen,
             at=clocks.now,
         )
@@ -220,11 +227,14 @@ async def order_changed(
         )
 
 
-async def _forfeited(session: AsyncSession, order: Order) -> bool:
-    if order.cancel_why != no_show.WHY:
-        return False
-    store = await session.get_one(Store, order.store_id)
-    return (await rules_of(session, store, order.room_id)).no_show_per_cent == 100
+async def _who_and_why(session: AsyncSession, order: Order, by: str) -> tuple[str, str]:
+    """Which member of staff cancelled an order, and why; nothing where it was nobody of them."""
+    kind, _sep, key = by.partition(":")
+    member = await session.get(StaffMember, key) if kind == "staff" else None
+    if member is None:
+        return "", ""
+    told = [one for one in await events_of(session, [order.id]) if one.now == "cancelled"]
+    return member.name, told[-1].why[:200] if told else ""
 
 
 async def used(session: AsyncSession, voucher: Voucher) -> Conflict:

@@ -239,13 +239,13 @@ async def _vouchers(session: AsyncSession, found: Sequence[Voucher]) -> list[dic
 
 
 async def _finished(session: AsyncSession, found: Sequence[Voucher]) -> set[str]:
-    """Redemptions whose stay is over."""
+    """Redemptions whose stay is over, or was cancelled too late for the voucher to be whole again."""
     query = (
         select(col(Redemption.id))
         .join(Order, col(Order.id) == col(Redemption.order_id))
         .where(
             col(Redemption.id).in_([one.redemption_id for one in found]),
-            col(Order.status) == "completed",
+            col(Order.status).in_(("completed", "cancelled")),
         )
     )
     return set((await session.exec(query)).all())

@@ -149,6 +149,8 @@ class CancelOut(BaseModel):
     """Whether it can be cancelled now, and what comes back.
 
     ``waits``: the guest could still get in, so it comes back once the store says that nobody did.
+    ``voucher``: what becomes of a voucher that paid: ``whole`` again, ``part`` of its value comes back to who
+    bought it (``voucher_back_fen``), ``used``; None where none did.
     """
 
     allowed: bool
@@ -157,6 +159,8 @@ class CancelOut(BaseModel):
     code: str
     message: str
     waits: bool = False
+    voucher: str | None = None
+    voucher_back_fen: int = 0
 
 
 class PayWayOut(BaseModel):

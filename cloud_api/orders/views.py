@@ -22,7 +22,7 @@ from cloud_api.devices.status import online
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel_rules, overtime, refund_wait, schemas
+from cloud_api.orders import cancel_rules, kept, overtime, refund_wait, schemas
 from cloud_api.orders.models import (
     Deposit,
     DepositClaim,
@@ -237,6 +237,7 @@ class _Parts:
         if owed is not None and owed.state == "due":
             action, label = "pay", _("付超时费 %s") % yuan(owed.owed_fen)
         decision = cancel_rules.decide(order, self.rules[room.id], now)
+        voucher, back = kept.fate_of(order, self.lines[order.id], self.rules[room.id], now)
         waits = decision.refund_fen > 0 and refund_wait.could_enter(
             order, store, online=store.id not in self.unheard, now=now
         )
@@ -286,6 +287,8 @@ class _Parts:
                 code=decision.code,
                 message=self._waits_words(order, store) if waits else decision.message,
                 waits=waits,
+                voucher=voucher if decision.allowed else None,
+                voucher_back_fen=back,
             ),
             "cancel_why": order.cancel_why,
             "entered_at": order.entered_at,

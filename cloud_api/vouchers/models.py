@@ -44,7 +44,9 @@ class Voucher(SQLModel, table=True):
     rules: str = ""  # in words, as they stood on the page
     valid_from: datetime = Field(sa_type=UTCDateTime)
     valid_until: datetime = Field(sa_type=UTCDateTime)
+    refundable: bool = True  # not used, it may be given back at any time
     refund_on_expiry: bool = True
+    returned_fen: int = 0  # of one that a late cancelling used up: what went back all the same
     state: str = Field(default="issued", index=True)
     redemption_id: str | None = Field(default=None, unique=True)
     gift_hash: str | None = Field(default=None, unique=True)  # of the link that a friend may open

@@ -43,6 +43,7 @@ class Terms:
     from_minute: int = 0
     until_minute: int = 1440
     rules: str = ""
+    refundable: bool = True
     refund_on_expiry: bool = True
 
 
@@ -80,6 +81,7 @@ async def issue(
             rules=terms.rules,
             valid_from=clocks.now,
             valid_until=terms.valid_until,
+            refundable=terms.refundable,
             refund_on_expiry=terms.refund_on_expiry,
             created_at=clocks.now,
         )

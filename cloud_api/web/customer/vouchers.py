@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.devices.status import get_status
 from cloud_api.groupbuy import desk, redeem, views
 from cloud_api.groupbuy import routes as api
-from cloud_api.groupbuy.models import Campaign, GroupOrder
+from cloud_api.groupbuy.models import GroupOrder
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.i18n import gettext as _
@@ -75,7 +75,6 @@ async def my_voucher(
         scanner, online = await _scanners(session, here, found)
         told_use = (await redeem.used(session, found)).message if told.redeemed_at else ""
         order = await session.get_one(GroupOrder, ref_of(found.source))
-        campaign = await session.get_one(Campaign, order.campaign_id)
     last = min(found.valid_until - timedelta(minutes=1), here.now + _FURTHEST)
     model = VoucherPage(
         one=localised(here, told),
@@ -93,7 +92,7 @@ async def my_voucher(
         offline=scanner and not online,
         may_return=found.state == "issued"
         and order.account_id == seen.customer.account_id
-        and campaign.refundable,
+        and found.refundable,
     )
     return page(here, "customer/voucher.html", model, shell=here.shell())
 

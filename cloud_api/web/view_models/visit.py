@@ -99,6 +99,7 @@ class OrderPage:
     cancel_fee_fen: int | None = None
     cancel_back_fen: int = 0
     cancel_note: str = ""  # why what comes back would wait
+    cancel_voucher: str = ""  # whole, part or used: what cancelling makes of the voucher that pays
     fresh: bool = False
     """Just paid: the page shows the lit door."""
     overtime: Overtime | None = None

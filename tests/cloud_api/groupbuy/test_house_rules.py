@@ -10,8 +10,10 @@ import pytest
 from cloud_api.claims.models import BookingRule
 from cloud_api.groupbuy import redeem
 from cloud_api.kit.errors import Conflict
-from cloud_api.orders import change_service
+from cloud_api.orders import cancel, change_service, views
 from cloud_api.orders.models import Order
+from cloud_api.orders.service import get_order
+from cloud_api.payments import service as payments
 from cloud_api.vouchers.models import Voucher
 from tests.cloud_api.factories import customer
 from tests.cloud_api.groupbuy.conftest import Club
@@ -28,9 +30,12 @@ async def _rules(club: Club, **rules: Any) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize(("per_cent", "state"), [(100, "redeemed"), (50, "issued")])
+@pytest.mark.parametrize(
+    ("per_cent", "state", "kept"),
+    [(100, "redeemed", 5800), (50, "redeemed", 2900), (0, "issued", 0)],
+)
 async def test_who_does_not_come_on_a_voucher_pays_with_it(
-    club: Club, per_cent: int, state: str
+    club: Club, per_cent: int, state: str, kept: int
 ) -> None:
     """A room's rule keeps the whole price of who does not come. Who had booked with a voucher got the
     voucher back, whole: the fee was a share of the order's total, which a voucher makes nothing. So
@@ -49,8 +54,43 @@ async def test_who_does_not_come_on_a_voucher_pays_with_it(
     assert (order.status, order.cancel_why) == ("cancelled", "no_show")
     assert (await club.row(Voucher, voucher.id)).state == state
     books = await club.balanced()
-    kept = "revenue.voucher" if state == "redeemed" else "voucher"
-    assert books[kept] == voucher.value_fen
+    assert books.get("revenue.voucher", 0) == kept
+    assert books.get("voucher", 0) == (0 if kept else voucher.value_fen)
+    async with club.cloud.db.read() as session:
+        back = await payments.refunds_of(session, voucher.source)
+    assert sum(one.amount_fen for one in back) == (voucher.value_fen - kept if kept else 0)
+
+
+async def test_cancelling_late_costs_what_the_tiers_say(club: Club) -> None:
+    """Cancelled an hour before its start, an order costs half by the store's tiers; paid with a voucher it
+    cost nothing, the voucher was whole again.
+    """
+    tiers = [{"minutes": 120, "per_cent": 0}, {"minutes": 0, "per_cent": 50}]
+    await _rules(club, cancel_tiers=tiers)
+    guest, clocks = customer(club.people[0]), club.cloud.clocks
+    (voucher,) = await club.bought(await club.campaign(), club.people[0])
+    for hours, fate, state in ((3, "whole", "issued"), (1, "part", "redeemed")):
+        starts = clocks.now + timedelta(hours=hours)
+        async with club.cloud.db.write() as session:
+            done = await redeem.redeem(
+                session, guest, room_id=club.house.shop.room.id, clocks=clocks,
+                voucher_id=voucher.id, starts_at=starts,
+            )  # fmt: skip
+        async with club.cloud.db.write() as session:
+            order = await get_order(session, guest, done.order.id)
+            shown = await views.one(session, order, clocks)
+            assert (shown.cancel.voucher, shown.cancel.voucher_back_fen) == (
+                fate,
+                0 if fate == "whole" else 2900,
+            )
+            await cancel.cancel(session, guest, done.order.id, clocks)
+        used: Voucher = await club.row(Voucher, voucher.id)
+        assert used.state == state
+    assert (await club.balanced())["revenue.voucher"] == 2900
+    with pytest.raises(Conflict) as over:
+        async with club.cloud.db.write() as session:
+            await redeem.undo(session, club.owner, used.redemption_id or "", "弄错了", clocks)
+    assert over.value.code == "voucher.undone"
 
 
 async def test_a_voucher_redeemed_at_the_desk_waits_for_nobody(club: Club) -> None:
