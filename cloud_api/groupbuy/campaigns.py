@@ -6,17 +6,19 @@ from datetime import timedelta
 from typing import Any, Final
 
 import nh3
+from sqlalchemy import String, cast
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
 from cloud_api.groupbuy.models import Campaign
 from cloud_api.groupbuy.transitions import lock_campaign, move_campaign
-from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
+from cloud_api.kit.paging import page_of
 from cloud_api.stores.models import Room, Store
 
 _TAGS: Final = {
@@ -37,6 +39,23 @@ _FACTS: Final = (
     "stock",
     "most_per_customer",
 )
+
+
+async def on_sale(
+    session: AsyncSession, store_id: str | None, clocks: Clocks, *, cursor: str | None, limit: int
+) -> tuple[list[Campaign], str | None]:
+    """A page of what may be bought now, in its merchant's order; with ``store_id`` what is good there."""
+    query = scoped(System(), Campaign).where(
+        col(Campaign.state) == "published",
+        col(Campaign.starts_at) <= clocks.now,
+        col(Campaign.ends_at) > clocks.now,
+    )
+    if store_id is not None:
+        places = cast(col(Campaign.store_ids), String)
+        query = query.where(places.contains(f'"{store_id}"', autoescape=True))
+    return await page_of(
+        session, query, by=Campaign.sort, key=Campaign.id, cursor=cursor, limit=limit
+    )
 
 
 async def create(

@@ -112,8 +112,12 @@ async def _used(
     row: Callable[[str], ReportRow],
     day: Callable[[datetime], str],
 ) -> None:
+    undone = select(col(Redemption.undoes)).where(col(Redemption.undoes).is_not(None))
     used = scoped(staff, Redemption).where(
-        col(Redemption.at) >= span[0], col(Redemption.at) < span[1]
+        col(Redemption.at) >= span[0],
+        col(Redemption.at) < span[1],
+        col(Redemption.kind) == "redeem",
+        col(Redemption.id).not_in(undone),
     )
     for use in (await session.exec(used)).all():
         if by == "channel":
@@ -128,7 +132,7 @@ async def _used(
                 "way": _WAYS.get(use.way, use.way),
             }[by]
         )
-        one.redeemed += 1 if use.kind == "redeem" else -1
+        one.redeemed += 1
         one.redeemed_fen += use.amount_fen
     for one_use in await _platforms(session, staff, span):
         assert one_use.verified_at is not None

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import col
 
 from cloud_api.auth.deps import actor, customer
-from cloud_api.groupbuy import back, buy, redeem, views
+from cloud_api.groupbuy import back, buy, campaigns, redeem, views
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.schemas import (
     BuyIn,
@@ -50,19 +50,12 @@ async def list_campaigns(
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 20,
 ) -> CampaignsOut:
-    """What may be bought now, newest first; ``store_id``: only what that store honours."""
+    """What may be bought now, in its merchant's order; ``store_id``: only what that store honours."""
     cloud = cloud_of(request)
-    query = scoped(System(), Campaign).where(
-        col(Campaign.state) == "published",
-        col(Campaign.starts_at) <= cloud.clocks.now,
-        col(Campaign.ends_at) > cloud.clocks.now,
-    )
     async with cloud.db.read() as session:
-        found, following = await page_of(
-            session, query, by=Campaign.created_at, key=Campaign.id, cursor=cursor, limit=limit
+        found, following = await campaigns.on_sale(
+            session, store_id, cloud.clocks, cursor=cursor, limit=limit
         )
-        if store_id is not None:
-            found = [one for one in found if store_id in one.store_ids]
         return CampaignsOut(items=await views.campaigns(session, found), next_cursor=following)
 
 
