@@ -38,6 +38,7 @@ from cloud_api.coupons import routes as coupons
 from cloud_api.devices import remote_routes, running_routes, wiring_routes
 from cloud_api.devices import routes as devices
 from cloud_api.groupbuy import console_routes as groupbuy_console
+from cloud_api.groupbuy import media_routes as campaign_media
 from cloud_api.groupbuy import platform_routes
 from cloud_api.groupbuy import routes as groupbuy
 from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
@@ -153,6 +154,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     money_routes.console,
     guest_routes.console,
     groupbuy.router,
+    campaign_media.router,
     groupbuy_console.router,
     platform_routes.router,
     platform_routes.console,

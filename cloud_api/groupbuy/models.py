@@ -57,8 +57,7 @@ class Campaign(SQLModel, table=True):
     until_minute: int = 1440
     extras: list[Any] = Field(default_factory=list, sa_type=Json)  # words: 茶水一壶
     story: str = ""  # HTML, sanitised
-    pictures: list[Any] = Field(default_factory=list, sa_type=Json)
-    video: str = ""
+    pictures: list[Any] = Field(default_factory=list, sa_type=Json)  # ids of media, cover first
     picture: str = "room-moon-bamboo"
     rules: str = ""
     refundable: bool = True  # a voucher not used may be given back at any time

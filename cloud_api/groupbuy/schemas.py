@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from cloud_api.kit.calendar import Instant
+from cloud_api.media.schemas import MediaOut
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)]
@@ -38,8 +39,6 @@ class CampaignIn(BaseModel):
     until_minute: int = Field(default=1440, gt=0, le=2880)
     extras: list[Words] = Field(default_factory=list, max_length=20)
     story: str = Field(default="", max_length=20_000)
-    pictures: list[Id] = Field(default_factory=list, max_length=9)
-    video: str = Field(default="", max_length=64)
     picture: str = Field(default="room-moon-bamboo", pattern=r"^room-[a-z-]{1,40}$")
     rules: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
     refundable: bool = True
@@ -83,8 +82,7 @@ class CampaignOut(BaseModel):
     when: str
     extras: list[str]
     story: str
-    pictures: list[str]
-    video: str
+    media: list[MediaOut] = []  # photos and films, the cover first
     picture: str
     rules: str
     on_fail: str

@@ -9,6 +9,7 @@ from sqlalchemy import func
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.groupbuy import pictures
 from cloud_api.groupbuy.buy import pays
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.schemas import (
@@ -21,6 +22,8 @@ from cloud_api.groupbuy.schemas import (
 )
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.media.models import Media
+from cloud_api.media.schemas import MediaOut
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers import codes, judge
@@ -57,7 +60,8 @@ async def campaigns(session: AsyncSession, found: Sequence[Campaign]) -> list[Ca
     """Campaigns as everybody sees them."""
     stores = await names_of(session, Store, _all(found, "store_ids"))
     rooms = await names_of(session, Room, _all(found, "room_ids"))
-    return [CampaignOut(**_campaign(one, stores, rooms)) for one in found]
+    shown = await pictures.of(session, found)
+    return [CampaignOut(**_campaign(one, stores, rooms, shown)) for one in found]
 
 
 async def for_merchant(
@@ -66,6 +70,7 @@ async def for_merchant(
     """Campaigns with what came of them."""
     stores = await names_of(session, Store, _all(found, "store_ids"))
     rooms = await names_of(session, Room, _all(found, "room_ids"))
+    media = await pictures.of(session, found)
     ids = [one.id for one in found]
     sold = select(
         col(GroupOrder.campaign_id),
@@ -94,7 +99,7 @@ async def for_merchant(
         count, fen = orders.get(one.id, (0, 0))
         shown.append(
             ConsoleCampaignOut(
-                **_campaign(one, stores, rooms),
+                **_campaign(one, stores, rooms, media),
                 taken=one.taken,
                 stock=one.stock,
                 orders=count,
@@ -267,9 +272,16 @@ def _order_state(order: GroupOrder, states: list[str]) -> str:
     return _ORDER_WORDS[order.status]
 
 
-def _campaign(one: Campaign, stores: dict[str, str], rooms: dict[str, str]) -> dict[str, Any]:
+def _campaign(
+    one: Campaign,
+    stores: dict[str, str],
+    rooms: dict[str, str],
+    media: dict[str, list[Media]],
+) -> dict[str, Any]:
+    hidden = {"merchant_id", "taken", "stock", "version", "created_at", "pictures"}
     return {
-        **one.model_dump(exclude={"merchant_id", "taken", "stock", "version", "created_at"}),
+        **one.model_dump(exclude=hidden),
+        "media": [MediaOut.of(shot) for shot in media.get(one.id, [])],
         "left": None if one.stock is None else max(0, one.stock - one.taken),
         "stores": [stores[str(key)] for key in one.store_ids if key in stores],
         "rooms": [rooms[str(key)] for key in one.room_ids if key in rooms],

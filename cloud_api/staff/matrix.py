@@ -97,6 +97,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /scan": ANYONE,
     "GET /groupbuy": ANYONE,
     "GET /groupbuy/{campaign_id}": ANYONE,
+    "GET /groupbuy/{campaign_id}/poster.png": ANYONE,
     "GET /g/{token}": ANYONE,  # whoever has the link
     "GET /g/{token}/code.svg": ANYONE,
     "GET /gifts/{token}": ANYONE,

@@ -28,9 +28,12 @@ StaffWho = Annotated[Staff, Depends(staff_actor)]
 Id = Annotated[str, Query(max_length=64)]
 
 _UPLOADS = re.compile(
-    r"/api/v1/console/(stores/[^/]+/media|media/[^/]+/poster|cleaning/tasks/[^/]+/photos)"
+    r"/api/v1/console/(stores/[^/]+/media|campaigns/[^/]+/media(/[^/]+/poster)?|media/[^/]+/poster|cleaning/tasks/[^/]+/photos)"
 )
-_MOST = (120, 3600)  # uploads of one member of staff in an hour: each costs the processor a second
+MOST_UPLOADS = (
+    120,
+    3600,
+)  # uploads of one member of staff in an hour: each costs the processor a second
 
 
 def upload_limit(settings: Settings) -> Callable[[str, str], int | None]:
@@ -74,7 +77,7 @@ async def upload(
         store = await get_store(session, who, store_id)
         if room_id and (await get_room(session, who, room_id)).store_id != store.id:
             raise Conflict("media.other_store", "这个包间不在这家店")
-        await hit(session, f"upload:{who.staff_id}", *_MOST, cloud.clocks.real)
+        await hit(session, f"upload:{who.staff_id}", *MOST_UPLOADS, cloud.clocks.real)
     async with media.arriving(request.stream(), cloud.settings, kind) as path:
         prepared = await asyncio.to_thread(media.prepare, path, kind, cloud.settings)
     async with cloud.db.write() as session:

@@ -73,8 +73,6 @@ CAMPAIGN = CampaignPageOut(
     when="周一至周五 10:00–18:00",
     extras=["龙井一壶", "瓜子一碟"],
     story="<p>工作日的下午，<b>安静</b>。</p>",
-    pictures=[],
-    video="",
     picture="room-moon-bamboo",
     rules="不与其他优惠同享\n超时按店里的价补",
     on_fail="refund",
@@ -253,7 +251,6 @@ FORM = CampaignForm(
     arts=(("room-moon-bamboo", "月洞竹影"),),
     froms=((0, "00:00"), (600, "10:00")),
     untils=((1080, "18:00"), (1440, "24:00")),
-    kept="{}",
     row=ROW,
 )
 LINE = RedemptionOut(

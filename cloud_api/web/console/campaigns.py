@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
@@ -32,6 +31,7 @@ from cloud_api.web.view_models.campaigns import (
     ConsoleCampaignsPage,
 )
 from cloud_api.web.view_models.groupbuy import CampaignPage
+from cloud_api.web.view_models.house import Shot
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
@@ -60,7 +60,6 @@ _BYS: Final = {
     "way": "按方式",
     "channel": "按渠道",
 }
-_UNSHOWN: Final = ("pictures", "video")
 _HALF: Final = 30
 
 
@@ -208,7 +207,6 @@ async def _form_page(seen: Visit, who: Staff, one: ConsoleCampaignOut | None) ->
     starts = here.local(one.starts_at) if one else now
     ends = here.local(one.ends_at) if one else now + timedelta(days=30)
     plain = now.strftime("%z")
-    kept = {} if one is None else {name: getattr(one, name) for name in _UNSHOWN}
     model = CampaignForm(
         one=one,
         starts=_field(starts),
@@ -219,7 +217,9 @@ async def _form_page(seen: Visit, who: Staff, one: ConsoleCampaignOut | None) ->
         arts=tuple((key, _(name)) for key, name in _ARTS.items() if key in words.ARTS),
         froms=_times(0, 1440, one.from_minute if one else 0),
         untils=_times(_HALF, 2881, one.until_minute if one else 1440),
-        kept=json.dumps(kept),
+        shots=_shots(one),
+        photo_mb=seen.cloud.settings.photo_mb,
+        video_mb=seen.cloud.settings.video_mb,
         row=_row(localised(here, one), may_edit=True) if one else None,
         checks=_checks(one, seen.cloud.clocks.now) if one else (),
     )
@@ -229,6 +229,7 @@ async def _form_page(seen: Visit, who: Staff, one: ConsoleCampaignOut | None) ->
 def _checks(one: ConsoleCampaignOut, now: datetime) -> tuple[tuple[bool, str], ...]:
     """What guests ask before they buy, and whether the campaign answers it."""
     return (
+        (bool(one.media), _("有照片或视频")),
         (bool(one.tagline), _("有一句话说明")),
         (bool(one.rules), _("写了使用规则")),
         (one.list_fen > one.price_fen or one.team_size == 1, _("拼团比单独买便宜")),
@@ -245,6 +246,13 @@ async def _rooms(
     query = scoped(who, Room).where(col(Room.store_id).in_(names))
     found = (await session.exec(query.order_by(col(Room.store_id), col(Room.sort)))).all()
     return tuple((room.id, room.name, names[room.store_id]) for room in found)
+
+
+def _shots(one: ConsoleCampaignOut | None) -> tuple[Shot, ...]:
+    return tuple(
+        Shot(shot.id, shot.src, shot.alt, shot.kind, shot.seconds)
+        for shot in (one.media if one is not None else ())
+    )
 
 
 def _row(one: ConsoleCampaignOut, may_edit: bool) -> CampaignRow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated, Any, Final, TypeVar
 
@@ -27,8 +26,8 @@ from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.payments.ways import ways_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
-from cloud_api.web import poster, qr, words
-from cloud_api.web.customer import paying, wechat_payer
+from cloud_api.web import qr, words
+from cloud_api.web.customer import paying, sharing, wechat_payer
 from cloud_api.web.customer.routes import door_tab
 from cloud_api.web.pages import Visit, go, page, svg, visit
 from cloud_api.web.view_models import PayForm
@@ -99,7 +98,13 @@ async def campaign(seen: Seen, campaign_id: str) -> Response:
     """One campaign, with the teams that may be joined."""
     told = await api.get_campaign(campaign_id, seen.request)
     here = await _at(seen, told)
-    model = CampaignPage(localised(here, told), words.hours(told.minutes), _closed(here, told))
+    model = CampaignPage(
+        localised(here, told),
+        words.hours(told.minutes),
+        _closed(here, told),
+        share_url=sharing.campaign_url(seen, told),
+        share_picture=sharing.picture(seen, told, f"/groupbuy/{told.id}"),
+    )
     return page(here, "customer/campaign.html", model, shell=here.shell())
 
 
@@ -119,6 +124,7 @@ async def team(seen: Seen, token: str) -> Response:
         length=words.hours(one.minutes),
         share_url=_share(seen, told),
         closed=_over(here, told) or _closed(here, one),
+        share_picture=sharing.picture(seen, one, f"/g/{token}"),
     )
     return page(here, "customer/team.html", model, shell=here.shell())
 
@@ -135,25 +141,16 @@ async def team_poster(seen: Seen, token: str) -> Response:
     told = await api.get_team(token, seen.request, seen.who)
     one = await api.get_campaign(told.campaign_id, seen.request)
     missing = _("还差 {n} 人").format(n=told.missing) if told.missing else _("已成团")
-    drawing = poster.Poster(
-        name=one.name,
-        tagline=one.tagline,
-        price_fen=one.price_fen,
-        list_fen=one.list_fen,
-        team=_("{n} 人团，{missing}").format(n=told.size, missing=missing),
-        facts=(
-            f"{one.when} · {words.hours(one.minutes)}",
-            _("买后 {n} 天有效").format(n=one.valid_days),
-            *one.extras[:2],
-        ),
-        store=_("、").join(one.stores),
-        url=_share(seen, told),
-    )
-    return Response(
-        await asyncio.to_thread(poster.draw, drawing),
-        media_type="image/png",
-        headers={"Cache-Control": "public, max-age=60"},
-    )
+    team_line = _("{n} 人团，{missing}").format(n=told.size, missing=missing)
+    return await sharing.poster_of(seen, one, team_line, _share(seen, told))
+
+
+@router.get("/groupbuy/{campaign_id}/poster.png")
+async def campaign_poster(seen: Seen, campaign_id: str) -> Response:
+    """A picture of the campaign to share in chats, with the way to its page as a code."""
+    one = await api.get_campaign(campaign_id, seen.request)
+    line = _("{n} 人成团").format(n=one.team_size) if one.team_size > 1 else _("不用拼，买了就能用")
+    return await sharing.poster_of(seen, one, line, sharing.campaign_url(seen, one))
 
 
 @router.get("/groupbuy/orders/{order_id}")

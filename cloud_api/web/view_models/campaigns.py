@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloud_api.groupbuy.schemas import ConsoleCampaignOut, RedemptionOut, ReportRow
+from cloud_api.web.view_models.house import Shot
 from cloud_api.web.view_models.listing import Listing
 
 
@@ -40,8 +41,9 @@ class CampaignForm:
     arts: tuple[tuple[str, str], ...]
     froms: tuple[tuple[int, str], ...]
     untils: tuple[tuple[int, str], ...]
-    kept: str
-    """What the form does not show and sends back unchanged, as JSON."""
+    shots: tuple[Shot, ...] = ()
+    photo_mb: int = 0
+    video_mb: int = 0
     row: CampaignRow | None = None
     checks: tuple[tuple[bool, str], ...] = ()
     """What a campaign needs before it is published, and whether it has it."""

@@ -48,12 +48,23 @@ class CampaignsPage:
 
 
 @dataclass(frozen=True)
+class SharePicture:
+    """The picture of a shared link, with its size in pixels."""
+
+    url: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class CampaignPage:
     """One campaign; ``closed`` says why nothing can be bought, empty where something can."""
 
     one: CampaignPageOut
     length: str
     closed: str = ""
+    share_url: str = ""
+    share_picture: SharePicture = SharePicture("", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ class TeamPage:
     length: str
     share_url: str
     closed: str = ""
+    share_picture: SharePicture = SharePicture("", 0, 0)
 
     @property
     def chairs(self) -> tuple[Chair, ...]:

@@ -69,6 +69,7 @@ async def test_cancelling_late_costs_what_the_tiers_say(club: Club) -> None:
     await _rules(club, cancel_tiers=tiers)
     guest, clocks = customer(club.people[0]), club.cloud.clocks
     (voucher,) = await club.bought(await club.campaign(), club.people[0])
+    used = voucher
     for hours, fate, state in ((3, "whole", "issued"), (1, "part", "redeemed")):
         starts = clocks.now + timedelta(hours=hours)
         async with club.cloud.db.write() as session:
@@ -84,7 +85,7 @@ async def test_cancelling_late_costs_what_the_tiers_say(club: Club) -> None:
                 0 if fate == "whole" else 2900,
             )
             await cancel.cancel(session, guest, done.order.id, clocks)
-        used: Voucher = await club.row(Voucher, voucher.id)
+        used = await club.row(Voucher, voucher.id)
         assert used.state == state
     assert (await club.balanced())["revenue.voucher"] == 2900
     with pytest.raises(Conflict) as over:

@@ -1,0 +1,76 @@
+"""What a page of group-buy looks like where its link is shared: its picture, its poster, its address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from fastapi import Response
+
+from cloud_api.groupbuy.schemas import CampaignOut
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.media.storage import open_media
+from cloud_api.web import poster, words
+from cloud_api.web.pages import Visit
+from cloud_api.web.view_models.groupbuy import SharePicture
+
+_PAPER: Final = SharePicture("", *poster.SIZE)
+
+
+def site(seen: Visit) -> str:
+    """The address of this site, without a slash at its end."""
+    return seen.cloud.settings.public_url.rstrip("/")
+
+
+def campaign_url(seen: Visit, one: CampaignOut) -> str:
+    """A campaign's own page."""
+    return f"{site(seen)}/groupbuy/{one.id}"
+
+
+def picture(seen: Visit, one: CampaignOut, path: str) -> SharePicture:
+    """The campaign's cover, as JPEG that every chat can show; where there is none, its poster."""
+    cover = next((shot for shot in one.media if shot.fallback), None)
+    if cover is None:
+        return SharePicture(f"{site(seen)}{path}/poster.png", _PAPER.width, _PAPER.height)
+    wide = int(cover.fallback.rpartition("/")[2].partition(".")[0])
+    high = max(1, round(cover.height * wide / cover.width))
+    return SharePicture(f"{site(seen)}{cover.fallback}", wide, high)
+
+
+async def poster_of(seen: Visit, one: CampaignOut, team: str, url: str) -> Response:
+    """The poster of a campaign or of one of its teams, as PNG."""
+    drawing = poster.Poster(
+        name=one.name,
+        tagline=one.tagline,
+        price_fen=one.price_fen,
+        list_fen=one.list_fen,
+        team=team,
+        facts=(
+            f"{one.when} · {words.hours(one.minutes)}",
+            _("买后 {n} 天有效").format(n=one.valid_days),
+            *one.extras[:2],
+        ),
+        store=_("、").join(one.stores),
+        url=url,
+        photo=await asyncio.to_thread(_photo, seen, one),
+    )
+    return Response(
+        await asyncio.to_thread(poster.draw, drawing),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=60"},  # its words are in the reader's language
+    )
+
+
+def _photo(seen: Visit, one: CampaignOut) -> bytes | None:
+    """The campaign's cover in its largest size; None where there is none, or it cannot be had now."""
+    cover = next((shot for shot in one.media if shot.fallback), None)
+    if cover is None:
+        return None
+    storage, name = open_media(seen.cloud.settings), f"{cover.width}.jpg"
+    if cover.kind == "video":
+        name = cover.fallback.rpartition("/")[2]
+    try:
+        return b"".join(storage.read(cover.id, name, 0, storage.size(cover.id, name)))
+    except KaimenError:
+        return None
