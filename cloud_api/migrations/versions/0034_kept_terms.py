@@ -7,8 +7,8 @@ from alembic import op
 
 from cloud_api.migrations.types import JSON
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
