@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulators.cashier import signing
 from simulators.cashier.book import Book, Row
 from simulators.cashier.faults import Knobs
+from simulators.trust import trusted
 
 LADDER_S: Final = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)  # fmt: skip
 _LOOK_S: Final = 0.1
@@ -33,7 +34,7 @@ class Messenger:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=5, trust_env=False, verify=trusted()) as http:
             while True:
                 self._book.finish_refunds()
                 for message in self._due():

@@ -13,6 +13,7 @@ import httpx
 
 from simulators.counter.book import Book, Row
 from simulators.counter.faults import Knobs
+from simulators.trust import trusted
 
 _LOOK_S: Final = 0.05
 
@@ -47,7 +48,7 @@ class Messenger:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=5, trust_env=False, verify=trusted()) as http:
             while True:
                 self.finish_refunds()
                 for message in self._due():

@@ -12,6 +12,7 @@ import httpx
 
 from simulators.stripe.book import Thing
 from simulators.stripe.desk import Desk
+from simulators.trust import trusted
 
 LADDER_S: Final = (60, 300, 900, 3600, 7200, 14400, 28800, 43200, 86400, 86400)
 _LOOK_S: Final = 0.1
@@ -32,7 +33,7 @@ class Messenger:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=10, trust_env=False, verify=trusted()) as http:
             while True:
                 for event in self._desk.book.due_events():
                     await self._deliver(http, event)

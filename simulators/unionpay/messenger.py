@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx
 
+from simulators.trust import trusted
 from simulators.unionpay import signing
 from simulators.unionpay.book import REFUNDED, Row, settle_date
 from simulators.unionpay.desk import Desk
@@ -25,7 +26,7 @@ class Messenger:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=10, trust_env=False, verify=trusted()) as http:
             while True:
                 self._desk.book.finish_refunds()
                 for message in self._due():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.support.shared_postgres import shared_server
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday 12:00 in Shanghai
 SECRETS = "11" * 32
+TRUST = ssl.create_default_context()  # once: reading it costs more than many a test
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +111,7 @@ def settings(db_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 async def cloud(settings: Settings, db: Database, clocks: Clocks) -> AsyncIterator[Cloud]:
     """What a process has in hand; the same database door as ``db``."""
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=5, trust_env=False, verify=TRUST) as http:
         yield Cloud(settings, db, clocks, http, Waiters("test"), holder="test")
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlmodel import col, select
@@ -41,6 +40,7 @@ from store_link.clock import ManualClock
 from tests.cloud_api.factories import Shop, customer, make_customer
 from tests.support.cashier import Till
 from tests.support.ports import free_port
+from tests.support.serving import served_here
 
 DEADLINE_S = 60  # the machine may be busy; what is waited for comes or never does
 
@@ -180,11 +180,6 @@ def _app(cloud: Cloud) -> FastAPI:
 async def running_house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
     """The house until the block ends; its routes are really served, so the cashier can call back."""
     port = free_port()
-    config = uvicorn.Config(_app(cloud), host="127.0.0.1", port=port, log_level="error")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
     cloud.settings.public_url = f"http://127.0.0.1:{port}"
     async with cloud.db.write() as session:
         guest = await make_customer(session, cloud.clocks.now)
@@ -197,12 +192,9 @@ async def running_house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[H
             clocks=cloud.clocks,
         )
     house = House(cloud, shop, till, guest, cloud.settings.public_url, cloud.clocks.now)
-    try:
+    async with served_here(_app(cloud), port):
         with _hearing_access(house):
             yield house
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @contextmanager

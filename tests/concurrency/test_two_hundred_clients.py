@@ -14,7 +14,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from sqlmodel import col, select
 
@@ -25,6 +24,7 @@ from cloud_api.orders.models import Order
 from tests.cloud_api.factories import Shop, bearer, make_customer, make_login, make_store
 from tests.concurrency.races import drop_guard, overlaps
 from tests.support.ports import free_port
+from tests.support.serving import served_here
 
 CLIENTS = 200
 ROOMS = 10
@@ -33,18 +33,8 @@ ROOMS = 10
 @asynccontextmanager
 async def _served(app: FastAPI) -> AsyncIterator[str]:
     port = free_port()
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", backlog=512, timeout_keep_alive=60
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
+    async with served_here(app, port, backlog=512, timeout_keep_alive=60):
         yield f"http://127.0.0.1:{port}/api/v1"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 async def _rush(cloud: Cloud, clients: int) -> tuple[Shop, Counter[str]]:

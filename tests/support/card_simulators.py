@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
-from fastapi import FastAPI
 
 from simulators.stripe.app import create_app as create_stripe
 from simulators.unionpay.app import create_app as create_unionpay
 from tests.support.ports import free_port
+from tests.support.serving import served_aside
 
 ADMIN = "test-admin"
 MERCHANT = "777290058110097"
@@ -27,7 +25,11 @@ class Gateway:
     def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.Client(
-            base_url=url, headers={"UnionPay-Admin": ADMIN}, timeout=10, trust_env=False
+            base_url=url,
+            headers={"UnionPay-Admin": ADMIN},
+            timeout=10,
+            trust_env=False,
+            verify=False,
         )
 
     def account(self, no: str = MERCHANT) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class Cards:
     def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.Client(
-            base_url=url, headers={"Stripe-Admin": ADMIN}, timeout=10, trust_env=False
+            base_url=url, headers={"Stripe-Admin": ADMIN}, timeout=10, trust_env=False, verify=False
         )
 
     def account(self, url: str = "", currency: str = "hkd") -> dict[str, str]:
@@ -114,7 +116,7 @@ def running_gateway(
     app = create_unionpay(
         state, public_url=url, admin_token=ADMIN, time_factor=time_factor, now=now
     )
-    with _served(app, port):
+    with served_aside(app, port, lifespan="on"):
         gateway = Gateway(url)
         yield gateway
         gateway.http.close()
@@ -128,26 +130,7 @@ def running_cards(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_stripe(state, public_url=url, admin_token=ADMIN, time_factor=time_factor, now=now)
-    with _served(app, port):
+    with served_aside(app, port, lifespan="on"):
         cards = Cards(url)
         yield cards
         cards.http.close()
-
-
-@contextmanager
-def _served(app: FastAPI, port: int) -> Iterator[None]:
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the simulator did not start")
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(10)

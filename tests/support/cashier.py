@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from simulators.cashier.app import create_app
 from tests.support.ports import free_port
+from tests.support.serving import served_aside
 
 ADMIN = "test-admin"
 MERCHANT = "m1"
@@ -25,7 +24,11 @@ class Till:
     def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.Client(
-            base_url=url, headers={"Cashier-Admin": ADMIN}, timeout=30, trust_env=False
+            base_url=url,
+            headers={"Cashier-Admin": ADMIN},
+            timeout=30,
+            trust_env=False,
+            verify=False,
         )
 
     def account(self, no: str = MERCHANT) -> dict[str, str]:
@@ -89,20 +92,9 @@ def running_till(
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_app(state, public_url=url, admin_token=ADMIN, time_factor=time_factor, now=now)
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the cashier did not start")
-        time.sleep(0.01)
-    till = Till(url)
-    try:
-        yield till
-    finally:
-        till.http.close()
-        server.should_exit = True
-        thread.join(10)
+    with served_aside(app, port, lifespan="on"):
+        till = Till(url)
+        try:
+            yield till
+        finally:
+            till.http.close()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 
 from simulators.douyin.app import create_app as douyin_app
@@ -17,6 +14,7 @@ from simulators.mall.faults import Faults
 from simulators.meituan.app import create_app as meituan_app
 from store_link.clock import Clock
 from tests.support.ports import free_port
+from tests.support.serving import served_aside
 
 MAKERS = {"douyin": douyin_app, "meituan": meituan_app}
 
@@ -57,16 +55,5 @@ def running_mall(name: str, wire: Clock | None = None) -> Iterator[Mall]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = MAKERS[name](public_url=url, wire=wire)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{name} did not start")
-        time.sleep(0.01)
-    try:
+    with served_aside(app, port):
         yield Mall(url, app)
-    finally:
-        server.should_exit = True
-        thread.join(10)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from simulators.alipay.app import create_app as alipay_app
 from simulators.wechatpay.app import create_app as wechatpay_app
 from store_link.clock import Clock
 from tests.support.ports import free_port
+from tests.support.serving import served_aside
 
 ADMIN = "test-admin"
 
@@ -28,7 +26,11 @@ class Counter:
         self.app = app
         self.desk: Any = app.state.desk
         self.http = httpx.Client(
-            base_url=url, headers={"Simulator-Admin": ADMIN}, timeout=10, trust_env=False
+            base_url=url,
+            headers={"Simulator-Admin": ADMIN},
+            timeout=10,
+            trust_env=False,
+            verify=False,
         )
 
     @property
@@ -108,19 +110,9 @@ def _running(create_app: Callable[..., FastAPI], **how: Any) -> Iterator[Counter
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_app(None, public_url=url, admin_token=ADMIN, **how)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the simulator did not start")
-        time.sleep(0.01)
-    counter = Counter(url, app)
-    try:
-        yield counter
-    finally:
-        counter.http.close()
-        server.should_exit = True
-        thread.join(10)
+    with served_aside(app, port, lifespan="on"):
+        counter = Counter(url, app)
+        try:
+            yield counter
+        finally:
+            counter.http.close()

@@ -14,9 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvicorn
 from sqlmodel.ext.asyncio.session import AsyncSession
-from starlette.types import ASGIApp
 
 from cloud_api.app import create_app, outgoing
 from cloud_api.kit.clocks import Clocks
@@ -33,6 +31,7 @@ from tests.cloud_api.databases import make_schema
 from tests.cloud_api.factories import Shop, make_store
 from tests.support.cashier import Till, running_till
 from tests.support.ports import free_port
+from tests.support.serving import served_aside, served_here
 
 SECRETS = "11" * 32
 SMS_KEY = "sms-test-key"
@@ -123,7 +122,7 @@ def running_site(folder: Path, *, public_url: str = "") -> Iterator[Site]:
         sms_key=SMS_KEY,
         run_worker=False,
     )
-    with running_till(time_factor=1.0) as till, _served(create_sms(gateway), sms_port):
+    with running_till(time_factor=1.0) as till, served_aside(create_sms(gateway), sms_port):
         ready: list[Site] = []
         stop = threading.Event()
         thread = threading.Thread(
@@ -172,48 +171,13 @@ async def _serve(
                 credentials=json.dumps(till.account()),
                 clocks=clocks,
             )
-        server = _server(app, port, lifespan="off")
         done = asyncio.Event()
-        serving = asyncio.create_task(server.serve())
-        working = asyncio.create_task(worker_loop(cloud, done))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        url = f"http://127.0.0.1:{port}"
-        ready.append(Site(url, cloud, till, gateway, asyncio.get_running_loop(), shop))
-        while not stop.is_set():
-            await asyncio.sleep(0.05)
-        done.set()
-        server.should_exit = True
-        server.force_exit = True  # live pages hold their streams open
-        await asyncio.gather(serving, working, return_exceptions=True)
+        async with served_here(app, port, force=True, lifespan="off"):  # live pages hold on to it
+            working = asyncio.create_task(worker_loop(cloud, done))
+            url = f"http://127.0.0.1:{port}"
+            ready.append(Site(url, cloud, till, gateway, asyncio.get_running_loop(), shop))
+            while not stop.is_set():
+                await asyncio.sleep(0.05)
+            done.set()
+        await asyncio.gather(working, return_exceptions=True)
         await database.close()
-
-
-def _server(app: ASGIApp, port: int, lifespan: str = "auto") -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host="127.0.0.1",
-            port=port,
-            log_level="error",
-            lifespan=lifespan,  # type: ignore[arg-type]
-            timeout_graceful_shutdown=1,
-        )
-    )
-
-
-@contextmanager
-def _served(app: ASGIApp, port: int) -> Iterator[None]:
-    server = _server(app, port)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the SMS gateway did not start")
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(10)

@@ -12,7 +12,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
@@ -26,6 +25,7 @@ from cloud_api.kit.cloud import Cloud
 from simulators.notices import aliyun, robots, tencent, wechat
 from simulators.notices.desk import Desk
 from tests.support.ports import free_port
+from tests.support.serving import served_here
 
 ALIYUN = aliyun.Account("LTAI5tSimulated", "ali-secret", "雀友会", ("SMS_1",))
 TENCENT = tencent.Account("AKIDsimulated", "tc-secret-1", "1400000001", "雀友会", ("1110",))
@@ -70,17 +70,8 @@ class Town:
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """A server until the block ends."""
     port = free_port()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
+    async with served_here(app, port, force=True, lifespan="off"):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        await task
 
 
 def make_app(kind: str, desk: Desk, town: Town) -> Starlette:
