@@ -173,15 +173,14 @@ def imported_by(folder: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("folder", "extra"), OURS.items())
-def test_imports_are_asked_for(folder, extra):
+def test_what_is_imported_is_asked_for_and_what_is_asked_for_is_used():
     """What is imported only because something else happens to bring it goes missing one day."""
-    allowed = asked_for(extra) | COMES_WITH
-    strangers = {name: file for name, file in imported_by(folder).items() if name not in allowed}
-    assert strangers == {}, f"add it to [{extra or 'dependencies'}] in pyproject.toml"
-
-
-def test_everything_asked_for_is_used():
-    imported = {name for folder in OURS for name in imported_by(folder)}
+    imported = set[str]()
+    for folder, extra in OURS.items():
+        allowed = asked_for(extra) | COMES_WITH
+        found = imported_by(folder)
+        strangers = {name: at for name, at in found.items() if name not in allowed}
+        assert strangers == {}, f"{folder}: add it to [{extra or 'dependencies'}] in pyproject.toml"
+        imported |= set(found)
     idle = sorted(asked_for("dev") - imported - USED_UNSEEN)
     assert idle == [], f"take out of pyproject.toml: {' '.join(idle)}"

@@ -147,29 +147,23 @@ def test_no_path_of_one_machine():
     assert found == []
 
 
-def test_classes_use_the_words_of_the_field():
-    found = [
-        f"{named(path)}:{node.lineno} {node.name}"
-        for path in source_files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and FORBIDDEN_CLASSES.match(node.name)
-    ]
-    assert found == [], "see the words in docs: stay, claim, order, slot"
-
-
-def test_money_is_integer_fen():
+def test_classes_use_the_words_of_the_field_and_money_is_integer_fen():
     """A column of money that is a float loses fen sooner or later."""
     money = re.compile(r"(^|_)(fen|price|amount|total|balance|fee|deposit)(_|$)")
-    found = [
-        f"{named(path)}:{node.lineno} {node.target.id}"
-        for path in source_files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and money.search(node.target.id)
-        and re.search(r"\b(float|Decimal)\b", ast.unparse(node.annotation))
-    ]
-    assert found == []
+    classes, columns = [], []
+    for path in source_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and FORBIDDEN_CLASSES.match(node.name):
+                classes.append(f"{named(path)}:{node.lineno} {node.name}")
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and money.search(node.target.id)
+                and re.search(r"\b(float|Decimal)\b", ast.unparse(node.annotation))
+            ):
+                columns.append(f"{named(path)}:{node.lineno} {node.target.id}")
+    assert classes == [], "see the words in docs: stay, claim, order, slot"
+    assert columns == []
 
 
 def test_tests_mirror_packages():

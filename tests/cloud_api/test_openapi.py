@@ -31,7 +31,7 @@ from tests.cloud_api.factories import (
     make_store,
 )
 
-EXAMPLES = {"owner": 5, "cashier": 2, "customer": 2, "rival": 2, "stranger": 2}
+EXAMPLES = {"owner": 3, "cashier": 1, "customer": 1, "rival": 1, "stranger": 1}
 FOREIGN = ("customer", "rival", "stranger")  # to whom the shop's inside is not to be seen
 LEFT_OUT = ("/events",)  # streams
 
@@ -116,14 +116,14 @@ def place(sqlite_url: str, tmp_path: Any) -> Iterator[Place]:
     made.close()
 
 
-def attack(place: Place, operation: Any, who: str) -> int:
-    """Send generated input, each time also with real ids in the path; how often it was sent."""
+def attack(place: Place, operation: Any, who: str, times: int) -> int:
+    """Send generated input, where the path has ids also with real ones; how often it was sent."""
     name = f"{who}: {operation.method.upper()} {operation.path}"
     login = place.headers(who)
     sent_times = 0
 
     @settings(
-        max_examples=EXAMPLES[who],
+        max_examples=EXAMPLES[who] * times,
         derandomize=True,
         database=None,
         deadline=None,
@@ -142,7 +142,7 @@ def attack(place: Place, operation: Any, who: str) -> int:
             for key, value in (case.headers or {}).items()
             if str(value).isascii() and str(value).isprintable()
         }
-        for own in ({}, place.ids):
+        for own in ({}, place.ids) if "{" in operation.path else ({},):
             path = operation.path
             for key, value in (case.path_parameters | own).items():
                 path = path.replace(f"{{{key}}}", quote(str(value), safe="") or "x")
@@ -161,13 +161,16 @@ def attack(place: Place, operation: Any, who: str) -> int:
     return sent_times
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("who", EXAMPLES)
-def test_no_5xx_and_nothing_foreign_whatever_is_sent(place: Place, who: str):
+def test_no_5xx_and_nothing_foreign_whatever_is_sent(place: Place, who: str, times: int):
     schema = schemathesis.openapi.from_dict(place.app.openapi())
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    asked = [attack(place, one, who) for one in operations if not one.path.endswith(LEFT_OUT)]
+    asked = [
+        attack(place, one, who, times) for one in operations if not one.path.endswith(LEFT_OUT)
+    ]
     assert len(asked) >= 35
-    assert min(asked) >= 2
+    assert min(asked) >= 1
 
 
 def test_what_is_kept_from_others_is_there_to_be_seen(place: Place):

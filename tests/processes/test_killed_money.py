@@ -17,9 +17,9 @@ import pytest
 from tests.support.cashier import Till, running_till
 
 FLOWS = {
-    "create": 31,
-    "notify": 101,
-    "refund": 103,
+    "create": 53,
+    "notify": 197,
+    "refund": 227,
 }  # of some 110, 420 and 480 awaits, every so many in the suite
 
 
