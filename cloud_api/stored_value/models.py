@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -55,7 +55,10 @@ class WalletMove(SQLModel, table=True):
     """One movement, never changed. ``key`` names its cause; ``lots`` which gifts it took or gave."""
 
     __tablename__ = "wallet_move"
-    __table_args__ = (UniqueConstraint("wallet_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("wallet_id", "key"),
+        Index("wallet_move_key", "merchant_id", "key"),
+    )
     id: str = Field(default_factory=new_id, primary_key=True)
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
     store_id: str = Field(foreign_key="store.id")

@@ -224,8 +224,7 @@ async def pay_out(
 async def expire(session: AsyncSession, lot_id: str, clocks: Clocks) -> None:
     """The job's: what is left of a gift ends, unless it counts longer now."""
     lot = await session.get_one(GiftLot, lot_id)
-    wallet = await service.lock_wallet(session, lot.merchant_id, lot.account_id, clocks)
-    await session.refresh(lot)
+    wallet = await service.lock_wallet_of(session, lot, clocks)
     if lot.expires_at is None or lot.expires_at > clocks.now or lot.left_fen == 0:
         return
     amount, ended = lot.left_fen, lot.expires_at

@@ -68,7 +68,7 @@ async def hold(
     session: AsyncSession, payment: PaymentAttempt, amount_fen: int, clocks: Clocks
 ) -> WalletHold:
     """Hold a part of the balance beside ``payment``. Raises Conflict ``balance.too_little``."""
-    wallet = await service.lock_wallet(session, payment.merchant_id, payment.account_id, clocks)
+    wallet = await service.lock_wallet_of(session, payment, clocks)
     parts, lots = await service.take(session, wallet, amount_fen)
     wallet.held_paid_fen += parts.paid
     wallet.held_gift_fen += parts.gift
@@ -99,7 +99,7 @@ async def settled(session: AsyncSession, payment_id: str, clocks: Clocks) -> Non
     if await hold_of(session, payment_id) is None:
         return
     payment = await session.get_one(PaymentAttempt, payment_id)
-    wallet = await service.lock_wallet(session, payment.merchant_id, payment.account_id, clocks)
+    wallet = await service.lock_wallet_of(session, payment, clocks)
     held = await hold_of(session, payment_id)
     if held is None or held.state == "taken":
         return
@@ -141,7 +141,7 @@ async def closed(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     held = await hold_of(session, payment_id)
     if held is None or held.state != "held":
         return
-    wallet = await service.lock_wallet(session, held.merchant_id, held.account_id, clocks)
+    wallet = await service.lock_wallet_of(session, held, clocks)
     held = await hold_of(session, payment_id)
     if held is None or held.state != "held":
         return
@@ -162,10 +162,11 @@ async def give_back(
 
     Of a part refund the paid part comes back first.
     """
-    wallet = await service.lock_wallet(session, payment.merchant_id, payment.account_id, clocks)
+    payment = await session.get_one(PaymentAttempt, payment.id)
+    wallet = await service.lock_wallet_of(session, payment, clocks)
     key = f"refund:{refund.id}"
-    if await service.move_of(session, wallet, key) is None:
-        parts, lots = await _returned(session, wallet, payment, refund.amount_fen)
+    if await service.move_of(session, wallet.merchant_id, key) is None:
+        parts, lots = await _returned(session, payment, refund.amount_fen)
         await service.put_back(session, wallet, parts, lots, clocks)
         await service.moved(
             session,
@@ -216,10 +217,10 @@ async def _paid(
 
 
 async def _returned(
-    session: AsyncSession, wallet: Wallet, payment: PaymentAttempt, amount_fen: int
+    session: AsyncSession, payment: PaymentAttempt, amount_fen: int
 ) -> tuple[Parts, dict[str, int]]:
     """The parts of ``amount_fen`` that were taken for ``payment`` and not yet given back."""
-    taken = await service.move_of(session, wallet, f"payment:{payment.id}")
+    taken = await service.move_of(session, payment.merchant_id, f"payment:{payment.id}")
     assert taken is not None
     query = (
         select(RefundAttempt)
@@ -229,7 +230,7 @@ async def _returned(
     paid_left = -taken.paid_fen
     lots_left = {str(lot): int(amount) for lot, amount in taken.lots.items()}
     for one in (await session.exec(query)).all():
-        earlier = await service.move_of(session, wallet, f"refund:{one.id}")
+        earlier = await service.move_of(session, payment.merchant_id, f"refund:{one.id}")
         if earlier is not None:
             paid_left -= earlier.paid_fen
             for lot, amount in earlier.lots.items():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import Conflict
 from cloud_api.kit.i18n import later
 from cloud_api.kit.personal import Blocker, Section, register
 from cloud_api.ledger.accounts import Account
@@ -16,6 +19,8 @@ from cloud_api.stored_value import service
 from cloud_api.stored_value.models import GiftLot, Topup, Wallet, WalletHold, WalletMove
 from cloud_api.stored_value.split import Parts
 from cloud_api.stores.models import Store
+
+_HELD: Final = "要并掉的这位有余额正在付款中，等它有结果再合并"
 
 
 class _Balances:
@@ -58,7 +63,6 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
 
     The old wallet stays, empty, with its history. Top-ups follow, so that what was paid can be paid out.
     """
-    await merge.rows(session, Topup, "topups")
     if await service.wallet_of(session, merge.merchant_id, merge.old) is None:
         return
     first, second = sorted((merge.old, merge.new))  # always locked in the same order
@@ -67,19 +71,25 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
         for one in (first, second)
     }
     old, new = locked[merge.old], locked[merge.new]
+    if old.held_paid_fen or old.held_gift_fen:  # held since we looked
+        raise Conflict("member.merge_blocked", _HELD)
+    await merge.rows(session, Topup, "topups")
+    query = scoped(System(), GiftLot).where(col(GiftLot.wallet_id) == old.id)
+    lots: dict[str, int] = {}
+    for lot in (await session.exec(query.execution_options(populate_existing=True))).all():
+        lot.wallet_id, lot.account_id = (
+            new.id,
+            merge.new,
+        )  # empty ones too: a refund fills them again
+        if lot.left_fen:
+            lots[lot.id] = lot.left_fen
+        session.add(lot)
     parts = Parts(old.paid_fen, old.gift_fen)
     if not parts.paid and not parts.gift:
+        await session.flush()
         return
     stores = scoped(System(), Store).where(col(Store.merchant_id) == merge.merchant_id)
     store = (await session.exec(stores.order_by(col(Store.id)).limit(1))).one()
-    lots: dict[str, int] = {}
-    query = scoped(System(), GiftLot).where(
-        col(GiftLot.wallet_id) == old.id, col(GiftLot.left_fen) > 0
-    )
-    for lot in (await session.exec(query)).all():
-        lot.wallet_id, lot.account_id = new.id, merge.new
-        lots[lot.id] = lot.left_fen
-        session.add(lot)
     for wallet, sign in ((old, -1), (new, 1)):
         wallet.paid_fen += sign * parts.paid
         wallet.gift_fen += sign * parts.gift
@@ -118,7 +128,7 @@ async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocke
     )
     if (await session.exec(query.limit(1))).first() is None:
         return []
-    return [Blocker("merge.hold", "要并掉的这位有余额正在付款中，等它有结果再合并")]
+    return [Blocker("merge.hold", _HELD)]
 
 
 async def _holds(session: AsyncSession, merge: merging.Merge) -> None:

@@ -22,7 +22,8 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.ledger.service import Line, post
-from cloud_api.stored_value.models import BalanceRule, GiftLot, Wallet, WalletMove
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.stored_value.models import BalanceRule, GiftLot, Wallet, WalletHold, WalletMove
 from cloud_api.stored_value.split import Parts, split
 
 EXPIRE: Final = "gift.expire"  # ref: gift lot id
@@ -63,6 +64,20 @@ async def lock_wallet(
         await insert_or_ignore(session, Wallet, values)
         found = (await session.exec(query)).one()
     return found
+
+
+async def lock_wallet_of(
+    session: AsyncSession, owned: PaymentAttempt | WalletHold | GiftLot, clocks: Clocks
+) -> Wallet:
+    """The wallet that ``owned`` belongs to, held; ``owned`` is read again.
+
+    Whoever waits for the wallet of somebody who is being merged gets the wallet of who stays.
+    """
+    while True:
+        wallet = await lock_wallet(session, owned.merchant_id, owned.account_id, clocks)
+        await session.refresh(owned)
+        if owned.account_id == wallet.account_id:
+            return wallet
 
 
 async def rule_of(session: AsyncSession, merchant_id: str) -> str:
@@ -219,9 +234,11 @@ async def moved(
     return move
 
 
-async def move_of(session: AsyncSession, wallet: Wallet, key: str) -> WalletMove | None:
-    """The movement of a cause, if it was made."""
+async def move_of(session: AsyncSession, merchant_id: str, key: str) -> WalletMove | None:
+    """The movement that a payment or a refund caused, if it was made: of whichever wallet, for members
+    are merged and movements stay where they were.
+    """
     query = select(WalletMove).where(
-        col(WalletMove.wallet_id) == wallet.id, col(WalletMove.key) == key
+        col(WalletMove.merchant_id) == merchant_id, col(WalletMove.key) == key
     )
     return (await session.exec(query)).one_or_none()

@@ -157,7 +157,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     Money that came after the limit was used up by another goes back in full.
     """
     payment = await session.get_one(PaymentAttempt, payment_id)
-    wallet = await service.lock_wallet(session, payment.merchant_id, payment.account_id, clocks)
+    wallet = await service.lock_wallet_of(session, payment, clocks)
     payment = await lock_payment(session, payment_id)
     if payment.state != "succeeded" or payment.applied is not None:
         return
