@@ -14,9 +14,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit.service import record
 from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.payments import repair
+from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.staff.permissions import ORDER_REFUND
 
@@ -29,6 +31,15 @@ class Stuck(NamedTuple):
 
     refund: RefundAttempt
     payment: PaymentAttempt
+
+
+class Asked(NamedTuple):
+    """A refund as it stood, as it stands now that its provider was asked, its payment, and why."""
+
+    before: RefundAttempt
+    now: RefundAttempt
+    payment: PaymentAttempt
+    why: str
 
 
 async def stuck(session: AsyncSession, who: Staff) -> Sequence[Stuck]:
@@ -46,8 +57,8 @@ async def stuck(session: AsyncSession, who: Staff) -> Sequence[Stuck]:
     found = (await session.exec(query)).all()
     ids = {refund.payment_id for refund in found}
     paid = scoped(who, PaymentAttempt).where(col(PaymentAttempt.id).in_(ids))
-    payments = {payment.id: payment for payment in (await session.exec(paid)).all()}
-    return [Stuck(refund, payments[refund.payment_id]) for refund in found]
+    of = {payment.id: payment for payment in (await session.exec(paid)).all()}
+    return [Stuck(refund, of[refund.payment_id]) for refund in found]
 
 
 async def get(session: AsyncSession, who: Staff, refund_id: str) -> Stuck:
@@ -67,12 +78,33 @@ async def retry(cloud: Cloud, who: Staff, refund_id: str, why: str) -> Stuck:
     stuck with is asked for again under its own. Needs ``order.refund`` and, for the amount, the role's
     limit. Raises NotFound, Conflict ``refund.not_refused``, KaimenError ``refund.why``.
     """
-    known, why = await _begin(cloud, who, refund_id, why)
-    asked = await repair.look_again(cloud, refund_id)
+    asked = await begin(cloud, who, refund_id, why)
     async with cloud.db.write() as session:
-        again = await repair.go_on(session, known.refund, asked, cloud.clocks)
-        await _write_down(session, cloud, who, "retry", known, why, again.number)
-    return Stuck(again, known.payment)
+        again = await retry_in(session, who, asked, cloud.clocks)
+    return Stuck(await push(cloud, again), asked.payment)
+
+
+async def begin(cloud: Cloud, who: Staff, refund_id: str, why: str) -> Asked:
+    """Check that ``who`` may, and ask the provider; nothing is given back by that. Raises as ``retry``."""
+    async with cloud.db.read() as session:
+        refund, payment = await get(session, who, refund_id)  # first: elsewhere it does not exist
+    why = need_why(why)
+    who.need_refund(refund.amount_fen)
+    return Asked(refund, await repair.look_again(cloud, refund_id), payment, why)
+
+
+async def retry_in(
+    session: AsyncSession, who: Staff, asked: Asked, clocks: Clocks
+) -> RefundAttempt:
+    """``retry`` in the caller's transaction, after ``begin``; after the commit comes ``push``."""
+    again = await repair.go_on(session, asked.before, asked.now, clocks)
+    await _write_down(session, who, "retry", asked, again.number, clocks)
+    return again
+
+
+async def push(cloud: Cloud, again: RefundAttempt) -> RefundAttempt:
+    """Let the provider know at once of one that goes out under its own number; its job does so else."""
+    return await payments.push_refund(cloud, again.id) if again.state == "submitted" else again
 
 
 async def paid_by_hand(cloud: Cloud, who: Staff, refund_id: str, why: str, proof: str) -> Stuck:
@@ -80,13 +112,20 @@ async def paid_by_hand(cloud: Cloud, who: Staff, refund_id: str, why: str, proof
 
     Raises as ``retry``, and KaimenError ``refund.proof`` without a proof.
     """
-    known, why = await _begin(cloud, who, refund_id, why)
     proof = need_proof(proof)
-    await repair.look_again(cloud, refund_id)
+    asked = await begin(cloud, who, refund_id, why)
     async with cloud.db.write() as session:
-        done = await repair.paid_by_hand(session, refund_id, proof, cloud.clocks)
-        await _write_down(session, cloud, who, "by_hand", known, why, proof)
-    return Stuck(done, known.payment)
+        done = await by_hand_in(session, who, asked, proof, cloud.clocks)
+    return Stuck(done, asked.payment)
+
+
+async def by_hand_in(
+    session: AsyncSession, who: Staff, asked: Asked, proof: str, clocks: Clocks
+) -> RefundAttempt:
+    """``paid_by_hand`` in the caller's transaction, after ``begin``."""
+    done = await repair.paid_by_hand(session, asked.before.id, proof, clocks)
+    await _write_down(session, who, "by_hand", asked, proof, clocks)
+    return done
 
 
 def need_proof(proof: str) -> str:
@@ -103,36 +142,19 @@ def need_why(why: str) -> str:
     return why.strip()
 
 
-async def _begin(cloud: Cloud, who: Staff, refund_id: str, why: str) -> tuple[Stuck, str]:
-    async with cloud.db.read() as session:
-        known = await get(session, who, refund_id)  # first: elsewhere it does not exist
-    why = need_why(why)
-    who.need_refund(known.refund.amount_fen)
-    return known, why
-
-
 async def _write_down(
-    session: AsyncSession,
-    cloud: Cloud,
-    who: Staff,
-    what: str,
-    known: Stuck,
-    why: str,
-    result: str,
+    session: AsyncSession, who: Staff, what: str, asked: Asked, result: str, clocks: Clocks
 ) -> None:
+    refund = asked.before
     await record(
         session,
         who,
         f"refund.{what}",
-        merchant_id=known.refund.merchant_id,
-        store_id=known.refund.store_id,
-        subject=known.payment.part_of,
-        before={"state": known.refund.state},
-        after={
-            "number": known.refund.number,
-            "amount_fen": known.refund.amount_fen,
-            "result": result,
-        },
-        why=why,
-        clocks=cloud.clocks,
+        merchant_id=refund.merchant_id,
+        store_id=refund.store_id,
+        subject=asked.payment.part_of,
+        before={"state": refund.state},
+        after={"number": refund.number, "amount_fen": refund.amount_fen, "result": result},
+        why=asked.why,
+        clocks=clocks,
     )

@@ -41,35 +41,39 @@ async def find_refund(
 
 
 async def look_again(cloud: Cloud, refund_id: str) -> RefundAttempt:
-    """Ask the provider once more about a refund; it may have gone through after all.
+    """Ask the provider once more where a refund stands; it may have gone through after all.
 
-    One that it is stuck with (a dead card, an empty account) is submitted again under its own number.
+    Nothing is submitted here: whoever is about to pay by hand must not set the money going as well.
     """
     async with cloud.db.read() as session:
         refund = await session.get_one(RefundAttempt, refund_id)
         paid = await session.get_one(PaymentAttempt, refund.payment_id)
     if house.is_house(paid.provider):
         return refund
-    if refund.state != "failed":
-        return await service.push_refund(cloud, refund_id)
     payment, provider = await service.load(cloud, refund.payment_id)
     view = await provider.query_refund(service.refund_ask(cloud, payment, refund))
-    if view.state is not Back.SUCCEEDED:
+    if view.state in {Back.ABSENT, Back.UNKNOWN}:
         return refund
     async with cloud.db.write() as session:
         return await record_refund(session, refund_id, view, cloud.clocks)
 
 
 async def ask_again(session: AsyncSession, refund_id: str, clocks: Clocks) -> RefundAttempt:
-    """The same money under the next number; twice the same call gives the same new refund.
+    """The same money once more: one that the provider is stuck with (a dead card, an empty account) under
+    its own number, a refused one under the next; twice the same call gives the same refund.
 
-    Raises Conflict ``refund.not_refused`` (with ``state_now``) unless the provider refused it, and
-    ``refund.too_many`` after twenty numbers.
+    After the commit ``service.push_refund`` submits it; a job does so otherwise. What was paid for hears
+    of it. Raises Conflict ``refund.not_refused`` (with ``state_now``) where the provider is at it or done,
+    and ``refund.too_many`` after twenty numbers.
     """
     refund = await lock_refund(session, refund_id)
     if refund.replaced_by is not None:
         known = select(RefundAttempt).where(col(RefundAttempt.number) == refund.replaced_by)
         return (await session.exec(known)).one()
+    if refund.state == "abnormal":  # on its way again: nobody pays it by hand meanwhile
+        await move_refund(session, refund, "submitted", last_error=None)
+        await _heard(session, refund, clocks)
+        return refund
     _refused(refund)
     tag = await _next_tag(session, refund)
     again = await service.ask_refund(
@@ -82,18 +86,18 @@ async def ask_again(session: AsyncSession, refund_id: str, clocks: Clocks) -> Re
         clocks=clocks,
     )
     await note(session, refund, replaced_by=again.number)
-    await _no_alarm(session, refund, clocks)
+    await _heard(session, refund, clocks)
     return again
 
 
 async def go_on(
     session: AsyncSession, before: RefundAttempt, asked: RefundAttempt, clocks: Clocks
 ) -> RefundAttempt:
-    """What is on its way after ``look_again``: the same refund where it is that again, else a new one.
+    """What is on its way after ``look_again``: ``asked`` where that helped already, else ``ask_again``.
 
     ``before`` is how it stood before the provider was asked. Raises as ``ask_again``.
     """
-    if before.state == "abnormal" and asked.state != "failed":
+    if before.state == "abnormal" and asked.state in {"submitted", "succeeded"}:
         return asked
     return await ask_again(session, asked.id, clocks)
 
@@ -113,15 +117,7 @@ async def paid_by_hand(
     if refund.replaced_by is not None:
         raise Conflict("refund.not_refused", "这笔退款已换新单号重新提交", state_now="replaced")
     await move_refund(session, refund, "by_hand", proof=proof, succeeded_at=clocks.now)
-    await schedule(  # the books, and what it was paid for, hear of it as of any other
-        session,
-        merchant_id=refund.merchant_id,
-        kind=REFUND_CHANGED,
-        ref=f"{refund.id}.{refund.version}",
-        run_at=clocks.real,
-        clock="wire",
-    )
-    await _no_alarm(session, refund, clocks)
+    await _heard(session, refund, clocks)
     return refund
 
 
@@ -146,7 +142,16 @@ async def _next_tag(session: AsyncSession, refund: RefundAttempt) -> str:
     raise Conflict("refund.too_many", "已经试了很多次，请改为线下退还")
 
 
-async def _no_alarm(session: AsyncSession, refund: RefundAttempt, clocks: Clocks) -> None:
+async def _heard(session: AsyncSession, refund: RefundAttempt, clocks: Clocks) -> None:
+    """The alarm is over; the books, and what was paid for, hear of it as of any other change."""
+    await schedule(
+        session,
+        merchant_id=refund.merchant_id,
+        kind=REFUND_CHANGED,
+        ref=f"{refund.id}.{refund.version}",
+        run_at=clocks.real,
+        clock="wire",
+    )
     await signal(
         session,
         merchant_id=refund.merchant_id,

@@ -356,7 +356,11 @@ async def ask_refund(
 
 
 async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
-    """Submit a refund, or ask where it stands; under its one number either way."""
+    """Submit a refund, or ask where it stands; under its one number either way.
+
+    One that the provider is stuck with is only asked about: a person decides whether it is tried again
+    (``repair.ask_again``) or paid by hand.
+    """
     async with cloud.db.read() as session:
         refund = await session.get_one(RefundAttempt, refund_id)
     if refund.state in REFUND_ENDS:
@@ -375,7 +379,7 @@ async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:
     told = None
     if refund.state not in {"created", "unknown"}:
         told = await provider.query_refund(ask)
-    if told is None or told.state is Back.ABSENT:
+    if told is None or (told.state is Back.ABSENT and refund.state != "abnormal"):
         told = await provider.refund(ask)
     async with cloud.db.write() as session:
         return await record_refund(session, refund_id, told, cloud.clocks)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import col, select
 
 import cloud_api.groupbuy.jobs
@@ -209,6 +210,32 @@ async def test_one_that_is_stuck_may_be_paid_by_hand_unless_it_went_through(hous
         await refund_desk.paid_by_hand(house.cloud, owner, second.id, "卡已停用", "银行转账 2613")
     assert there.value.code == "refund.not_refused"
     assert (await _row(house, second.id)).state == "succeeded"
+
+
+async def test_paid_by_hand_it_is_not_submitted_as_well(house: House) -> None:
+    """Saying that it was paid by hand asked the provider first, and where that knew nothing of the refund the asking
+    submitted it: the guest got the money twice. Only asking again submits.
+    """
+    owner, cloud = await _owner(house), house.cloud
+    for in_h, by_hand in ((3, True), (6, False)):
+        order = await house.paid_order(in_h=in_h)
+        async with cloud.db.write() as session:
+            await cancel(session, house.who, order.id, cloud.clocks)
+            await session.exec(
+                update(RefundAttempt)
+                .where(col(RefundAttempt.state) == "created")
+                .values(state="abnormal")
+            )
+        await house.quiet()
+        [refund] = await house.refunds(order)
+        assert (refund.state, house.till.refunds()) == ("abnormal", {})
+        if by_hand:
+            await refund_desk.paid_by_hand(cloud, owner, refund.id, "卡已停用", "银行转账 2614")
+        else:
+            await refund_desk.retry(cloud, owner, refund.id, "收款方说处理了")
+        house.passes(3600)
+        await house.quiet()
+        assert list(house.till.refunds()) == ([] if by_hand else [refund.number])
 
 
 async def test_who_may(house: House) -> None:
