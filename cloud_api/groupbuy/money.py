@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -183,10 +184,8 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
     payment = await session.get_one(PaymentAttempt, refund.payment_id)
     order = await lock_order(session, _SYSTEM, dispatch.ref_of(payment.pays))
     await session.refresh(refund)
-    back = payments.sums(
-        await payments.payments_of(session, pays(order.id)),
-        await payments.refunds_of(session, pays(order.id)),
-    )
+    refunds = await payments.refunds_of(session, pays(order.id))
+    back = payments.sums(await payments.payments_of(session, pays(order.id)), refunds)
     refunded = min(back.refunded, order.total_fen)
     if refunded != order.refunded_fen:
         await session.exec(
@@ -198,12 +197,20 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
         await session.refresh(order)
     if order.status == "refunding" and back.refunding == 0 and back.refunded >= order.total_fen:
         await move_order(session, order, "refunded", clocks)
-    if refund.state in GIVEN_BACK:
-        for voucher in await vouchers.of_source(session, pays(order.id)):
-            tag = f"-Rv{voucher.id[-10:]}"
-            if voucher.state == "refunding" and tag in refund.number:
-                await move_voucher(session, voucher, "refunded")
+    for voucher in await vouchers.of_source(session, pays(order.id)):
+        if voucher.state == "refunding" and _is_back(voucher, refunds):
+            await move_voucher(session, voucher, "refunded")
     await books.follow_later(session, order.merchant_id, order.id, clocks)
+
+
+def _is_back(voucher: Voucher, refunds: Sequence[RefundAttempt]) -> bool:
+    """Whether the money of a voucher has gone back: by its own refund, or, where there is none because
+    nothing was left to give, by those that somebody made in the provider's own console.
+    """
+    tag = f"-Rv{voucher.id[-10:]}"
+    mine = [one for one in refunds if tag in one.number and one.replaced_by is None]
+    of_it = mine or [one for one in refunds if one.origin == "provider" and one.state != "failed"]
+    return bool(of_it) and all(one.state in GIVEN_BACK for one in of_it)
 
 
 async def _paid(

@@ -36,6 +36,7 @@ from cloud_api.payments.providers.base import (
     Surroundings,
 )
 from cloud_api.payments.records import (
+    REFUND_CHANGED,
     beyond,
     lock_payment,
     lock_refund,
@@ -329,6 +330,7 @@ async def ask_refund(
             raise Conflict("refund.too_much", "退款金额超过了实付金额")
         await beyond(session, payment, amount_fen - left, clocks)
         if left == 0:
+            await _given_already(session, theirs[-1], tag, clocks)
             return theirs[-1]
         amount_fen = left
     refund = RefundAttempt(
@@ -353,6 +355,20 @@ async def ask_refund(
         clock="wire",
     )
     return refund
+
+
+async def _given_already(
+    session: AsyncSession, refund: RefundAttempt, tag: str, clocks: Clocks
+) -> None:
+    """Nothing more will be heard of it: let what was sold take note of it for ``tag`` too."""
+    await schedule(
+        session,
+        merchant_id=refund.merchant_id,
+        kind=REFUND_CHANGED,
+        ref=f"{refund.id}.{refund.version}.{tag}",
+        run_at=clocks.real,
+        clock="wire",
+    )
 
 
 async def push_refund(cloud: Cloud, refund_id: str) -> RefundAttempt:

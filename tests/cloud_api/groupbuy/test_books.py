@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlmodel import col, select
+
 from cloud_api.groupbuy import back, redeem
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.providers.base import Back, RefundView
+from cloud_api.payments.records import foreign_refund, record_refund
 from tests.cloud_api.factories import customer
 from tests.cloud_api.groupbuy.conftest import Club
 
@@ -50,3 +55,38 @@ async def test_a_team_that_forms_is_an_advance(club: Club) -> None:
     await club.pay(order, club.people[0])
     await club.until(order, "paid")
     assert await club.balanced() == {"clearing": 5800, "advance": 5800}
+
+
+async def test_what_was_given_back_in_the_providers_console_ends_refunds_here_too(
+    club: Club,
+) -> None:
+    """All of the money was refunded there; then the team failed, and a voucher was given back. Nothing was
+    left to ask for, so nothing was heard any more: both stayed "refunding" for ever.
+    """
+    cloud, (first, second) = club.cloud, club.people[:2]
+    teams = await club.campaign(team_size=2, team_hours=1)
+    waiting = await club.buy(teams, first)
+    numbers = [await club.pay(waiting, first)]
+    await club.until(waiting, "paid")
+    order = await club.buy(await club.campaign(), second)
+    numbers.append(await club.pay(order, second))
+    await club.until(order, "issued")
+    for number in numbers:
+        async with cloud.db.write() as session:
+            found = select(PaymentAttempt).where(col(PaymentAttempt.number) == number)
+            payment = (await session.exec(found)).one()
+            made = await foreign_refund(session, payment.id, f"T{number}", 5800, cloud.clocks)
+            assert made is not None
+            seen = RefundView(Back.SUCCEEDED, made.number, amount_fen=5800)
+            await record_refund(session, made.id, seen, cloud.clocks)
+    await club.house.quiet()
+    club.house.passes(3601)
+    assert (await club.until(waiting, "refunded")).refunded_fen == 5800
+    (voucher,) = await club.vouchers(order)
+    async with cloud.db.write() as session:
+        await back.give_back(session, customer(second), voucher.id, cloud.clocks)
+    await club.house.quiet()
+    (voucher,) = await club.vouchers(order)
+    assert voucher.state == "refunded"
+    assert await club.balanced() == {}
+    assert club.house.till.refunds() == {}
