@@ -138,14 +138,18 @@ async def deposit_of(session: AsyncSession, order_id: str) -> Deposit | None:
     return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
 
 
-async def deposit_later(session: AsyncSession, order: Order, clocks: Clocks) -> None:
-    """The order is over: let its deposit go back, at once where it was cancelled."""
+async def deposit_later(
+    session: AsyncSession, order: Order, clocks: Clocks, *, used: bool = False
+) -> None:
+    """The order is over: let its deposit go back, at once where it was cancelled and nobody went in."""
     deposit = await deposit_of(session, order.id)
     if deposit is None or deposit.state == "settled":
         return
     at = clocks.now
     if order.status == "completed":
         at = max(at, order.ended_at or at) + timedelta(minutes=deposit.return_minutes)
+    elif used:
+        at = max(at, order.ends_at) + timedelta(minutes=deposit.return_minutes)
     deposit.return_at = at
     session.add(deposit)
     await schedule(

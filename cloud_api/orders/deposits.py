@@ -200,9 +200,8 @@ async def return_due(cloud: Cloud, job: DueJob) -> None:
             return
         if await claims_of(session, order.id, open_only=True):
             return  # whoever decides it schedules the rest
-        if order.status == "cancelled":
-            await give_all_back(session, order, by="system", clocks=cloud.clocks)
-            return
+        if order.waiting_fen:
+            return  # the store may yet tell that somebody went in: orders/refund_wait.py schedules it
         owes = select(OvertimeCharge).where(
             col(OvertimeCharge.order_id) == order.id, col(OvertimeCharge.state) == "due"
         )

@@ -28,7 +28,8 @@ class Proposal:
 
 def propose(order: Order, now: datetime) -> Proposal:
     """By what the store reported: never entered, left early, used in full."""
-    kept = max(0, order.paid_fen - order.refunded_fen - order.refunding_fen)
+    back = order.refunded_fen + order.refunding_fen + order.waiting_fen
+    kept = max(0, order.paid_fen - back)
     if order.status == "cancelled":
         return Proposal(0, kept, _("订单已取消，留下的 {money} 是手续费").format(money=yuan(kept)))
     if order.entered_at is None and now >= order.starts_at:

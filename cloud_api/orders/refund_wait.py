@@ -25,6 +25,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, schedule
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
+from cloud_api.orders.books import deposit_later
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.models import Order, RefundWait
 from cloud_api.orders.money import refund_part
@@ -126,6 +127,7 @@ async def used(session: AsyncSession, order: Order, clocks: Clocks) -> None:
     await _settle(session, wait, "kept", clocks)
     kept = min(wait.amount_fen, left_fen(order))
     await change(session, order, waiting_fen=0, cancel_fee_fen=order.cancel_fee_fen + kept)
+    await deposit_later(session, order, clocks, used=True)
     await note(
         session, order, "refund_kept", by=f"store:{order.store_id}", clocks=clocks,
         body={"amount_fen": kept},
@@ -155,6 +157,7 @@ async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     await change(session, order, waiting_fen=0)
     back = min(wait.amount_fen, left_fen(order))
     await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
+    await deposit_later(session, order, clocks)
 
 
 async def _waiting(session: AsyncSession, order_id: str) -> RefundWait | None:

@@ -10,12 +10,14 @@ from sqlmodel import select
 import cloud_api.ledger.jobs  # noqa: F401  books what moves
 from cloud_api.devices.models import StoreStatus
 from cloud_api.ledger.verify import verify
-from cloud_api.orders import cancel, refund_wait, store_events, views
+from cloud_api.orders import cancel, deposits, refund_rules, refund_wait, store_events, views
+from cloud_api.orders.books import deposit_of
 from cloud_api.orders.models import Order, RefundWait
+from cloud_api.staff.permissions import ALL
 from cloud_api.store_channel import status as channel
 from store_link.messages import StayBody, StayState
 from store_link.reports import Reported
-from tests.cloud_api.factories import reported
+from tests.cloud_api.factories import make_staff, reported, staff
 from tests.cloud_api.house import House
 
 
@@ -58,6 +60,12 @@ async def revoked_in(house: House, order: Order, rev: int) -> None:
         await refund_wait.told(session, house.shop.store.id, 1, rev, gone)
 
 
+async def held(house: House, order: Order) -> int:
+    async with house.cloud.db.read() as session:
+        deposit = await deposit_of(session, order.id)
+    return 0 if deposit is None else deposit.held_fen
+
+
 async def in_order(house: House) -> None:
     async with house.cloud.db.read() as session:
         assert await verify(session, house.shop.merchant.id) == []
@@ -75,6 +83,7 @@ async def test_offline_it_goes_back_when_the_store_obeys_and_has_told_everything
     assert "11-23 17:10" in told.message  # 15:00–17:00 in the store, and its grace
     order = await cancelled(house, order)
     assert (order.status, order.waiting_fen, order.refunding_fen) == ("cancelled", 7600, 0)
+    assert refund_rules.propose(order, house.cloud.clocks.now).kept_fen == 0  # it is no fee
     async with house.cloud.db.read() as session:
         shown = await views.one(session, order, house.cloud.clocks)
     assert (shown.words, shown.refund_words) == ("退款中", "¥76 等门店确认没有使用后退")
@@ -93,9 +102,16 @@ async def test_offline_it_goes_back_when_the_store_obeys_and_has_told_everything
 
 
 async def test_who_went_in_after_all_pays_for_it(house: House) -> None:
+    """And the deposit stays for what may be broken: it went back at once, while the guest could get in."""
+    async with house.cloud.db.write() as session:
+        owner = staff(await make_staff(session, house.shop, house.noon), ALL)
+        store = house.shop.store.id
+        await deposits.put_rule(session, owner, store, None, 1000, 30, house.cloud.clocks)
     order = await house.paid_order(in_h=3)
     await goes_offline(house)
     order = await cancelled(house, order)
+    await house.quiet()
+    assert await held(house, order) == 1000
     house.passes(3 * 3600)
     await enters(house, order)
     await enters(house, order)  # a restored cloud is told again
@@ -108,9 +124,13 @@ async def test_who_went_in_after_all_pays_for_it(house: House) -> None:
         assert wait.state == "kept"
         shown = await views.one(session, order, house.cloud.clocks)
     assert "取消后仍进门使用，¥76 不退" in [event.text for event in shown.events]
+    await house.quiet()
+    assert await held(house, order) == 1000  # half an hour after the time, as of any other stay
     house.passes(10 * 3600)
     await house.quiet()
-    assert await house.refunds(order) == []
+    assert [(one.purpose, one.amount_fen) for one in await house.refunds(order)] == [
+        ("deposit", 1000)
+    ]
     await in_order(house)
 
 
