@@ -101,6 +101,7 @@ RULES: Final[dict[str, Rule]] = {
         _rule("event.poison", "门店事件没能处理", "warning", 0, _TECH),
         _rule("refund.refused", "退款没有成功", "critical", 0, _MONEY),
         _rule("refund.beyond", "收款方后台多退了钱", "critical", 0, _MONEY, settles_itself=False),
+        _rule("refund.twice", "同一笔钱退了两次", "critical", 0, _MONEY, settles_itself=False),
         _rule("payment.wrong_amount", "收款金额对不上", "critical", 0, _MONEY),
         _rule("payment.unbalanced", "对账有差异", "warning", 0, _MONEY),
         _rule("webhook.failing", "推送地址停了", "warning", 0, _TECH),

@@ -43,6 +43,7 @@ KINDS: Final = frozenset(
         "event.poison",
         "refund.refused",
         "refund.beyond",
+        "refund.twice",
         "payment.wrong_amount",
         "payment.unbalanced",
         "webhook.failing",

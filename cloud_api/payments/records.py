@@ -26,6 +26,7 @@ REFUSED = "refund.refused"
 BEYOND = (
     "refund.beyond"  # money that we owed went back at the provider already, by somebody else's hand
 )
+TWICE = "refund.twice"  # it arrived after it was paid by hand, or under another number
 WRONG_AMOUNT = "payment.wrong_amount"
 
 _log = structlog.get_logger(__name__)
@@ -103,7 +104,7 @@ async def record_refund(
     """Take a provider's word about a refund; the same word again changes nothing."""
     refund = await lock_refund(session, refund_id)
     if view.state is Back.SUCCEEDED and (refund.state == "by_hand" or refund.replaced_by):
-        _log.error("refund.given_twice", number=refund.number, replaced_by=refund.replaced_by)
+        await _twice(session, refund, clocks)
     if view.state is Back.SUCCEEDED and view.amount_fen != refund.amount_fen:
         _log.error("refund.wrong_amount", number=refund.number, told=view.amount_fen)
         moved = await move_refund(session, refund, "abnormal", last_error="amount differs")
@@ -194,6 +195,21 @@ async def beyond(
         subject=f"payment:{payment.id}",
         active=True,
         data={"number": payment.number, "amount_fen": short_fen, "detail": payment.number},
+        at=clocks.real,
+    )
+
+
+async def _twice(session: AsyncSession, refund: RefundAttempt, clocks: Clocks) -> None:
+    """The provider gave what was paid by hand, or asked for anew, meanwhile: a person gets it back."""
+    _log.error("refund.given_twice", number=refund.number, replaced_by=refund.replaced_by)
+    await signal(
+        session,
+        merchant_id=refund.merchant_id,
+        store_id=refund.store_id,
+        kind=TWICE,
+        subject=f"refund:{refund.id}",
+        active=True,
+        data={"number": refund.number, "amount_fen": refund.amount_fen, "detail": refund.number},
         at=clocks.real,
     )
 

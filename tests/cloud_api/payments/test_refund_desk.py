@@ -25,6 +25,8 @@ from cloud_api.ledger.verify import verify
 from cloud_api.orders.cancel import cancel
 from cloud_api.payments import refund_desk
 from cloud_api.payments.models import RefundAttempt
+from cloud_api.payments.providers.base import Back, RefundView
+from cloud_api.payments.records import record_refund
 from cloud_api.staff.permissions import ALL
 from cloud_api.stored_value import office, topup
 from cloud_api.stored_value.models import Topup
@@ -121,9 +123,9 @@ async def _refused(house: House, what: str, state: str = "refused") -> tuple[Sta
     return owner, found.refund
 
 
-async def _alarm(house: House) -> bool:
+async def _alarm(house: House, what: str = "refund.refused") -> bool:
     async with house.cloud.db.read() as session:
-        kind = col(AlarmSignal.kind) == "refund.refused"
+        kind = col(AlarmSignal.kind) == what
         return any(
             row.active for row in (await session.exec(select(AlarmSignal).where(kind))).all()
         )
@@ -204,11 +206,16 @@ async def test_one_that_is_stuck_may_be_paid_by_hand_unless_it_went_through(hous
     await refund_desk.paid_by_hand(house.cloud, owner, refund.id, "卡已停用", "银行转账 2612")
     assert (await _row(house, refund.id)).state == "by_hand"
     await _over(house, owner)
+    assert not await _alarm(house, "refund.twice")
+    there = RefundView(Back.SUCCEEDED, refund.number, amount_fen=7600)
+    async with house.cloud.db.write() as session:  # and then the bank lets it through after all
+        await record_refund(session, refund.id, there, house.cloud.clocks)
+    assert await _alarm(house, "refund.twice")  # it was a line in a log
     owner, second = await _refused(house, "topup", "stuck")
     house.till.set_refund(second.number, "done")
-    with pytest.raises(Conflict) as there:
+    with pytest.raises(Conflict) as went:
         await refund_desk.paid_by_hand(house.cloud, owner, second.id, "卡已停用", "银行转账 2613")
-    assert there.value.code == "refund.not_refused"
+    assert went.value.code == "refund.not_refused"
     assert (await _row(house, second.id)).state == "succeeded"
 
 
