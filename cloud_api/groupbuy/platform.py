@@ -209,6 +209,7 @@ async def _begin(
     try:
         claim = await claims.hold(session, room, None, begins, ends, clocks)
     except claims.RoomTaken as taken:
+        await taken.explain(session)
         raise no_room(taken, store.tz) from taken
     worth = coupon.paid_fen if coupon.paid_fen is not None else deal.worth_fen
     use = PlatformUse(

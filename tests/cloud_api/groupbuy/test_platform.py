@@ -186,6 +186,7 @@ async def test_refusals_say_what_to_do(street: Street) -> None:
         await street.redeem(douyin, street.sell("douyin"), no=1)
     assert taken.value.code == "voucher.no_room"
     assert "券没有动" in taken.value.message
+    assert taken.value.extra["next_free"] is not None  # and when there is one, which was lost
 
 
 async def test_a_scanned_link_is_the_same_voucher(street: Street) -> None:
