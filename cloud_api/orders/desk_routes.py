@@ -130,8 +130,10 @@ async def block_customer(order_id: str, body: BlockIn, request: Request, who: Wh
 @console.get("/blocked-customers")
 async def blocked_customers(request: Request, who: Who) -> BlocksOut:
     """Who is blocked now. Needs order.cancel."""
-    async with cloud_of(request).db.read() as session:
-        return BlocksOut(items=[BlockOut.of(one) for one in await limits.blocked(session, who)])
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        found = await limits.blocked(session, who, cloud.clocks.now)
+        return BlocksOut(items=[BlockOut.of(one) for one in found])
 
 
 @console.post("/blocked-customers/{blocked_id}/lift", status_code=204)

@@ -121,8 +121,11 @@ async def members(
     wanted = guests.Wanted(
         q, tag, level_id, blocked, sort.removeprefix("-"), downwards=sort.startswith("-")
     )
-    async with cloud_of(request).db.read() as session:
-        found, following = await guests.find(session, who, wanted, cursor=cursor, limit=limit)
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        found, following = await guests.find(
+            session, who, wanted, now=cloud.clocks.now, cursor=cursor, limit=limit
+        )
     return MembersOut(items=[MemberOut.of(one) for one in found], next_cursor=following)
 
 

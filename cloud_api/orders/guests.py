@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import String, case, cast
@@ -16,13 +17,14 @@ from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import NotFound
+from cloud_api.kit.ids import new_id
 from cloud_api.kit.paging import page_of
 from cloud_api.members.models import MemberProfile, Membership
 from cloud_api.members.profiles import lock_profile, profile_of
 from cloud_api.orders.models import BlockedCustomer, Order
 from cloud_api.staff.permissions import CUSTOMER_READ
 
-FIGURES: Final = "member.figures"  # ref: merchant.account
+FIGURES: Final = "member.figures"  # ref: merchant.account.id
 SORTS: Final = ("last", "spent", "visits")
 
 
@@ -44,18 +46,19 @@ async def follow(session: AsyncSession, order: Order, _was: str, _by: str, clock
 
 
 async def recount(session: AsyncSession, merchant_id: str, account_id: str, clocks: Clocks) -> None:
-    """Have a customer's figures made anew."""
+    """Have a customer's figures made anew; each change has a job of its own, also within one instant."""
     await schedule(
         session,
         merchant_id=merchant_id,
         kind=FIGURES,
-        ref=f"{merchant_id}.{account_id}",
+        ref=f"{merchant_id}.{account_id}.{new_id()}",
         run_at=clocks.now,
     )
 
 
 async def count(session: AsyncSession, merchant_id: str, account_id: str, clocks: Clocks) -> None:
-    """The job's: figures from the orders as they are now."""
+    """The job's: figures from the orders as they are now, counted under the lock of what they go into."""
+    profile = await lock_profile(session, merchant_id, account_id, clocks.now)
     live = col(Order.status) != "cancelled"
     seen = col(Order.status).in_(["in_use", "completed"])
     figures: tuple[Any, ...] = (
@@ -71,7 +74,6 @@ async def count(session: AsyncSession, merchant_id: str, account_id: str, clocks
         col(Order.merchant_id) == merchant_id, col(Order.account_id) == account_id
     )
     orders, visits, spent, first, last = (await session.execute(query)).one()
-    profile = await lock_profile(session, merchant_id, account_id, clocks.now)
     profile.orders, profile.visits, profile.spent_fen = int(orders), int(visits), int(spent)
     if orders:
         profile.first_at, profile.last_at = min(profile.first_at, first), last
@@ -80,7 +82,13 @@ async def count(session: AsyncSession, merchant_id: str, account_id: str, clocks
 
 
 async def find(
-    session: AsyncSession, staff: Staff, wanted: Wanted, *, cursor: str | None, limit: int = 30
+    session: AsyncSession,
+    staff: Staff,
+    wanted: Wanted,
+    *,
+    now: datetime,
+    cursor: str | None,
+    limit: int = 30,
 ) -> tuple[list[MemberProfile], str | None]:
     """A page of members. Needs customer.read; staff of some stores find who booked in these."""
     staff.need(CUSTOMER_READ)
@@ -100,7 +108,7 @@ async def find(
             col(MemberProfile.account_id).in_(mine.with_only_columns(col(Membership.account_id)))
         )
     if wanted.blocked:
-        barred = scoped(staff, BlockedCustomer).where(col(BlockedCustomer.lifted_at).is_(None))
+        barred = scoped(staff, BlockedCustomer).where(BlockedCustomer.in_force(now))
         ids = barred.with_only_columns(col(BlockedCustomer.account_id))
         query = query.where(col(MemberProfile.account_id).in_(ids))
     by: dict[str, Any] = {
@@ -139,11 +147,11 @@ async def levels_of(session: AsyncSession, staff: Staff, account_ids: list[str])
 
 
 async def blocks_of(
-    session: AsyncSession, staff: Staff, account_ids: list[str]
+    session: AsyncSession, staff: Staff, account_ids: list[str], now: datetime
 ) -> dict[str, BlockedCustomer]:
     """Who is blocked now, by account."""
     query = scoped(staff, BlockedCustomer).where(
-        col(BlockedCustomer.account_id).in_(account_ids), col(BlockedCustomer.lifted_at).is_(None)
+        col(BlockedCustomer.account_id).in_(account_ids), BlockedCustomer.in_force(now)
     )
     return {row.account_id: row for row in (await session.exec(query)).all()}
 

@@ -57,7 +57,7 @@ async def _forgotten(cloud: Cloud, job: DueJob) -> None:
 
 
 async def _figures(cloud: Cloud, job: DueJob) -> None:
-    merchant_id, _sep, account_id = job.ref.partition(".")
+    merchant_id, account_id = job.ref.split(".")[:2]
     async with cloud.db.write() as session:
         await guests.count(session, merchant_id, account_id, cloud.clocks)
 

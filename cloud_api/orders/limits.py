@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import func, update
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -60,8 +60,7 @@ def blocking(customer: Customer, store: Store, now: datetime) -> SelectOfScalar[
     return select(col(BlockedCustomer.id)).where(
         col(BlockedCustomer.merchant_id) == store.merchant_id,
         col(BlockedCustomer.account_id) == customer.account_id,
-        col(BlockedCustomer.lifted_at).is_(None),
-        or_(col(BlockedCustomer.until).is_(None), col(BlockedCustomer.until) > now),
+        BlockedCustomer.in_force(now),
     )
 
 
@@ -94,8 +93,7 @@ async def block_account(
     if not why.strip():
         raise KaimenError("why.missing", "写一句为什么拉黑，之后查得到", status=422, field="why")
     known = scoped(staff, BlockedCustomer).where(
-        col(BlockedCustomer.account_id) == account_id,
-        col(BlockedCustomer.lifted_at).is_(None),
+        col(BlockedCustomer.account_id) == account_id, BlockedCustomer.in_force(clocks.now)
     )
     if (found := (await session.exec(known)).first()) is not None:
         return found
@@ -128,12 +126,12 @@ async def lift(session: AsyncSession, staff: Staff, blocked_id: str, clocks: Clo
     await _write(session, staff, found, "customer.unblock", "", clocks)
 
 
-async def blocked(session: AsyncSession, staff: Staff) -> list[BlockedCustomer]:
+async def blocked(session: AsyncSession, staff: Staff, now: datetime) -> list[BlockedCustomer]:
     """Who is blocked now, newest first, at most 200. Needs order.cancel."""
     staff.need(ORDER_CANCEL)
     query = (
         scoped(staff, BlockedCustomer)
-        .where(col(BlockedCustomer.lifted_at).is_(None))
+        .where(BlockedCustomer.in_force(now))
         .order_by(col(BlockedCustomer.id).desc())
         .limit(MOST)
     )

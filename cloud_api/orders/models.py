@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, ColumnElement, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel, and_, col, or_
 
 from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
 from cloud_api.kit.ids import new_id
@@ -360,6 +360,13 @@ class BlockedCustomer(SQLModel, table=True):
     lifted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     lifted_by: str | None = None
     created_at: datetime = Field(sa_type=UTCDateTime)
+
+    @classmethod
+    def in_force(cls, now: datetime) -> ColumnElement[bool]:
+        """What holds at ``now``: not lifted, and not over."""
+        return and_(
+            col(cls.lifted_at).is_(None), or_(col(cls.until).is_(None), col(cls.until) > now)
+        )
 
 
 class WaitEntry(SQLModel, table=True):

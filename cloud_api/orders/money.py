@@ -16,7 +16,7 @@ from cloud_api.coupons import service as coupons
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.i18n import later
-from cloud_api.orders import books, deposits, tell
+from cloud_api.orders import books, deposits, guests, tell
 from cloud_api.orders.books import PRICE, deposit_of, part_of
 from cloud_api.orders.differences import free_tag, give_back, left_of
 from cloud_api.orders.models import Order
@@ -132,6 +132,7 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
     order = await system_lock(session, ref_of(payment.part_of))
     await session.refresh(refund)
     await recount(session, order)
+    await guests.recount(session, order.merchant_id, order.account_id, clocks)
     books.follow_later(session, order, clocks)
     kind = f"refund_{refund.state}"
     told = any(

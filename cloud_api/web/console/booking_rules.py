@@ -49,7 +49,8 @@ async def booking_rules(
             href = f"{_PATH}?store={chosen.id}&room={one.id}"
             tabs.append(PlaceTab(one.name, href, one.id == room, note))
         can_lift = ORDER_CANCEL in who.permissions
-        barred = await limits.blocked(session, who) if can_lift else []
+        now = seen.cloud.clocks.now
+        barred = await limits.blocked(session, who, now) if can_lift else []
         tails = await phone_tails(session, {one.account_id for one in barred})
     here = seen.at(chosen.tz)
     action = f"/api/v1/console/stores/{chosen.id}"

@@ -62,10 +62,13 @@ async def all_members(request: Request, seen: Seen, who: Who) -> Response:
             sort=wish.key,
             downwards=wish.downwards,
         )
-        found, following = await guests.find(session, who, wanted, cursor=wish.cursor or None)
+        now = seen.cloud.clocks.now
+        found, following = await guests.find(
+            session, who, wanted, now=now, cursor=wish.cursor or None
+        )
         ids = [one.account_id for one in found]
         level = await guests.levels_of(session, who, ids)
-        barred = await guests.blocks_of(session, who, ids)
+        barred = await guests.blocks_of(session, who, ids, now)
         tags = await profiles.all_tags(session, who)
     every = (Choice("", _("全部标签")), *(Choice(tag, tag) for tag in tags))
     grades = (Choice("", _("全部等级")), *(Choice(key, name) for key, name in ranks.items()))
@@ -128,7 +131,9 @@ async def one_member(
         profile = await guests.one(session, who, account_id)
         model = await _page(session, here, who, frame, profile)
         if model.can_merge and find:
-            others, _more = await guests.find(session, who, guests.Wanted(text=find), cursor=None)
+            others, _more = await guests.find(
+                session, who, guests.Wanted(text=find), now=seen.cloud.clocks.now, cursor=None
+            )
             shown = tuple(
                 (one.account_id, who_is(one)) for one in others if one.account_id != account_id
             )
@@ -197,7 +202,7 @@ async def _page(
     balance = await office.show(session, who, who.merchant_id, account_id)
     ranks = await levels(session, who)
     level = (await guests.levels_of(session, who, [account_id])).get(account_id, "")
-    barred = (await guests.blocks_of(session, who, [account_id])).get(account_id)
+    barred = (await guests.blocks_of(session, who, [account_id], now)).get(account_id)
     give: tuple[tuple[str, str], ...] = ()
     if COUPON_EDIT in who.permissions:
         kinds, _more = await manage.listed(session, who, "", 50)

@@ -72,16 +72,21 @@ async def test_figures_follow_orders_and_the_list_finds_everybody(cloud: Cloud, 
         )
         for order in (mine, theirs):
             await move(session, order, "completed", by="store", clocks=clocks)
-        assert await guests.find(session, owner, guests.Wanted(), cursor=None) == ([], None)
+        assert await guests.find(session, owner, guests.Wanted(), now=now, cursor=None) == (
+            [],
+            None,
+        )
     while await run_due(cloud):
         pass
     async with db.write() as session:
-        found, more = await guests.find(session, owner, guests.Wanted(sort="visits"), cursor=None)
+        found, more = await guests.find(
+            session, owner, guests.Wanted(sort="visits"), now=now, cursor=None
+        )
         assert ({one.account_id for one in found}, more) == ({guest.id, other.id}, None)
         one = await guests.one(session, owner, guest.id)
         assert (one.orders, one.visits, one.spent_fen) == (2, 1, mine.paid_fen * 2)
         assert one.last_at == now + timedelta(days=1)
-        only, _ = await guests.find(session, branch, guests.Wanted(), cursor=None)
+        only, _ = await guests.find(session, branch, guests.Wanted(), now=now, cursor=None)
         assert [row.account_id for row in only] == [other.id]  # who booked in one's stores
         with pytest.raises(NotFound):
             await guests.one(session, branch, guest.id)
@@ -96,7 +101,14 @@ async def test_figures_follow_orders_and_the_list_finds_everybody(cloud: Cloud, 
         assert refused.value.code == "member.tags"
         gold = await levels.save_level(session, owner, None, "金卡", 90, 2, clocks)
         await profiles.set_level(session, owner, guest.id, gold.id, clocks)
-        await limits.block_account(session, owner, other.id, "逃单", None, clocks)
+        tomorrow = now + timedelta(days=1)
+        for until in (now, tomorrow):  # one that is over keeps nobody from the next
+            await limits.block_account(session, owner, other.id, "逃单", until, clocks)
+        assert set(await guests.blocks_of(session, owner, [other.id], now)) == {other.id}
+        late = await guests.find(
+            session, owner, guests.Wanted(blocked=True), now=tomorrow, cursor=None
+        )
+        assert late == ([], None)
         cashier = staff(
             await make_staff(session, shop, now, role="cashier"), frozenset({CUSTOMER_READ})
         )
@@ -115,7 +127,7 @@ async def test_figures_follow_orders_and_the_list_finds_everybody(cloud: Cloud, 
             (guests.Wanted(text=guest.phone), {guest.id}),
             (guests.Wanted(text="13800000000"), set()),
         ):
-            got, _ = await guests.find(session, owner, wanted, cursor=None)
+            got, _ = await guests.find(session, owner, wanted, now=now, cursor=None)
             assert {row.account_id for row in got} == who, wanted
 
 
@@ -211,7 +223,7 @@ async def test_two_become_one_with_orders_money_coupons_and_doors(cloud: Cloud, 
             ["常客"],
             2,
         )
-        shown, _ = await guests.find(session, owner, guests.Wanted(), cursor=None)
+        shown, _ = await guests.find(session, owner, guests.Wanted(), now=now, cursor=None)
         assert [row.account_id for row in shown] == [new.id]
         log = (await session.exec(select(AuditEntry))).all()
         assert [one.why for one in log if one.action == "member.merge"] == ["换了手机号"]

@@ -100,9 +100,10 @@ async def test_a_blocked_customer_and_one_with_too_many_orders_book_nothing(hous
         await house.order(in_h=8)
     assert refused.value.code == "booking.customer_blocked"
     async with house.cloud.db.write() as session:
-        assert [one.id for one in await limits.blocked(session, owner)] == [row.id]
+        assert [one.id for one in await limits.blocked(session, owner, clocks.now)] == [row.id]
+        assert await limits.blocked(session, owner, clocks.now + timedelta(days=1)) == []
         await limits.lift(session, owner, row.id, clocks)
-        assert await limits.blocked(session, owner) == []
+        assert await limits.blocked(session, owner, clocks.now) == []
     with pytest.raises(Conflict) as refused:
         await house.order(in_h=8)
     assert refused.value.code == "booking.too_many_open"
