@@ -11,6 +11,7 @@ import cloud_api.stored_value.jobs  # noqa: F401  registers its handlers
 from cloud_api.kit.actor import Limits, Staff
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.ledger import cash, verify
+from cloud_api.members.profiles import profile_of
 from cloud_api.orders import (
     books,
     deposit_claims,
@@ -73,6 +74,13 @@ async def test_a_request_is_reviewed_within_limits_and_part_of_it_goes_back(hous
     await house.finish_all()
     order = await house.again(order)
     assert (order.status, order.refunded_fen, order.refunding_fen) == ("completed", 6_000, 0)
+    await house.quiet()
+    async with (
+        house.cloud.db.read() as session
+    ):  # a refund moved no status: it was counted as spent
+        profile = await profile_of(session, order.merchant_id, order.account_id)
+    assert profile is not None
+    assert profile.spent_fen == 1_600
     async with house.cloud.db.write() as session:  # what is left can be asked for, once more
         more = await refund_requests.ask(session, house.who, order.id, "还是不满意", None, clocks)
         assert more.asked_fen == 1_600
