@@ -23,22 +23,20 @@ from cloud_api.groupbuy.transitions import (
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.due_jobs import Again, looked
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
-from cloud_api.payments import dispatch
+from cloud_api.payments import dispatch, hold_end
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.payments.records import lock_payment
-from cloud_api.payments.transitions import GIVEN_BACK, OPEN_PAYMENT
+from cloud_api.payments.transitions import GIVEN_BACK
 from cloud_api.payments.transitions import note as note_payment
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from cloud_api.vouchers.transitions import move as move_voucher
 
 _SYSTEM: Final = System()
-_ASK_AGAIN_S: Final = (2, 4, 8, 15, 30, 60, 120, 300)
 _log = structlog.get_logger(__name__)
 
 
@@ -119,25 +117,14 @@ async def hold_ended(cloud: Cloud, job: DueJob) -> None:
         attempts = await payments.payments_of(session, pays(job.ref))
     if order.status != "pending_payment":
         return
-    for attempt in attempts:
-        state = attempt.state
-        if state in OPEN_PAYMENT:
-            state = await payments.settle_or_close(cloud, attempt.id)
-        if state == "succeeded":
-            async with cloud.db.write() as session:
-                await dispatch.settle(session, attempt.id, cloud.clocks)
-            return
-        if state == "unknown":
-            after = _ASK_AGAIN_S[min(looked(job), len(_ASK_AGAIN_S) - 1)]
-            raise Again(after, "the provider does not say whether the money came")
+    if await hold_end.money_came(cloud, job, attempts):
+        return
     async with cloud.db.write() as session:
         await lock_campaign(session, _SYSTEM, order.campaign_id)
         order = await lock_order(session, _SYSTEM, job.ref)
         if order.status != "pending_payment":
             return
-        attempts = await payments.payments_of(session, pays(job.ref))
-        if any(attempt.state in (*OPEN_PAYMENT, "succeeded") for attempt in attempts):
-            raise Again(1, "a payment was opened or arrived meanwhile")
+        hold_end.nothing_comes(await payments.payments_of(session, pays(job.ref)))
         await move_order(session, order, "cancelled", cloud.clocks, why="hold_expired")
         await seats.give_up(
             session, order.campaign_id, order.account_id, order.team_id, order.quantity

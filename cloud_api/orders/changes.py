@@ -19,7 +19,7 @@ from cloud_api.claims.booking_rules import rules_of
 from cloud_api.kit.actor import Actor, Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.due_jobs import Again, looked, schedule
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
@@ -34,7 +34,7 @@ from cloud_api.orders.money import FORGOTTEN, FORGOTTEN_AFTER, GRANT, moved_on
 from cloud_api.orders.offers import EXTENSION, Offer, store_hears
 from cloud_api.orders.sums import recount
 from cloud_api.orders.transitions import change, freed, note, system_lock
-from cloud_api.payments import dispatch
+from cloud_api.payments import dispatch, hold_end
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.records import lock_payment
@@ -50,7 +50,6 @@ TABLE: Final[dict[str, frozenset[str]]] = {
 }
 END: Final = "order.change_end"  # the job at the end of what is held; ref: change id
 KINDS: Final = {"move": "change", EXTENSION: "extension"}  # how payments name them
-_ASK_AGAIN_S: Final = (2, 4, 8, 15, 30, 60, 120, 300)
 
 
 def pays(one: OrderChange) -> str:
@@ -257,25 +256,14 @@ async def ended(cloud: Cloud, job: DueJob) -> None:
         attempts = await attempts_of(session, one.order_id, one)
     if one.state != "held":
         return
-    for attempt in attempts:
-        state = attempt.state
-        if state in OPEN_PAYMENT:
-            state = await payments.settle_or_close(cloud, attempt.id)
-        if state == "succeeded":
-            async with cloud.db.write() as session:
-                await dispatch.settle(session, attempt.id, cloud.clocks)
-            return
-        if state == "unknown":
-            after = _ASK_AGAIN_S[min(looked(job), len(_ASK_AGAIN_S) - 1)]
-            raise Again(after, "the provider does not say whether the money came")
+    if await hold_end.money_came(cloud, job, attempts):
+        return
     async with cloud.db.write() as session:
         order = await system_lock(session, one.order_id)
         one = await find(session, System(), order.id, one.id)
-        late = await attempts_of(session, order.id, one)
-        if any(attempt.state in (*OPEN_PAYMENT, "succeeded") for attempt in late):
-            if one.state == "held":
-                raise Again(1, "a payment was opened or arrived meanwhile")
+        if one.state != "held":
             return
+        hold_end.nothing_comes(await attempts_of(session, order.id, one))
         await lapse(session, order, one, by="system", clocks=cloud.clocks)
 
 
