@@ -92,19 +92,25 @@ async def post(
 
 async def holds(session: AsyncSession, subject: str) -> dict[Slot, int]:
     """What the books hold of one subject by account and detail; fen, debit positive."""
+    return (await holds_of(session, [subject])).get(subject, {})
+
+
+async def holds_of(session: AsyncSession, subjects: Sequence[str]) -> dict[str, dict[Slot, int]]:
+    """``holds`` of each of many subjects of which the books hold anything, in one statement."""
     query = (
         select(
+            col(LedgerEntry.subject),
             col(LedgerEntry.account),
             col(LedgerEntry.detail),
             func.sum(col(LedgerEntry.amount_fen)),
         )
-        .where(col(LedgerEntry.subject) == subject)
-        .group_by(col(LedgerEntry.account), col(LedgerEntry.detail))
+        .where(col(LedgerEntry.subject).in_(subjects))
+        .group_by(col(LedgerEntry.subject), col(LedgerEntry.account), col(LedgerEntry.detail))
     )
-    return {
-        (Account(account), detail): int(total)
-        for account, detail, total in (await session.exec(query)).all()
-    }
+    found: dict[str, dict[Slot, int]] = {}
+    for subject, account, detail, total in (await session.exec(query)).all():
+        found.setdefault(subject, {})[Account(account), detail] = int(total)
+    return found
 
 
 def moves(known: Mapping[Slot, int], targets: Mapping[Slot, int]) -> list[Line]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlmodel import col, select
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
@@ -19,7 +19,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import before_commit
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.ledger.accounts import Account
-from cloud_api.ledger.service import Slot, carry, holds, moves
+from cloud_api.ledger.service import Slot, carry
 from cloud_api.orders.models import Deposit, Order
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of
@@ -155,52 +155,3 @@ async def deposit_later(
     await schedule(
         session, merchant_id=order.merchant_id, kind=DEPOSIT_RETURN, ref=order.id, run_at=at
     )
-
-
-async def check(session: AsyncSession, merchant_id: str) -> list[str]:
-    """For ``ledger.verify``: orders whose accounts are not where their money belongs."""
-    wrong: list[str] = []
-    after = ""
-    while True:
-        query = (
-            scoped(_SYSTEM, Order)
-            .where(col(Order.merchant_id) == merchant_id, col(Order.id) > after)
-            .order_by(col(Order.id))
-            .limit(200)
-        )
-        found = (await session.exec(query)).all()
-        for order in found:
-            wrong += await _check(session, order)
-        if len(found) < 200:
-            return wrong
-        after = found[-1].id
-
-
-async def _check(session: AsyncSession, order: Order) -> list[str]:
-    subject = part_of(order.id)
-    held = await holds(session, subject)
-    paid = await payments.payments_in(session, subject)
-    if not held and not paid:
-        return []
-    refunds = await payments.refunds_in(session, subject)
-    deposit = await deposit_of(session, order.id)
-    off = moves(held, targets(order, paid, refunds, deposit))
-    wrong = [f"order {order.number}: {line.account} is off by {line.amount_fen}" for line in off]
-    price = of_price(paid, refunds, deposit)
-    if (order.paid_fen, order.refunded_fen, order.refunding_fen) != price:
-        wrong.append(f"order {order.number}: its sums are not those of its payments")
-    if order.status in {"completed", "cancelled"} and not order.waiting_fen and not off:
-        rest = held.get((Account.ADVANCE, ""), 0)
-        moving = any(one.state == "succeeded" and one.applied is None for one in paid)
-        if rest and not moving and not await _more(session, order):
-            wrong.append(f"order {order.number} is over and {-rest} fen are neither used nor back")
-    return wrong
-
-
-async def _more(session: AsyncSession, order: Order) -> bool:
-    """Whether money of kinds that keep their own advance (not the order's price) is left of it."""
-    query = select(col(PaymentAttempt.pays)).where(
-        col(PaymentAttempt.part_of) == part_of(order.id), col(PaymentAttempt.state) == "succeeded"
-    )
-    known = PRICE | {"overtime"}
-    return any(kind_of(pays) not in known for pays in (await session.exec(query)).all())

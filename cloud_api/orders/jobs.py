@@ -14,6 +14,7 @@ from cloud_api.kit.models import DueJob
 from cloud_api.ledger.verify import check
 from cloud_api.orders import (
     books,
+    books_check,
     changes,
     confirm,
     deposit_claims,
@@ -70,7 +71,7 @@ register(overstay.LOOK, overstay.look)
 register(place.HOLD, hold.hold_ended)
 register(books.DEPOSIT_RETURN, deposits.return_due)
 register(deposit_claims.CLAIM, deposit_claims.claim_due)
-check("orders", books.check)
+check("orders", books_check.check)
 register(refund_wait.LOOK, refund_wait.look)
 register(changes.END, changes.ended)
 register(no_show.LOOK, no_show.look)

@@ -11,8 +11,10 @@ from sqlmodel import func, select
 
 from cloud_api.kit.database import Database
 from cloud_api.kit.models import IdempotencyKey
+from cloud_api.orders import books_check
 from cloud_api.orders.models import Order
 from tests.cloud_api.factories import Shop, bearer, make_customer, make_login
+from tests.cloud_api.house import House
 from tests.support.statements import statements
 
 QUOTE, ORDER = 8, 21  # the login's own included
@@ -76,3 +78,17 @@ async def test_the_same_tap_twice_at_once_is_one_order_with_one_answer(
         assert (await session.exec(select(func.count()).select_from(Order))).one() == 1
         kept = (await session.exec(select(IdempotencyKey.key, IdempotencyKey.status))).all()
     assert sorted(kept) == [("o", 200), ("tap", 200)]
+
+
+async def test_the_books_of_many_orders_are_looked_at_together(house: House, db: Database):
+    """The nightly look at all orders costs by the five hundred, not by the order."""
+    cost = []
+    for hours in (0, 4):
+        for more in range(3 if hours else 1):
+            await house.paid_order(in_h=3 + hours + 3 * more)
+        await house.quiet()
+        async with db.read() as session:
+            with statements(db) as told:
+                assert await books_check.check(session, house.shop.merchant.id) == []
+        cost.append(len(told))
+    assert cost[0] == cost[1] <= 6
