@@ -87,6 +87,7 @@ from cloud_api.platform_vouchers import routes as platform_accounts
 from cloud_api.pricing import manage_routes as prices_manage
 from cloud_api.pricing import routes as pricing
 from cloud_api.reports import routes as reports
+from cloud_api.retention import routes as retention
 from cloud_api.settings import Settings
 from cloud_api.staff import audit_routes as audit
 from cloud_api.staff import invitation_routes as invitations
@@ -170,6 +171,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     reports.router,
     api_keys.router,
     webhooks.router,
+    retention.router,
     audit.router,
     backups.router,
     events.router,

@@ -156,6 +156,8 @@ ACTIONS: Final = {
     "webhook.stop": "停止推送",
     "webhook.remove": "删掉推送地址",
     "report.export": "导出统计",
+    "retention.change": "改数据保留",
+    "retention.clear": "清掉过期数据",
     "groupbuy.export": "导出团购报表",
     "platform_account.add": "加平台账户",
     "platform_account.change": "改平台账户",

@@ -10,6 +10,7 @@ from cloud_api.staff.permissions import (
     AUDIT_READ,
     BACKUP_READ,
     BACKUP_RUN,
+    CUSTOMER_DELETE,
     ORDER_EXPORT,
     REPORT_READ,
     STAFF_EDIT,
@@ -44,6 +45,11 @@ OFFICE: Final[dict[str, Row]] = {
     "GET /console/webhooks": needs(STAFF_READ),
     "GET /console/webhooks/new": needs(STAFF_EDIT),
     "GET /console/webhooks/{webhook_id}": needs(STAFF_READ),
+    # how long what is kept
+    "GET /api/v1/console/retention": needs(CUSTOMER_DELETE),
+    "POST /api/v1/console/retention/preview": needs(CUSTOMER_DELETE),
+    "PUT /api/v1/console/retention": needs(CUSTOMER_DELETE, fresh=True),
+    "GET /console/retention": needs(CUSTOMER_DELETE),
     # the log of acts, backups
     "GET /api/v1/console/audit": needs(AUDIT_READ),
     "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),

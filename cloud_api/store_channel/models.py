@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -38,7 +38,10 @@ class StoreEvent(SQLModel, table=True):
     """One journaled fact of a store, exactly once."""
 
     __tablename__ = "store_event"
-    __table_args__ = (UniqueConstraint("journal", "seq"),)
+    __table_args__ = (
+        UniqueConstraint("journal", "seq"),
+        Index("store_event_old", "merchant_id", "received_at"),
+    )
     id: str = Field(primary_key=True)  # the event's own id
     merchant_id: str = Field(foreign_key="merchant.id", index=True)
     store_id: str = Field(foreign_key="store.id", index=True)

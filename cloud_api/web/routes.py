@@ -37,6 +37,7 @@ from cloud_api.web.console import prices as console_prices
 from cloud_api.web.console import reconciliation as console_reconciliation
 from cloud_api.web.console import redeem as console_redeem
 from cloud_api.web.console import refunds as console_refunds
+from cloud_api.web.console import retention as console_retention
 from cloud_api.web.console import routes as console
 from cloud_api.web.console import stats as console_stats
 from cloud_api.web.console import store_rules as console_store_rules
@@ -129,6 +130,7 @@ for pages in (
     console_opening,
     console_day,
     console_api_keys,
+    console_retention,
     console_webhooks,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)

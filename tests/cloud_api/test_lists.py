@@ -33,6 +33,7 @@ BOUNDED = {
     "/console/reports/advice": "one per rule, reports/advice.py",
     "/console/reports/figures/{figure}/rows": "whole days from the newest on until there are so many",
     "/console/reports/guests/{segment}": "the 200 who spent most, reports/guests.py MOST",
+    "/console/retention": "one per kind, retention/kinds.py",
     "/console/roles": "the merchant's roles",
     "/console/staff-keys": "the merchant's cards and codes",
     "/console/staff/invitations": "open ones, which run out",

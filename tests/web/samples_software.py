@@ -8,6 +8,7 @@ from datetime import timedelta
 from cloud_api.staff.api_keys import MAY
 from cloud_api.staff.permissions import GROUPS
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
+from cloud_api.web.view_models.retention import KeptRow, RetentionPage
 from cloud_api.web.view_models.software import (
     ApiKeyForm,
     ApiKeyRow,
@@ -94,6 +95,13 @@ _QUIET = replace(
 )  # fmt: skip
 
 
+_KEPT = KeptRow(
+    "events", "门店上报的事件", "开门、用电、设备状态的流水", 730, ((365, "1 年"), (730, "2 年"), (0, "一直留着")),
+    12345, "180 天", 678, NOW - timedelta(hours=9),
+)  # fmt: skip
+RETENTION = RetentionPage((_KEPT, replace(_KEPT, key="guests", days=0, old=0, cleared=None)), True)
+
+
 def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, object]]]:
     """The console's pages about other software inside its frame: full, empty, and only to be read."""
     around = {"nav": nav, "shell": shell}
@@ -109,6 +117,11 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
         "webhook-new": ("webhook_form.html", WebhookForm(TOPICS, _STORES)),
         "webhook": ("webhook.html", HOOK),
         "webhook-stopped": ("webhook.html", _QUIET),
+        "retention": ("retention.html", RETENTION),
+        "retention-none": (
+            "retention.html",
+            RetentionPage(tuple(replace(one, old=0) for one in RETENTION.rows), False),
+        ),
         "webhook-read": ("webhook.html", replace(HOOK, may_edit=False, going=False)),
     }
     return {

@@ -45,6 +45,7 @@ PAGES = {
     "role": ("/console/roles/cashier", "登录控制台要动态码"),
     "api-keys": ("/console/api-keys", "先给它一把密钥"),
     "new-api-key": ("/console/api-keys/new", "看订单"),
+    "retention": ("/console/retention?webhooks=30", "还没有改，先看看会怎样"),
     "webhooks": ("/console/webhooks", "先加它的地址"),
     "new-webhook": ("/console/webhooks/new", "order.paid"),
     "stickers": ("/console/stickers", "扫码，点一下开门"),

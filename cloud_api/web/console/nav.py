@@ -21,6 +21,7 @@ from cloud_api.staff.permissions import (
     CLEANING_DO,
     CLEANING_MANAGE,
     COUPON_EDIT,
+    CUSTOMER_DELETE,
     CUSTOMER_READ,
     DEVICE_READ,
     NOTICE_READ,
@@ -130,6 +131,7 @@ PAGES: Final = (
     Page("settings", "notice-words", "通知模板", "/console/notifications/templates", NOTICE_READ),
     Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
     Page("settings", "audit", "操作记录", "/console/audit", AUDIT_READ),
+    Page("settings", "retention", "数据保留", "/console/retention", CUSTOMER_DELETE),
     Page("settings", "backups", "备份", "/console/backups", BACKUP_READ),
 )
 
