@@ -215,13 +215,13 @@ async def _weigh(
         having = {room.store_id for room in likely}
         chunk = [store for store in chunk if store.id in having]
         rooms = [room for room in rooms if room.store_id in having]
-    days = await room_days(session, chunk, rooms, now)
+    rules = await booking_rules.rules_by_room(session, chunk, rooms)
+    days = await room_days(session, chunk, rooms, now, rules)
     online = await statuses(session, chunk, clocks)
     fitting = {room.id for room in likely}
     if wanted.free_now:
         fitting = {key for key in fitting if days[key].state is RoomState.FREE}
     if wanted.free_now or wanted.free_at is not None:
-        rules = await booking_rules.rules_by_room(session, chunk, rooms)
         fitting = await _free(session, chunk, likely, fitting, rules, wanted, now)
     found = []
     for store in chunk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,6 +11,7 @@ from typing import Final
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims.booking_rules import Rules, rules_by_room
 from cloud_api.claims.models import RoomClaim
 from cloud_api.claims.spans import ALIVE, Span, by_room, lay_out
 from cloud_api.devices.models import StoreStatus
@@ -55,6 +56,7 @@ class RoomDay:
 
     store: Store
     room: Room
+    rules: Rules
     now: datetime
     spans: tuple[Span, ...]
     claims: tuple[RoomClaim, ...]
@@ -89,10 +91,10 @@ class RoomDay:
         following = next((s for s in self.spans if s.starts_at == span.ends_at), None)
         if following is None or following.claim is None or following.state == "cleaning":
             return span.ends_at
-        return span.ends_at - timedelta(seconds=self.store.cleaning_s)
+        return span.ends_at - self.rules.cleaning
 
     def _fits(self, span: Span) -> bool:
-        least = timedelta(minutes=self.store.min_minutes)
+        least = timedelta(minutes=self.rules.min_minutes)
         return self.usable_until(span) - max(span.starts_at, self.now) >= least
 
     @property
@@ -112,17 +114,24 @@ class RoomDay:
 
 
 async def room_days(
-    session: AsyncSession, stores: Sequence[Store], rooms: Sequence[Room], now: datetime
+    session: AsyncSession,
+    stores: Sequence[Store],
+    rooms: Sequence[Room],
+    now: datetime,
+    rules: Mapping[str, Rules] | None = None,
 ) -> dict[str, RoomDay]:
-    """By room id; one query, however many rooms and stores."""
+    """By room id; two queries, however many rooms and stores; one for who has the ``rules`` by room."""
     until = now + AHEAD
+    rules = await rules_by_room(session, stores, rooms) if rules is None else rules
     claims = await _claims(session, [room.id for room in rooms], now, until)
     found: dict[str, RoomDay] = {}
     for store in stores:
         mine = [room for room in rooms if room.store_id == store.id]
         laid = lay_out(store, mine, claims, now, until)
         for room in mine:
-            found[room.id] = RoomDay(store, room, now, tuple(laid[room.id]), tuple(claims[room.id]))
+            found[room.id] = RoomDay(
+                store, room, rules[room.id], now, tuple(laid[room.id]), tuple(claims[room.id])
+            )
     return found
 
 

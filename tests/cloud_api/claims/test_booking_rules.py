@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cloud_api.claims import rule_service, suggest
 from cloud_api.claims import service as claims
 from cloud_api.claims.booking_rules import Blocked, Rules, refusal, rules_of
+from cloud_api.claims.room_days import RoomState, room_days
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
@@ -107,6 +108,11 @@ async def test_a_room_says_otherwise_than_its_store(
         at = clocks.now + timedelta(hours=1)
         claim = await claims.hold(session, shop.room, None, at, at + timedelta(hours=1), clocks)
         assert claim.block_until == claim.ends_at  # no cleaning in this room
+        await claims.hold(session, shop.rooms[1], None, at, at + timedelta(hours=1), clocks)
+        days = await room_days(session, [store], shop.rooms[:2], clocks.now)
+        first, second = (days[room.id] for room in shop.rooms[:2])  # by its own rules, as elsewhere
+        assert (first.state, first.free_until) == (RoomState.FREE, at)
+        assert (second.state, second.free_until) == (RoomState.BOOKED, None)
         await rule_service.set_rules(
             session, owner, shop.store.id, shop.room.id, {"min_minutes": None}, clocks
         )
