@@ -165,11 +165,13 @@ async def give_back(
                 )
             )
     if left:
-        theirs = {one.payment_id: one for one in refunds if one.origin == "provider"}
-        if left > sum(one.amount_fen for one in refunds if one.origin == "provider"):
+        by_id = {one.id: one for one in paying_it}
+        theirs = [
+            one for one in refunds if one.origin == "provider" and one.payment_id in by_id
+        ]  # of what was paid for overtime nothing is given back here
+        if left > sum(one.amount_fen for one in theirs):
             raise Conflict("refund.too_much", "退款金额超过了实付金额")
-        at = next(one for one in paying_it if one.id in theirs)
-        await beyond(session, at, left, clocks)
+        await beyond(session, by_id[theirs[-1].payment_id], left, clocks)
     if asked:
         body = {"amount_fen": amount_fen - left}
         await note(session, order, "refund_asked", by=by, clocks=clocks, body=body)

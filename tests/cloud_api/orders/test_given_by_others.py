@@ -17,6 +17,8 @@ from cloud_api.orders.books import deposit_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import system_lock
+from cloud_api.payments.models import PaymentAttempt
+from cloud_api.payments.records import foreign_refund
 from cloud_api.staff.permissions import ALL
 from tests.cloud_api.factories import make_staff, staff
 from tests.cloud_api.house import House
@@ -104,9 +106,15 @@ async def test_only_the_rest_of_a_cancelled_order_is_asked_for(market: Market) -
 async def test_control_more_than_was_paid_is_still_refused(market: Market) -> None:
     """Negative control: nobody gave anything elsewhere, so asking for more than there is stays an error."""
     house = market.house
-    order, _payment = await market.paid("wechat")
+    order, payment = await market.paid("wechat")
     clocks = house.cloud.clocks
-    async with house.cloud.db.write() as session:
+    async with house.cloud.db.write() as session:  # nor does what they gave of overtime count
+        late = {"pays": f"overtime:{order.id}", "number": f"{payment.number}T"}
+        kept = payment.model_dump(exclude={"id", "provider_txn"}) | late
+        paid = PaymentAttempt(**kept | {"state": "succeeded", "applied": "overtime"})
+        session.add(paid)
+        await session.flush()
+        await foreign_refund(session, paid.id, "OWN-T", paid.amount_fen, clocks)
         locked = await system_lock(session, order.id)
         with pytest.raises(Conflict) as much:
             await give_back(
