@@ -20,7 +20,6 @@ from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
-from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.throttle import hit
 from cloud_api.orders import service as orders
 from cloud_api.orders.models import Order
@@ -89,14 +88,7 @@ async def _args(
     if binding.capability != CLIMATE or setpoint is None or on is not None:
         raise KaimenError("device.wrong_action", "这个设备不能这样调", status=422)
     board = await session.get_one(Board, binding.board_id)
-    limits = profiles.degrees(board.profile, binding.channel)
-    if limits is not None and not limits[0] <= setpoint <= limits[1]:
-        raise KaimenError(
-            "climate.out_of_range",
-            _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
-            status=422,
-            field="setpoint",
-        )
+    profiles.need_degrees(board.profile, binding.channel, setpoint)
     return {"setpoint": setpoint}
 
 

@@ -20,6 +20,7 @@ from cloud_api.kit.dates import days
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.pricing import rules as limits
+from cloud_api.pricing.lines import words
 from cloud_api.stores.models import Room, Store
 
 _KNOWN: Final = "kaimen.booking_rules"  # in a session: what it read
@@ -195,7 +196,4 @@ def span_words(minutes: int) -> str:
     """``2 小时``, ``1 天``, ``45 分钟``."""
     if minutes and minutes % 1440 == 0:
         return days(minutes // 1440)
-    hours, rest = divmod(minutes, 60)
-    if not rest and hours:
-        return _("{n} 小时").format(n=hours)
-    return _("{h} 小时 {m} 分钟").format(h=hours, m=rest) if hours else _("{n} 分钟").format(n=rest)
+    return words(minutes)

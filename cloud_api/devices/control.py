@@ -18,7 +18,6 @@ from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
-from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.permissions import DEVICE_BULK, DEVICE_CONTROL, DEVICE_FORCE
 from cloud_api.stores import service as stores
 
@@ -75,14 +74,7 @@ async def set_climate(
     Needs device.control. Raises KaimenError ``binding.no_climate``, ``climate.out_of_range`` (422).
     """
     binding = await _binding(session, actor, binding_id, CLIMATE)
-    limits = profiles.degrees(await _profile(session, actor, binding), binding.channel)
-    if limits is not None and not limits[0] <= setpoint <= limits[1]:
-        raise KaimenError(
-            "climate.out_of_range",
-            _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
-            status=422,
-            field="setpoint",
-        )
+    profiles.need_degrees(await _profile(session, actor, binding), binding.channel, setpoint)
     args = {"setpoint": setpoint, "for_s": for_s}
     return await _send(session, actor, binding, "climate", args, reason(why), clocks, instance)
 

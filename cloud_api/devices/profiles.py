@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.i18n import gettext as _
 from device_profiles import Catalog
 
 
@@ -20,6 +22,18 @@ def degrees(profile: str, channel: int | None) -> tuple[int, int] | None:
     if service is None or service.low is None or service.high is None:
         return None
     return service.low, service.high
+
+
+def need_degrees(profile: str, channel: int | None, setpoint: int) -> None:
+    """Raise KaimenError ``climate.out_of_range`` (422) for what such a board cannot aim at (°C)."""
+    limits = degrees(profile, channel)
+    if limits is not None and not limits[0] <= setpoint <= limits[1]:
+        raise KaimenError(
+            "climate.out_of_range",
+            _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
+            status=422,
+            field="setpoint",
+        )
 
 
 def is_known(profile: str) -> bool:

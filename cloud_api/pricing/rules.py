@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.pricing.lines import words
 from cloud_api.stores.hours import in_words, opening_intervals
 from cloud_api.stores.models import Room, Store
 
@@ -58,14 +59,14 @@ def check(
     if minutes < told.min_minutes and not fixed:
         raise _refuse(
             "booking.too_short",
-            _("最少订 {time}").format(time=_words(told.min_minutes)),
+            _("最少订 {time}").format(time=words(told.min_minutes)),
             "ends_at",
             told.min_minutes,
         )
     if minutes > told.max_minutes and not fixed:
         raise _refuse(
             "booking.too_long",
-            _("最多订 {time}").format(time=_words(told.max_minutes)),
+            _("最多订 {time}").format(time=words(told.max_minutes)),
             "ends_at",
             told.max_minutes,
         )
@@ -125,7 +126,7 @@ def _check_grid(
 ) -> None:
     if minutes % step:
         raise _refuse(
-            "booking.step", _("时长要是 {time} 的整数倍").format(time=_words(step)), "ends_at", step
+            "booking.step", _("时长要是 {time} 的整数倍").format(time=words(step)), "ends_at", step
         )
     local = starts_at.astimezone(ZoneInfo(store.tz))
     if local.second or local.microsecond:
@@ -134,7 +135,7 @@ def _check_grid(
     if (local.hour * 60 + local.minute) % step and not walks_in:
         raise _refuse(
             "booking.step",
-            _("开始时间要在每 {time} 的整点上，或从现在开始").format(time=_words(step)),
+            _("开始时间要在每 {time} 的整点上，或从现在开始").format(time=words(step)),
             "starts_at",
             step,
         )
@@ -142,13 +143,6 @@ def _check_grid(
 
 def _floor(now: datetime) -> datetime:
     return now.replace(second=0, microsecond=0)
-
-
-def _words(minutes: int) -> str:
-    hours, rest = divmod(minutes, 60)
-    if not rest:
-        return _("{n} 小时").format(n=hours)
-    return _("{h} 小时 {m} 分钟").format(h=hours, m=rest) if hours else _("{n} 分钟").format(n=rest)
 
 
 def _refuse(code: str, message: str, field: str, limit_minutes: int | None = None) -> KaimenError:
