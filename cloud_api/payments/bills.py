@@ -184,6 +184,8 @@ async def _conclude(
     async with cloud.db.write() as session:
         bill = await _bill(session, account.id, bill.day)
         await session.exec(delete(BillRow).where(col(BillRow.bill_id) == bill.id))
+        # A line that stands twice is one: number by number it is counted as it is kept.
+        once = {(one.kind, one.number, one.payment_number): one for one in view.lines}.values()
         session.add_all(
             BillRow(
                 merchant_id=bill.merchant_id,
@@ -198,9 +200,7 @@ async def _conclude(
                 state=line.state,
                 at=line.at,
             )
-            for line in {
-                (one.kind, one.number, one.payment_number): one for one in view.lines
-            }.values()
+            for line in once
         )
         await session.flush()
         known = await _known(session, account, view.lines)
@@ -208,8 +208,8 @@ async def _conclude(
         elsewhere = await _elsewhere(session, bill, mine)
         found = compare(view.lines, known, mine, elsewhere)
         left = await _write_down(session, bill, found, cloud.clocks)
-        moved = [line for line in view.lines if line.state == "succeeded"]
-        bill.lines = len(view.lines)
+        moved = [line for line in once if line.state == "succeeded"]
+        bill.lines = len(once)
         bill.digest = view.digest
         bill.theirs_paid_fen = sum(one.amount_fen for one in moved if one.kind == "payment")
         bill.theirs_refunded_fen = sum(one.amount_fen for one in moved if one.kind == "refund")
