@@ -32,6 +32,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.errors import KaimenError
 
 _AFTER_COMMIT = "kaimen.after_commit"
+_KEPT = "kaimen.kept"
 _BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
 _RESTED = "kaimen.rested"
@@ -189,6 +190,11 @@ def database_of(session: AsyncSession) -> Database | None:
     """The database whose ``write()`` gave ``session``."""
     database: Database | None = session.info.get(_DATABASE)
     return database
+
+
+def keep(session: AsyncSession, *rows: object) -> None:
+    """Hold rows as long as ``session`` lives: it forgets what nobody holds, and would read it again."""
+    session.info.setdefault(_KEPT, []).extend(rows)
 
 
 def before_commit(

@@ -13,6 +13,7 @@ from cloud_api.claims import service as claims
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.database import keep
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.ids import new_id, new_number
@@ -151,9 +152,7 @@ async def _house(session: AsyncSession, room_id: str) -> tuple[Room, Store, Merc
         .join(Merchant, col(Merchant.id) == col(Store.merchant_id))
     )
     found = (await session.execute(query.add_columns(Store, Merchant))).one()
-    session.info["kaimen.house"] = (
-        found  # a session forgets what nobody holds; the answer shows them
-    )
+    keep(session, *found)  # the answer shows them
     return found[0], found[1], found[2]
 
 

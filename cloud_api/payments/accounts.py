@@ -330,7 +330,7 @@ def _need_host(
         raise KaimenError(
             "account.host",
             _("{title}：只能是服务商自己的地址，如 https://{hosts}").format(
-                title=_title(kind, name), hosts=min(setup.hosts, default="")
+                title=_(_title(kind, name)), hosts=min(setup.hosts, default="")
             ),
             status=422,
             field=f"fields.{name}",

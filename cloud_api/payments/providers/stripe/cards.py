@@ -89,7 +89,7 @@ class StripeAccount(BaseModel):
 
     def facts(self) -> list[Fact]:
         """What may be shown of it."""
-        kind = later("正式") if self.live else later("测试")
+        kind = _("正式") if self.live else _("测试")
         return [
             Fact(
                 later("密钥"),
