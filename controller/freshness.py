@@ -8,6 +8,8 @@ from controller.timekeeper import Timekeeper
 from store_link.clock import Clock
 from store_link.messages import ClockQuality, Command
 
+UNPROVEN_MS = 1000  # what signed messages prove of the time may be as old as they were on their way
+
 
 class Freshness:
     """``left_ms`` of each command, in the order in which they arrive."""
@@ -23,6 +25,8 @@ class Freshness:
     def left_ms(self, command: Command, arrived: float) -> float:
         """Milliseconds until ``command`` expires: by the clock, by what signed messages prove the
         time to be at least, and by its age since it arrived; whichever is least.
+
+        Where the clock tells nothing, the proof may be late: a second is taken off.
         """
         mono = self._wire.monotonic()
         if self._cloud is None or command.iat > self._cloud[0] + (mono - self._cloud[1]) * 1000:
@@ -32,5 +36,5 @@ class Freshness:
         left = min(command.exp - proven, aged)
         now = self._time.read()
         if now.quality is not ClockQuality.UNTRUSTED:
-            left = min(left, command.exp - (now.ms - self._ahead_ms()))
-        return left
+            return min(left, command.exp - (now.ms - self._ahead_ms()))
+        return left - UNPROVEN_MS
