@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 import structlog
 
@@ -414,19 +415,15 @@ class Reconciler:
         self.wake()
 
 
+_QUIET = {"taken_last", "opened_last", "door_blind", "energy_last", "energy_wh"}
+_LOUD = attrgetter(*(one.name for one in fields(StayRecord) if one.name not in _QUIET))
+
+
 def _worth_writing(before: StayRecord, after: StayRecord) -> bool:
     """A sign of presence every second is not: flash wears. One a minute is."""
     if before is after:
         return False
-    same = replace(
-        after,
-        taken_last=before.taken_last,
-        opened_last=before.opened_last,
-        door_blind=before.door_blind,
-        energy_last=before.energy_last,
-        energy_wh=before.energy_wh,
-    )
-    if same != before:
+    if _LOUD(before) != _LOUD(after):
         return True
     if before.energy_wh is None and after.energy_wh is not None:
         return True  # from here it is counted, whatever happens to this process

@@ -10,6 +10,7 @@ from firmware_bridge.contract import Bridge, Capability, Reading
 from store_link.messages import Binding
 
 UNREADABLE = Reading(None, "never", None)
+_DRAWING = SWITCHED - {"main"}  # a breaker draws nothing itself
 
 
 class Sense:
@@ -29,20 +30,13 @@ class Sense:
 
     def table_on(self, room: str) -> bool | None:
         """Whether any table of ``room`` has power; None while one that may have is unreadable."""
-        values = [
-            self._believed(binding)
-            for binding in self._state.of_room(room)
-            if binding.role == "table" and binding.capability == Capability.SWITCH_SET
-        ]
-        if any(value is True for value in values):
-            return True
-        return None if any(value is None for value in values) else False
+        return _table_on([self._believed(one) for one in self._state.of_room(room) if _table(one)])
 
     def evidence(self, stay: StayRecord) -> Evidence:
         """What the room of a running stay shows."""
         if not stay.running:
             return NOTHING
-        presence, doors, drawn, counted = [], [], [], []
+        presence, doors, drawn, counted, tables, switched = [], [], [], [], [], []
         for binding in self._state.of_room(stay.room):
             value = self._believed(binding)
             own = len(binding.rooms) == 1  # what serves several rooms says nothing of one of them
@@ -55,12 +49,16 @@ class Sense:
                     drawn.append(value)
                 case Capability.ENERGY_WH if own:
                     counted.append(value)
-        on, watts = self.table_on(stay.room), _sum(drawn)
+                case Capability.SWITCH_SET if binding.role in _DRAWING:
+                    switched.append(value)
+                    if _table(binding):
+                        tables.append(value)
+        on, watts = _table_on(tables), _sum(drawn)
         resting = self._resting_w(stay.room)
         return Evidence(
             presence=_any(presence),
             power_on=on,
-            switched=self._switched(stay.room),
+            switched=_any(switched) if switched else False,
             drawn_w=watts,
             resting_w=resting,
             door_open=_any(doors),
@@ -72,17 +70,6 @@ class Sense:
             },
         )
 
-    def _switched(self, room: str) -> bool | None:
-        """Whether any device that stays switch in ``room`` has power."""
-        values = [
-            self._believed(binding)
-            for binding in self._state.of_room(room)
-            if binding.role in SWITCHED
-            and binding.role != "main"  # a breaker draws nothing itself
-            and binding.capability == Capability.SWITCH_SET
-        ]
-        return _any(values) if values else False
-
     def _resting_w(self, room: str) -> float:
         rooms = () if self._state.desired is None else self._state.desired.rooms
         return next((float(one.resting_w) for one in rooms if one.id == room), RESTING_W)
@@ -92,6 +79,16 @@ class Sense:
         if reading.quality != "ok" or isinstance(reading.value, str):
             return None
         return reading.value
+
+
+def _table(binding: Binding) -> bool:
+    return binding.role == "table" and binding.capability == Capability.SWITCH_SET
+
+
+def _table_on(values: list[bool | float | None]) -> bool | None:
+    if any(value is True for value in values):
+        return True
+    return None if any(value is None for value in values) else False
 
 
 def _sum(values: list[bool | float | None]) -> float | None:
