@@ -64,7 +64,12 @@ def decode(raw: bytes, model: type[M], *, max_bytes: int = MAX_BYTES) -> M:
             parse_float=_finite,
             parse_int=_int64,
         )
-        _check(tree)
+        # Numbers were looked at by the parser, and text that came without \\u escapes can hold neither
+        # a NUL nor half a surrogate pair: what is left is how deep it is.
+        if "\\u" in text:
+            _check(tree)
+        else:
+            _check_depth(tree)
         return model.model_validate_json(raw, strict=True)
     except CodecError:
         raise
@@ -103,6 +108,21 @@ def _check(tree: Any) -> None:
                 todo.extend((value, depth + 1) for value in node)
 
 
+def _check_depth(tree: Any) -> None:
+    level = [tree] if isinstance(tree, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [
+            value
+            for node in level
+            for value in (node.values() if isinstance(node, dict) else node)
+            if isinstance(value, dict | list)
+        ]
+    if level:
+        raise CodecError(f"nested deeper than {MAX_DEPTH}")
+
+
 def _check_text(text: str) -> None:
     if "\x00" in text:
         raise CodecError("text holds a NUL")
@@ -134,7 +154,10 @@ def _finite(digits: str) -> float:
 def _int64(digits: str) -> int:
     if len(digits) > 20:
         raise CodecError("an integer is beyond 64 bits")
-    return int(digits)
+    value = int(digits)
+    if not _INT_MIN <= value <= _INT_MAX:
+        raise CodecError("an integer is beyond 64 bits")
+    return value
 
 
 def _brief(error: BaseException) -> str:

@@ -28,10 +28,8 @@ async def insert_many(
         await session.execute(insert(model), [dict(row) for row in rows])
         return
     names = list(rows[0])
-    binds = [_bind(model, name, connection.dialect) for name in names]
-    records = [
-        tuple(bind(row[name]) for name, bind in zip(names, binds, strict=True)) for row in rows
-    ]
+    columns = [_column(model, name, rows, connection.dialect) for name in names]
+    records = list(zip(*columns, strict=True))
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None
     try:
@@ -45,11 +43,10 @@ def table_of(model: type[SQLModel]) -> str:
     return str(model.__tablename__)
 
 
-def _bind(model: type[SQLModel], name: str, dialect: Dialect) -> Any:
-    """What turns a Python value of a column into what the driver takes."""
+def _column(
+    model: type[SQLModel], name: str, rows: Sequence[Mapping[str, Any]], dialect: Dialect
+) -> list[Any]:
+    """The values of a column as the driver takes them."""
+    values = [row[name] for row in rows]
     processor = model.__table__.c[name].type.bind_processor(dialect)  # type: ignore[attr-defined]
-    return processor or _same
-
-
-def _same(value: Any) -> Any:
-    return value
+    return values if processor is None else [processor(value) for value in values]

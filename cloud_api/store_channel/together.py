@@ -115,7 +115,6 @@ def _follow(journal: _Journal, one: Claimed) -> int:
             continue
         if event.seq != upto + 1:
             return 0
-        event = ingest.storable(event)
         try:
             shown = only_shown(event)
         except ValidationError:
