@@ -311,6 +311,9 @@ class Reconciler:
         self._marked = now.line
         self.state.modes = self.state.modes if changes.modes is None else changes.modes
         self.state.stays.update(changes.seen)
+        self._late = {
+            key for key in self._late if key in changes.seen and not changes.seen[key].off_seen
+        }
         for key in changes.renamed:
             self.state.stays.pop(key, None)
         for key in changes.expired:

@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 
 ENTRY = "entry."  # + ULID: an entry by pass or PIN that is under way
 KEEP_MS = 7 * 86_400_000
+KEEP_USES_MS = 90 * 86_400_000  # no pass is good for so long: forgotten uses let nobody in again
 TIGHT_KEEP_MS = 86_400_000  # of acknowledged events, while the disk is full
 TELL_AGAIN_S = 60.0
 OWED_MAX = 5000
@@ -348,7 +349,8 @@ class Journal:
         return None if first is None else first.seq
 
     async def prune(self, acked: int, now: Now, listed: Iterable[str] = ()) -> None:
-        """Let go of what nobody can ask for any more: 7 days after it was acknowledged or final.
+        """Let go of what nobody can ask for any more: 7 days after it was acknowledged or final; how
+        often a grant was used, 90 days after it was.
 
         While the disk is full a day must do. Stays that the cloud still lists (``listed``) are kept:
         they must not begin anew. While the clock cannot be trusted nothing goes.
@@ -367,6 +369,7 @@ class Journal:
             if due and last is not None:  # the last row stays: the next seq is counted from it
                 await tx.drop_events(min(due[-1][1], last.seq - 1))
             await tx.drop_old(before, listed)
+            await tx.drop_uses(now.ms - KEEP_USES_MS)
 
     def full(self) -> bool:
         """Whether the disk is full, so that the reserve is in use or the journal in debt."""

@@ -73,6 +73,14 @@ class Tx:
         old = StayEntry.filter(state=StayState.ENDED.value, ended_at__lt=before)
         await old.exclude(id__in=list(listed)).using_db(self._db).delete()
 
+    async def drop_uses(self, before: int) -> None:
+        """Forget how often grants without a stay here opened a door, where that was before ``before`` (ms)."""
+        await self._db.execute_query(
+            'DELETE FROM "grant_use" WHERE max("first_at", coalesce("last_at", 0)) < ?'
+            ' AND "grant" NOT IN (SELECT "grant" FROM "stay")',
+            [before],
+        )
+
     async def drop_stays(self, ids: Iterable[str]) -> None:
         """Forget ended stays."""
         await StayEntry.filter(id__in=list(ids)).using_db(self._db).delete()

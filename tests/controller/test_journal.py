@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from controller.journal import store
 from controller.journal.reserve import PLENTY, RESERVE, TIGHT, Reserve
 from controller.journal.store import Journal
+from controller.stay import StayRecord
 from controller.timekeeper import Now
-from store_link.messages import ClockQuality, EventKind
+from store_link.messages import ClockQuality, EventKind, StayState
 
 NOW = Now(1.0, 1_800_000_000_000, ClockQuality.SYNCED)
 
@@ -139,6 +141,27 @@ async def test_what_was_acknowledged_is_kept_for_seven_days_after_that(journal: 
     await journal.prune(4, day(19.1))
     assert await kept() == [5]
     assert await journal.oldest() == 5
+
+
+async def test_uses_of_grants_are_forgotten_when_no_pass_of_them_can_be_good(
+    journal: Journal,
+) -> None:
+    """Nothing ever took them out: a row for every guest a store has had, for as long as it stands."""
+    running = StayRecord("s", "r1", "long", 0, 0, 0, 300, 7200, state=StayState.IN_USE)
+    async with journal.write(NOW) as tx:
+        await tx.use_grant("old")
+        await tx.use_grant("long")
+        await tx.put_stay(running)
+    month = Now(1.0, NOW.ms + 30 * 86_400_000, ClockQuality.SYNCED)
+    async with journal.write(month) as tx:
+        await tx.use_grant("returned")
+        await tx.return_grant("returned")
+    await journal.prune(0, replace(month, ms=NOW.ms + 89 * 86_400_000))
+    assert [(await journal.uses(grant))[0] for grant in ("old", "long")] == [1, 1]
+    await journal.prune(0, replace(month, ms=NOW.ms + 91 * 86_400_000))
+    assert [(await journal.uses(grant))[0] for grant in ("old", "long")] == [0, 1]
+    rows = await journal._db.execute_query_dict('SELECT "grant" FROM grant_use ORDER BY 1')
+    assert [row["grant"] for row in rows] == ["long", "returned"]
 
 
 async def test_a_year_of_events_takes_the_room_of_a_week(journal: Journal) -> None:
