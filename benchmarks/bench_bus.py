@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.results import Measured, percentile
+from benchmarks.results import Measured, busy, percentile
 from device_profiles import Catalog, Profile
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.bus import Bus, Job
@@ -42,11 +42,6 @@ def measured(count: int | None) -> Iterable[Measured]:
     yield use_of_the_line(count * 10 if count else EXCHANGES)
     yield unlock_under_polling(unlocks)
     yield from cost_of_64(REST_S if unlocks >= UNLOCKS else 5.0)
-
-
-def _load() -> str:
-    """How busy the machine was with other things: who is woken late cannot be on time."""
-    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def _wire_s(characters: float) -> float:
@@ -89,7 +84,7 @@ def use_of_the_line(count: int) -> Measured:
         against="what the wire allows",
         low_is_good=False,
         note=f"{percentile(wholes, 50):.1f} % with the virtual boards' own lateness;"
-        f" {crowded} requests came sooner than the standard allows; {_load()}",
+        f" {crowded} requests came sooner than the standard allows; {busy()}",
     )
 
 
@@ -182,7 +177,7 @@ def unlock_under_polling(count: int) -> Measured:
         aim=1.2,
         n=len(samples),
         against="one frame in flight and its own",
-        note=f"the ratio is of p99, against the worst that the wire itself makes of it; {_load()}",
+        note=f"the ratio is of p99, against the worst that the wire itself makes of it; {busy()}",
     )
 
 

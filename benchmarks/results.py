@@ -113,8 +113,13 @@ def machine() -> str:
     )
 
 
+def busy() -> str:
+    """How busy the machine was, with ourselves: ratios bear it better than numbers do."""
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
 def load(file: Path = FILE) -> dict[str, dict[str, Any]]:
-    """What was kept, by part: ``{at, machine, command, measured: [row, …]}``."""
+    """What was kept, by part: ``{at, machine, load, command, measured: [row, …]}``."""
     if not file.exists():
         return {}
     kept: dict[str, dict[str, Any]] = json.loads(file.read_text())
@@ -132,6 +137,7 @@ def keep(part: str, found: Sequence[Measured], command: str, file: Path = FILE) 
     kept[part] = {
         "at": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
+        "load": busy(),
         "command": command,
         "measured": [
             {
