@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.groupbuy import seats, terms
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
-from cloud_api.groupbuy.transitions import lock_campaign, lock_order, move_order
+from cloud_api.groupbuy.transitions import lock_campaign, lock_order, lock_team, move_order
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -19,10 +19,12 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_number, new_token
+from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.providers.base import Payer
 from cloud_api.payments.transitions import OPEN_PAYMENT
+from cloud_api.stored_value import paying
 from cloud_api.stores.models import Store
 
 KIND: Final = "groupbuy"
@@ -119,13 +121,17 @@ async def pay(
     channel: str = "page",
     return_path: str | None = None,
     payer: Payer | None = None,
+    balance_fen: int = 0,
 ) -> PaymentAttempt:
     """Open a payment for a group order, or give back the one that is open.
 
-    Raises NotFound, Conflict ``group_order.not_payable``, ``order.hold_over``,
+    ``balance`` as provider pays out of the guest's balance at once; ``balance_fen`` of it pays a part beside
+    another provider. Raises KaimenError ``pay.balance``, Conflict ``balance.too_little``, ``team.over``, NotFound, Conflict ``group_order.not_payable``, ``order.hold_over``,
     ``payment.pending_elsewhere``, and what opening raises.
     """
     async with cloud.db.write() as session:
+        if provider == paying.BALANCE:  # it settles here: locks in their order
+            await _lock_above(session, customer, order_id)
         order = await lock_order(session, customer, order_id)
         if order.status != "pending_payment":
             words = (
@@ -149,14 +155,36 @@ async def pay(
             await _check_team(session, order, cloud.clocks)
             campaign = await session.get_one(Campaign, order.campaign_id)
             path = return_path or f"/groupbuy/orders/{order.id}"
+            store = await session.get_one(Store, order.store_id)
+            count = 1 + sum(1 for one in attempts if not one.with_id)
+            number, subject = f"{order.number}-{count}", f"{campaign.name} ×{order.quantity}"
+            if provider == paying.BALANCE:
+                payment = await paying.pay_all(
+                    session,
+                    store=store,
+                    account_id=order.account_id,
+                    pays=pays(order.id),
+                    part_of=pays(order.id),
+                    number=number,
+                    amount_fen=order.total_fen,
+                    subject=subject,
+                    expires_at=order.hold_expires_at,
+                    clocks=cloud.clocks,
+                )
+                await dispatch.settle(session, payment.id, cloud.clocks)
+                return payment
+            if balance_fen and not 0 < balance_fen < order.total_fen:
+                raise KaimenError(
+                    "pay.balance", "余额要付的部分不对，请重新选", status=422, field="balance_fen"
+                )
             payment = await payments.open_payment(
                 session,
-                store=await session.get_one(Store, order.store_id),
+                store=store,
                 account_id=order.account_id,
                 pays=pays(order.id),
-                number=f"{order.number}-{len(attempts) + 1}",
-                amount_fen=order.total_fen,
-                subject=f"{campaign.name} ×{order.quantity}",
+                number=number,
+                amount_fen=order.total_fen - balance_fen,
+                subject=subject,
                 return_url=cloud.settings.public_url.rstrip("/") + path,
                 expires_at=order.hold_expires_at,
                 provider=provider,
@@ -164,6 +192,8 @@ async def pay(
                 clocks=cloud.clocks,
                 payer=payer,
             )
+            if balance_fen:
+                await paying.hold(session, payment, balance_fen, cloud.clocks)
     return await payments.begin(cloud, payment.id)
 
 
@@ -198,6 +228,17 @@ def _check_open(campaign: Campaign, clocks: Clocks) -> None:
         raise Conflict(
             "campaign.closed", "这个活动还没开始", starts_at=campaign.starts_at.isoformat()
         )
+
+
+async def _lock_above(session: AsyncSession, customer: Customer, order_id: str) -> None:
+    """The campaign and the team of one's own order. Raises NotFound."""
+    query = scoped(customer, GroupOrder).where(col(GroupOrder.id) == order_id)
+    known = (await session.exec(query)).first()
+    if known is None:
+        raise NotFound("group_order", "没有这个团购订单")
+    await lock_campaign(session, System(), known.campaign_id)
+    if known.team_id is not None:
+        await lock_team(session, System(), known.team_id)
 
 
 async def _check_team(session: AsyncSession, order: GroupOrder, clocks: Clocks) -> None:

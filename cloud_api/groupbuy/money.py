@@ -26,12 +26,14 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
+from cloud_api.orders.differences import left_of
 from cloud_api.payments import dispatch, hold_end
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
-from cloud_api.payments.records import lock_payment
+from cloud_api.payments.records import beyond, lock_payment
 from cloud_api.payments.transitions import GIVEN_BACK
 from cloud_api.payments.transitions import note as note_payment
+from cloud_api.stored_value import paying
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from cloud_api.vouchers.transitions import move as move_voucher
@@ -44,7 +46,8 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     """Let a payment that succeeded have its one effect; again changes nothing.
 
     Waiting for it, or given up and still to be had: paid, and issued once its team is full. Else
-    (sold out meanwhile, the team has its result, paid twice) the money goes back in full.
+    (sold out meanwhile, the team has its result, paid twice, the part that a balance was to pay is spent)
+    the money goes back in full, each part to where it came from.
     """
     known = await session.get_one(PaymentAttempt, payment_id)
     order_id = dispatch.ref_of(known.pays)
@@ -55,30 +58,39 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     payment = await lock_payment(session, payment_id)
     if payment.state != "succeeded" or payment.applied is not None:
         return
-    if order.status == "pending_payment" and (team is None or team.state == "open"):
+    await paying.settled(session, payment.id, clocks)
+    parts = await paying.parts_of(session, payment)
+    whole = sum(part.amount_fen for part in parts) >= order.total_fen
+    if whole and order.status == "pending_payment" and (team is None or team.state == "open"):
         applied = "groupbuy"
         await _paid(session, campaign, team, order, clocks)
-    elif order.status == "cancelled" and await _regain(session, campaign, team, order, clocks):
+    elif (
+        whole
+        and order.status == "cancelled"
+        and await _regain(session, campaign, team, order, clocks)
+    ):
         applied = "late_restored"
         await _paid(session, campaign, team, order, clocks)
     else:
         late = order.status in {"pending_payment", "cancelled"}
         applied = "late_refunded" if late else "duplicate_refunded"
-        if order.status == "pending_payment":  # the team ended while this was being paid
+        if order.status == "pending_payment":  # the team ended, or the balance beside it is spent
             await move_order(session, order, "cancelled", clocks, why="team_over")
             await seats.give_up(
                 session, campaign.id, order.account_id, order.team_id, order.quantity
             )
         reason = later("团购已结束，全额退回") if late else later("重复支付，全额退回")
-        await payments.ask_refund(
-            session,
-            payment.id,
-            tag="late" if late else "dup",
-            amount_fen=payment.amount_fen,
-            reason=reason,
-            clocks=clocks,
-        )
-    await note_payment(session, payment, applied=applied)
+        for part in parts:
+            await payments.ask_refund(
+                session,
+                part.id,
+                tag="late" if late else "dup",
+                amount_fen=part.amount_fen,
+                reason=reason,
+                clocks=clocks,
+            )
+    for part in parts:
+        await note_payment(session, part, applied=applied)
     await books.follow_later(session, order.merchant_id, order.id, clocks)
     _log.info("payment.applied", number=payment.number, applied=applied, order=order.number)
 
@@ -311,10 +323,31 @@ async def _tell(
 async def _send_back(
     session: AsyncSession, order: GroupOrder, amount_fen: int, tag: str, reason: str, clocks: Clocks
 ) -> None:
-    for payment in await payments.payments_of(session, pays(order.id)):
-        if payment.state == "succeeded" and payment.applied in ("groupbuy", "late_restored"):
+    """Ask for ``amount_fen`` back over the order's payments, in the order their money came; once by ``tag``.
+
+    What somebody gave back in the provider's own console is not given twice, with an alarm.
+    """
+    refunds = await payments.refunds_of(session, pays(order.id))
+    if any(one.number.rpartition("-R")[2] == tag for one in refunds):
+        return
+    paid = [
+        one
+        for one in await payments.payments_of(session, pays(order.id))
+        if one.applied in ("groupbuy", "late_restored")
+    ]
+    left = amount_fen
+    for payment, rest in left_of(paid, refunds):
+        part = min(left, rest)
+        if part > 0:
             await payments.ask_refund(
-                session, payment.id, tag=tag, amount_fen=amount_fen, reason=reason, clocks=clocks
+                session, payment.id, tag=tag, amount_fen=part, reason=reason, clocks=clocks
             )
-            return
-    _log.error("groupbuy.nothing_to_refund", order=order.number)
+            left -= part
+    if not left:
+        return
+    theirs = [one for one in refunds if one.origin == "provider"]
+    if not paid or left > sum(one.amount_fen for one in theirs):
+        _log.error("groupbuy.nothing_to_refund", order=order.number, left_fen=left)
+        return
+    at = next(one for one in paid if any(refund.payment_id == one.id for refund in theirs))
+    await beyond(session, at, left, clocks)

@@ -1,9 +1,11 @@
 """/groupbuy, /me/vouchers and /vouchers for customers."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.deps import actor, customer
 from cloud_api.groupbuy import back, buy, campaigns, redeem, views
@@ -29,12 +31,14 @@ from cloud_api.kit.errors import NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import HEADER, once
 from cloud_api.kit.paging import page_of
-from cloud_api.orders.schemas import PayIn, PayOut
+from cloud_api.orders.pay_ways import with_balance
+from cloud_api.orders.schemas import PayIn, PayOut, PayWayOut
 from cloud_api.payments import dispatch
 from cloud_api.payments import service as payments
 from cloud_api.payments.payer_codes import payer_of
 from cloud_api.payments.transitions import OPEN_PAYMENT
-from cloud_api.stores.models import Room
+from cloud_api.stored_value.service import wallet_of
+from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers import service as vouchers
 
 router = APIRouter(tags=["group-buy"])
@@ -168,7 +172,8 @@ async def get_order(order_id: str, request: Request, who: Who) -> GroupOrderOut:
         (shown,) = await views.orders(session, [found], who)
         attempts = await payments.payments_of(session, buy.pays(order_id))
         newest = attempts[-1].state if attempts else None
-        return shown.model_copy(update={"payment_state": newest})
+        ways = await pay_with(session, found, cloud_of(request).clocks.real)
+        return shown.model_copy(update={"payment_state": newest, "pay_with": ways})
 
 
 @router.post("/groupbuy/orders/{order_id}/pay", response_model=PayOut)
@@ -185,6 +190,7 @@ async def pay_order(order_id: str, body: PayIn, request: Request, who: Who) -> R
             channel=body.channel,
             return_path=body.return_path,
             payer=payer_of(request, who),
+            balance_fen=body.balance_fen,
         )
         return PayOut(
             payment_id=payment.id,
@@ -326,6 +332,17 @@ async def redeem_voucher(body: RedeemIn, request: Request, who: Who) -> Response
             )
 
     return await once(cloud, who.ref, request, await request.body(), act)
+
+
+async def pay_with(session: AsyncSession, order: GroupOrder, real: datetime) -> list[PayWayOut]:
+    """The ways to pay an order, one's balance among them; none where nothing is to be paid."""
+    if order.status != "pending_payment":
+        return []
+    store = await session.get_one(Store, order.store_id)
+    wallet = await wallet_of(session, order.merchant_id, order.account_id)
+    accounts = await payments.accounts_of(session, store)
+    has = 0 if wallet is None else wallet.total_fen
+    return with_balance(accounts, order.total_fen, has, real, part=True)
 
 
 def nonce_of(request: Request, ref: str) -> str | None:

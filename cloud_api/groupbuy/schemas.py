@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from cloud_api.kit.calendar import Instant
 from cloud_api.media.schemas import MediaOut
+from cloud_api.orders.schemas import PayWayOut
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)]
@@ -177,6 +178,7 @@ class GroupOrderOut(BaseModel):
     team: TeamOut | None
     vouchers: list[str]
     payment_state: str | None = None  # of the newest payment; told of one order alone
+    pay_with: list[PayWayOut] = []  # how it may be paid; told of one order alone
 
 
 class GroupOrdersOut(BaseModel):

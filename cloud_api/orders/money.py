@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims import service as claims
@@ -67,7 +66,7 @@ async def settle(session: AsyncSession, payment_id: str, clocks: Clocks) -> None
     if payment.state != "succeeded" or payment.applied is not None:
         return
     await paying.settled(session, payment.id, clocks)
-    parts = [payment, *await _other_parts(session, payment)]
+    parts = await paying.parts_of(session, payment)
     whole = sum(part.amount_fen for part in parts) >= await deposits.to_pay(session, order)
     if whole and order.status == "pending_payment":
         applied = "order"
@@ -205,14 +204,6 @@ async def make_ready(
         ref=order.id,
         run_at=order.ends_at + FORGOTTEN_AFTER,
     )
-
-
-async def _other_parts(session: AsyncSession, payment: PaymentAttempt) -> list[PaymentAttempt]:
-    """What was taken from a balance beside a payment."""
-    query = select(PaymentAttempt).where(
-        col(PaymentAttempt.with_id) == payment.id, col(PaymentAttempt.state) == "succeeded"
-    )
-    return list((await session.exec(query)).all())
 
 
 async def _give_back_room(session: AsyncSession, order: Order, clocks: Clocks) -> bool:

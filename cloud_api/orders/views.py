@@ -35,13 +35,12 @@ from cloud_api.orders.models import (
 from cloud_api.orders.money import pays
 from cloud_api.orders.money_schemas import DepositOut, RefundRequestOut
 from cloud_api.orders.overtime_out import OvertimeOut
+from cloud_api.orders.pay_ways import with_balance
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of, ref_of
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
-from cloud_api.payments.ways import Way, ways_of
 from cloud_api.stored_value.models import Wallet
-from cloud_api.stored_value.paying import BALANCE
 from cloud_api.stores.models import Room, Store
 
 _Row = TypeVar("_Row", bound=SQLModel)
@@ -220,13 +219,9 @@ class _Parts:
             return []
         amount = self.to_pay(order)
         has = self.wallets.get((order.merchant_id, order.account_id), 0)
-        ways = [_way(way) for way in ways_of(self.accounts.get(order.store_id, ()), amount, real)]
-        if has >= amount > 0:
-            ways.insert(0, _balance(has))
-        elif has and order.status == "pending_payment":
-            beside = ways_of(self.accounts.get(order.store_id, ()), amount - has, real)
-            ways += [_way(way, has) for way in beside if way.provider == beside[0].provider]
-        return ways
+        accounts = self.accounts.get(order.store_id, ())
+        part = order.status == "pending_payment"
+        return with_balance(accounts, amount, has, real, part=part)
 
     def show(self, order: Order, clocks: Clocks) -> dict[str, object]:
         now = clocks.now
@@ -316,30 +311,6 @@ class _Parts:
         else:
             text = _("已经到了可以进门的时间。门店确认没有使用就退，一般不晚于 {time}")
         return text.format(time=f"{local:%m-%d %H:%M}")
-
-
-def _way(way: Way, balance_fen: int = 0) -> schemas.PayWayOut:
-    name = way.name
-    if balance_fen:
-        name = _("{name}，先用余额 {m}").format(name=name, m=yuan(balance_fen))
-    return schemas.PayWayOut(
-        provider=way.provider,
-        channel=way.channel,
-        name=name,
-        note=_(way.note),
-        icon=way.icon,
-        balance_fen=balance_fen,
-    )
-
-
-def _balance(has_fen: int) -> schemas.PayWayOut:
-    return schemas.PayWayOut(
-        provider=BALANCE,
-        channel="house",
-        name=_("余额"),
-        note=_("还有 {m}").format(m=yuan(has_fen)),
-        icon="wallet",
-    )
 
 
 async def _by_id(session: AsyncSession, model: type[_Row], ids: set[str]) -> dict[str, _Row]:

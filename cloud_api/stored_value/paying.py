@@ -136,6 +136,14 @@ async def settled(session: AsyncSession, payment_id: str, clocks: Clocks) -> Non
     await _paid(session, wallet, companion, parts, lots, clocks)
 
 
+async def parts_of(session: AsyncSession, payment: PaymentAttempt) -> list[PaymentAttempt]:
+    """A payment that succeeded, and what was taken from a balance beside it."""
+    query = select(PaymentAttempt).where(
+        col(PaymentAttempt.with_id) == payment.id, col(PaymentAttempt.state) == "succeeded"
+    )
+    return [payment, *(await session.exec(query)).all()]
+
+
 async def closed(session: AsyncSession, payment_id: str, clocks: Clocks) -> None:
     """The other part ended without money: give back what was held."""
     held = await hold_of(session, payment_id)

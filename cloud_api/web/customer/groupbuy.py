@@ -18,12 +18,11 @@ from cloud_api.kit.asgi import CSP
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders.schemas import PayWayOut
 from cloud_api.payments import service as payments
+from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.providers.base import StepKind
 from cloud_api.payments.transitions import OPEN_PAYMENT
-from cloud_api.payments.ways import ways_of
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web import qr, words
@@ -210,16 +209,7 @@ def _with_paying(
     order = model.one
     open_one = paying.running(attempts)
     arrived = any(one.state == "succeeded" for one in attempts)
-    ways = [
-        PayWayOut(
-            provider=way.provider,
-            channel=way.channel,
-            name=way.name,
-            note=_(way.note),
-            icon=way.icon,
-        )
-        for way in ways_of(accounts, order.total_fen, here.cloud.clocks.real)
-    ]
+    ways = order.pay_with
     fitting = paying.methods(
         ways,
         paying.place_of(here.request.headers.get("user-agent", "")),
@@ -230,7 +220,7 @@ def _with_paying(
         state = "waiting"
     elif attempts and attempts[-1].state not in OPEN_PAYMENT:
         state = "failed"
-    names = {way.provider: way.name for way in ways}
+    names = LABELS | {way.provider: way.name for way in ways if not way.balance_fen}
     asked = open_one or (attempts[-1] if attempts else None)
     at = f"/groupbuy/orders/{order.id}"
     sheet = paying.step_of(open_one, StepKind.JSAPI)
