@@ -184,6 +184,12 @@ class Settings(BaseSettings):
         "WeChat people log in by it. Without one they log in by phone and code.",
     )
     wechat_login_secret: str | None = Field(None, description="Its AppSecret.")
+    wechat_share: bool = Field(
+        False,
+        description="Inside WeChat let pages of group-buy say how they are shared, by WeChat's own script: "
+        "these pages may then load it from res.wx.qq.com. Needs the account above, with our address among "
+        "its JS接口安全域名 and this server's among its IP白名单.",
+    )
     alipay_login_app: str | None = Field(
         None,
         description="APPID of a web app at Alipay that may learn user ids: inside Alipay people log in by it.",

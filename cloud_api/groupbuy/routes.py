@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.auth import wechat_share
 from cloud_api.auth.deps import actor, customer
 from cloud_api.groupbuy import back, buy, campaigns, redeem, views
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
@@ -20,6 +21,7 @@ from cloud_api.groupbuy.schemas import (
     JoinIn,
     RedeemedOut,
     RedeemIn,
+    ShareConfigOut,
     TeamOut,
     VoucherFullOut,
     VoucherOut,
@@ -139,6 +141,20 @@ async def join_team(token: str, body: JoinIn, request: Request, who: Who) -> Res
             return (await views.orders(session, [order], who))[0]
 
     return await once(cloud, who.ref, request, await request.body(), act)
+
+
+@router.get("/wechat/share-config")
+async def share_config(
+    request: Request, url: Annotated[str, Query(min_length=8, max_length=500)]
+) -> ShareConfigOut:
+    """The signed configuration with which WeChat's script shares one of our pages (JS-SDK)."""
+    signed = await wechat_share.signed_for(cloud_of(request), url)
+    return ShareConfigOut(
+        app_id=signed.app_id,
+        timestamp=signed.timestamp,
+        nonce=signed.nonce,
+        signature=signed.signature,
+    )
 
 
 @router.get("/groupbuy/orders")

@@ -227,6 +227,15 @@ class VouchersOut(BaseModel):
     next_cursor: str | None = None
 
 
+class ShareConfigOut(BaseModel):
+    """What ``wx.config`` takes, for one page of this site."""
+
+    app_id: str
+    timestamp: int
+    nonce: str
+    signature: str
+
+
 class GiftOut(BaseModel):
     """The link that gives a voucher away, to whoever opens it first."""
 

@@ -69,6 +69,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /api/v1/doors/{token}": ANYONE,
     "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
     "GET /api/v1/groupbuy/campaigns": ANYONE,
+    "GET /api/v1/wechat/share-config": ANYONE,  # signs addresses of this site alone
     "GET /api/v1/groupbuy/campaigns/{campaign_id}": ANYONE,
     "GET /api/v1/groupbuy/teams/{token}": ANYONE,  # whoever has the link
     # who proves it otherwise

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from simulators.counter.app import build
-from simulators.wechatpay import api, oauth
+from simulators.wechatpay import api, jssdk, oauth
 from simulators.wechatpay.house import APPID, MINI_APPID, WechatDesk
 from simulators.wechatpay.voice import voice
 from store_link.clock import Clock
@@ -33,5 +33,7 @@ def create_app(
     )
     app = build(desk, voice(desk), api.router)
     app.include_router(oauth.router)
+    app.include_router(jssdk.router)
+    app.state.jssdk = jssdk.Account(desk, APPID, desk.app_secret)
     app.state.apps = oauth.Apps(desk, {APPID: desk.app_secret, MINI_APPID: desk.mini_secret})
     return app

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +24,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.groupbuy import campaigns
+from cloud_api.groupbuy.schemas import CampaignIn
 from cloud_api.payments import service as payments
 from cloud_api.staff.permissions import ALL
 from cloud_api.stored_value import topup
 from cloud_api.stored_value.schemas import PlanIn
+from simulators.wechatpay import jssdk
 from tests.cloud_api.factories import make_staff, staff
 from tests.support.providers import Counter, running_wechatpay
 from tests.web.real import Site, running_site
@@ -70,6 +74,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, wechat: Counter) -> Iterat
         asked.wechat_login_app = wechat.account["appid"]
         asked.wechat_login_secret = wechat.account["app_secret"]
         asked.login_endpoints = f"wechat_open={wechat.url},wechat_api={wechat.url}"
+        asked.wechat_share = True
         yield site
 
 
@@ -263,3 +268,70 @@ def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
 def _shot(page: Page, name: str) -> None:
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def _told_the_menu(page: Page) -> None:
+    """Wait until the page has told WeChat's menu; its policy lets no test wait by script."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate("Boolean(window.shared && window.shared.moments)"):
+        assert time.monotonic() < deadline, "the page told WeChat's menu nothing"
+        page.wait_for_timeout(50)
+
+
+def test_a_campaign_is_shared_by_wechats_own_menu(
+    inside: BrowserContext, browser: Browser, running: Site, wechat: Counter
+) -> None:
+    """Its script comes from WeChat's host, on these pages and inside WeChat alone; the configuration that it
+    gets is one that WeChat's side finds right; elsewhere there is nothing but Open Graph.
+    """
+    now = running.cloud.clocks.now
+
+    async def on_sale(session: AsyncSession) -> str:
+        owner = staff(await make_staff(session, running.shop, now), ALL)
+        terms = CampaignIn.model_validate(
+            {
+                "name": "四人下午场", "tagline": "送一壶龙井", "price_fen": 5800, "list_fen": 8800,
+                "minutes": 180, "starts_at": now, "ends_at": now + timedelta(days=9),
+                "store_ids": [running.shop.store.id],
+            }
+        ).model_dump()  # fmt: skip
+        made = await campaigns.create(session, owner, terms, running.cloud.clocks)
+        await campaigns.turn(session, owner, made.id, "published", running.cloud.clocks)
+        return made.id
+
+    url = f"{running.url}/groupbuy/{running.write(on_sale)}"
+    inside.route(
+        "https://res.wx.qq.com/**",
+        lambda asked: asked.fulfill(body=jssdk.CLIENT, content_type="text/javascript"),
+    )
+    page = inside.new_page()
+    page.goto(f"{url}?from=timeline")
+    _told_the_menu(page)
+    told = page.evaluate("[window.wx.asked, window.shared]")
+    account: jssdk.Account = wechat.app.state.jssdk
+    assert account.judge(told[0], f"{url}?from=timeline") == "config:ok"
+    assert account.judge(told[0], url) == "config:invalid signature"
+    assert told[1]["friend"] == {
+        "title": "四人下午场 ¥58", "desc": "送一壶龙井", "link": url, "imgUrl": f"{url}/poster.png",
+    }  # fmt: skip
+    page.reload()
+    _told_the_menu(page)
+    assert account.asked == {"token": 1, "ticket": 1}  # kept for two hours
+    account.token = "made by another server"  # and its ticket is over
+    account.ticket_until = 0
+    running.cloud.parts.pop("wechat_share.tickets")
+    page.reload()
+    _told_the_menu(page)
+    assert account.judge(page.evaluate("window.wx.asked"), f"{url}?from=timeline") == "config:ok"
+    other = page.request.get(
+        f"{running.url}/api/v1/wechat/share-config", params={"url": "https://elsewhere.example/"}
+    )
+    assert (other.status, other.json()["code"]) == (422, "wechat.url")
+    assert (
+        "res.wx.qq.com"
+        not in page.request.get(f"{running.url}/").headers["content-security-policy"]
+    )
+    outside = browser.new_page()
+    told = outside.request.get(url)
+    assert "res.wx.qq.com" not in told.text() + told.headers["content-security-policy"]
+    outside.close()

@@ -104,7 +104,7 @@ async def campaign(seen: Seen, campaign_id: str) -> Response:
         share_url=sharing.campaign_url(seen, told),
         share_picture=sharing.picture(seen, told, f"/groupbuy/{told.id}"),
     )
-    return page(here, "customer/campaign.html", model, shell=here.shell())
+    return sharing.shared(here, page(here, "customer/campaign.html", model, shell=here.shell()))
 
 
 @router.get("/g/{token}")
@@ -125,7 +125,7 @@ async def team(seen: Seen, token: str) -> Response:
         closed=_over(here, told) or _closed(here, one),
         share_picture=sharing.picture(seen, one, f"/g/{token}"),
     )
-    return page(here, "customer/team.html", model, shell=here.shell())
+    return sharing.shared(here, page(here, "customer/team.html", model, shell=here.shell()))
 
 
 @router.get("/g/{token}/code.svg")

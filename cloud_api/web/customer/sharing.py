@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from fastapi import Response
 
+from cloud_api.auth import wechat_share
 from cloud_api.groupbuy.schemas import CampaignOut
+from cloud_api.kit.asgi import CSP
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.media.storage import open_media
 from cloud_api.web import poster, words
+from cloud_api.web.customer.paying import Place, place_of
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models.groupbuy import SharePicture
-
-_PAPER: Final = SharePicture("", *poster.SIZE)
 
 
 def site(seen: Visit) -> str:
@@ -30,12 +30,27 @@ def campaign_url(seen: Visit, one: CampaignOut) -> str:
 
 def picture(seen: Visit, one: CampaignOut, path: str) -> SharePicture:
     """The campaign's cover, as JPEG that every chat can show; where there is none, its poster."""
+    script = wechat_share.SCRIPT if _by_wechat(seen) else ""
     cover = next((shot for shot in one.media if shot.fallback), None)
     if cover is None:
-        return SharePicture(f"{site(seen)}{path}/poster.png", _PAPER.width, _PAPER.height)
+        return SharePicture(f"{site(seen)}{path}/poster.png", *poster.SIZE, script)
     wide = int(cover.fallback.rpartition("/")[2].partition(".")[0])
     high = max(1, round(cover.height * wide / cover.width))
-    return SharePicture(f"{site(seen)}{cover.fallback}", wide, high)
+    return SharePicture(f"{site(seen)}{cover.fallback}", wide, high, script)
+
+
+def shared(seen: Visit, answer: Response) -> Response:
+    """A page that may be shared: inside WeChat, and only there, its policy lets WeChat's script in."""
+    if _by_wechat(seen):
+        answer.headers["Content-Security-Policy"] = CSP.replace(
+            "script-src 'self'", f"script-src 'self' {wechat_share.SCRIPT_HOST}"
+        )
+    return answer
+
+
+def _by_wechat(seen: Visit) -> bool:
+    inside = place_of(seen.request.headers.get("user-agent", "")) is Place.WECHAT
+    return inside and wechat_share.offered(seen.cloud.settings)
 
 
 async def poster_of(seen: Visit, one: CampaignOut, team: str, url: str) -> Response:

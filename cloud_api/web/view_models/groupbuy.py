@@ -49,11 +49,12 @@ class CampaignsPage:
 
 @dataclass(frozen=True)
 class SharePicture:
-    """The picture of a shared link, with its size in pixels."""
+    """The picture of a shared link, with its size in pixels. ``script``: WeChat's own, where it is used."""
 
     url: str
     width: int
     height: int
+    script: str = ""
 
 
 @dataclass(frozen=True)
