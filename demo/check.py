@@ -71,6 +71,7 @@ class Walk(Sight):
             self.log_in,
             self.unpaid_is_told,
             self.pays,
+            self.platform_code,
             self.too_early,
             self.anothers_order,
             self.wrong_room,
@@ -126,6 +127,24 @@ class Walk(Sight):
         self.order = self.guest.pay(self.order)
         assert self.order["paid_fen"] == self.order["total_fen"]
         until(lambda: self.claim().state, lambda state: state == "confirmed", "the claim")
+
+    def platform_code(self) -> None:
+        """A voucher of Meituan's demonstration shop is a room tomorrow; a second time it is told as used."""
+        shop = httpx.post(f"{self.stage.url('meituan', local=True)}/buy/993507001", timeout=10)
+        code = shop.text.partition("data-code='")[2].partition("'")[0]
+        ways = self.other.get("/platform-vouchers/ways", store_id=self.stage.store_id)["items"]
+        (way,) = [one for one in ways if one["family"] == "meituan" and not one["manual"]]
+        starts = quarter(self.clock.now() + timedelta(days=1))
+        wish = {
+            "account_id": way["account_id"],
+            "code": code,
+            "room_id": self.rooms["梅间"],
+            "starts_at": starts.isoformat(),
+        }
+        done = self.other.post("/platform-vouchers/redeem", wish)
+        assert (done["state"], done["room"]) == ("confirmed", "梅间"), done
+        refused = refusal(lambda: self.guest.post("/platform-vouchers/redeem", wish))
+        assert (refused.code, refused.body["room"]) == ("platform.used", "梅间"), refused.body
 
     def too_early(self) -> None:
         """Too early: the door says from when, and does not open."""

@@ -1,4 +1,4 @@
-"""What the demonstration's store takes of other platforms: Douyin, and Meituan confirmed by hand."""
+"""What the demonstration's store takes of other platforms: Douyin and Meituan, and Kuaishou confirmed by hand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from cloud_api.platform_vouchers.models import PlatformAccount, PlatformDeal
 from cloud_api.stores.models import Store
 
 POI: Final = "6601136930455291912"  # the store, as Douyin's simulator knows it
+NAMES: Final = {"douyin": "抖音来客", "meituan": "美团", "manual": "快手（手工确认）"}
 DEALS: Final = {
     "douyin": (
         ("1234500001", "四人棋牌三小时", 180, 127),
         ("1234500002", "工作日下午四小时", 240, 31),
     ),
-    "manual": (("1", "美团四人三小时", 180, 127),),
+    "meituan": (
+        ("993507001", "四人棋牌三小时", 180, 127),
+        ("993507002", "通宵八小时", 480, 127),
+    ),
+    "manual": (("1", "快手四人三小时", 180, 127),),
 }
 
 
@@ -29,7 +34,7 @@ async def offer(
     store = await session.get_one(Store, store_id)
     query = select(PlatformAccount).where(col(PlatformAccount.merchant_id) == store.merchant_id)
     known = {one.kind: one for one in (await session.exec(query)).all()}
-    told: dict[str, dict[str, Any]] = {**credentials, "manual": {"label": "美团"}}
+    told: dict[str, dict[str, Any]] = {**credentials, "manual": {"label": "快手"}}
     for kind, fields in told.items():
         account = known.get(kind)
         if account is not None:
@@ -41,7 +46,7 @@ async def offer(
             merchant_id=store.merchant_id,
             store_id=store.id,
             kind=kind,
-            name={"douyin": "抖音来客", "manual": "美团（手工确认）"}[kind],
+            name=NAMES[kind],
             credentials=json.dumps(fields),
             places={store.id: POI if kind == "douyin" else ""},
             created_at=now,

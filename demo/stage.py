@@ -58,6 +58,7 @@ WANTED = {
     "stripe": 8024,
     "sms": 8030,
     "douyin": 8031,
+    "meituan": 8032,
     "boards": 8040,
     "mqtt": 8883,
 }
@@ -72,10 +73,11 @@ PUBLIC = {
     "stripe",
     "sms",
     "douyin",
+    "meituan",
 }  # a phone on the local network reaches these
 PAID_AT = ("cashier", "wechat", "alipay", "unionpay", "stripe")
 """The payment providers, in the order in which guests see them."""
-SOLD_AT = ("douyin",)
+SOLD_AT = ("douyin", "meituan")
 """The platforms that sell the store's vouchers."""
 ORDER = ("boards", "broker", *PAID_AT, *SOLD_AT, "sms", "cloud", "controller")
 NAMES = {
@@ -90,6 +92,7 @@ NAMES = {
     "stripe": "Stripe",
     "sms": "短信",
     "douyin": "抖音团购",
+    "meituan": "美团团购",
 }
 
 
@@ -195,6 +198,7 @@ class Stage:
             "wechat": self._counter("simulators.wechatpay", "wechat", "--mode", "public_key"),
             "alipay": self._counter("simulators.alipay", "alipay"),
             "douyin": self._counter("simulators.douyin", "douyin"),
+            "meituan": self._counter("simulators.meituan", "meituan"),
             "unionpay": [
                 python, "-m", "simulators.unionpay",
                 *public, "--port", str(self.ports["unionpay"]),

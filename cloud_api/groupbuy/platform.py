@@ -82,7 +82,7 @@ async def redeem(
             return await _finished(cloud, known)
         room = await _room(session, who, wish.room_id)
         account = await service.account_for(session, wish.account_id, room.store_id)
-    prepared = await service.prepare(cloud, account, room.store_id, wish.code)
+    prepared = await ask_what(cloud, account, room.store_id, wish.code)
     coupon = _by_hand(account, wish.code) if prepared is None else pick(prepared, wish.key)
     async with cloud.db.write() as session:
         use = await _begin(
@@ -95,6 +95,40 @@ async def redeem(
                 await ask_people(session, use, cloud.clocks)
             return use
     return await _finished(cloud, await service.verify(cloud, use.id))
+
+
+async def ask_what(
+    cloud: Cloud, account: PlatformAccount, store_id: str, text: str
+) -> Prepared | None:
+    """What is behind a code; one that was used here is refused with when, where and by whom.
+
+    None where staff confirm by hand. Raises as ``service.prepare``; Conflict ``platform.used``.
+    """
+    try:
+        return await service.prepare(cloud, account, store_id, text)
+    except Conflict as error:
+        if error.code != "platform.not_usable":
+            raise
+        async with cloud.db.read() as session:
+            known = await _used_here(session, account, text)
+            if known is None:
+                raise
+            raise await used(session, known) from error
+
+
+async def _used_here(
+    session: AsyncSession, account: PlatformAccount, text: str
+) -> PlatformUse | None:
+    """Our own use of a typed code; the platform says no more than that it is not usable."""
+    code = "".join(text.split()).replace("-", "")
+    query = scoped(_SYSTEM, PlatformUse).where(
+        col(PlatformUse.merchant_id) == account.merchant_id,
+        col(PlatformUse.kind) == account.kind,
+        col(PlatformUse.code_tail) == code[-4:],
+        col(PlatformUse.state).not_in(sorted(OVER)),
+    )
+    found = await session.exec(query.order_by(col(PlatformUse.id).desc()).limit(20))
+    return next((one for one in found.all() if one.code == code), None)
 
 
 def pick(prepared: Prepared, key: str | None) -> Coupon:

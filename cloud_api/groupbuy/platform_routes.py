@@ -230,7 +230,7 @@ async def _look(request: Request, body: LookIn, who: Customer | Staff) -> LookOu
     async with cloud.db.read() as session:
         store = await get_store(session, who, body.store_id)
         account = await service.account_for(session, body.account_id, store.id)
-    prepared = await service.prepare(cloud, account, store.id, body.code)
+    prepared = await platform.ask_what(cloud, account, store.id, body.code)
     async with cloud.db.read() as session:
         return await platform_views.coupons(session, who, account, store, prepared, cloud.clocks)
 

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.auth.csrf import LOGIN_COOKIE
 from tests.cloud_api.factories import make_customer, make_login, make_staff
+from tests.cloud_api.media.files import film, photo
+from tests.support.camera import looking_at
+from tests.web.conftest import ARGS, CHROMIUM, PATIENCE_MS
 from tests.web.real import running_site
 from tests.web.scenes import Town
 from tests.web.test_people_walk import sitting
@@ -69,6 +73,26 @@ def put_on_sale(desk: Page, town: Visitor) -> None:
     expect(desk.get_by_text(re.compile("单买价不能低于团购价"))).to_be_visible()
     desk.get_by_label("单独买的价（元）").fill("88")
     desk.get_by_role("button", name="存成草稿").click()
+    expect(desk.get_by_text("还没有照片，客人先看到一幅画")).to_be_visible()
+    pictures: list[FilePayload] = [
+        {"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": photo(900, 700, sideways=n > 1)}
+        for n in (1, 2)
+    ]
+    clip: FilePayload = {"name": "店.mp4", "mimeType": "video/mp4", "buffer": film()}
+    desk.get_by_label("传照片或视频").set_input_files([*pictures, clip])
+    shots = desk.locator("#shots [data-item]")
+    expect(shots).to_have_count(3)
+    second = shots.nth(1).get_attribute("data-item") or ""
+    shots.nth(1).get_by_role("button", name="往前").click()
+    expect(shots.nth(0)).to_have_attribute("data-item", second)
+    desk.reload()
+    expect(shots.nth(0)).to_have_attribute("data-item", second)
+    expect(shots.nth(0)).to_contain_text("封面")
+    shot(desk, "campaign-draft")
+    desk.goto(f"{desk.url}/preview")
+    expect(desk.locator(".gallery video")).to_have_count(1)
+    shot(desk, "campaign-preview")
+    desk.goto(f"{town.site.url}/console/campaigns")
     row = desk.locator("tr.lr").filter(has_text=NAME)
     expect(row).to_contain_text("草稿")
     row.get_by_role("button", name="发布").click()
@@ -78,6 +102,39 @@ def put_on_sale(desk: Page, town: Visitor) -> None:
     row.get_by_role("link", name=NAME).click()
     expect(desk.get_by_label("另送什么")).to_have_value("龙井一壶\n瓜子一碟")
     shot(desk, "campaign")
+
+
+def redeem_by_camera(browser: Browser, town: Visitor, phone: Page, folder: Path) -> None:
+    """The desk's camera looks at a guest's phone: the voucher's QR of this minute opens 竹间."""
+    for _ in range(3):  # the QR is of a minute or two: read in time, or shown anew
+        phone.reload()
+        phone.locator(".qr img").first.screenshot(path=folder / "qr.png")
+        fake = [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={looking_at(folder / 'qr.png', folder / 'qr.y4m')}",
+        ]
+        eye = browser.browser_type.launch(executable_path=CHROMIUM, args=[*ARGS, *fake])
+        try:
+            page = eye.new_context(viewport={"width": 390, "height": 844}).new_page()
+            page.set_default_timeout(PATIENCE_MS)
+            token = town.town.tokens["owner"]
+            page.context.add_cookies([{"name": LOGIN_COOKIE, "value": token, "url": town.site.url}])
+            page.goto(f"{town.site.url}/console/redeem")
+            page.get_by_role("button", name="用相机扫码").click()
+            valid = page.get_by_role("heading", name=NAME)
+            old = page.get_by_text("二维码过期了")
+            expect(valid.or_(old)).to_be_visible()
+            if valid.is_visible():
+                expect(page.get_by_role("radio", name=re.compile("竹间"))).to_be_checked()
+                expect(page.locator("[data-scan-view]")).to_be_hidden()
+                shot(page, "desk-camera")
+                page.get_by_role("button", name="核销，开这间").click()
+                expect(page.get_by_text("核销好了")).to_be_visible()
+                return
+        finally:
+            eye.close()
+    raise AssertionError("the camera did not read the voucher")
 
 
 def pay(phone: Page, town: Visitor) -> None:
@@ -90,7 +147,7 @@ def pay(phone: Page, town: Visitor) -> None:
 
 
 def test_a_campaign_from_the_console_to_the_door_and_the_desk(
-    browser: Browser, town: Visitor
+    browser: Browser, town: Visitor, tmp_path: Path
 ) -> None:
     site = town.site
     with (
@@ -104,12 +161,23 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
             log_in(phone, site, number)
             expect(phone).to_have_url(f"{site.url}/")
         one.get_by_role("link", name="拼团").click()
+        shot(one, "groupbuy")
         one.get_by_role("link", name=NAME).click()
+        expect(one.locator(".gallery video")).to_have_count(1)
+        shot(one, "groupbuy-campaign")
         one.get_by_role("button", name="开团 ¥58").click()
+        shot(one, "groupbuy-pay")
         pay(one, town)
         expect(one.get_by_role("img", name="2 人团，到了 1 人")).to_be_visible()
         two.goto(one.get_by_label("团的链接").input_value())
         assert two.locator('meta[property="og:title"]').get_attribute("content") == f"{NAME} ¥58"
+        cover = two.locator('meta[property="og:image"]').get_attribute("content") or ""
+        assert re.fullmatch(rf"{re.escape(site.url)}/media/\w+/640\.jpg", cover)
+        two.get_by_text("海报").click()
+        expect(two.get_by_role("img", name=re.compile("这个团的海报"))).to_have_js_property(
+            "naturalWidth", 750
+        )
+        shot(two, "team")
         two.get_by_role("button", name="参团 ¥58").click()
         pay(two, town)
         for phone in (one, two):  # the first one's page looks again by itself
@@ -153,15 +221,20 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
         expect(desk.get_by_role("radio", name=re.compile("竹间"))).to_be_checked()
         expect(desk.get_by_role("radio", name=re.compile("梅间"))).to_be_disabled()
         shot(desk, "desk-valid")
-        desk.get_by_role("button", name="核销，开这间").click()
-        expect(desk.get_by_role("heading", name=NAME)).to_be_visible()
+        redeem_by_camera(browser, town, two, tmp_path)
+        desk.reload()
         log = desk.locator("#log tr.lr")
         expect(log).to_have_count(2)
+        expect(log.filter(has_text="竹间")).to_contain_text("扫码")
         shot(desk, "desk-done")
         desk.get_by_label("券码").fill(other)
         desk.get_by_role("button", name="看这张券").click()
         expect(desk.get_by_text("这张券用过了")).to_be_visible()
-        expect(desk.locator("[data-u-facts]")).to_contain_text("竹间")
+        for told in ("雀友会·静安店 竹间", "陈店长", "订单"):  # where, by whom, for what
+            expect(desk.locator("[data-u-facts]")).to_contain_text(told)
+        shot(desk, "desk-used-by-staff")
+        two.reload()
+        expect(two.get_by_text(re.compile("在雀友会·静安店竹间用过了"))).to_be_visible()
 
         # taken back: the voucher is whole again
         mine = log.filter(has_text="竹间").first

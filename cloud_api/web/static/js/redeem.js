@@ -3,9 +3,9 @@
 import { api, busy, clearProblems, fill, intent, showProblem } from './api.js';
 import { hm, offsetOf } from './clock.js';
 import { again } from './regions.js';
+import { hasCamera, watch } from './scanner.js';
 
 const CODE = 12;
-const EVERY = 250; // ms between looks through the camera
 const one = (name) => document.querySelector(`[data-${name}]`);
 const form = one('look');
 const field = form.elements.code;
@@ -146,39 +146,34 @@ document.addEventListener('click', (event) => {
   field.focus();
 });
 
-// --- the camera, where the browser can read codes -----------------------------------------------------
-if ('BarcodeDetector' in window && navigator.mediaDevices?.getUserMedia) {
+// --- the camera: by the browser's own reader, or the small decoder where it has none ------------------
+if (hasCamera) {
   const view = one('scan-view');
   const button = one('scan-start');
   const words = button.querySelector('span');
-  let stream = null;
+  let camera = null;
   one('scan').hidden = false;
 
   const stop = () => {
-    stream?.getTracks().forEach((track) => track.stop());
-    stream = null;
+    camera?.stop();
+    camera = null;
     view.hidden = true;
     words.textContent = button.dataset.tStart;
   };
-  const watch = async (detector) => {
-    if (!stream) return;
-    const [found] = await detector.detect(view).catch(() => []);
-    if (found?.rawValue) {
-      stop();
-      look(found.rawValue, 'scan');
-    } else setTimeout(() => watch(detector), EVERY);
+  const found = (text) => {
+    navigator.vibrate?.(20);
+    stop();
+    look(text, 'scan');
+    return true;
   };
   button.addEventListener('click', () => {
-    if (stream) return void stop();
+    if (camera) return void stop();
     busy(button, async () => {
       clearProblems(form);
+      view.hidden = false;
+      words.textContent = button.dataset.tStop;
       try {
-        stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
-        view.srcObject = stream;
-        view.hidden = false;
-        await view.play();
-        words.textContent = button.dataset.tStop;
-        watch(new window.BarcodeDetector({ formats: ['qr_code'] }));
+        camera = await watch(view, one('scan').dataset.decoder, found);
       } catch {
         stop();
         showProblem(form, { message: button.dataset.tFailed });
@@ -186,4 +181,5 @@ if ('BarcodeDetector' in window && navigator.mediaDevices?.getUserMedia) {
     });
   });
   addEventListener('pagehide', stop);
+  document.addEventListener('visibilitychange', () => document.hidden && stop());
 }
