@@ -187,8 +187,8 @@ class Settings(BaseSettings):
     wechat_share: bool = Field(
         False,
         description="Inside WeChat let pages of group-buy say how they are shared, by WeChat's own script: "
-        "these pages may then load it from res.wx.qq.com. Needs the account above, with our address among "
-        "its JS接口安全域名 and this server's among its IP白名单.",
+        "these pages may then load it from res.wx.qq.com. Needs the account above, with our address among its "
+        "safe domains for JS interfaces and this server among its allowed addresses (docs/groupbuy.md).",
     )
     alipay_login_app: str | None = Field(
         None,

@@ -137,7 +137,12 @@ async def preview(request: Request, seen: Seen, who: Who, campaign_id: str) -> R
     here = seen.at(frame.tz)
     shown = CampaignPageOut(**one.model_dump(), teams=[])
     model = CampaignPage(
-        localised(here, shown), words.hours(one.minutes), _("这是预览，发布以后顾客才看得到")
+        localised(here, shown),
+        words.hours(one.minutes),
+        _("这是预览，发布以后顾客才看得到")
+        if one.state == "draft"
+        else _("这是预览，顾客看到的也是这样"),
+        edit_href=f"{PATH}/{one.id}" if CAMPAIGN_EDIT in who.permissions else PATH,
     )
     return page(here, "customer/campaign.html", model, shell=here.shell())
 

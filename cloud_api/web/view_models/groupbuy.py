@@ -64,6 +64,8 @@ class CampaignPage:
     one: CampaignPageOut
     length: str
     closed: str = ""
+    edit_href: str = ""
+    """Where a preview leads back to; empty on the guests' page."""
     share_url: str = ""
     share_picture: SharePicture = SharePicture("", 0, 0)
 
