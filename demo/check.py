@@ -71,7 +71,6 @@ class Walk(Sight):
             self.log_in,
             self.unpaid_is_told,
             self.pays,
-            self.platform_code,
             self.too_early,
             self.anothers_order,
             self.wrong_room,
@@ -94,6 +93,7 @@ class Walk(Sight):
             self.store_offline,
             self.pass_without_cloud,
             self.nothing_lost,
+            self.platform_code,
         ]
 
     def do(self, step: Callable[[], None]) -> None:
