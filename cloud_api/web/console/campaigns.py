@@ -223,6 +223,7 @@ async def _form_page(seen: Visit, who: Staff, one: ConsoleCampaignOut | None) ->
         froms=_times(0, 1440, one.from_minute if one else 0),
         untils=_times(_HALF, 2881, one.until_minute if one else 1440),
         shots=_shots(one),
+        cover=next((shot.src for shot in (one.media if one else ()) if shot.src), ""),
         photo_mb=seen.cloud.settings.photo_mb,
         video_mb=seen.cloud.settings.video_mb,
         row=_row(localised(here, one), may_edit=True) if one else None,

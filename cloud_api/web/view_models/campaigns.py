@@ -42,6 +42,7 @@ class CampaignForm:
     froms: tuple[tuple[int, str], ...]
     untils: tuple[tuple[int, str], ...]
     shots: tuple[Shot, ...] = ()
+    cover: str = ""
     photo_mb: int = 0
     video_mb: int = 0
     row: CampaignRow | None = None
