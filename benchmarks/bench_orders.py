@@ -2,8 +2,8 @@
 
     python -m benchmarks orders [--count 160]
 
-The whole way is measured: a request to quote, a request to order, the real app behind uvicorn in a
-process of its own. pretix's order API did 17 a second on two cores of the same kind; what is compared
+The whole way is measured: a request to quote, a request to order, the real app behind uvicorn, in one
+process and in two. pretix's order API did 17 a second on two cores of the same kind; what is compared
 is the number of orders, not what each of the two does for one. PostgreSQL's fsync is off, as in all
 measurements here that are of the program and not of the disk.
 """
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,13 +61,15 @@ async def _shop(url: str, people: int) -> tuple[list[str], list[str]]:
     return [room.id for room in shop.rooms], tokens
 
 
-async def _orders(base: str, rooms: list[str], tokens: list[str]) -> tuple[list[float], float]:
+async def _orders(
+    bases: list[str], rooms: list[str], tokens: list[str]
+) -> tuple[list[float], float]:
     """Milliseconds of each quote with its order, and orders per second of all clients together."""
     tomorrow = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     todo = iter(range(len(tokens)))
     took: list[float] = []
 
-    async def client() -> None:
+    async def client(base: str) -> None:
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
             for i in todo:
                 starts = tomorrow + timedelta(hours=2 * (i // ROOMS))
@@ -87,7 +90,7 @@ async def _orders(base: str, rooms: list[str], tokens: list[str]) -> tuple[list[
                 took.append((time.perf_counter() - begun) * 1000)
 
     begun = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await asyncio.gather(*(client(bases[one % len(bases)]) for one in range(CLIENTS)))
     return took, len(tokens) / (time.perf_counter() - begun)
 
 
@@ -112,28 +115,45 @@ def measured(count: int | None) -> Iterator[Measured]:
         name = f"bench_{new_id().lower()}"
         url = server.create_database(name)
         make_schema(url)
-        rooms, tokens = asyncio.run(_shop(url, people))
-        port = free_port()
-        env = os.environ | {
-            "KAIMEN_DATABASE_URL": url,
-            "KAIMEN_SECRETS": _SECRETS,
-            "KAIMEN_DATA_DIR": str(Path(folder)),
-            "KAIMEN_PUBLIC_URL": "http://kaimen.test",
-        }
-        served = subprocess.Popen(
+        try:
+            for processes in (1, 2):
+                rooms, tokens = asyncio.run(_shop(url, people))
+                with _served(url, Path(folder), processes) as bases:
+                    took, rate = asyncio.run(_orders(bases, rooms, tokens))
+                said = f"{processes} API process{'es' if processes > 1 else ''}"
+                yield Measured.of(
+                    f"orders through HTTP on PostgreSQL, {CLIENTS} clients, {said}", "orders/s",
+                    [rate], [PRETIX_PER_S],
+                    aim=AIM, against="pretix's order API on two cores", low_is_good=False,
+                    note="a quote and an order each; clients and database share the cores",
+                )  # fmt: skip
+                yield Measured.of(f"one quote and its order, {said}", "ms", took)
+        finally:
+            server.drop_database(name)
+
+
+@contextmanager
+def _served(url: str, folder: Path, processes: int) -> Iterator[list[str]]:
+    """Where that many API processes answer."""
+    env = os.environ | {
+        "KAIMEN_DATABASE_URL": url,
+        "KAIMEN_SECRETS": _SECRETS,
+        "KAIMEN_DATA_DIR": str(folder),
+        "KAIMEN_PUBLIC_URL": "http://kaimen.test",
+    }
+    ports = [free_port() for _ in range(processes)]
+    running = [
+        subprocess.Popen(
             [sys.executable, "-c", _SERVE, str(port)], env=env, stdout=subprocess.DEVNULL
         )
-        base = f"http://127.0.0.1:{port}/api/v1"
-        try:
+        for port in ports
+    ]
+    bases = [f"http://127.0.0.1:{port}/api/v1" for port in ports]
+    try:
+        for base in bases:
             asyncio.run(_until_ready(base))
-            took, rate = asyncio.run(_orders(base, rooms, tokens))
-        finally:
-            served.terminate()
-            served.wait(30)
-            server.drop_database(name)
-    yield Measured.of(
-        f"orders through HTTP on PostgreSQL, {CLIENTS} clients", "orders/s", [rate], [PRETIX_PER_S],
-        aim=AIM, against="pretix's order API on two cores", low_is_good=False,
-        note="a quote and an order each; clients and database share the cores",
-    )  # fmt: skip
-    yield Measured.of("one quote and its order", "ms", took)
+        yield bases
+    finally:
+        for one in running:
+            one.terminate()
+            one.wait(30)
