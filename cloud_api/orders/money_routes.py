@@ -95,6 +95,20 @@ async def object_to_claim(
     return await _write(request, who.ref, act)
 
 
+@console.post("/orders/{order_id}/refund-requests", response_model=StaffRefundRequestOut)
+async def ask_refund_for(
+    order_id: str, body: RefundAskIn, request: Request, who: Office
+) -> Response:
+    """Ask for money back for a guest; who may approve it decides. Needs order.refund."""
+
+    async def act(session: AsyncSession, clocks: Clocks) -> StaffRefundRequestOut:
+        return StaffRefundRequestOut.of(
+            await refund_requests.ask_for(session, who, order_id, body.why, body.amount_fen, clocks)
+        )
+
+    return await _write(request, who.ref, act)
+
+
 @console.get("/refund-requests")
 async def refund_queue(
     request: Request,

@@ -52,14 +52,52 @@ async def ask(
     Raises NotFound, KaimenError ``refund.why``, ``refund.amount``, Conflict ``refund.nothing_paid``,
     ``refund.too_often``.
     """
-    if len(why.strip()) < 2:
-        raise KaimenError("refund.why", "请写明为什么要退款", status=422, field="why")
+    _need_why(why)
     order = await lock_order(session, customer, order_id)
     earlier = await of_order(session, order.id)
     if earlier and earlier[-1].state == "open":
         return earlier[-1]
     if len(earlier) >= OFTEN:
         raise Conflict("refund.too_often", "这个订单已经申请过多次，请直接联系店家")
+    return await _ask(session, order, customer.ref, why, amount_fen, clocks)
+
+
+async def ask_for(
+    session: AsyncSession,
+    staff: Staff,
+    order_id: str,
+    why: str,
+    amount_fen: int | None,
+    clocks: Clocks,
+) -> RefundRequest:
+    """Ask for a guest who wrote or telephoned; who may approve it decides. Needs ``order.refund``, of any amount.
+
+    Raises as ``ask``; as often as there is a reason.
+    """
+    staff.need(ORDER_REFUND)
+    _need_why(why)
+    order = await lock_order(session, staff, order_id)
+    earlier = await of_order(session, order.id)
+    if earlier and earlier[-1].state == "open":
+        return earlier[-1]
+    made = await _ask(session, order, staff.ref, why, amount_fen, clocks)
+    await _record(session, staff, order, made, "refund.ask", why, clocks)
+    return made
+
+
+def _need_why(why: str) -> None:
+    if len(why.strip()) < 2:
+        raise KaimenError("refund.why", "请写明为什么要退款", status=422, field="why")
+
+
+async def _ask(
+    session: AsyncSession,
+    order: Order,
+    by: str,
+    why: str,
+    amount_fen: int | None,
+    clocks: Clocks,
+) -> RefundRequest:
     proposal = refund_rules.propose(order, clocks.now)
     if order.status == "pending_payment" or proposal.kept_fen == 0:
         raise Conflict("refund.nothing_paid", "这个订单没有可以退的钱")
@@ -88,7 +126,7 @@ async def ask(
         session,
         order,
         "refund_requested",
-        by=customer.ref,
+        by=by,
         why=made.why,
         body={"amount_fen": asked, "number": made.id},
         clocks=clocks,

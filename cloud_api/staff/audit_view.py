@@ -81,6 +81,7 @@ ACTIONS: Final = {
     "media.delete": "删除图片或视频",
     "plan.put": "改储值方案",
     "price.rule": "改价目",
+    "refund.ask": "替客人申请退款",
     "refund.approve": "同意退款",
     "refund.decline": "拒绝退款",
     "refund.pass_up": "把退款交给店长",

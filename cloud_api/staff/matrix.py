@@ -356,6 +356,7 @@ _CONSOLE: Final[dict[str, Row]] = {
     "POST /api/v1/console/orders/{order_id}/extend": needs(ORDER_CREATE),
     "POST /api/v1/console/orders/{order_id}/overtime/waive": needs(ORDER_WAIVE),
     "POST /api/v1/console/orders/{order_id}/finish": needs(DEVICE_CONTROL),
+    "POST /api/v1/console/orders/{order_id}/refund-requests": needs(ORDER_REFUND),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": needs(ORDER_REFUND),
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/retry": needs(ORDER_REFUND),
     # payment accounts

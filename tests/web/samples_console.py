@@ -259,6 +259,7 @@ ORDER = ConsoleOrder(
     facts=(("进门", "16:51"),),
     cancel_back_fen=15200,
     can_finish=True,
+    refund_ask_fen=15200,
 )
 ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER, "{}")
 

@@ -150,10 +150,24 @@ def test_a_request_is_asked_reviewed_and_answered(
     desk_tab.get_by_label("给顾客的说明").fill("空调已修好，退一半多一点")
     desk_tab.get_by_role("button", name="同意退款").click()
     expect(desk_tab.get_by_text("没有等着处理的退款申请")).to_be_visible()
-    desk_tab.context.close()
     page.reload()
     expect(page.get_by_text("店家同意退 ¥40")).to_be_visible()
     _shot(page, "refund-answer")
+    desk_tab.goto(
+        f"{running.url}/console/orders/{running.people['order']}"
+    )  # and for who telephones
+    desk_tab.get_by_role("button", name="替客人申请退款").click()
+    asked = desk_tab.locator("#sheet-ask-refund")
+    expect(asked.get_by_text("最多 ¥36。")).to_be_visible()
+    asked.get_by_label("退多少元").fill("6")
+    asked.get_by_label("为什么").fill("客人来电说明")
+    _shot(desk_tab, "refund-for-a-guest")
+    asked.get_by_role("button", name="提交申请").click()
+    expect(desk_tab.get_by_role("link", name="有退款申请等处理")).to_be_visible()
+    _shot(desk_tab, "refund-waits")
+    desk_tab.set_viewport_size({"width": 390, "height": 844})
+    _shot(desk_tab, "refund-waits-phone")
+    desk_tab.context.close()
 
 
 def test_money_that_a_provider_will_not_give_back_is_settled_by_hand(

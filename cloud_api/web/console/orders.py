@@ -14,7 +14,14 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel_rules, search, service, views
+from cloud_api.orders import (
+    cancel_rules,
+    refund_requests,
+    refund_rules,
+    search,
+    service,
+    views,
+)
 from cloud_api.orders.models import Order
 from cloud_api.orders.schemas import ConsoleOrderOut
 from cloud_api.payments.house import CASH
@@ -187,6 +194,9 @@ async def _order(
     decision = cancel_rules.decide_staff(order)
     may = ORDER_CANCEL in who.permissions
     may_refund = not decision.refund_fen or ORDER_REFUND in who.permissions
+    asks = ORDER_REFUND in who.permissions and order.status != "pending_payment"
+    earlier = await refund_requests.of_order(session, order.id) if asks else []
+    waiting = bool(earlier) and earlier[-1].state == "open"
     why_not = ""
     if decision.allowed and not (may and may_refund):
         why_not = _("取消要退 {money}，你的岗位不能退款，请找店长").format(
@@ -224,6 +234,10 @@ async def _order(
         cash_fen=told.to_pay_fen if CASH_TAKE in who.permissions else 0,
         cash_refunds=_cash_refunds(told) if CASH_TAKE in who.permissions else (),
         deposit=_deposit(told, ORDER_REFUND in who.permissions),
+        refund_ask_fen=refund_rules.propose(order, seen.cloud.clocks.now).kept_fen
+        if asks and not waiting
+        else 0,
+        refund_asked=waiting,
         balance_href=await _balance(session, who, order.account_id),
         close_href=PATH + listing.suffix,
         href=f"{PATH}/{order.id}{listing.suffix}",

@@ -95,6 +95,10 @@ class ConsoleOrder:
     """Numbers and amounts of refunds that wait to be handed over."""
     deposit: ConsoleDeposit | None = None
     balance_href: str = ""
+    refund_ask_fen: int = 0
+    """What may be asked back for the guest now."""
+    refund_asked: bool = False
+    """A request waits for a decision."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 import cloud_api.ledger.jobs
 import cloud_api.stored_value.jobs  # noqa: F401  registers its handlers
@@ -29,7 +30,11 @@ from tests.cloud_api.house import House
 
 async def _staff(house: House, limit: int | None = None) -> Staff:
     async with house.cloud.db.write() as session:
-        member = staff(await make_staff(session, house.shop, house.noon), ALL)
+        return await _staff_in(session, house, limit)
+
+
+async def _staff_in(session: AsyncSession, house: House, limit: int | None) -> Staff:
+    member = staff(await make_staff(session, house.shop, house.noon), ALL)
     limits = Limits(refund_fen=limit)
     return Staff(**{f: getattr(member, f) for f in member.__slots__} | {"limits": limits})
 
@@ -81,6 +86,17 @@ async def test_a_request_is_reviewed_within_limits_and_part_of_it_goes_back(hous
         profile = await profile_of(session, order.merchant_id, order.account_id)
     assert profile is not None
     assert profile.spent_fen == 1_600
+    async with (
+        house.cloud.db.write() as session
+    ):  # somebody who may approve nothing asks for a guest
+        clerk = await _staff_in(session, house, 0)
+        theirs = await refund_requests.ask_for(session, clerk, order.id, "客人来电", 600, clocks)
+        again = await refund_requests.ask_for(session, clerk, order.id, "客人来电", 600, clocks)
+        assert (again.id, theirs.asked_fen, theirs.account_id) == (theirs.id, 600, order.account_id)
+        with pytest.raises(KaimenError) as none:
+            await refund_requests.approve(session, clerk, theirs.id, 600, "", clocks)
+        assert none.value.code == "staff.limit"
+        await refund_requests.decline(session, big, theirs.id, "已退过一次", clocks)
     async with house.cloud.db.write() as session:  # what is left can be asked for, once more
         more = await refund_requests.ask(session, house.who, order.id, "还是不满意", None, clocks)
         assert more.asked_fen == 1_600
