@@ -80,7 +80,7 @@ class Visitor:
                 cookies=cookies,
                 headers={"Accept": "text/html"},
                 trust_env=False,
-                timeout=20,
+                timeout=60,
             )
         return self.people[who]
 
