@@ -1,6 +1,6 @@
-"""The catalogue as people read it: a page of all models, and how one of them is wired.
+"""The catalogue as people read it: a page of all models.
 
-Both are made from the profiles, so that neither can say what a file does not. ``docs/catalogue.md`` is
+It is made from the profiles, so that it cannot say what a file does not. ``docs/catalogue.md`` is
 what ``kaimen-bridge profiles docs`` prints.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from device_profiles.capabilities import RULES
 from device_profiles.profile import Profile
 from device_profiles.schema import ModbusRtu, ModbusTcp
 from device_profiles.stream_schema import SerialStream
@@ -91,57 +90,3 @@ def _serves(profile: Profile) -> str:
         channels = [channel for channel in profile.channels(name) if channel is not None]
         shown.append(f"{name} {channels[0]}–{channels[-1]}" if channels else name)
     return ", ".join(shown) or "nothing by itself"
-
-
-def wiring(profile: Profile) -> str:
-    """How an installer connects it and names it: lines for a terminal."""
-    lines = ["Wiring"]
-    lines += [f"  {line}" for line in _way(profile)]
-    for name in dict.fromkeys(name for name, _ in profile.services):
-        channels = [channel for channel in profile.channels(name) if channel is not None]
-        where = f" on {channels[0]} to {channels[-1]}, as printed on the board" if channels else ""
-        lines.append(f"  {name}{where}: {RULES[name].meaning}")
-    opens = any(name == "lock.pulse" for name, _ in profile.services)
-    if opens:
-        lines.append(f"  {_FAILS[profile.safety.fail]}")
-        lines.append("  The way out is hardware: a handle, or a button in the lock's own supply.")
-    after = {"off": "off", "last": "as it was before"}[profile.safety.on_power_up]
-    if any(name in ("lock.pulse", "switch.set") for name, _ in profile.services):
-        lines.append(f"  After a power cut it comes back {after}.")
-    for name, param in profile.params.items():
-        needed = f"if not given {param.default}" if param.default is not None else "must be given"
-        lines.append(f"  Parameter {name}: {param.what or param.type} ({needed})")
-    lines += [f"  Note: {caveat.text.strip()}" for caveat in profile.caveats]
-    lines += [f"  Source: {source}" for source in profile.sources]
-    return "\n".join(lines) + "\n"
-
-
-_FAILS = {
-    None: "What is wired to it decides whether a dead board leaves a door open or shut: plan for both.",
-    "secure": "Without power the lock stays shut from outside.",
-    "safe": "Without power the lock lets go.",
-}
-
-
-def _way(profile: Profile) -> list[str]:
-    transport = profile.transport
-    if isinstance(transport, ModbusRtu):
-        serial = transport.serial
-        return [
-            f"RS-485, A to A and B to B, one pair from board to board; {serial.baud}"
-            f" 8{serial.parity}{serial.stop_bits} as from the factory, unit {transport.unit_id}",
-            "Shares its line with boards of the same speed and other unit numbers; behind a gateway"
-            " name the port tcp://host:502 or rtu+tcp://host:port",
-        ]
-    if isinstance(transport, ModbusTcp):
-        scheme = "tcp" if transport.framing == "tcp" else "rtu+tcp"
-        return [f"Network cable; name the port {scheme}://host:{transport.tcp_port}"]
-    if isinstance(transport, SerialStream):
-        serial = transport.serial
-        return [
-            f"Alone on a serial port of its own; {serial.baud} 8{serial.parity}{serial.stop_bits}"
-            " as from the factory",
-        ]
-    if transport.type == "http_local":
-        return [f"On the network; name the port by its address, such as {transport.port_example}"]
-    return ["On the network, set to the store's own broker; name the port by the broker's address"]

@@ -11,6 +11,7 @@ from device_profiles import Catalog, Profile, ProfileError, catalogue, json_sche
 from device_profiles.listing import describe, listing
 from device_profiles.scaffold import scaffold
 from firmware_bridge.installer.screen import fail
+from firmware_bridge.installer.wiring import wiring
 from firmware_bridge.installer.words import say
 
 app = typer.Typer(no_args_is_help=True, help="The boards that are known, and their checks.")
@@ -53,7 +54,7 @@ def show(profile_id: str) -> None:
         fail(str(error))
     typer.echo(describe(profile), nl=False)
     typer.echo()
-    typer.echo(catalogue.wiring(profile), nl=False)
+    typer.echo(wiring(profile), nl=False)
 
 
 @app.command()

@@ -228,6 +228,86 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "card_reader": ("读卡器", "Card readers"),
     "keypad": ("密码键盘", "Keypads"),
     "speaker": ("喇叭", "Speakers"),
+    "wiring": ("接线", "Wiring"),
+    "wire_rtu": (
+        "RS-485，A 接 A、B 接 B，一对线逐台串接；出厂为 {baud} 8{parity}{stop}，{unit} 号",
+        "RS-485, A to A and B to B, one pair from board to board; {baud} 8{parity}{stop}"
+        " as from the factory, unit {unit}",
+    ),
+    "wire_shared": (
+        "可与波特率相同、号不同的设备共用一条线；接在网关后面时，端口写 tcp://主机:502 或 rtu+tcp://主机:端口",
+        "Shares its line with boards of the same speed and other unit numbers; behind a gateway"
+        " name the port tcp://host:502 or rtu+tcp://host:port",
+    ),
+    "wire_serial": (
+        "独占一个串口；出厂为 {baud} 8{parity}{stop}",
+        "Alone on a serial port of its own; {baud} 8{parity}{stop} as from the factory",
+    ),
+    "wire_tcp": (
+        "接网线；端口写 {scheme}://主机:{port}",
+        "Network cable; name the port {scheme}://host:{port}",
+    ),
+    "wire_http": (
+        "在门店网络里；端口写它的地址，例如 {example}",
+        "On the network; name the port by its address, such as {example}",
+    ),
+    "wire_mqtt": (
+        "在门店网络里，设备指向门店自己的消息服务器；端口写这台服务器的地址",
+        "On the network, set to the store's own broker; name the port by the broker's address",
+    ),
+    "wire_on": (
+        "（{first} 至 {last} 路，按板上所印）",
+        " on {first} to {last}, as printed on the board",
+    ),
+    "wire_offers": ("  {name}{where}：{meaning}", "  {name}{where}: {meaning}"),
+    "wire_fail_open": (
+        "  板子坏了门是开是关，取决于接的是哪种锁：两种情况都要想好。",
+        "  What is wired to it decides whether a dead board leaves a door open or shut: plan for both.",
+    ),
+    "wire_fail_secure": (
+        "  断电后锁从外面仍然关着。",
+        "  Without power the lock stays shut from outside.",
+    ),
+    "wire_fail_safe": ("  断电后锁会松开。", "  Without power the lock lets go."),
+    "wire_egress": (
+        "  出门靠硬件：把手，或接在锁电源上的出门按钮。",
+        "  The way out is hardware: a handle, or a button in the lock's own supply.",
+    ),
+    "wire_back_off": ("  来电后是断开的。", "  After a power cut it comes back off."),
+    "wire_back_last": (
+        "  来电后恢复断电前的状态。",
+        "  After a power cut it comes back as it was before.",
+    ),
+    "wire_param": ("  参数 {name}：{what}（{needed}）", "  Parameter {name}: {what} ({needed})"),
+    "wire_needed": ("必须填写", "must be given"),
+    "wire_default": ("不填则为 {value}", "if not given {value}"),
+    "wire_note": ("  注意：{text}", "  Note: {text}"),
+    "wire_source": ("  出处：{source}", "  Source: {source}"),
+    "means.lock.pulse": (
+        "让锁松开 duration_ms 毫秒，再锁回",
+        "let the lock go for duration_ms, then hold again",
+    ),
+    "means.lock.state": ("true：锁舌已伸出", "true: the bolt is thrown"),
+    "means.door.contact": (
+        "true：门磁闭合，门关着",
+        "true: the contact is closed, the door is shut",
+    ),
+    "means.switch.set": ("true：电路接通", "true: the circuit is on"),
+    "means.power.w": ("此刻的有功功率", "active power drawn now"),
+    "means.energy.wh": ("电表出厂以来的电量", "energy counted since the meter was made"),
+    "means.climate.set": (
+        "设定的温度；开关机用 switch.set",
+        "the temperature that is aimed at; switching on and off is switch.set",
+    ),
+    "means.input.code": ("扫到了一个码", "a code was scanned"),
+    "means.input.card": ("读到了一张卡", "a card was read"),
+    "means.speaker.say": ("播放固定清单里的一段", "play a clip of the closed list"),
+    "means.light.scene": ("按名称切换灯光场景", "a named light scene"),
+    "means.presence": ("true：有人", "true: somebody is there"),
+    "means.hazard": (
+        "true：烟、火或水；所有门锁都会打开",
+        "true: smoke, fire or water; every lock opens",
+    ),
     "drift": (
         "  设置不符：{what} 现为 {found}，应为 {wanted}",
         "  set otherwise: {what} is {found}, should be {wanted}",

@@ -10,8 +10,10 @@ import yaml
 from typer.testing import CliRunner
 
 from device_profiles import Catalog, ProfileError, catalogue, json_schema, load_profile
+from device_profiles.capabilities import RULES
 from device_profiles.loader import CATALOG
 from firmware_bridge.installer import words
+from firmware_bridge.installer.wiring import wiring
 from firmware_bridge.profiles_cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -89,13 +91,19 @@ def test_the_list_and_the_sheet_of_a_board() -> None:
         assert "There is no kind “toaster”" in CLI.invoke(app, ["list", "--kind", "toaster"]).stderr
         for kind, title in catalogue.KINDS.items():
             assert words.say(kind) == title
+        for capability, rule in RULES.items():
+            assert words.say(f"means.{capability}") == rule.meaning
+        sheet = CLI.invoke(app, ["show", "securitron.m680e-on-waveshare-8ch"]).stdout
+        assert "Without power the lock lets go." in sheet.split("Wiring")[1]
     finally:
         words.choose("zh")
     sheet = CLI.invoke(app, ["show", "securitron.m680e-on-waveshare-8ch"]).stdout
     assert "action    pulse.8, pulse, raw_fc05 0x0207" in sheet  # from its base
-    assert "switch.set" not in sheet.split("Wiring")[0]
+    assert "switch.set" not in sheet.split("接线")[0]
     assert "EGRESS" in sheet
-    assert "Without power the lock lets go." in sheet
+    assert "断电后锁会松开。" in sheet
+    every = [wiring(profile) for profile in Catalog.built_in().profiles.values()]
+    assert all(note.startswith("接线\n  ") and "{" not in note for note in every)
     assert "kaimen-bridge" not in CLI.invoke(app, ["show", "acme.relay"]).stdout
 
 
