@@ -265,6 +265,65 @@ def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
     desk.close()
 
 
+def _pays(page: Page, wechat: Counter, sheets: int, fen: int) -> None:
+    """Whoever looks at the sheet pays; the page hears it from WeChat's app, and we from WeChat."""
+    token = _sheet(page, sheets)["package"].removeprefix("prepay_id=")
+    [(number, row)] = [(n, row) for n, row in wechat.payments().items() if row["token"] == token]
+    assert (row["channel"], row["amount_fen"]) == ("jsapi", fen)
+    assert wechat.pay(number)
+    page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
+
+
+def test_a_group_order_and_the_price_of_a_change_are_paid_by_wechats_sheet(
+    inside: BrowserContext, running: Site, wechat: Counter
+) -> None:
+    now = running.cloud.clocks.now
+
+    async def on_sale(session: AsyncSession) -> str:
+        owner = staff(await make_staff(session, running.shop, now), ALL)
+        terms = CampaignIn.model_validate(
+            {
+                "name": "四人夜场", "price_fen": 5900, "list_fen": 8800, "minutes": 180,
+                "starts_at": now, "ends_at": now + timedelta(days=9),
+                "store_ids": [running.shop.store.id],
+            }
+        ).model_dump()  # fmt: skip
+        made = await campaigns.create(session, owner, terms, running.cloud.clocks)
+        await campaigns.turn(session, owner, made.id, "published", running.cloud.clocks)
+        return made.id
+
+    page = inside.new_page()
+    page.goto(f"{running.url}/login")
+    log_in(page, running, "13800000037")
+    expect(page).to_have_url(f"{running.url}/")
+    page.goto(f"{running.url}/groupbuy/{running.write(on_sale)}")
+    page.get_by_role("button", name=re.compile("¥59")).click()
+    page.get_by_role("button", name=re.compile("^付 ¥59")).click()
+    _pays(page, wechat, 1, 5900)
+    expect(page.get_by_role("link", name="去用券")).to_be_visible()
+    _shot(page, "wechat-group-order")
+
+    choose(page, running, "听雨", days=4)
+    page.get_by_role("button", name="下一步，核对订单").click()
+    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    page.get_by_role("button", name=re.compile("^付 ¥76")).click()
+    _pays(page, wechat, 1, 7600)
+    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
+    order = urlsplit(page.url).path
+    page.goto(f"{running.url}{order}/change")
+    page.get_by_label("玩多久").select_option(label="3 小时")
+    page.get_by_role("button", name="看看差多少钱").click()
+    page.get_by_role("button", name="改，付 ¥38").click()
+    page.wait_for_url(re.compile(r"/changes/[^/]+$"))
+    _shot(page, "wechat-change")
+    page.get_by_role("button", name=re.compile("^付 ¥")).click()
+    page.wait_for_url(re.compile(r"/payments/[^/]+$"))
+    _pays(page, wechat, 1, 3800)
+    page.wait_for_url(re.compile(rf"{order}(\?|#|$)"))
+    expect(page.get_by_text("14:00–17:00").first).to_be_visible()
+    _shot(page, "wechat-changed")
+
+
 def _shot(page: Page, name: str) -> None:
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png")
