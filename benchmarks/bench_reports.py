@@ -160,17 +160,28 @@ async def _look(db: Database, who: Staff, clocks: Clocks, kind: Kind) -> float:
     return took
 
 
-async def _measure(url: str, count: int) -> tuple[list[float], list[float], list[float]]:
+async def _cold(url: str, who: Staff, clocks: Clocks, count: int) -> list[float]:
+    """The first look of a process that has just started: no connection, nothing prepared."""
+    took = []
+    for _ in range(count):
+        db = Database(url)
+        took.append(await _look(db, who, clocks, "custom"))
+        await db.close()
+    return took
+
+
+async def _measure(url: str, count: int) -> tuple[list[float], ...]:
     db = Database(url)
     clocks = Clocks(ManualClock(NOON), ManualClock(NOON))
     who = await _filled(db)
     again = await _again(db, clocks)
+    cold = await _cold(url, who, clocks, max(3, count // 4))
     for kind in ("custom", "week"):
         await _look(db, who, clocks, kind)  # connections and caches
     year = [await _look(db, who, clocks, "custom") for _ in range(count)]
     week = [await _look(db, who, clocks, "week") for _ in range(count)]
     await db.close()
-    return year, week, again
+    return year, cold, week, again
 
 
 def measured(count: int | None) -> Iterable[Measured]:
@@ -180,11 +191,15 @@ def measured(count: int | None) -> Iterable[Measured]:
         name = f"bench_{new_id().lower()}"
         url = server.create_database(name)
         make_schema(url)
-        year, week, again = asyncio.run(_measure(url, count or 20))
+        year, cold, week, again = asyncio.run(_measure(url, count or 20))
         server.drop_database(name)
     yield Measured.of(
         "statistics of a year, a million orders", "ms", year, [AIM_MS], aim=1.0, against="a second",
         note="all figures, charts, guests and segments, against the year before",
+    )  # fmt: skip
+    yield Measured.of(
+        "the same, first look of a process", "ms", cold, [AIM_MS], aim=1.0, against="a second",
+        note="new connections, nothing prepared",
     )  # fmt: skip
     yield Measured.of("statistics of a week, a million orders", "ms", week)
     yield Measured.of("a day of a store made again, 270 orders", "ms", again)

@@ -32,6 +32,7 @@ from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
+from cloud_api.bulk import routes as bulk
 from cloud_api.claims import find_routes, live_routes, mode_routes, rule_routes
 from cloud_api.claims import routes as claims
 from cloud_api.cleaning import routes as cleaning
@@ -172,6 +173,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     api_keys.router,
     webhooks.router,
     retention.router,
+    bulk.router,
     audit.router,
     backups.router,
     events.router,

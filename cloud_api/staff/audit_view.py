@@ -157,6 +157,7 @@ ACTIONS: Final = {
     "webhook.stop": "停止推送",
     "webhook.remove": "删掉推送地址",
     "report.export": "导出统计",
+    "ticket.assign": "派工单",
     "retention.change": "改数据保留",
     "retention.clear": "清掉过期数据",
     "groupbuy.export": "导出团购报表",

@@ -9,6 +9,7 @@ from typing import Final
 
 from cloud_api.staff.matrix_rows import Row, needs
 from cloud_api.staff.permissions import (
+    CAMPAIGN_EDIT,
     CLEANING_DO,
     CLEANING_MANAGE,
     COUPON_EDIT,
@@ -20,6 +21,7 @@ from cloud_api.staff.permissions import (
     ORDER_READ,
     STORE_EDIT,
     STORE_READ,
+    TICKET_HANDLE,
 )
 
 HOUSE: Final[dict[str, Row]] = {
@@ -32,6 +34,9 @@ HOUSE: Final[dict[str, Row]] = {
     "POST /api/v1/console/members/{account_id}/merge": needs(
         CUSTOMER_READ, CUSTOMER_MERGE, fresh=True
     ),
+    "POST /api/v1/console/bulk/members": needs(CUSTOMER_READ),
+    "POST /api/v1/console/bulk/campaigns": needs(CAMPAIGN_EDIT),
+    "POST /api/v1/console/bulk/tickets": needs(TICKET_HANDLE),
     "POST /api/v1/console/stores/{store_id}/boards": needs(STORE_EDIT),
     "DELETE /api/v1/console/boards/{board_id}": needs(STORE_EDIT),
     "POST /api/v1/console/boards/{board_id}/bindings": needs(STORE_EDIT),

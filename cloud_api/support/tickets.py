@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlmodel import col
+from sqlalchemy import and_
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
@@ -16,6 +17,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.notices import notify
 from cloud_api.orders.service import get_order
+from cloud_api.staff import rights
+from cloud_api.staff.models import Role, StaffMember
 from cloud_api.staff.permissions import TICKET_HANDLE
 from cloud_api.stores.service import get_store
 from cloud_api.support.models import Ticket, TicketMessage
@@ -101,6 +104,69 @@ async def say(
     ticket.last_at = clocks.now
     session.add(ticket)
     return ticket
+
+
+async def assign(
+    session: AsyncSession, actor: Staff, ticket_id: str, staff_id: str | None, clocks: Clocks
+) -> bool:
+    """Give it to somebody who answers in its store, or to nobody; False where it was theirs already.
+
+    Needs ticket.handle. Raises NotFound, KaimenError ``ticket.not_theirs`` (422).
+    """
+    ticket = await _locked(session, actor, ticket_id)
+    if ticket.assigned_to == staff_id:
+        return False
+    if staff_id is not None and staff_id not in {
+        one.id for one in await answerers(session, actor, ticket.store_id)
+    }:
+        raise KaimenError(
+            "ticket.not_theirs", "这位店员不管这家店的工单", status=422, field="staff_id"
+        )
+    before, ticket.assigned_to = ticket.assigned_to, staff_id
+    session.add(ticket)
+    await audit.record(
+        session,
+        actor,
+        "ticket.assign",
+        merchant_id=ticket.merchant_id,
+        store_id=ticket.store_id,
+        subject=f"ticket:{ticket.id}",
+        before={"staff": before},
+        after={"staff": staff_id},
+        clocks=clocks,
+    )
+    return True
+
+
+async def answerers(
+    session: AsyncSession, actor: Staff, store_id: str | None = None
+) -> list[StaffMember]:
+    """Who may answer tickets, in this store or in one of the actor's. Needs ticket.handle."""
+    actor.need(TICKET_HANDLE)
+    query = (
+        select(StaffMember, Role)
+        .join(
+            Role,
+            and_(
+                col(Role.merchant_id) == col(StaffMember.merchant_id),
+                col(Role.key) == col(StaffMember.role),
+            ),
+            isouter=True,
+        )
+        .where(col(StaffMember.merchant_id) == actor.merchant_id, col(StaffMember.active))
+        .order_by(col(StaffMember.name))
+    )
+    wanted = actor.store_ids if store_id is None else frozenset({store_id})
+    return [
+        member
+        for member, role in (await session.exec(query)).all()
+        if TICKET_HANDLE in rights.permissions_of(member.role, role)
+        and (
+            member.store_ids is None
+            or wanted is None
+            or not wanted.isdisjoint(map(str, member.store_ids))
+        )
+    ]
 
 
 async def close(

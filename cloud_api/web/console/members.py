@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.coupons import manage
+from cloud_api.coupons.models import Coupon
 from cloud_api.coupons.service import mine
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.i18n import gettext as _
@@ -70,6 +71,9 @@ async def all_members(request: Request, seen: Seen, who: Who) -> Response:
         level = await guests.levels_of(session, who, ids)
         barred = await guests.blocks_of(session, who, ids, now)
         tags = await profiles.all_tags(session, who)
+        given: list[Coupon] = []
+        if COUPON_EDIT in who.permissions:
+            given, _more = await manage.listed(session, who, "", 50)
     every = (Choice("", _("全部标签")), *(Choice(tag, tag) for tag in tags))
     grades = (Choice("", _("全部等级")), *(Choice(key, name) for key, name in ranks.items()))
     states = (Choice("", _("全部")), Choice("blocked", _("黑名单")))
@@ -111,7 +115,12 @@ async def all_members(request: Request, seen: Seen, who: Who) -> Response:
         )
         for one in found
     )
-    model = MembersPage(replace(listing, rows=rows))
+    model = MembersPage(
+        replace(listing, rows=rows),
+        CUSTOMER_EDIT in who.permissions,
+        (("", _("没有等级")), *ranks.items()),
+        tuple((one.id, one.name) for one in given if one.stopped_at is None),
+    )
     return console_page(here, who, frame, "console/members.html", model, here="members")
 
 

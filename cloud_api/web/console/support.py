@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_READ, TICKET_HANDLE
 from cloud_api.support import reviews, tickets
@@ -37,12 +39,18 @@ async def all_tickets(
         frame = await frame_of(session, who)
         here = seen.at(frame.tz)
         found = await tickets.listed(session, who, state)
+        people = {one.id: one.name for one in await tickets.answerers(session, who)}
     names = {store.id: store.name for store in frame.stores}
     model = TicketsPage(
         tuple(
-            row(here, one, f"/console/tickets/{one.id}", names.get(one.store_id, ""))
+            replace(
+                row(here, one, f"/console/tickets/{one.id}", names.get(one.store_id, "")),
+                id=one.id,
+                assigned=people.get(one.assigned_to or "", ""),
+            )
             for one in found
-        )
+        ),
+        people=(("", _("谁也不派")), *people.items()),
     )
     return console_page(
         here, who, frame, "console/tickets.html", model, here="tickets", state=state

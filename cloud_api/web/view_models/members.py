@@ -25,7 +25,12 @@ class MemberRow:
 
 @dataclass(frozen=True)
 class MembersPage:
+    """``levels`` and ``coupons`` are what many may be given, as choices; empty where this person may not."""
+
     list: Listing[MemberRow]
+    may_edit: bool = False
+    levels: tuple[tuple[str, str], ...] = ()
+    coupons: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class TicketRow:
     subject: str
     at: datetime
     store_name: str = ""
+    id: str = ""
+    assigned: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Said:
 class TicketsPage:
     rows: tuple[TicketRow, ...]
     stores: tuple[tuple[str, str], ...] = ()
+    people: tuple[tuple[str, str], ...] = ()
+    """Who may answer: id and name."""
 
 
 @dataclass(frozen=True)

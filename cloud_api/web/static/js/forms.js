@@ -130,8 +130,29 @@ async function follow(form, answer) {
     location.assign(fill(next, answer));
     return;
   }
-  if (done) toast(fill(done, answer));
+  if (done && answer?.undo) undoable(form, fill(done, answer), answer.undo);
+  else if (done) toast(fill(done, answer));
   if (next === '.') await again();
+}
+
+/** Ten seconds to take back what was done to many: the answer tells the body that does it. */
+function undoable(form, said, body) {
+  const action = form.getAttribute('action');
+  const { tUndo, tUndone } = form.closest('dialog').dataset;
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'btn btn-text btn-s';
+  button.textContent = tUndo;
+  button.addEventListener('click', () => busy(button, async () => {
+    try {
+      await api(action, { body, key: intent() });
+      toast(tUndone);
+      await again();
+    } catch (problem) {
+      toast(problem.message);
+    }
+  }));
+  toast(said, 10, button);
 }
 
 document.addEventListener('submit', (event) => {

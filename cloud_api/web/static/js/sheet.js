@@ -31,11 +31,12 @@ for (const end of ['pointerup', 'pointercancel']) {
 }
 
 /** A short word at the bottom; nothing that needs an answer is said this way. */
-export function toast(text, seconds = 4) {
+export function toast(text, seconds = 4, act = null) {
   const place = document.querySelector('[data-toasts]');
   const box = document.createElement('div');
   box.className = 'toast';
   box.textContent = text;
+  if (act) box.append(act);
   place?.replaceChildren(box);
   setTimeout(() => box.remove(), seconds * 1000);
 }
