@@ -7,12 +7,13 @@ Only files are packed, never pages: what is packed together with a secret can be
 from __future__ import annotations
 
 import gzip
-from functools import lru_cache
+import hashlib
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
 from fastapi.staticfiles import StaticFiles
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import FileResponse, Response
 from starlette.types import Scope
 
@@ -20,19 +21,57 @@ _PACKED: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/s
 _LEAST: Final = 1024  # bytes; a smaller file gains nothing
 
 
+_MODULES: Final = "m-"  # a folder of the address, before all scripts
+_FOREVER: Final = "public, max-age=31536000, immutable"
+_SHORT: Final = "public, max-age=300"
+
+
+def file_digest(path: Path) -> str:
+    """What an address says of a file's content."""
+    return _digest_of(str(path), path.stat().st_mtime_ns)
+
+
+@cache
+def modules_folder(directory: Path) -> str:
+    """``m-{digest of all scripts}``: the folder that scripts are asked for under.
+
+    They import each other by relative paths, so the folder's name is in the address of each of them, and
+    changes for all when one changes: never an old part beside a new one.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(directory.rglob("*.js")):
+        whole.update(f"{path.relative_to(directory)}\n{file_digest(path)}\n".encode())
+    return f"{_MODULES}{whole.hexdigest()[:10]}"
+
+
 class StaticForLong(StaticFiles):
-    """Static files; an address with a content hash (``?v=``) may be kept for a year."""
+    """Static files; an address that says what is in the file (``?v=``, ``m-…/``) may be kept for a year.
+
+    One that says something else, as while two versions run side by side, is kept by nobody.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory)
+        self._modules = modules_folder(directory)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file with its Cache-Control, gzipped where that is asked for."""
-        response = await super().get_response(path, scope)
+        folder, _, rest = path.partition("/")
+        module = folder.startswith(_MODULES)
+        response = await super().get_response(rest if module else path, scope)
+        told = _SHORT
+        if module:
+            told = _FOREVER if folder == self._modules else "no-store"
+        elif isinstance(response, FileResponse) and (said := _said(scope)) is not None:
+            told = _FOREVER if said == file_digest(Path(response.path)) else "no-store"
         if isinstance(response, FileResponse) and scope["method"] == "GET":
             response = _packed(response, Headers(scope=scope))
-        hashed = b"v=" in scope.get("query_string", b"")
-        response.headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if hashed else "public, max-age=300"
-        )
+        response.headers["Cache-Control"] = told
         return response
+
+
+def _said(scope: Scope) -> str | None:
+    return QueryParams(scope.get("query_string", b"")).get("v")
 
 
 def _packed(response: FileResponse, asked: Headers) -> Response:
@@ -51,6 +90,12 @@ def _packed(response: FileResponse, asked: Headers) -> Response:
     if "etag" in response.headers:
         told["ETag"] = response.headers["etag"]
     return Response(packed, media_type=kind, headers=told)
+
+
+@lru_cache(maxsize=512)
+def _digest_of(path: str, mtime_ns: int) -> str:
+    """Of the content; another time is another file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:10]
 
 
 @lru_cache(maxsize=256)

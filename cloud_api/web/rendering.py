@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from cloud_api.kit.dates import day_month, weekday
 from cloud_api.kit.i18n import OWN_NAMES, translations
 from cloud_api.kit.money import yuan
+from cloud_api.kit.static_files import file_digest, modules_folder
 
 WEB = Path(__file__).parent
 STATIC = WEB / "static"
@@ -25,9 +25,12 @@ LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 def static_url(path: str) -> str:
     """``/static/{path}?v={hash}``: the address changes with the content, so it may be cached for long.
 
+    Our own scripts stand below a folder that changes with any of them (``modules_folder``).
     Raises FileNotFoundError for a file that is not there: a page that names one must not pass a test.
     """
-    digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
+    digest = file_digest(STATIC / path)
+    if path.startswith("js/"):
+        return f"{STATIC_URL}/{modules_folder(STATIC)}/{path}"
     return f"{STATIC_URL}/{path}?v={digest}"
 
 
