@@ -18,6 +18,7 @@ from cloud_api.devices.models import StoreStatus
 from cloud_api.devices.status import NOTHING, StoreStatusView, view
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.errors import NotFound
 from cloud_api.stores.models import Room, Store
 
 LOOK_BACK: Final = timedelta(days=3)  # a stay that runs over is still in its room
@@ -168,6 +169,23 @@ async def rooms_of_all(
         .order_by(col(Room.sort), col(Room.index))
     )
     return (await session.exec(query)).all()
+
+
+async def store_now(
+    session: AsyncSession, actor: Actor, store_id: str, clocks: Clocks
+) -> tuple[Store, StoreStatusView]:
+    """A store and what it last said of itself; one query. Raises NotFound ``store.not_found``."""
+    query = (
+        scoped(actor, Store)
+        .add_columns(StoreStatus)
+        .outerjoin(StoreStatus, col(StoreStatus.store_id) == col(Store.id))
+        .where(col(Store.id) == store_id)
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound("store")
+    store, told = row
+    return store, NOTHING if told is None else view(told, clocks.real)
 
 
 async def statuses(

@@ -7,14 +7,24 @@ from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.claims.room_days import RoomDay, room_days, rooms_of_all, statuses
+from cloud_api.claims.room_days import RoomDay, room_days, rooms_of_all, statuses, store_now
 from cloud_api.claims.spans import Span as ClaimSpan
 from cloud_api.kit.actor import System
 from cloud_api.pricing.service import prices_from
 from cloud_api.stores.models import Room
 from cloud_api.web.view_models import Span, SpanState, Strip
 
-__all__ = ["RoomDay", "busy", "drawn", "prices", "room_days", "rooms_of_all", "statuses", "strip"]
+__all__ = [
+    "RoomDay",
+    "busy",
+    "drawn",
+    "prices",
+    "room_days",
+    "rooms_of_all",
+    "statuses",
+    "store_now",
+    "strip",
+]
 
 STRIP = timedelta(hours=12)
 

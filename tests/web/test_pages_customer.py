@@ -334,7 +334,7 @@ def test_a_store_page_takes_the_same_queries_for_any_number_of_rooms(visitor: Vi
         for path in (f"/s/{shop.store.id}", f"/rooms/{shop.room.id}/book"):
             counts.append(visitor.queries("guest", path))
     assert counts[:2] == counts[2:]
-    assert max(counts) <= 11
+    assert max(counts) <= 10
 
 
 def test_the_list_of_stores_takes_the_same_queries_for_any_number_of_stores(visitor: Visitor):

@@ -120,13 +120,12 @@ async def stores_page(
 
 
 async def store_page(
-    session: AsyncSession, seen: Visit, store: Store, show: str, seats: str
+    session: AsyncSession, seen: Visit, store: Store, show: str, seats: str, *, online: bool
 ) -> StorePage:
     """One store with its rooms; ``show`` = ``now`` and ``seats`` narrow them."""
     rooms = await stores.rooms_of(session, seen.who, store.id)
     days = await room_days.room_days(session, [store], rooms, seen.cloud.clocks.now)
     prices = await room_days.prices(session, rooms)
-    status = (await room_days.statuses(session, [store], seen.cloud.clocks))[store.id]
     shots = await pictures.of(session, [store])
     covers = pictures.covers_of(shots)
     sold = [days[room.id] for room in rooms if room.id in prices]
@@ -142,7 +141,7 @@ async def store_page(
     taken = await platform_ways(session, store.id)
     return StorePage(
         store=_store_card(
-            seen, store, sold, prices, status.online, covers, distance_m(store, place_of(seen))
+            seen, store, sold, prices, online, covers, distance_m(store, place_of(seen))
         ),
         rooms=tuple(
             _room_card(seen, day, prices[day.room.id], covers.get(day.room.id, "")) for day in shown

@@ -25,7 +25,7 @@ from cloud_api.pricing.service import take_quote
 from cloud_api.staff import service as staff
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
-from cloud_api.web import qr
+from cloud_api.web import qr, room_days
 from cloud_api.web.customer import checkout, choose, find, outside_login, paying, wechat_payer
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
@@ -90,9 +90,9 @@ async def store_rooms(seen: Seen, store_id: str, show: Word = "", seats: Word = 
 
 async def _store(seen: Visit, store_id: str, show: str, seats: str, template: str) -> Response:
     async with seen.cloud.db.read() as session:
-        found = await stores.get_store(session, seen.who, store_id)
+        found, told = await room_days.store_now(session, seen.who, store_id, seen.cloud.clocks)
         here = seen.at(found.tz)
-        model = await find.store_page(session, here, found, show, seats)
+        model = await find.store_page(session, here, found, show, seats, online=told.online)
     return page(here, template, model, shell=here.shell(events=_of_store(found)))
 
 
