@@ -16,12 +16,21 @@ class _Notices:
     async def export(self, session: AsyncSession, account_id: str) -> list[Section]:
         query = scoped(Customer(account_id), Notice).order_by(col(Notice.id))
         found = (await session.exec(query)).all()
+        agreed = (await session.exec(scoped(Customer(account_id), WechatConsent))).all()
         return [
             Section(
                 "notices",
                 "收到的通知",
                 [{"标题": one.title, "内容": one.body, "时间": one.created_at} for one in found],
-            )
+            ),
+            Section(
+                "wechat_consents",
+                "同意过的微信消息",
+                [
+                    {"微信编号": one.openid, "同意时间": one.created_at, "发出时间": one.used_at}
+                    for one in sorted(agreed, key=lambda one: one.created_at)
+                ],
+            ),
         ]
 
     async def blockers(self, session: AsyncSession, account_id: str) -> list[Blocker]:

@@ -11,7 +11,7 @@ from cloud_api.kit import merging
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.personal import Blocker, Section, register
-from cloud_api.orders import guests
+from cloud_api.orders import guests, personal_parts
 from cloud_api.orders.models import (
     BlockedCustomer,
     Deposit,
@@ -104,6 +104,9 @@ class _Orders:
                     for one in refunds
                 ],
             ),
+            *await personal_parts.sections(
+                session, who, {one.id: one.number for one in orders}, rooms
+            ),
         ]
 
     async def blockers(self, session: AsyncSession, account_id: str) -> list[Blocker]:
@@ -154,7 +157,7 @@ class _Orders:
 
     async def forget(self, session: AsyncSession, account_id: str, clocks: Clocks) -> None:
         """Orders and money stay: they hold no name and no number, and the account has none any more."""
-        del session, account_id, clocks
+        await personal_parts.forget(session, account_id, clocks)
 
 
 register("orders", _Orders())

@@ -195,6 +195,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /api/v1/stores/{store_id}/reviews": ANYONE,
     "POST /api/v1/tickets": PERSON,
     "GET /api/v1/me/tickets": PERSON,
+    "POST /api/v1/me/photos": PERSON,
     "GET /api/v1/me/tickets/{ticket_id}": PERSON,
     "POST /api/v1/me/tickets/{ticket_id}/messages": PERSON,
     "POST /api/v1/me/tickets/{ticket_id}/close": PERSON,

@@ -28,7 +28,8 @@ StaffWho = Annotated[Staff, Depends(staff_actor)]
 Id = Annotated[str, Query(max_length=64)]
 
 _UPLOADS = re.compile(
-    r"/api/v1/console/(stores/[^/]+/media|campaigns/[^/]+/media(/[^/]+/poster)?|media/[^/]+/poster|cleaning/tasks/[^/]+/photos)"
+    r"/api/v1/(me/photos|console/(stores/[^/]+/media|campaigns/[^/]+/media(/[^/]+/poster)?"
+    r"|media/[^/]+/poster|cleaning/tasks/[^/]+/photos))"
 )
 MOST_UPLOADS = (
     120,

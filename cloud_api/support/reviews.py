@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +18,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.notices import notify
 from cloud_api.orders.service import get_order
 from cloud_api.staff.permissions import ORDER_READ, TICKET_HANDLE
+from cloud_api.support import photos
 from cloud_api.support.models import Review
 
 PAGE: Final = 20
@@ -30,8 +32,9 @@ async def write(
     stars: int,
     text: str,
     clocks: Clocks,
+    shots: Sequence[str] = (),
 ) -> Review:
-    """Say how a stay was. Raises NotFound, Conflict ``review.not_yet``, ``review.late``, ``review.done``."""
+    """Say how a stay was, with photos that were sent before. Raises NotFound, Conflict ``review.not_yet``, ``review.late``, ``review.done``."""
     order = await get_order(session, customer, order_id)
     if order.status != "completed":
         raise Conflict("review.not_yet", "用完了再评价")
@@ -52,6 +55,7 @@ async def write(
     )
     session.add(made)
     await session.flush()
+    made.photos = await photos.take(session, customer, order.store_id, shots, f"review:{made.id}")
     await notify(
         session,
         merchant_id=order.merchant_id,

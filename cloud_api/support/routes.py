@@ -1,16 +1,24 @@
 """Reviews and tickets: for customers, for everybody who reads reviews, for customer service."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.throttle import hit
+from cloud_api.media import service as media
+from cloud_api.media.models import Media
+from cloud_api.orders.service import get_order
 from cloud_api.staff.deps import staff_actor
-from cloud_api.support import reviews, tickets
+from cloud_api.stores.service import get_store
+from cloud_api.support import photos, reviews, tickets
 from cloud_api.support.models import Review, Ticket, TicketMessage
 
 router = APIRouter(tags=["support"])
@@ -18,6 +26,32 @@ console = APIRouter(prefix="/console", tags=["console: support"])
 Who = Annotated[Customer, Depends(customer)]
 StaffWho = Annotated[Staff, Depends(staff_actor)]
 Text = Annotated[str, Field(max_length=1000)]
+Shots = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Field(max_length=photos.MOST, description="ids of photos that were sent to /me/photos"),
+]
+
+
+class PhotoOut(BaseModel):
+    """A photo: ``src`` is small, ``href`` the largest."""
+
+    id: str
+    src: str
+    href: str
+
+    @classmethod
+    def of(cls, one: Media) -> "PhotoOut":
+        """From the row."""
+        return cls(
+            id=one.id,
+            src=f"/media/{one.id}/{min(one.sizes)}.webp",
+            href=f"/media/{one.id}/{max(one.sizes)}.jpg",
+        )
+
+
+def shown(ids: Sequence[object], known: Mapping[str, Media]) -> list[PhotoOut]:
+    """Those that are still there, in their order."""
+    return [PhotoOut.of(known[str(one)]) for one in ids if str(one) in known]
 
 
 class ReviewIn(BaseModel):
@@ -26,6 +60,7 @@ class ReviewIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     stars: Annotated[int, Field(ge=1, le=5)]
     text: Text = ""
+    photos: Shots = []
 
 
 class ReviewOut(BaseModel):
@@ -37,11 +72,13 @@ class ReviewOut(BaseModel):
     text: str
     reply: str
     created_at: AwareDatetime
+    photos: list[PhotoOut]
 
     @classmethod
-    def of(cls, one: Review) -> "ReviewOut":
+    def of(cls, one: Review, known: Mapping[str, Media]) -> "ReviewOut":
         """From the row, without whose it is."""
-        return cls(**{name: getattr(one, name) for name in cls.model_fields})
+        told = {name: getattr(one, name) for name in cls.model_fields if name != "photos"}
+        return cls(**told, photos=shown(one.photos, known))
 
 
 class ReviewsOut(BaseModel):
@@ -61,6 +98,14 @@ class TextIn(BaseModel):
     inside: bool = False
 
 
+class SayIn(BaseModel):
+    """Something a guest says."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Text
+    photos: Shots = []
+
+
 class HideIn(BaseModel):
     """Why a review is hidden; nothing shows it again."""
 
@@ -76,6 +121,7 @@ class TicketIn(BaseModel):
     store_id: Annotated[str, Field(max_length=64)] = ""
     order_id: Annotated[str, Field(max_length=64)] | None = None
     text: Text
+    photos: Shots = []
 
 
 class MessageOut(BaseModel):
@@ -85,12 +131,14 @@ class MessageOut(BaseModel):
     ours: bool
     inside: bool
     at: AwareDatetime
+    photos: list[PhotoOut]
 
     @classmethod
-    def of(cls, one: TicketMessage) -> "MessageOut":
+    def of(cls, one: TicketMessage, known: Mapping[str, Media]) -> "MessageOut":
         """From the row, without who of the staff it was."""
         ours = not one.by.startswith("customer:")
-        return cls(text=one.text, ours=ours, inside=one.inside, at=one.at)
+        said = shown(one.photos, known)
+        return cls(text=one.text, ours=ours, inside=one.inside, at=one.at, photos=said)
 
 
 class TicketOut(BaseModel):
@@ -129,9 +177,10 @@ async def write_review(order_id: str, body: ReviewIn, request: Request, who: Who
 
     async def act() -> ReviewOut:
         async with cloud.db.write() as session:
-            return ReviewOut.of(
-                await reviews.write(session, who, order_id, body.stars, body.text, cloud.clocks)
+            made = await reviews.write(
+                session, who, order_id, body.stars, body.text, cloud.clocks, body.photos
             )
+            return ReviewOut.of(made, await photos.of(session, made.photos))
 
     return await once(cloud, who.ref, request, await request.body(), act)
 
@@ -144,8 +193,35 @@ async def store_reviews(
     async with cloud_of(request).db.read() as session:
         found, following = await reviews.shown(session, store_id, cursor)
         mean, count = await reviews.rating(session, store_id)
-    items = [ReviewOut.of(one) for one in found]
+        known = await photos.of(session, (id_ for one in found for id_ in one.photos))
+    items = [ReviewOut.of(one, known) for one in found]
     return ReviewsOut(mean=mean, count=count, items=items, next_cursor=following)
+
+
+@router.post("/me/photos", status_code=201)
+async def send_photo(
+    request: Request,
+    who: Who,
+    store_id: Annotated[str, Query(max_length=64)] = "",
+    order_id: Annotated[str, Query(max_length=64)] = "",
+) -> PhotoOut:
+    """Send a photo for a review or a question about an order or a store: the file as the body (JPEG, PNG,
+    WebP). Name its id there within a day.
+    """
+    cloud = cloud_of(request)
+    limit = media.limit_bytes(cloud.settings, media.PHOTO)
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > limit:
+        raise media.too_large(limit)
+    async with cloud.db.write() as session:
+        if order_id:
+            store_id = (await get_order(session, who, order_id)).store_id
+        store = await get_store(session, who, store_id)
+        await hit(session, f"upload:{who.account_id}", *photos.UPLOADS, cloud.clocks.real)
+    async with media.arriving(request.stream(), cloud.settings, media.PHOTO) as path:
+        prepared = await asyncio.to_thread(media.prepare, path, media.PHOTO, cloud.settings)
+    async with cloud.db.write() as session:
+        return PhotoOut.of(await photos.keep(session, who, store, prepared, cloud.clocks))
 
 
 @router.post("/tickets", response_model=TicketOut)
@@ -164,6 +240,7 @@ async def ask(body: TicketIn, request: Request, who: Who) -> Response:
                     kind=body.kind,
                     text=body.text,
                     clocks=cloud.clocks,
+                    shots=body.photos,
                 )
             )
 
@@ -181,17 +258,21 @@ async def my_tickets(request: Request, who: Who) -> TicketsOut:
 async def my_ticket(ticket_id: str, request: Request, who: Who) -> TicketWholeOut:
     """One ticket with its messages."""
     async with cloud_of(request).db.read() as session:
-        return _whole(*await tickets.read(session, who, ticket_id))
+        return await _whole(session, *await tickets.read(session, who, ticket_id))
 
 
 @router.post("/me/tickets/{ticket_id}/messages", response_model=TicketOut)
-async def say(ticket_id: str, body: TextIn, request: Request, who: Who) -> Response:
+async def say(ticket_id: str, body: SayIn, request: Request, who: Who) -> Response:
     """Say more; opens a closed ticket again."""
     cloud = cloud_of(request)
 
     async def act() -> TicketOut:
         async with cloud.db.write() as session:
-            return TicketOut.of(await tickets.say(session, who, ticket_id, body.text, cloud.clocks))
+            return TicketOut.of(
+                await tickets.say(
+                    session, who, ticket_id, body.text, cloud.clocks, shots=body.photos
+                )
+            )
 
     return await once(cloud, who.ref, request, await request.body(), act)
 
@@ -218,7 +299,7 @@ async def all_tickets(
 async def one_ticket(ticket_id: str, request: Request, who: StaffWho) -> TicketWholeOut:
     """One ticket with its messages, notes too. Needs ticket.handle."""
     async with cloud_of(request).db.read() as session:
-        return _whole(*await tickets.read(session, who, ticket_id))
+        return await _whole(session, *await tickets.read(session, who, ticket_id))
 
 
 @console.post("/tickets/{ticket_id}/messages", response_model=TicketOut)
@@ -250,7 +331,8 @@ async def reply(review_id: str, body: TextIn, request: Request, who: StaffWho) -
     """Answer a review. Needs ticket.handle."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        return ReviewOut.of(await reviews.reply(session, who, review_id, body.text, cloud.clocks))
+        one = await reviews.reply(session, who, review_id, body.text, cloud.clocks)
+        return ReviewOut.of(one, await photos.of(session, one.photos))
 
 
 @console.post("/reviews/{review_id}/hide")
@@ -258,9 +340,13 @@ async def hide(review_id: str, body: HideIn, request: Request, who: StaffWho) ->
     """Hide a review for a reason, or show it again. Needs ticket.handle."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        return ReviewOut.of(await reviews.hide(session, who, review_id, body.why, cloud.clocks))
+        one = await reviews.hide(session, who, review_id, body.why, cloud.clocks)
+        return ReviewOut.of(one, await photos.of(session, one.photos))
 
 
-def _whole(ticket: Ticket, messages: list[TicketMessage]) -> TicketWholeOut:
+async def _whole(
+    session: AsyncSession, ticket: Ticket, messages: list[TicketMessage]
+) -> TicketWholeOut:
+    known = await photos.of(session, (id_ for one in messages for id_ in one.photos))
     told = TicketOut.of(ticket).model_dump()
-    return TicketWholeOut(**told, messages=[MessageOut.of(one) for one in messages])
+    return TicketWholeOut(**told, messages=[MessageOut.of(one, known) for one in messages])

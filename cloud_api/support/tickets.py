@@ -5,6 +5,7 @@ States: open → answered → open …, either → closed; a guest's new message
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import and_
@@ -21,6 +22,7 @@ from cloud_api.staff import rights
 from cloud_api.staff.models import Role, StaffMember
 from cloud_api.staff.permissions import TICKET_HANDLE
 from cloud_api.stores.service import get_store
+from cloud_api.support import photos
 from cloud_api.support.models import Ticket, TicketMessage
 
 KINDS: Final = {"inquiry": "咨询", "complaint": "投诉", "repair": "报修", "dispute": "费用有疑问"}
@@ -43,6 +45,7 @@ async def ask(
     kind: str,
     text: str,
     clocks: Clocks,
+    shots: Sequence[str] = (),
 ) -> Ticket:
     """Open a ticket. Raises NotFound, KaimenError ``ticket.empty``, Conflict ``ticket.too_many``."""
     if order_id is not None:
@@ -64,7 +67,8 @@ async def ask(
     )
     session.add(made)
     await session.flush()
-    await _message(session, made, customer.ref, said, clocks)
+    message = await _message(session, made, customer.ref, said, clocks)
+    await _show(session, customer, message, shots)
     await _tell_staff(session, made, said, clocks)
     return made
 
@@ -77,6 +81,7 @@ async def say(
     clocks: Clocks,
     *,
     inside: bool = False,
+    shots: Sequence[str] = (),
 ) -> Ticket:
     """Add a message; staff's answers it, a guest's opens it again. Staff need ticket.handle.
 
@@ -84,8 +89,9 @@ async def say(
     """
     ticket = await _locked(session, actor, ticket_id)
     said = _said(text)
-    await _message(session, ticket, actor.ref, said, clocks, inside=inside)
+    message = await _message(session, ticket, actor.ref, said, clocks, inside=inside)
     if isinstance(actor, Customer):
+        await _show(session, actor, message, shots)
         ticket.state, ticket.closed_at = "open", None
         await _tell_staff(session, ticket, said, clocks)
     elif not inside:
@@ -224,19 +230,28 @@ async def _message(
     clocks: Clocks,
     *,
     inside: bool = False,
-) -> None:
-    session.add(
-        TicketMessage(
-            merchant_id=ticket.merchant_id,
-            store_id=ticket.store_id,
-            ticket_id=ticket.id,
-            by=by,
-            text=text,
-            inside=inside,
-            at=clocks.now,
-        )
+) -> TicketMessage:
+    made = TicketMessage(
+        merchant_id=ticket.merchant_id,
+        store_id=ticket.store_id,
+        ticket_id=ticket.id,
+        by=by,
+        text=text,
+        inside=inside,
+        at=clocks.now,
     )
+    session.add(made)
     await session.flush()
+    return made
+
+
+async def _show(
+    session: AsyncSession, customer: Customer, message: TicketMessage, shots: Sequence[str]
+) -> None:
+    message.photos = await photos.take(
+        session, customer, message.store_id, shots, f"ticket:{message.ticket_id}"
+    )
+    session.add(message)
 
 
 async def _tell_staff(session: AsyncSession, ticket: Ticket, said: str, clocks: Clocks) -> None:

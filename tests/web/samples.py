@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_api.web import view_models as vm
 from cloud_api.web.view_models import booking as vm_booking
-from cloud_api.web.view_models.visit import ScanPage
+from cloud_api.web.view_models.visit import LinkedRow, LoginsPage, ScanPage
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 22, 14, 12, tzinfo=ZONE)
@@ -455,6 +455,26 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "login": (
         "customer/login.html",
         {"page": vm.LoginPage("/d/door-r1", reason="登录后就能看这扇门")},
+    ),
+    "login-inside": (
+        "customer/login.html",
+        {
+            "page": vm.LoginPage(
+                "/me", outside="微信", outside_href="/oauth/wechat/start", failed=True
+            )
+        },
+    ),
+    "logins": (
+        "customer/logins.html",
+        {"page": LoginsPage("尾号 4821", (LinkedRow("i1", "微信", at(13, 44)),), "连上了", True)},
+    ),
+    "logins-none": (
+        "customer/logins.html",
+        {
+            "page": LoginsPage(
+                "尾号 4821", here="微信", href="/oauth/wechat/start", places=("支付宝",)
+            )
+        },
     ),
     "me": ("customer/me.html", {"page": vm.MePage("138****4821")}),
     "scan": ("customer/scan.html", {"page": ScanPage("shop.test")}),

@@ -22,6 +22,7 @@ from cloud_api.web.view_models.friends import FriendsPage, JoinPage
 from cloud_api.web.view_models.orders import ExportRow, ExportsPage
 from cloud_api.web.view_models.support import (
     HelpPage,
+    Proof,
     ReviewPage,
     ReviewRow,
     ReviewsPage,
@@ -120,7 +121,10 @@ _CUSTOMER: dict[str, tuple[str, object]] = {
         "customer/store_reviews.html", StoreReviewsPage("静安店", "/s/s1", 4.0, 9, _SAID_OF, "?before=x")
     ),
     "store-reviews-end": ("customer/store_reviews.html", StoreReviewsPage("静安店", "/s/s1", 4, 9, ())),
-    "reviewed": ("customer/review.html", ReviewPage("o1", "竹间", NOW, _END, 4, "不错", "谢谢")),
+    "reviewed": (
+        "customer/review.html",
+        ReviewPage("o1", "竹间", NOW, _END, 4, "不错", "谢谢", (Proof("/a.webp", "/a.jpg"),)),
+    ),
 }  # fmt: skip
 _CONSOLE: dict[str, tuple[str, object]] = {
     "rules": ("console/booking_rules.html", _RULES),

@@ -11,9 +11,9 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_READ, TICKET_HANDLE
-from cloud_api.support import reviews, tickets
+from cloud_api.support import photos, reviews, tickets
 from cloud_api.web.console.frame import console_page, frame_of
-from cloud_api.web.customer.support import row
+from cloud_api.web.customer.support import proofs, row
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.room_days import rooms_of_all
 from cloud_api.web.view_models.support import (
@@ -64,12 +64,19 @@ async def one_ticket(seen: Seen, who: Who, ticket_id: str) -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         ticket, said = await tickets.read(session, who, ticket_id)
+        known = await photos.of(session, (id_ for one in said for id_ in one.photos))
     here = seen.at(frame.tz_of(ticket.store_id))
     model = TicketPage(
         ticket=row(here, ticket, ""),
         id=ticket.id,
         said=tuple(
-            Said(one.text, not one.by.startswith("customer:"), here.local(one.at), one.inside)
+            Said(
+                one.text,
+                not one.by.startswith("customer:"),
+                here.local(one.at),
+                one.inside,
+                proofs(one.photos, known),
+            )
             for one in said
         ),
         order_href=f"/console/orders/{ticket.order_id}"
@@ -87,6 +94,7 @@ async def all_reviews(seen: Seen, who: Who) -> Response:
         frame = await frame_of(session, who)
         here = seen.at(frame.tz)
         found = await reviews.for_staff(session, who)
+        known = await photos.of(session, (id_ for one in found for id_ in one.photos))
         rooms = {one.id: one.name for one in await rooms_of_all(session, who, frame.stores)}
     names = {store.id: store.name for store in frame.stores}
     model = ReviewsPage(
@@ -101,6 +109,7 @@ async def all_reviews(seen: Seen, who: Who) -> Response:
                 one.reply,
                 one.hidden_why or "",
                 f"/console/orders/{one.order_id}",
+                proofs(one.photos, known),
             )
             for one in found
         ),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.media.models import Media
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
-from cloud_api.support import reviews
+from cloud_api.support import photos, reviews
 from cloud_api.support.models import Review
+from cloud_api.web.customer.support import proofs
 from cloud_api.web.pages import Visit, page, visit
 from cloud_api.web.view_models.booking import StoreReview, StoreReviewsPage
 
@@ -31,9 +33,10 @@ async def store_reviews(
         rooms = await stores.rooms_of(session, seen.who, store.id)
         found, following = await reviews.shown(session, store.id, before or None)
         stars, total = await reviews.rating(session, store.id)
+        known = await photos.of(session, (id_ for one in found for id_ in one.photos))
     href = f"/s/{store.id}"
     more = f"{href}/reviews?before={following}" if following else ""
-    model = StoreReviewsPage(store.name, href, stars, total, _rows(here, found, rooms), more)
+    model = StoreReviewsPage(store.name, href, stars, total, _rows(here, found, rooms, known), more)
     return page(here, "customer/store_reviews.html", model, shell=here.shell())
 
 
@@ -46,15 +49,19 @@ async def latest(
         return {}
     found, following = await reviews.shown(session, store.id)
     more = len(found) > LATEST or following
+    latest_ones = found[:LATEST]
+    known = await photos.of(session, (id_ for one in latest_ones for id_ in one.photos))
     return {
         "stars": stars,
         "reviews_total": total,
-        "reviews": _rows(here, found[:LATEST], rooms),
+        "reviews": _rows(here, latest_ones, rooms, known),
         "reviews_href": f"/s/{store.id}/reviews" if more else "",
     }
 
 
-def _rows(here: Visit, found: Sequence[Review], rooms: Sequence[Room]) -> tuple[StoreReview, ...]:
+def _rows(
+    here: Visit, found: Sequence[Review], rooms: Sequence[Room], known: Mapping[str, Media]
+) -> tuple[StoreReview, ...]:
     names = {room.id: room.name for room in rooms}
     return tuple(
         StoreReview(
@@ -63,6 +70,7 @@ def _rows(here: Visit, found: Sequence[Review], rooms: Sequence[Room]) -> tuple[
             names.get(one.room_id, ""),
             here.local(one.created_at),
             one.reply,
+            proofs(one.photos, known),
         )
         for one in found
     )

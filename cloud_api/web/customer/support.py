@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import System
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.media.models import Media
 from cloud_api.orders import service as orders
 from cloud_api.stores import service as stores
-from cloud_api.support import reviews, tickets
+from cloud_api.support import photos, reviews, tickets
 from cloud_api.support.models import Ticket
+from cloud_api.support.routes import shown
 from cloud_api.web.pages import CUSTOMER_EVENTS, Visit, page, visit
 from cloud_api.web.view_models.support import (
     HelpPage,
+    Proof,
     ReviewPage,
     Said,
     TicketPage,
@@ -44,12 +48,20 @@ async def my_ticket(seen: Seen, ticket_id: str) -> Response:
     """One question and its answers."""
     async with seen.cloud.db.read() as session:
         ticket, said = await tickets.read(session, seen.customer, ticket_id)
+        known = await photos.of(session, (one for line in said for one in line.photos))
     model = TicketPage(
         ticket=row(seen, ticket, ""),
         id=ticket.id,
         said=tuple(
-            Said(one.text, one.by.startswith("customer:"), seen.local(one.at)) for one in said
+            Said(
+                one.text,
+                one.by.startswith("customer:"),
+                seen.local(one.at),
+                photos=proofs(one.photos, known),
+            )
+            for one in said
         ),
+        store_id=ticket.store_id,
         order_href=f"/orders/{ticket.order_id}" if ticket.order_id else "",
     )
     return page(seen, "customer/ticket.html", model, shell=seen.shell(events=CUSTOMER_EVENTS))
@@ -77,6 +89,7 @@ async def review(seen: Seen, order_id: str) -> Response:
         store = await stores.get_store(session, System(), order.store_id)
         room = await stores.get_room(session, System(), order.room_id)
         mine = await reviews.of_order(session, seen.customer, order_id)
+        known = await photos.of(session, mine.photos if mine is not None else ())
     here = seen.at(store.tz)
     model = ReviewPage(
         order.id,
@@ -86,8 +99,14 @@ async def review(seen: Seen, order_id: str) -> Response:
         stars=mine.stars if mine is not None else 0,
         text=mine.text if mine is not None else "",
         reply=mine.reply if mine is not None else "",
+        photos=proofs(mine.photos, known) if mine is not None else (),
     )
     return page(here, "customer/review.html", model, shell=here.shell())
+
+
+def proofs(ids: Sequence[object], known: Mapping[str, Media]) -> tuple[Proof, ...]:
+    """The photos that are still there, in their order."""
+    return tuple(Proof(one.src, one.href) for one in shown(ids, known))
 
 
 def row(seen: Visit, one: Ticket, href: str, store_name: str = "") -> TicketRow:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from cloud_api.claims.room_days import RoomState
 from cloud_api.web.view_models.parts import Fees, Span, Strip
+from cloud_api.web.view_models.support import Proof
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class StoreReview:
     room_name: str
     at: datetime
     reply: str = ""
+    photos: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)

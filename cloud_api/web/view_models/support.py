@@ -7,6 +7,14 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
+class Proof:
+    """A photo that a guest sent: small, and as large as it is."""
+
+    src: str
+    href: str
+
+
+@dataclass(frozen=True)
 class TicketRow:
     href: str
     kind: str
@@ -26,6 +34,7 @@ class Said:
     mine: bool
     at: datetime
     inside: bool = False
+    photos: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class TicketPage:
     said: tuple[Said, ...]
     order_href: str = ""
     rows: tuple[TicketRow, ...] = ()
+    store_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class ReviewPage:
     stars: int = 0
     text: str = ""
     reply: str = ""
+    photos: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class ReviewRow:
     reply: str
     hidden_why: str
     order_href: str
+    photos: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)

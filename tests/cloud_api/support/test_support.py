@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import httpx
 import pytest
+from sqlmodel import select
 
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
+from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
 from cloud_api.staff.permissions import ALL
 from cloud_api.support import reviews, tickets
-from tests.cloud_api.factories import Shop, customer, make_customer, make_order, make_staff, staff
+from cloud_api.support.models import TicketMessage
+from tests.cloud_api.factories import (
+    Shop,
+    bearer,
+    customer,
+    make_customer,
+    make_login,
+    make_order,
+    make_staff,
+    staff,
+)
+from tests.cloud_api.media.files import photo
 
 
 async def test_a_stay_is_reviewed_once_answered_and_hidden_for_a_reason(
@@ -82,3 +97,59 @@ async def test_a_ticket_goes_back_and_forth_until_it_is_closed(
                 session, customer(other), store_id="", order_id=order.id, kind="inquiry",
                 text="看看", clocks=clocks,
             )  # fmt: skip
+
+
+async def test_photos_are_made_anew_named_once_and_shown_where_they_belong(
+    db: Database, shop: Shop, clocks: Clocks, client: httpx.AsyncClient, cloud: Cloud
+) -> None:
+    """Sent one by one, named by the review or the message; another's or a stranger's file is refused."""
+    async with db.write() as session:
+        guest, thief = [await make_customer(session, clocks.now) for _ in range(2)]
+        mine = bearer(await make_login(session, guest.id, clocks.now))
+        theirs = bearer(await make_login(session, thief.id, clocks.now))
+        starts = clocks.now - timedelta(hours=3)
+        done = await make_order(session, shop, guest, starts, now=clocks.now, status="completed")
+        owner = await make_staff(session, shop, clocks.now)
+        desk = bearer(await make_login(session, owner.account_id, clocks.now))
+    sent = f"/api/v1/me/photos?order_id={done.id}"
+
+    async def send(headers: dict[str, str], body: bytes) -> httpx.Response:
+        return await client.post(sent, headers=headers, content=body)
+
+    assert (await send(theirs, photo())).status_code == 404
+    assert (await client.post(sent, content=photo())).status_code == 401
+    wrong = await send(mine, b"<svg onload=alert(1)>" * 20)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "media.not_a_photo")
+    one, two, three = [(await send(mine, photo())).json() for _ in range(3)]
+    shown = await client.get(one["href"])
+    assert b"Secret Camera" not in shown.content
+    stolen = {"store_id": shop.store.id, "text": "看", "photos": [one["id"]]}
+    refused = await client.post("/api/v1/tickets", headers=theirs, json=stolen)
+    assert (refused.status_code, refused.json()["code"]) == (422, "photo.gone")
+    review = {"stars": 4, "text": "茶台不错", "photos": [two["id"], one["id"]]}
+    written = await client.post(f"/api/v1/orders/{done.id}/review", headers=mine, json=review)
+    assert [p["id"] for p in written.json()["photos"]] == [two["id"], one["id"]]
+    public = (await client.get(f"/api/v1/stores/{shop.store.id}/reviews")).json()
+    assert [p["src"] for p in public["items"][0]["photos"]] == [two["src"], one["src"]]
+    again = {"order_id": done.id, "kind": "complaint", "text": "椅子坏了", "photos": [one["id"]]}
+    assert (await client.post("/api/v1/tickets", headers=mine, json=again)).status_code == 422
+    again["photos"] = [three["id"]]
+    ticket = (await client.post("/api/v1/tickets", headers=mine, json=again)).json()
+    told = await client.get(f"/api/v1/console/tickets/{ticket['id']}", headers=desk)
+    assert told.json()["messages"][0]["photos"][0]["href"] == three["href"]
+    # What was sent and used by nothing goes after a day; who leaves takes words and photos along.
+    unused = (await send(mine, photo())).json()
+    clocks.wire.pass_time(25 * 3600)  # type: ignore[attr-defined]
+    for _ in range(2):
+        await run_due(cloud)
+    assert (await client.get(unused["href"])).status_code == 404
+    assert (await client.get(one["href"])).status_code == 200
+    gone = await client.post("/api/v1/me/delete", headers=mine, json={"confirm": guest.phone_tail})
+    assert gone.status_code == 204, gone.text
+    await run_due(cloud)
+    assert (await client.get(one["href"])).status_code == 404
+    left = (await client.get(f"/api/v1/stores/{shop.store.id}/reviews")).json()["items"][0]
+    assert (left["stars"], left["text"], left["photos"]) == (4, "", [])
+    async with db.read() as session:
+        words = [m.text for m in (await session.exec(select(TicketMessage))).all()]
+    assert words == [""]
