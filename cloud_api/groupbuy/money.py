@@ -345,9 +345,10 @@ async def _send_back(
             left -= part
     if not left:
         return
-    theirs = [one for one in refunds if one.origin == "provider"]
-    if not paid or left > sum(one.amount_fen for one in theirs):
+    by_id = {one.id: one for one in paid}
+    theirs = [one for one in refunds if one.origin == "provider" and one.payment_id in by_id]
+    if not theirs or left > sum(one.amount_fen for one in theirs):
         _log.error("groupbuy.nothing_to_refund", order=order.number, left_fen=left)
         return
-    at = next(one for one in paid if any(refund.payment_id == one.id for refund in theirs))
-    await beyond(session, at, left, clocks)
+    await beyond(session, by_id[theirs[-1].payment_id], left, clocks)
+    await payments.given_already(session, theirs[-1], tag, clocks)

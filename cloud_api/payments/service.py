@@ -330,7 +330,7 @@ async def ask_refund(
             raise Conflict("refund.too_much", "退款金额超过了实付金额")
         await beyond(session, payment, amount_fen - left, clocks)
         if left == 0:
-            await _given_already(session, theirs[-1], tag, clocks)
+            await given_already(session, theirs[-1], tag, clocks)
             return theirs[-1]
         amount_fen = left
     refund = RefundAttempt(
@@ -357,10 +357,12 @@ async def ask_refund(
     return refund
 
 
-async def _given_already(
+async def given_already(
     session: AsyncSession, refund: RefundAttempt, tag: str, clocks: Clocks
 ) -> None:
-    """Nothing more will be heard of it: let what was sold take note of it for ``tag`` too."""
+    """Nothing was left to ask for under ``tag`` but what the provider gave back already (``refund``): no more
+    will be heard of that, so what was sold takes note of it once more.
+    """
     await schedule(
         session,
         merchant_id=refund.merchant_id,
