@@ -22,6 +22,7 @@ from cloud_api.groupbuy.schemas import (
 )
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.media.models import Media
 from cloud_api.media.schemas import MediaOut
 from cloud_api.orders.models import Order
@@ -231,7 +232,7 @@ async def _vouchers(session: AsyncSession, found: Sequence[Voucher]) -> list[dic
                     }
                 ),
                 "status": one.state,
-                "state": VOUCHER_WORDS[_state(one, finished)],
+                "state": _(VOUCHER_WORDS[_state(one, finished)]),
                 "when": judge.when(one),
                 "stores": [stores[str(key)] for key in one.store_ids if key in stores],
                 "rooms": [rooms[str(key)] for key in one.room_ids if key in rooms],
@@ -265,11 +266,11 @@ def _state(voucher: Voucher, finished: set[str]) -> str:
 def _order_state(order: GroupOrder, states: list[str]) -> str:
     """One word for an order of several vouchers: what is still open comes first."""
     if order.status != "issued" or not states:
-        return _ORDER_WORDS[order.status]
+        return _(_ORDER_WORDS[order.status])
     for state in ("issued", "redeemed", "used", "refunding", "expired", "refunded"):
         if state in states:
-            return VOUCHER_WORDS[state]
-    return _ORDER_WORDS[order.status]
+            return _(VOUCHER_WORDS[state])
+    return _(_ORDER_WORDS[order.status])
 
 
 def _campaign(

@@ -57,7 +57,7 @@ def fits_store(deal: PlatformDeal, store_id: str) -> bool:
 def refuse(deal: PlatformDeal, *, room_id: str, starts_at: datetime, tz: str) -> Refusal | None:
     """None where the deal opens the room for a stay that begins at ``starts_at``."""
     if deal.room_ids and room_id not in deal.room_ids:
-        return Refusal("voucher.other_room", "这张券不能用在这个包间，换一间试试")
+        return Refusal("voucher.other_room", _("这张券不能用在这个包间，换一间试试"))
     if not in_window(deal, starts_at, tz):
         return Refusal("voucher.other_time", _("这张券 {when} 可用").format(when=when(deal)))
     return None

@@ -31,7 +31,7 @@ def refuse(
     """None where the voucher may be used for a stay that begins at ``starts_at``."""
     zone = ZoneInfo(tz)
     if voucher.state in {"refunding", "refunded"}:
-        return Refusal("voucher.refunded", "这张券已经退款了")
+        return Refusal("voucher.refunded", _("这张券已经退款了"))
     if voucher.state == "expired" or starts_at >= voucher.valid_until:
         day = voucher.valid_until.astimezone(zone)
         return Refusal("voucher.expired", _("这张券 {day:%Y-%m-%d %H:%M} 到期了").format(day=day))
@@ -39,9 +39,9 @@ def refuse(
         day = voucher.valid_from.astimezone(zone)
         return Refusal("voucher.not_yet", _("这张券 {day:%m月%d日 %H:%M} 起才能用").format(day=day))
     if store_id not in voucher.store_ids:
-        return Refusal("voucher.other_store", "这张券不能在这家店用")
+        return Refusal("voucher.other_store", _("这张券不能在这家店用"))
     if voucher.room_ids and room_id not in voucher.room_ids:
-        return Refusal("voucher.other_room", "这张券不能用在这个包间，换一间试试")
+        return Refusal("voucher.other_room", _("这张券不能用在这个包间，换一间试试"))
     if not in_window(voucher, starts_at, tz):
         return Refusal("voucher.other_time", _("这张券 {when} 可用").format(when=when(voucher)))
     return None
@@ -81,7 +81,7 @@ def _days(mask: int) -> str:
         return _("周一至周五")
     if mask == 96:
         return _("周末")
-    return _("、").join(name for bit, name in enumerate(_DAYS) if mask >> bit & 1)
+    return _("、").join(_(name) for bit, name in enumerate(_DAYS) if mask >> bit & 1)
 
 
 def _hours(voucher: Hours) -> str:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_api.groupbuy import back, buy, campaigns, desk, longer, redeem, report
+from cloud_api.groupbuy import back, buy, campaigns, desk, longer, redeem, report, views
 from cloud_api.groupbuy.models import Campaign
 from cloud_api.kit.errors import Conflict, NotFound
+from cloud_api.kit.i18n import speaking
 from cloud_api.payments import service as payments
 from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
@@ -167,3 +168,20 @@ async def test_who_gave_a_voucher_away_cannot_use_it(club: Club) -> None:
                 clocks=club.cloud.clocks, voucher_id=voucher.id,
             )  # fmt: skip
     assert (await club.row(Campaign, voucher.campaign_id)).taken == 1
+
+
+async def test_words_of_vouchers_are_in_the_readers_language(club: Club) -> None:
+    """On English pages a voucher's state, its days and why a room does not fit stood in Chinese."""
+    order = await club.buy(await club.campaign(team_size=2), club.people[0])
+    (voucher,) = await club.bought(await club.campaign(weekdays=5), club.people[1])
+    other = voucher.model_copy(update={"room_ids": ["elsewhere"], "weekdays": 127})
+    with speaking("en"):
+        async with club.cloud.db.read() as session:
+            (shown,) = await views.vouchers(session, [voucher])
+            (unpaid,) = await views.orders(session, [order])
+            rooms = await desk.rooms_for(session, club.owner, other, None, club.cloud.clocks)
+    assert (shown.state, unpaid.state) == ("Ready", "Unpaid")
+    assert shown.when == "Mon, Wed"
+    assert {room.message for room in rooms} == {
+        "This voucher isn't valid in this room. Try another"
+    }
