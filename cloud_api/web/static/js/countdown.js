@@ -11,10 +11,10 @@ function parts(element, ms) {
   const hours = Math.floor(seconds / 3600);
   const rest = [[Math.floor((seconds % 3600) / 60), element.dataset.tM], [seconds % 60, element.dataset.tS]];
   const shown = hours ? [[hours, element.dataset.tH], rest[0]] : rest;
-  element.replaceChildren(...shown.flatMap(([n, unit]) => {
+  element.replaceChildren(...shown.flatMap(([n, unit], place) => {
     const small = document.createElement('small');
     small.textContent = unit;
-    return [document.createTextNode(String(n).padStart(2, '0')), small];
+    return [document.createTextNode(hours && !place ? n : String(n).padStart(2, '0')), small];
   }));
 }
 
