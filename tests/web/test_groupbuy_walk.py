@@ -83,7 +83,8 @@ def put_on_sale(desk: Page, town: Visitor) -> None:
     shots = desk.locator("#shots [data-item]")
     expect(shots).to_have_count(3)
     second = shots.nth(1).get_attribute("data-item") or ""
-    shots.nth(1).get_by_role("button", name="往前").click()
+    with desk.expect_response(re.compile("/media-order$")):  # written down before it is read again
+        shots.nth(1).get_by_role("button", name="往前").click()
     expect(shots.nth(0)).to_have_attribute("data-item", second)
     desk.reload()
     expect(shots.nth(0)).to_have_attribute("data-item", second)
