@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlmodel import col, or_, select
+from sqlalchemy import ColumnElement
+from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -18,8 +20,10 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.paging import PAGE, page_of
+from cloud_api.orders.books import part_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.service import local_day
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.staff.permissions import ORDER_READ
 from cloud_api.stores.service import get_store
 
@@ -37,6 +41,7 @@ SORTS: Final[Mapping[str, Any]] = {
     "total": Order.total_fen,
 }
 _TAIL = re.compile(r"[0-9]{4}", re.ASCII)
+_RECEIPT = re.compile(r"[0-9A-Za-z_-]{12,64}", re.ASCII)
 _MANY_DIGITS = re.compile(r"\+?[0-9][0-9 \-]{6,20}", re.ASCII)
 
 
@@ -106,21 +111,46 @@ async def chosen(session: AsyncSession, actor: Staff, wanted: Wanted) -> SelectO
             end = local_day(tz, wanted.until)[1]
         query = query.where(col(Order.starts_at) >= start, col(Order.starts_at) < end)
     if wanted.text:
-        query = _matching(query, wanted.text)
+        query = _matching(query, actor, wanted.text)
     return query
 
 
-def _matching(query: SelectOfScalar[Order], text: str) -> SelectOfScalar[Order]:
-    """A whole number finds its orders by the blind index, four digits by the tail, the rest by number."""
-    number = col(Order.number).icontains(text.strip(), autoescape=True)
+def _matching(query: SelectOfScalar[Order], actor: Staff, text: str) -> SelectOfScalar[Order]:
+    """A whole number finds its orders by the blind index, four digits by the tail, the rest by number: the
+    order's, or the one that a guest reads on the provider's receipt, ours or the provider's.
+    """
+    text = text.strip()
+    found: list[ColumnElement[bool]] = [col(Order.number).icontains(text, autoescape=True)]
+    if _RECEIPT.fullmatch(text):
+        found.append(col(Order.id).in_(_receipts(actor, text)))
     if _TAIL.fullmatch(text):
         tails = select(col(Account.id)).where(col(Account.phone_tail) == text)
-        return query.where(or_(number, col(Order.account_id).in_(tails)))
-    if _MANY_DIGITS.fullmatch(text):
-        try:
+        found.append(col(Order.account_id).in_(tails))
+    elif _MANY_DIGITS.fullmatch(text):
+        with suppress(KaimenError):
             index = vault().index(phones.normal(text))
-        except KaimenError:
-            return query.where(number)
-        whose = select(col(Account.id)).where(col(Account.phone_index) == index)
-        return query.where(or_(number, col(Order.account_id).in_(whose)))
-    return query.where(number)
+            whose = select(col(Account.id)).where(col(Account.phone_index) == index)
+            found.append(col(Order.account_id).in_(whose))
+    return query.where(or_(*found))
+
+
+def _receipts(actor: Staff, text: str) -> Any:
+    """The ids of orders whose payment has this number, at us or at its provider."""
+    accounts = select(col(ProviderAccount.id)).where(
+        col(ProviderAccount.merchant_id) == actor.merchant_id
+    )
+    ours = text.replace("_", "-")  # Alipay takes no hyphens
+    return (
+        scoped(actor, PaymentAttempt)
+        .with_only_columns(func.substr(col(PaymentAttempt.part_of), len(part_of("")) + 1))
+        .where(
+            col(PaymentAttempt.part_of).startswith(part_of("")),
+            or_(
+                col(PaymentAttempt.number) == ours,
+                and_(
+                    col(PaymentAttempt.account_ref).in_(accounts),
+                    col(PaymentAttempt.provider_txn) == text,
+                ),
+            ),
+        )
+    )

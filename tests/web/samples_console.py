@@ -230,7 +230,7 @@ ORDERS: vm.Listing[ConsoleOrderRow] = vm.Listing(
         vm.Filter("state", "chips", "状态", "", (vm.Choice("", "全部"), vm.Choice("unpaid", "待支付"))),
         vm.Filter("store", "select", "门店", "s1", (vm.Choice("s1", STORE),)),
         vm.Filter("day", "date", "使用的日子"),
-        vm.Filter("q", "search", "订单号或手机尾号"),
+        vm.Filter("q", "search", "单号或手机尾号"),
     ),
     query={"sort": "-created"},
     sort="-created",

@@ -88,7 +88,7 @@ def test_an_order_is_found_opened_and_cancelled_for_a_reason(console: Page, town
     console.evaluate("window.marked = true")
     console.locator("label.lf-chip").filter(has_text="待使用").click()
     expect(console).to_have_url(re.compile("state=ready"))
-    search = console.get_by_role("searchbox", name="订单号或手机尾号")
+    search = console.get_by_role("searchbox", name="单号或手机尾号")
     search.fill(order.number[-8:])
     expect(console.locator("tbody tr")).to_have_count(1)
     console.locator("tbody a").click()

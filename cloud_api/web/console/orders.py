@@ -161,7 +161,7 @@ def _filters(frame: Frame, wanted: search.Wanted, wish: Asked) -> tuple[Filter, 
         made.append(Filter("store", "select", _("门店"), wanted.store_id, every))
     day = wanted.day.isoformat() if wanted.day else ""
     made.append(Filter("day", "date", _("使用的日子"), day))
-    made.append(Filter("q", "search", _("订单号或手机尾号"), wish.get("q")))
+    made.append(Filter("q", "search", _("单号或手机尾号"), wish.get("q")))
     return tuple(made)
 
 

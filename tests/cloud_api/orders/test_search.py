@@ -11,7 +11,9 @@ import pytest
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import Forbidden, KaimenError, NotFound
+from cloud_api.orders.models import Order
 from cloud_api.orders.search import Wanted, find
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.staff.service import actor_of
 from tests.cloud_api.factories import Shop, make_customer, make_order, make_staff, make_store
 
@@ -54,6 +56,12 @@ async def test_by_state_day_number_and_phone(
     assert set(await numbers(db, owner, Wanted(text="5678"))) >= {soon.number, past.number}
     assert await numbers(db, owner, Wanted(text="139 8765 4321")) == [late.number]
     assert await numbers(db, owner, Wanted(text="%")) == []  # no pattern of the database's
+    await _paid(db, shop, soon, "4200002611202611237654321098")
+    await _paid(db, other, theirs, "4200002611202611237654321099")
+    for receipt in (f"{soon.number}_1", f"{soon.number}-1", "4200002611202611237654321098"):
+        assert await numbers(db, owner, Wanted(text=receipt)) == [soon.number], receipt
+    for receipt in (f"{theirs.number}-1", "4200002611202611237654321099", "4200002611202611"):
+        assert await numbers(db, owner, Wanted(text=receipt)) == [], receipt
     every = await numbers(db, owner, Wanted())
     assert len(every) == 3
     assert theirs.number not in every
@@ -61,6 +69,26 @@ async def test_by_state_day_number_and_phone(
         await numbers(db, owner, Wanted(store_id=foreign))
     with pytest.raises(KaimenError, match=r"order\.bad_filter"):
         await numbers(db, owner, Wanted(group="everything"))
+
+
+async def _paid(db: Database, shop: Shop, order: Order, txn: str) -> None:
+    """A payment of ``order``, with the number that its guest reads on the receipt."""
+    async with db.write() as session:
+        account = ProviderAccount(
+            merchant_id=shop.merchant.id, provider="wechat", name="微信支付", credentials="{}",
+            created_at=order.created_at,
+        )  # fmt: skip
+        session.add(account)
+        await session.flush()
+        session.add(
+            PaymentAttempt(
+                merchant_id=shop.merchant.id, store_id=shop.store.id, account_id=order.account_id,
+                account_ref=account.id, provider="wechat", pays=f"order:{order.id}",
+                part_of=f"order:{order.id}", number=f"{order.number}-1", amount_fen=7600,
+                state="succeeded", provider_txn=txn, created_at=order.created_at,
+                expires_at=order.created_at,
+            )
+        )  # fmt: skip
 
 
 async def test_pages_hold_their_place(
