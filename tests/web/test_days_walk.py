@@ -20,7 +20,7 @@ from cloud_api.orders import change_service, guests
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.staff.models import StaffMember
 from cloud_api.staff.service import actor_of
-from tests.cloud_api.factories import make_order
+from tests.cloud_api.factories import make_login, make_order, make_staff
 from tests.web.test_people_walk import sitting
 from tests.web.town import Visitor, running_town
 
@@ -277,6 +277,50 @@ def test_an_owner_takes_a_new_store_from_nothing_along_the_path(
             page.get_by_role("heading", name=re.compile("还差 2 步"))
         ).to_be_visible()  # price, controller
         expect(page.get_by_role("link", name="打印门贴")).to_be_visible()
+
+
+def test_service_answers_a_complaint(browser: Browser, town: Visitor) -> None:
+    """A guest complains on the phone; service takes it from the list, thinks better, answers; it is settled."""
+    site, made = town.site, town.town
+
+    async def hired(session):
+        member = await make_staff(session, site.shop, site.now, role="customer_service")
+        member.name = "小周"
+        order = (
+            await session.exec(select(Order).where(col(Order.account_id) == made.guest.id).limit(1))
+        ).one()
+        token = await make_login(session, member.account_id, site.cloud.clocks.real)
+        return member.name, order.id, token
+
+    name, order_id, token = site.write(hired)
+    with (
+        sitting(browser, town, made.tokens["guest"], phone=True) as phone,
+        sitting(browser, town, token) as desk,
+    ):
+        phone.goto(f"{site.url}/orders/{order_id}/help")
+        phone.get_by_label("哪一类").select_option("complaint")
+        phone.get_by_label("怎么了").fill("空调不冷")
+        phone.get_by_role("button", name="发给客服").click()
+        expect(phone.get_by_text("空调不冷").first).to_be_visible()
+        desk.goto(f"{site.url}/console/tickets")
+        row = desk.get_by_role("listitem").filter(has_text="投诉")
+        row.get_by_role("checkbox").check()
+        desk.get_by_role("button", name="派给", exact=True).click()
+        desk.get_by_label("谁来办").select_option(label=name)
+        desk.get_by_role("button", name="派出").click()
+        expect(desk.locator(".toast")).to_contain_text("做好 1 项")
+        expect(row).to_contain_text(name)
+        desk.locator(".toast").get_by_role("button", name="撤销").click()
+        expect(row).not_to_contain_text(name)
+        row.get_by_role("link").click()
+        desk.get_by_label("回复").fill("马上来看，先给你换到梅间")
+        desk.get_by_role("button", name="发送").click()
+        expect(desk.get_by_text("已回复")).to_be_visible()
+        phone.reload()
+        expect(phone.get_by_text("马上来看，先给你换到梅间")).to_be_visible()
+        desk.get_by_role("button", name="标为已解决").click()
+        expect(desk).to_have_url(re.compile("/console/tickets$"))
+        expect(desk.get_by_role("listitem").filter(has_text="投诉")).to_contain_text("已解决")
 
 
 def test_two_numbers_of_one_guest_become_one_member(browser: Browser, town: Visitor) -> None:
