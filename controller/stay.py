@@ -75,6 +75,11 @@ class StayRecord:
         return self.state in RUNNING
 
     @property
+    def was_used(self) -> bool:
+        """Somebody entered for it, or may have sat there from the stay before."""
+        return self.entered is not None or self.held
+
+    @property
     def use_end(self) -> float | None:
         """Line at which use ends: the paid end, or before it when the guest or staff ended it."""
         if self.due is None or self.stopped is None:
@@ -213,7 +218,7 @@ def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
     due = stay.due
     if due is not None:
         due += (paid.ends - stay.ends) / 1000
-    elif stay.state is StayState.ENDED and paid.ends > stay.ends:
+    elif stay.state is StayState.ENDED and stay.was_used and paid.ends > stay.ends:
         due = now.line + (paid.ends - now.ms) / 1000
     if paid.room != stay.room:
         stay = _move(stay, now)
@@ -367,6 +372,8 @@ def _next(
         case StayState.ENDED:
             if extended and stay.due is not None and now.line < stay.due and not revoked:
                 return StayState.IN_USE, "extended"
+            if not (gone or stay.was_used or stay.finished) and now.ms < stay.ends:
+                return StayState.SCHEDULED, "listed"  # moved out of the days told, and in again
     return None
 
 
@@ -415,6 +422,8 @@ def _to(stay: StayRecord, state: StayState, why: str, now: Now) -> Advance:
             after = replace(after, due=now.line - (now.ms - stay.ends) / 1000, anchor=now.quality)
         elif now.line < stay.due:
             after = replace(after, stopped=now.line)
+    elif state is StayState.SCHEDULED:
+        after = replace(after, due=None, off_due=None, off_seen=False, ended_at=None)
     elif state is StayState.OVERTIME:
         after = replace(after, over_since=stay.grace_end)
     elif state is StayState.IN_USE:

@@ -43,7 +43,10 @@ async def apply_stay(
     elif body.now is StayState.IN_USE:
         await _enter(session, order, at, body.why, clocks)
     elif body.now is StayState.ENDED:
-        await _complete(session, order, at, body.why, clocks)
+        # "cancelled" says only that the document lists it no more: where the order lives, it was moved
+        # beyond the days that a store is told of, and comes again.
+        if body.why != "cancelled":
+            await _complete(session, order, at, body.why, clocks)
     elif body.now in {StayState.GRACE, StayState.OVERTIME}:
         await note(
             session, order, f"stay_{body.now.value}", by=_by(store), why=body.why, clocks=clocks

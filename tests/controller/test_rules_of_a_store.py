@@ -158,6 +158,30 @@ def test_guests_who_change_rooms_take_their_stay_along():
     assert stay.due == 3600
 
 
+@pytest.mark.parametrize("by_s", [-600, 0, 3 * 86_400])
+def test_a_stay_that_nobody_used_and_that_is_listed_again_begins_at_its_time(by_s: int):
+    """A booking moved beyond the days that the store is told of: it ended there as cancelled.
+
+    When it was told of again it had power at once, for two days, where it had been moved to later; and
+    where not, the door stayed shut for who had paid.
+    """
+    gone = advance(
+        advance(new(booked(), 7200, now(-2000)), booked(), now(-1900)).stay, None, now(-1800)
+    )
+    assert (gone.stay.state, gone.transitions[-1].why) == (StayState.ENDED, "cancelled")
+    again = booked(starts_s=max(by_s, 0), ends_s=3600 + by_s)
+    back = advance(gone.stay, again, now(-1700))
+    assert (back.stay.state, back.stay.due, back.stay.ended_at) == (StayState.SCHEDULED, None, None)
+    assert [(one.was, one.why) for one in back.transitions] == [(StayState.ENDED, "listed")]
+    assert wanted(document(), [back.stay], now(-1700)) == set()
+    assert advance(back.stay, again, now(-1600), revoked=True).stay.state is StayState.ENDED
+    opened = advance(back.stay, again, now(max(by_s, 0) + 1)).stay
+    assert unlocked(opened, now(max(by_s, 0) + 2)).stay.state is StayState.IN_USE
+    # One that somebody used, or whose time is over, does not begin again.
+    assert advance(at_state(9999), booked(), now(9999)).stay.state is StayState.ENDED
+    assert advance(gone.stay, booked(), now(3601)).stay.state is StayState.ENDED
+
+
 def test_a_store_keeps_power_through_a_room_change_in_the_simulation():
     store = Simulation()
     store.book("a", "r1", 0, 3600)

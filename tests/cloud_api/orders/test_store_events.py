@@ -69,6 +69,20 @@ async def test_a_stay_from_entry_to_usage(house: House) -> None:
     assert await _changes(house, order) == ["paid", "ready", "in_use", "completed"]
 
 
+async def test_an_order_that_was_moved_away_from_the_store_lives_on(house: House) -> None:
+    """A guest moved tomorrow's booking to next week: the store's document listed it no more, the store said
+    that the stay had ended as cancelled, and the order was completed. Who had paid had nothing left.
+    """
+    order = await house.paid_order(in_h=100)
+    await _stay(house, order, StayState.ENDED, house.cloud.clocks.now, "cancelled")
+    order = await house.again(order)
+    assert (order.status, order.ended_at) == ("ready", None)
+    assert (await house.claim(order)).state == "confirmed"
+    await _stay(house, order, StayState.SCHEDULED, house.cloud.clocks.now, "listed")
+    await _stay(house, order, StayState.IN_USE, order.starts_at, "unlock")
+    assert (await house.again(order)).status == "in_use"
+
+
 async def test_leaving_early_gives_the_room_back_after_cleaning(house: House) -> None:
     order = await house.paid_order(in_h=1, hours=4)
     await _stay(house, order, StayState.IN_USE, order.starts_at, "unlock")
