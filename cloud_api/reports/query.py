@@ -113,9 +113,10 @@ async def guests(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
 
     A long period that reaches the newest day is answered from the guests' lives: whoever came last in it
     was there, and whoever came first in it has all their visits in it. Others are counted visit by visit.
+    The newest day is read from the days, of which every guest's day is one: a few rows in place of all.
     """
     newest: date | None = await session.scalar(
-        select(func.max(_mine(who, ReportGuest, replace(wanted, last=_NEVER)).c.day))
+        select(func.max(_mine(who, ReportDay, replace(wanted, last=_NEVER)).c.day))
     )
     if newest is not None and newest <= wanted.last and (newest - wanted.first).days > _LONG_DAYS:
         return await _of_lives(session, who, wanted)
