@@ -11,6 +11,7 @@ import structlog
 from sqlmodel import col, update
 
 from cloud_api.devices.models import Binding, StoreStatus
+from cloud_api.orders.models import Order, OrderChange
 from cloud_api.stores.models import Door, Room
 from tests.cloud_api.factories import make_customer, make_login, make_order, make_store
 from tests.web.scenes import report
@@ -319,6 +320,51 @@ def test_unpaid_and_over(visitor: Visitor):
     far = site.write(make)
     assert "还差付款" in look(visitor, "third", f"/d/{far.door.token}")
     assert "时段已结束" in look(visitor, "fourth", f"/d/{far.door.token}")
+
+
+def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor):
+    """Who changed it, when, from what to what: in words, in the store's zone."""
+    site, shop, order_id = visitor.site, visitor.site.shop, visitor.town.order("cancelled")
+
+    async def make(session):
+        order = await session.get_one(Order, order_id)
+        hour = timedelta(hours=1)
+        own = {
+            "merchant_id": order.merchant_id,
+            "store_id": order.store_id,
+            "account_id": order.account_id,
+            "order_id": order.id,
+            "was_room_id": shop.rooms[0].id,
+            "was_starts_at": site.now,
+            "was_ends_at": site.now + 2 * hour,
+            "total_fen": 7600,
+            "hold_expires_at": site.now,
+            "created_at": site.now,
+            "starts_at": site.now,
+        }
+        end = site.now + 3 * hour
+        moved = {"kind": "move", "room_id": shop.rooms[1].id, "diff_fen": 3800, "ends_at": end}
+        longer = {
+            "kind": "extension",
+            "room_id": shop.rooms[0].id,
+            "diff_fen": -100,
+            "ends_at": end,
+        }
+        session.add_all(
+            [
+                OrderChange(by=f"customer:{order.account_id}", state="applied", **own, **moved),
+                OrderChange(by="staff:1", state="applied", **own, **longer),
+                OrderChange(by="staff:1", state="lapsed", **own, **longer),
+            ]
+        )
+
+    site.write(make)
+    text = look(visitor, "guest", f"/orders/{order_id}")
+    assert "订单记录" in text
+    assert "竹间 12:00–14:00 → 梅间 12:00–15:00" in text
+    assert "你 · 补 ¥38" in text
+    assert text.count("14:00 → 15:00") == 1  # what lapsed did not happen
+    assert "店家 · 退 ¥1" in text
 
 
 # ----------------------------------------------------------------------------------------- queries

@@ -68,6 +68,17 @@ class DepositPart:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """A line of an order's history; a change with what was before and after, and by whom."""
+
+    at: datetime
+    text: str
+    before: str = ""
+    after: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class OrderPage:
     """``next_href``/``next_text`` is the one main action; ``cancel_fee_fen`` None means it cannot be cancelled."""
 
@@ -106,6 +117,7 @@ class OrderPage:
     refund_href: str = ""
     refund_word: str = ""
     deposit: DepositPart | None = None
+    history: tuple[Happened, ...] = ()
     photo_url: str = ""
 
 
