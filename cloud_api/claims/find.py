@@ -24,9 +24,9 @@ from cloud_api.claims.room_days import (
     RoomState,
     room_days,
     rooms_of_all,
-    statuses,
 )
 from cloud_api.claims.spans import claims_between
+from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.actor import Actor, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
@@ -105,14 +105,15 @@ async def find(
     KaimenError ``cursor.bad`` (422).
     """
     limit = min(limit, MOST)
-    ahead = await _candidates(session, actor, wanted, cursor)
+    heard: set[str] = set()
+    ahead = await _candidates(session, actor, wanted, cursor, heard)
     found: list[FoundStore] = []
     at = 0
     while at < len(ahead):
         size = _CHUNK if wanted.narrows else min(_CHUNK, limit + 1 - len(found))
         chunk = ahead[at : at + size]
         at += size
-        for one in await _weigh(session, actor, wanted, chunk, clocks):
+        for one in await _weigh(session, actor, wanted, chunk, heard, clocks):
             found.append(one)
             if len(found) > limit:
                 return found[:limit], _cursor(wanted, found[limit - 1].store)
@@ -122,11 +123,13 @@ async def find(
 
 
 async def _candidates(
-    session: AsyncSession, actor: Actor, wanted: Wanted, cursor: str | None
+    session: AsyncSession, actor: Actor, wanted: Wanted, cursor: str | None, heard: set[str]
 ) -> list[Store]:
-    """Stores behind the cursor in order, whatever their rooms are."""
+    """Stores behind the cursor in order, whatever their rooms are; ids of those online into ``heard``."""
     query = (
         scoped(actor, Store)
+        .add_columns(col(StoreStatus.online) & col(StoreStatus.nonce).is_not(None))
+        .outerjoin(StoreStatus, col(StoreStatus.store_id) == col(Store.id))
         .join(Merchant, col(Merchant.id) == col(Store.merchant_id))
         .where(col(Merchant.suspended_at).is_(None))
     )
@@ -147,8 +150,8 @@ async def _candidates(
                 )
             )
         query = query.order_by(col(Store.name), col(Store.id)).limit(LOOKED_AT)
-        return list((await session.exec(query)).all())
-    return await _around(session, query, wanted, wanted.place, cursor)
+        return await _all(session, query, heard)
+    return await _around(session, query, wanted, wanted.place, cursor, heard)
 
 
 async def _around(
@@ -157,6 +160,7 @@ async def _around(
     wanted: Wanted,
     place: tuple[float, float],
     cursor: str | None,
+    heard: set[str],
 ) -> list[Store]:
     """The nearest first. The database orders by a flat earth, which neither engine needs functions
     for, and what it found is measured and ordered again on the round one.
@@ -172,7 +176,9 @@ async def _around(
     query = query.order_by(
         case((unplaced, 1), else_=0), north * north + aside * aside, col(Store.id)
     ).limit(LOOKED_AT)
-    ordered = sorted((_rank(store, place), store.id, store) for store in await _all(session, query))
+    ordered = sorted(
+        (_rank(store, place), store.id, store) for store in await _all(session, query, heard)
+    )
     if wanted.within_m is not None:
         ordered = [
             one for one in ordered if one[2].lat is not None and one[0][1] <= wanted.within_m
@@ -186,9 +192,10 @@ async def _around(
     return [store for _, _, store in ordered]
 
 
-async def _all(session: AsyncSession, query: Any) -> Sequence[Store]:
-    found: Sequence[Store] = (await session.exec(query)).all()
-    return found
+async def _all(session: AsyncSession, query: Any, heard: set[str]) -> list[Store]:
+    rows = (await session.execute(query)).all()
+    heard.update(store.id for store, online in rows if online)
+    return [store for store, _ in rows]
 
 
 def _rank(store: Store, place: tuple[float, float]) -> tuple[bool, int]:
@@ -204,7 +211,12 @@ def _cursor(wanted: Wanted, store: Store) -> str:
 
 
 async def _weigh(
-    session: AsyncSession, actor: Actor, wanted: Wanted, chunk: Sequence[Store], clocks: Clocks
+    session: AsyncSession,
+    actor: Actor,
+    wanted: Wanted,
+    chunk: Sequence[Store],
+    heard: set[str],
+    clocks: Clocks,
 ) -> list[FoundStore]:
     """Those of ``chunk`` that have a room that fits, in its order."""
     now = clocks.now
@@ -217,7 +229,6 @@ async def _weigh(
         rooms = [room for room in rooms if room.store_id in having]
     rules = await booking_rules.rules_by_room(session, chunk, rooms)
     days = await room_days(session, chunk, rooms, now, rules)
-    online = await statuses(session, chunk, clocks)
     fitting = {room.id for room in likely}
     if wanted.free_now:
         fitting = {key for key in fitting if days[key].state is RoomState.FREE}
@@ -232,7 +243,7 @@ async def _weigh(
                 FoundStore(
                     store,
                     distance_m(store, wanted.place),
-                    online[store.id].online,
+                    store.id in heard,
                     mine,
                     {d.room.id: prices[d.room.id] for d in mine if d.room.id in prices},
                     fit,

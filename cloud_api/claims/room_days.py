@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -172,20 +173,27 @@ async def rooms_of_all(
 
 
 async def store_now(
-    session: AsyncSession, actor: Actor, store_id: str, clocks: Clocks
-) -> tuple[Store, StoreStatusView]:
-    """A store and what it last said of itself; one query. Raises NotFound ``store.not_found``."""
+    session: AsyncSession,
+    actor: Actor,
+    store_id: str,
+    clocks: Clocks,
+    *more: ColumnElement[Any],
+) -> tuple[Store, StoreStatusView, tuple[Any, ...]]:
+    """A store, what it last said of itself, and what else is asked of it; one query.
+
+    Raises NotFound ``store.not_found``.
+    """
     query = (
         scoped(actor, Store)
-        .add_columns(StoreStatus)
+        .add_columns(StoreStatus, *more)
         .outerjoin(StoreStatus, col(StoreStatus.store_id) == col(Store.id))
         .where(col(Store.id) == store_id)
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:
         raise NotFound("store")
-    store, told = row
-    return store, NOTHING if told is None else view(told, clocks.real)
+    store, told, *rest = row
+    return store, NOTHING if told is None else view(told, clocks.real), tuple(rest)
 
 
 async def statuses(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -95,10 +95,20 @@ async def shown(
 
 async def rating(session: AsyncSession, store_id: str) -> tuple[float, int]:
     """The mean of the stars and how many; (0, 0) without any."""
-    query = select(func.avg(col(Review.stars)), func.count()).where(
-        col(Review.store_id) == store_id, col(Review.hidden_at).is_(None)
+    return rated(*(await session.execute(select(*rating_columns(store_id)))).one())
+
+
+def rating_columns(store_id: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The same as columns of another query; ``rated`` reads them."""
+    there = col(Review.store_id) == store_id, col(Review.hidden_at).is_(None)
+    return (
+        select(func.avg(col(Review.stars))).where(*there).scalar_subquery(),
+        select(func.count(col(Review.id))).where(*there).scalar_subquery(),
     )
-    mean, count = (await session.exec(query)).one()
+
+
+def rated(mean: Any, count: Any) -> tuple[float, int]:
+    """The mean to a tenth, and how many."""
     return (round(float(mean), 1) if mean is not None else 0.0, int(count))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -329,7 +330,7 @@ def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor
     async def make(session):
         order = await session.get_one(Order, order_id)
         hour = timedelta(hours=1)
-        own = {
+        own: dict[str, Any] = {
             "merchant_id": order.merchant_id,
             "store_id": order.store_id,
             "account_id": order.account_id,
@@ -343,8 +344,13 @@ def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor
             "starts_at": site.now,
         }
         end = site.now + 3 * hour
-        moved = {"kind": "move", "room_id": shop.rooms[1].id, "diff_fen": 3800, "ends_at": end}
-        longer = {
+        moved: dict[str, Any] = {
+            "kind": "move",
+            "room_id": shop.rooms[1].id,
+            "diff_fen": 3800,
+            "ends_at": end,
+        }
+        longer: dict[str, Any] = {
             "kind": "extension",
             "room_id": shop.rooms[0].id,
             "diff_fen": -100,

@@ -120,7 +120,14 @@ async def stores_page(
 
 
 async def store_page(
-    session: AsyncSession, seen: Visit, store: Store, show: str, seats: str, *, online: bool
+    session: AsyncSession,
+    seen: Visit,
+    store: Store,
+    show: str,
+    seats: str,
+    *,
+    online: bool,
+    rating: tuple[float, int],
 ) -> StorePage:
     """One store with its rooms; ``show`` = ``now`` and ``seats`` narrow them."""
     rooms = await stores.rooms_of(session, seen.who, store.id)
@@ -158,7 +165,7 @@ async def store_page(
         rooms_href=f"{store_href(store)}/rooms{own}",
         platforms=_("、").join(dict.fromkeys(one.label for one in taken)),
         platforms_href=f"/platform-code?store={store.id}" if taken else "",
-        **await store_reviews.latest(session, seen, store, rooms),
+        **await store_reviews.latest(session, seen, store, rooms, rating),
     )
 
 

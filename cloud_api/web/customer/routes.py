@@ -25,6 +25,7 @@ from cloud_api.pricing.service import take_quote
 from cloud_api.staff import service as staff
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
+from cloud_api.support import reviews
 from cloud_api.web import qr, room_days
 from cloud_api.web.customer import checkout, choose, find, outside_login, paying, wechat_payer
 from cloud_api.web.customer import orders as order_pages
@@ -90,9 +91,14 @@ async def store_rooms(seen: Seen, store_id: str, show: Word = "", seats: Word = 
 
 async def _store(seen: Visit, store_id: str, show: str, seats: str, template: str) -> Response:
     async with seen.cloud.db.read() as session:
-        found, told = await room_days.store_now(session, seen.who, store_id, seen.cloud.clocks)
+        stars = reviews.rating_columns(store_id)
+        found, told, rating = await room_days.store_now(
+            session, seen.who, store_id, seen.cloud.clocks, *stars
+        )
         here = seen.at(found.tz)
-        model = await find.store_page(session, here, found, show, seats, online=told.online)
+        model = await find.store_page(
+            session, here, found, show, seats, online=told.online, rating=reviews.rated(*rating)
+        )
     return page(here, template, model, shell=here.shell(events=_of_store(found)))
 
 

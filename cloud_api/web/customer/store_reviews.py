@@ -41,10 +41,14 @@ async def store_reviews(
 
 
 async def latest(
-    session: AsyncSession, here: Visit, store: Store, rooms: Sequence[Room]
+    session: AsyncSession,
+    here: Visit,
+    store: Store,
+    rooms: Sequence[Room],
+    rating: tuple[float, int],
 ) -> dict[str, Any]:
-    """The part of a store's page that tells of its reviews."""
-    stars, total = await reviews.rating(session, store.id)
+    """The part of a store's page that tells of its reviews; none asked for where there are none."""
+    stars, total = rating
     if not total:
         return {}
     found, following = await reviews.shown(session, store.id)
