@@ -179,6 +179,7 @@ def advance(
     ``successor`` the next stay of the room if it follows directly, ``revoked`` whether its grant is.
     """
     extended = paid is not None and paid.ends > stay.ends and not paid.finished
+    later = paid is not None and paid.opens > stay.opens
     stay = _hear(stay, paid, now)
     stay = _anchor(stay, now)
     stay = _measure(stay, now, seen)
@@ -186,7 +187,9 @@ def advance(
     usage: UsageBody | None = None
     found = verdict(stay, seen)
     while True:
-        step = _next(stay, paid, now, found, successor, extended=extended, revoked=revoked)
+        step = _next(
+            stay, paid, now, found, successor, extended=extended, later=later, revoked=revoked
+        )
         if step is None:
             return Advance(stay, tuple(steps), usage)
         moved = _to(stay, step[0], step[1], now)
@@ -348,13 +351,14 @@ def _next(
     successor: StayRecord | None,
     *,
     extended: bool,
+    later: bool,
     revoked: bool,
 ) -> tuple[StayState, str] | None:
     """The one step that is due, if any."""
     gone = revoked or paid is None
     match stay.state:
         case StayState.SCHEDULED | StayState.OPEN:
-            return _before_entry(stay, now, gone=gone, revoked=revoked)
+            return _before_entry(stay, now, gone=gone, later=later, revoked=revoked)
         case StayState.IN_USE:
             assert stay.due is not None
             if stay.finished or revoked:
@@ -378,7 +382,7 @@ def _next(
 
 
 def _before_entry(
-    stay: StayRecord, now: Now, *, gone: bool, revoked: bool
+    stay: StayRecord, now: Now, *, gone: bool, later: bool, revoked: bool
 ) -> tuple[StayState, str] | None:
     if stay.finished:
         return StayState.ENDED, "finished"
@@ -388,6 +392,8 @@ def _before_entry(
         return (StayState.GRACE if stay.held else StayState.ENDED), "end"
     if stay.state is StayState.SCHEDULED and now.ms >= stay.opens:
         return StayState.OPEN, "window"
+    if stay.state is StayState.OPEN and later and not stay.held and now.ms < stay.opens:
+        return StayState.SCHEDULED, "moved"
     return None
 
 

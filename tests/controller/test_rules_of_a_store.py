@@ -182,6 +182,25 @@ def test_a_stay_that_nobody_used_and_that_is_listed_again_begins_at_its_time(by_
     assert advance(gone.stay, booked(), now(3601)).stay.state is StayState.ENDED
 
 
+def test_a_booking_that_was_moved_to_later_opens_no_door_before_its_new_time():
+    """Its window had begun when the guest moved it to the next day: PIN and pass let them in all the same,
+    into a room that was another's by then, with power until the end of the new time.
+    """
+    day = 86_400
+    stay = advance(new(booked(), 7200, now(-1000)), booked(), now(-300)).stay
+    assert stay.state is StayState.OPEN
+    tomorrow = booked(starts_s=day, ends_s=day + 3600)
+    step = advance(stay, tomorrow, now(-290))
+    assert [(one.was, one.now, one.why) for one in step.transitions] == [
+        (StayState.OPEN, StayState.SCHEDULED, "moved")
+    ]
+    assert unlocked(step.stay, now(-280)).transitions == ()
+    assert advance(step.stay, tomorrow, now(day - 599)).stay.state is StayState.OPEN
+    # A clock that is set back a little shuts nobody out, and power that went over stays.
+    assert advance(stay, booked(), now(-601)).stay.state is StayState.OPEN
+    assert advance(replace(stay, held=True), tomorrow, now(-290)).stay.state is StayState.OPEN
+
+
 def test_a_store_keeps_power_through_a_room_change_in_the_simulation():
     store = Simulation()
     store.book("a", "r1", 0, 3600)
