@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.alarms import service as alarms
 from cloud_api.alarms.rules import RULES
+from cloud_api.auth.models import Account
 from cloud_api.claims.models import RoomClaim
 from cloud_api.cleaning import service as cleaning
 from cloud_api.devices.models import Binding
@@ -20,7 +21,6 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order
-from cloud_api.orders.views import phone_tails
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.staff.permissions import (
     ALARM_READ,
@@ -135,9 +135,14 @@ async def _read(
     house = House(found, rooms, days, await room_days.statuses(session, found, seen.cloud.clocks))
     if ORDER_READ in who.permissions:
         ids = {c.order_id for day in days.values() for c in day.claims if c.order_id is not None}
-        orders = (await session.exec(scoped(who, Order).where(col(Order.id).in_(ids)))).all()
-        house.orders = {order.id: order for order in orders}
-        house.tails = await phone_tails(session, {order.account_id for order in orders})
+        query = (
+            scoped(who, Order)
+            .where(col(Order.id).in_(ids))
+            .join(Account, col(Account.id) == col(Order.account_id))
+            .add_columns(col(Account.phone_tail))
+        )
+        for order, tail in (await session.execute(query)).all():
+            house.orders[order.id], house.tails[order.account_id] = order, tail
     if DEVICE_READ in who.permissions:
         house.bindings = (await session.exec(scoped(who, Binding).order_by(col(Binding.id)))).all()
     house.cleaning = await cleaning.by_room(session, who)
