@@ -88,7 +88,7 @@ async def unlink(request: Request, identity_id: str) -> None:
     """Log in no longer by one of one's own identities; what was logged in by it ends, but this login."""
     cloud = cloud_of(request)
     found = await login_of(request)
-    if found is None:
+    if found is None or await account_of(request) is None:  # a borrowed login is nobody's own
         raise LoginNeeded
     login, account = found
     async with cloud.db.write() as session:

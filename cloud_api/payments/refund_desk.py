@@ -112,6 +112,8 @@ async def paid_by_hand(cloud: Cloud, who: Staff, refund_id: str, why: str, proof
 
     Raises as ``retry``, and KaimenError ``refund.proof`` without a proof.
     """
+    async with cloud.db.read() as session:
+        await get(session, who, refund_id)  # first: elsewhere it does not exist
     proof = need_proof(proof)
     asked = await begin(cloud, who, refund_id, why)
     async with cloud.db.write() as session:
