@@ -38,7 +38,9 @@ async def cancel(session: AsyncSession, customer: Customer, order_id: str, clock
     store = await session.get_one(Store, order.store_id)
     rules = await rules_of(session, store, order.room_id)
     decision = cancel_rules.decide(order, rules, clocks.now)
-    waits = decision.refund_fen > 0 and await refund_wait.needed(session, order, clocks)
+    waits = decision.allowed and await refund_wait.needed(
+        session, order, decision.refund_fen, clocks
+    )
     return await _cancel(session, order, decision, customer.ref, BY_CUSTOMER, clocks, waits=waits)
 
 
@@ -96,6 +98,8 @@ async def _cancel(
     was = order.status
     await changes.drop_all(session, order, by=by, clocks=clocks)
     await claims.release(session, order.claim_id, f"cancelled:{cancel_why}")
+    if waits:
+        await refund_wait.begin(session, order, decision.refund_fen, clocks)
     await move(
         session,
         order,
@@ -121,7 +125,7 @@ async def _cancel(
             body={"amount_fen": decision.fee_fen, "back_fen": decision.refund_fen},
         )
     if waits:
-        await refund_wait.begin(session, order, decision.refund_fen, by, clocks)
+        await refund_wait.tell(session, order, decision.refund_fen, by, clocks)
     await refund_part(
         session,
         order,

@@ -12,7 +12,6 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.booking_rules import Rules, rules_of
-from cloud_api.kit.clocks import Clocks
 from cloud_api.orders import no_show
 from cloud_api.orders.cancel import BY_CUSTOMER
 from cloud_api.orders.cancel_rules import fee_of, tier_of
@@ -60,13 +59,15 @@ def fate_of(
     return ("part", share.back_fen) if share.back_fen and not theirs else ("used", 0)
 
 
-async def per_cent_of(session: AsyncSession, order: Order, was: str, clocks: Clocks) -> int:
-    """Per cent that is kept of an order that was just cancelled: nothing where the house did it."""
+async def per_cent_of(session: AsyncSession, order: Order, was: str, at: datetime) -> int:
+    """Per cent that is kept of an order that was cancelled ``at`` (business time): nothing where the house
+    did it.
+    """
     if was != "ready" or order.cancel_why not in (BY_CUSTOMER, no_show.WHY):
         return 0
     store = await session.get_one(Store, order.store_id)
     rules = await rules_of(session, store, order.room_id)
     if order.cancel_why == no_show.WHY:
         return rules.no_show_per_cent
-    tier = tier_of(rules, order.starts_at, clocks.now)
+    tier = tier_of(rules, order.starts_at, at)
     return 100 if tier is None else tier.per_cent

@@ -1,4 +1,4 @@
-"""Money of a cancelled order that waits until its store says that nobody used it.
+"""Money, or the voucher, of a cancelled order that waits until its store says that nobody used it.
 
 A store that has not heard of a cancelling would still open to the guest's pass or PIN. So where it is
 offline, or its door may have been opened already, what comes back waits: until the store obeys a document
@@ -6,16 +6,18 @@ that takes the right back and has told all that happened before, or until the ti
 went in after all pays for it. A store that says nothing for a week keeps nobody's money.
 
 ``TABLE`` has every change of a wait. While it waits, ``Order.waiting_fen`` says how much: it is no fee
-and not on its way yet (orders/books.py).
+and not on its way yet (orders/books.py). A voucher that paid is whole again only after the wait: packages
+above register with ``when_back`` what gives it back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import update
-from sqlmodel import col, or_
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.status import get_status, online
@@ -27,7 +29,7 @@ from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.orders.books import deposit_later
 from cloud_api.orders.cancel_rules import left_fen
-from cloud_api.orders.models import Order, RefundWait
+from cloud_api.orders.models import Order, OrderLine, RefundWait
 from cloud_api.orders.money import refund_part
 from cloud_api.orders.transitions import change, note, system_lock
 from cloud_api.stores.models import Store
@@ -42,10 +44,19 @@ AT_MOST: Final = timedelta(days=7)  # after the order's time
 _AGAIN_S: Final = 120.0
 _SYSTEM: Final = System()
 
+WhenBack = Callable[[AsyncSession, Order, datetime, Clocks], Awaitable[None]]
+"""Gets the order, locked, and when it was cancelled (business time)."""
+_when_back: Final[dict[str, WhenBack]] = {}
 
-async def needed(session: AsyncSession, order: Order, clocks: Clocks) -> bool:
-    """Whether a guest who cancels ``order`` now could still get in: then money waits."""
-    if order.status != "ready":
+
+def when_back(name: str, one: WhenBack) -> None:
+    """Be called, in its transaction, when a wait ends and nobody went in. The same name again replaces."""
+    _when_back[name] = one
+
+
+async def needed(session: AsyncSession, order: Order, refund_fen: int, clocks: Clocks) -> bool:
+    """Whether something would come back to a guest who cancels ``order`` now and could still get in."""
+    if order.status != "ready" or not (refund_fen or await _voucher_fen(session, order.id)):
         return False
     store = await session.get_one(Store, order.store_id)
     heard = store.id in await online(session, {store.id})
@@ -59,10 +70,11 @@ def could_enter(order: Order, store: Store, *, online: bool, now: datetime) -> b
     return not online or now >= order.starts_at - timedelta(seconds=store.lead_s)
 
 
-async def begin(
-    session: AsyncSession, order: Order, amount_fen: int, by: str, clocks: Clocks
-) -> None:
-    """Let ``amount_fen`` of a cancelled order wait. ``order`` is locked by the caller."""
+async def begin(session: AsyncSession, order: Order, refund_fen: int, clocks: Clocks) -> None:
+    """Let ``refund_fen`` of an order that is being cancelled wait, and the voucher that paid it.
+
+    Before it moves, so that who follows its cancelling sees the wait. ``order`` is locked by the caller.
+    """
     store = await session.get_one(Store, order.store_id)
     over = order.ends_at + timedelta(seconds=store.grace_s)
     session.add(
@@ -72,16 +84,27 @@ async def begin(
             store_id=order.store_id,
             account_id=order.account_id,
             claim_id=order.claim_id,
-            amount_fen=amount_fen,
+            amount_fen=refund_fen or await _voucher_fen(session, order.id),
             over_at=over,
             created_at=clocks.now,
         )
     )
-    await change(session, order, waiting_fen=amount_fen)
-    await note(
-        session, order, "refund_waits", by=by, clocks=clocks, body={"amount_fen": amount_fen}
-    )
+    if refund_fen:
+        await change(session, order, waiting_fen=refund_fen)
     await schedule(session, merchant_id=order.merchant_id, kind=LOOK, ref=order.id, run_at=over)
+
+
+async def waits(session: AsyncSession, order_id: str) -> bool:
+    """Whether the store has yet to say that nobody used an order."""
+    return await _waiting(session, order_id) is not None
+
+
+async def tell(
+    session: AsyncSession, order: Order, refund_fen: int, by: str, clocks: Clocks
+) -> None:
+    """Write into the order's history that something waits."""
+    kind = "refund_waits" if refund_fen else "voucher_waits"
+    await note(session, order, kind, by=by, clocks=clocks, body={"amount_fen": refund_fen})
 
 
 async def told(
@@ -128,10 +151,10 @@ async def used(session: AsyncSession, order: Order, clocks: Clocks) -> None:
     kept = min(wait.amount_fen, left_fen(order))
     await change(session, order, waiting_fen=0, cancel_fee_fen=order.cancel_fee_fen + kept)
     await deposit_later(session, order, clocks, used=True)
+    kind = "refund_kept" if kept else "voucher_kept"
     await note(
-        session, order, "refund_kept", by=f"store:{order.store_id}", clocks=clocks,
-        body={"amount_fen": kept},
-    )  # fmt: skip
+        session, order, kind, by=f"store:{order.store_id}", clocks=clocks, body={"amount_fen": kept}
+    )
 
 
 async def look(cloud: Cloud, job: DueJob) -> None:
@@ -158,6 +181,16 @@ async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     back = min(wait.amount_fen, left_fen(order))
     await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
     await deposit_later(session, order, clocks)
+    for one in _when_back.values():
+        await one(session, order, wait.created_at, clocks)
+
+
+async def _voucher_fen(session: AsyncSession, order_id: str) -> int:
+    """What the voucher is worth that paid an order; 0 where none did."""
+    query = select(OrderLine.amount_fen).where(
+        col(OrderLine.order_id) == order_id, col(OrderLine.kind) == "voucher"
+    )
+    return -sum((await session.exec(query)).all())
 
 
 async def _waiting(session: AsyncSession, order_id: str) -> RefundWait | None:
