@@ -81,7 +81,8 @@ async def move(
         raise KaimenError(
             "change.same", "还是原来的时间和包间，没有变", status=422, field="starts_at"
         )
-    may_move(order, rules, actor, clocks.now)
+    sooner = room.id == order.room_id and begin < order.starts_at and end == order.ends_at
+    may_move(order, rules, actor, clocks.now, sooner=sooner)
     await store_hears(session, order, min(begin, order.starts_at), clocks)
     if isinstance(actor, Customer):
         await suggest.admit(session, store, room, begin, end, clocks)
@@ -99,7 +100,7 @@ async def move(
     fee = 0
     if isinstance(actor, Customer):
         await _coupon_fits(session, order, room, sum_of(lines), begin, end)
-        fee = await _fee(session, order, rules)
+        fee = 0 if sooner else await _fee(session, order, rules)
     return await _offer(session, MOVE, order, room, begin, end, rules, lines, fee)
 
 
@@ -156,8 +157,13 @@ async def free_minutes(session: AsyncSession, order: Order, rules: Rules) -> int
     return max(0, int((blocked - rules.cleaning - order.ends_at).total_seconds() // 60))
 
 
-def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime) -> None:
-    """Raise Conflict ``change.not_paid``, ``change.started`` or ``change.too_late``."""
+def may_move(
+    order: Order, rules: Rules, actor: Customer | Staff, now: datetime, *, sooner: bool = False
+) -> None:
+    """Raise Conflict ``change.not_paid``, ``change.started`` or ``change.too_late``.
+
+    ``sooner``: it begins earlier and ends as before. Nobody loses a time by it, so it is never too late.
+    """
     if order.status == "pending_payment":
         raise Conflict("change.not_paid", "还没付款，直接取消重新选就行")
     if order.status not in {"paid", "ready"} or (
@@ -165,7 +171,7 @@ def may_move(order: Order, rules: Rules, actor: Customer | Staff, now: datetime)
     ):
         raise Conflict("change.started", "已经开始或已经结束，不能再改", status_now=order.status)
     until = order.starts_at - rules.change_until_minutes * _MINUTE
-    if isinstance(actor, Customer) and now > until:
+    if isinstance(actor, Customer) and now > until and not sooner:
         raise Conflict(
             "change.too_late",
             _("离开始不到 {time}，不能改了；有事请打给店家").format(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -371,6 +373,27 @@ def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor
     assert "你 · 补 ¥38" in text
     assert text.count("14:00 → 15:00") == 1  # what lapsed did not happen
     assert "店家 · 退 ¥1" in text
+
+
+def test_who_comes_early_may_begin_early_and_sees_the_price_first(visitor: Visitor):
+    site = visitor.site
+
+    async def make(session):
+        shop = await make_store(session, site.now, merchant=site.shop.merchant, name="早店")
+        who = await make_customer(session, site.now)
+        begins = site.now + timedelta(hours=2)
+        order = await make_order(session, shop, who, begins, now=site.now, status="ready")
+        token = await make_login(session, who.id, site.cloud.clocks.real)
+        visitor.town.tokens["early"] = token
+        return shop, order
+
+    shop, order = site.write(make)
+    for path in (f"/d/{shop.door.token}", f"/orders/{order.id}"):
+        found = re.search(r'href="(/orders/[^"]+/change\?[^"]+)"', look(visitor, "early", path))
+        assert found, path
+    text = re.sub(r"<[^>]+>|\s+", "", look(visitor, "early", html.unescape(found[1])))
+    # From the next start of the grid to the same end; the sample's own hours have no price.
+    assert "12:30–16:00补差价¥133" in text
 
 
 # ----------------------------------------------------------------------------------------- queries

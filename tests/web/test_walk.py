@@ -113,7 +113,7 @@ def test_an_order_can_be_given_back_and_the_money_too(page: Page, whole: Site):
     page.get_by_role("button", name="取消订单").click()
     expect(page.get_by_role("heading", name=re.compile("现在取消收 ¥0，退 ¥"))).to_be_visible()
     page.get_by_role("button", name=re.compile("^取消，退 ¥")).click()
-    expect(page.get_by_text("你取消了订单")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^你取消了订单，¥\d+ 退款中"))).to_be_visible()
     expect(page.get_by_text("退款到账")).to_be_visible()
 
 

@@ -22,7 +22,7 @@ from cloud_api.payments.house import LABELS
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import words
-from cloud_api.web.customer import order_history
+from cloud_api.web.customer import order_history, sooner
 from cloud_api.web.customer.checkout import fee_lines
 from cloud_api.web.customer.find import book_href
 from cloud_api.web.customer.readers import reader_at
@@ -142,6 +142,7 @@ async def order_page(
         refund_href=_refund_href(order, told),
         refund_word="" if told.refund_request is None else told.refund_request.word,
         deposit=_deposit(seen, told),
+        sooner_href=await sooner.href(session, seen, order, store),
         history=await order_history.history(session, seen, order, told),
     )
 

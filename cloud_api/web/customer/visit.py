@@ -23,6 +23,7 @@ from cloud_api.orders import leaving, offers, overtime, share
 from cloud_api.orders.models import Order
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.web import words
+from cloud_api.web.customer import sooner
 from cloud_api.web.customer.fitting import fitting
 from cloud_api.web.customer.readers import Reader, reader_at
 from cloud_api.web.device_words import guest_devices
@@ -110,6 +111,15 @@ async def _room(session: AsyncSession, here: Visit, view: DoorView) -> dict[str,
     }
 
 
+async def _sooner(session: AsyncSession, here: Visit, view: DoorView) -> tuple[Way, ...]:
+    order = await session.get_one(Order, view.order_id)
+    if order.account_id != here.customer.account_id:  # a friend's: who booked decides
+        return ()
+    store = await session.get_one(Store, order.store_id)
+    href = await sooner.href(session, here, order, store)
+    return (Way("alarm-clock", _("提前开始"), href),) if href else ()
+
+
 async def _words(
     session: AsyncSession, here: Visit, view: DoorView, token: str, *, again: bool
 ) -> dict[str, Any]:
@@ -124,7 +134,8 @@ async def _words(
         case Case.OPEN:
             return {"headline": _("现在谁都可以进"), "ways": (call,)}
         case Case.EARLY:
-            return {"ways": ways}
+            early = await _sooner(session, here, view)
+            return {"ways": (*early, *ways)}
         case Case.OTHER_ROOM:
             right = view.right_room
             name = right.name if right else ""

@@ -118,6 +118,8 @@ class OrderPage:
     refund_word: str = ""
     deposit: DepositPart | None = None
     history: tuple[Happened, ...] = ()
+    sooner_href: str = ""
+    """Where to begin earlier, if the room is free before."""
     photo_url: str = ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from cloud_api.claims.models import RoomClaim
+from cloud_api.claims.models import BookingRule, RoomClaim
 from cloud_api.claims.service import RoomTaken
 from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.actor import Limits, Staff
@@ -192,10 +192,23 @@ async def test_what_may_not_be_changed_says_why(house: House) -> None:
             order.ends_at + timedelta(hours=1), expect_fen=1,
         )  # fmt: skip
     assert refused.value.code == "change.price_changed"
-    house.passes(3 * 3600 - 20 * 60)
+    async with house.cloud.db.write() as session:
+        store = house.shop.store
+        session.add(
+            BookingRule(
+                id=store.id, merchant_id=store.merchant_id, store_id=store.id,
+                rules={"change_until_minutes": 60}, updated_at=house.noon,
+            )
+        )  # fmt: skip
+    house.passes(3 * 3600 - 40 * 60)
     with pytest.raises(Conflict) as refused:
         await _move(house, order, starts_at=house.noon + timedelta(hours=8))
     assert refused.value.code == "change.too_late"
+    # Who is there early begins early: nobody loses a time by it, so it is neither too late nor a fee.
+    one = await _move(
+        house, order, starts_at=order.starts_at - timedelta(minutes=30), ends_at=order.ends_at
+    )
+    assert (one.state, one.fee_fen, one.diff_fen) == ("held", 0, 1900)
 
 
 async def test_a_room_is_not_changed_behind_the_back_of_a_store_that_is_away(house: House) -> None:
