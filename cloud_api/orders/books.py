@@ -20,7 +20,7 @@ from cloud_api.kit.database import before_commit
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.ledger.accounts import Account
 from cloud_api.ledger.service import Slot, carry
-from cloud_api.orders.models import Deposit, Order
+from cloud_api.orders.models import Deposit, Order, RefundWait
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
@@ -135,6 +135,14 @@ def follow_later(session: AsyncSession, order: Order, clocks: Clocks) -> None:
 async def deposit_of(session: AsyncSession, order_id: str) -> Deposit | None:
     """The deposit of an order whose reading was allowed already."""
     query = scoped(_SYSTEM, Deposit).where(col(Deposit.order_id) == order_id)
+    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def wait_of(session: AsyncSession, order_id: str) -> RefundWait | None:
+    """What of a cancelled order waits for its store's word (refund_wait.py); None where nothing does."""
+    query = scoped(_SYSTEM, RefundWait).where(
+        col(RefundWait.order_id) == order_id, col(RefundWait.state) == "waiting"
+    )
     return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
 
 

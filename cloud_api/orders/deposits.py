@@ -23,7 +23,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
-from cloud_api.orders.books import deposit_of
+from cloud_api.orders.books import deposit_of, wait_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Deposit, DepositClaim, DepositRule, Order, OvertimeCharge
 from cloud_api.orders.sums import recount
@@ -200,8 +200,8 @@ async def return_due(cloud: Cloud, job: DueJob) -> None:
             return
         if await claims_of(session, order.id, open_only=True):
             return  # whoever decides it schedules the rest
-        if order.waiting_fen:
-            return  # the store may yet tell that somebody went in: orders/refund_wait.py schedules it
+        if await wait_of(session, order.id) is not None:
+            return  # the store may yet tell that somebody went in: refund_wait.py schedules it
         owes = select(OvertimeCharge).where(
             col(OvertimeCharge.order_id) == order.id, col(OvertimeCharge.state) == "due"
         )

@@ -295,7 +295,8 @@ class OrderChange(SQLModel, table=True):
 class RefundWait(SQLModel, table=True):
     """Money or voucher of a cancelled order that its store has to agree to first; see orders/refund_wait.py.
 
-    ``amount_fen``: what is to be refunded; where nothing is, what the voucher that paid is worth.
+    ``amount_fen``: what is to be refunded; where nothing is, what the voucher that paid is worth, or the
+    deposit.
     ``told_epoch`` and ``told_rev`` name the store's document that takes the right to enter back.
     Business time.
     """

@@ -27,7 +27,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again, schedule
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
-from cloud_api.orders.books import deposit_later
+from cloud_api.orders.books import deposit_later, deposit_of, wait_of
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.models import Order, OrderLine, RefundWait
 from cloud_api.orders.money import refund_part
@@ -56,7 +56,7 @@ def when_back(name: str, one: WhenBack) -> None:
 
 async def needed(session: AsyncSession, order: Order, refund_fen: int, clocks: Clocks) -> bool:
     """Whether something would come back to a guest who cancels ``order`` now and could still get in."""
-    if order.status != "ready" or not (refund_fen or await _voucher_fen(session, order.id)):
+    if order.status != "ready" or not (refund_fen or await _beside_fen(session, order.id)):
         return False
     store = await session.get_one(Store, order.store_id)
     heard = store.id in await online(session, {store.id})
@@ -71,7 +71,7 @@ def could_enter(order: Order, store: Store, *, online: bool, now: datetime) -> b
 
 
 async def begin(session: AsyncSession, order: Order, refund_fen: int, clocks: Clocks) -> None:
-    """Let ``refund_fen`` of an order that is being cancelled wait, and the voucher that paid it.
+    """Let ``refund_fen`` of an order that is being cancelled wait, its deposit and the voucher that paid it.
 
     Before it moves, so that who follows its cancelling sees the wait. ``order`` is locked by the caller.
     """
@@ -84,7 +84,7 @@ async def begin(session: AsyncSession, order: Order, refund_fen: int, clocks: Cl
             store_id=order.store_id,
             account_id=order.account_id,
             claim_id=order.claim_id,
-            amount_fen=refund_fen or await _voucher_fen(session, order.id),
+            amount_fen=refund_fen or await _beside_fen(session, order.id),
             over_at=over,
             created_at=clocks.now,
         )
@@ -96,14 +96,15 @@ async def begin(session: AsyncSession, order: Order, refund_fen: int, clocks: Cl
 
 async def waits(session: AsyncSession, order_id: str) -> bool:
     """Whether the store has yet to say that nobody used an order."""
-    return await _waiting(session, order_id) is not None
+    return await wait_of(session, order_id) is not None
 
 
 async def tell(
     session: AsyncSession, order: Order, refund_fen: int, by: str, clocks: Clocks
 ) -> None:
     """Write into the order's history that something waits."""
-    kind = "refund_waits" if refund_fen else "voucher_waits"
+    voucher = await _voucher_fen(session, order.id)
+    kind = "refund_waits" if refund_fen else "voucher_waits" if voucher else "deposit_waits"
     await note(session, order, kind, by=by, clocks=clocks, body={"amount_fen": refund_fen})
 
 
@@ -144,24 +145,23 @@ async def obeyed(
 
 async def used(session: AsyncSession, order: Order, clocks: Clocks) -> None:
     """The store tells that somebody went in: what waited is kept for the time that was used."""
-    wait = await _waiting(session, order.id)
+    wait = await wait_of(session, order.id)
     if wait is None:
         return
     await _settle(session, wait, "kept", clocks)
-    kept = min(wait.amount_fen, left_fen(order))
+    kept = min(order.waiting_fen, left_fen(order))
     await change(session, order, waiting_fen=0, cancel_fee_fen=order.cancel_fee_fen + kept)
     await deposit_later(session, order, clocks, used=True)
-    kind = "refund_kept" if kept else "voucher_kept"
-    await note(
-        session, order, kind, by=f"store:{order.store_id}", clocks=clocks, body={"amount_fen": kept}
-    )
+    if kept or await _voucher_fen(session, order.id):
+        by, kind = f"store:{order.store_id}", "refund_kept" if kept else "voucher_kept"
+        await note(session, order, kind, by=by, clocks=clocks, body={"amount_fen": kept})
 
 
 async def look(cloud: Cloud, job: DueJob) -> None:
     """Job: the order's time is over. A store that is heard of and tells of no use has seen none."""
     clocks = cloud.clocks
     async with cloud.db.write() as session:
-        wait = await _waiting(session, job.ref)
+        wait = await wait_of(session, job.ref)
         if wait is None:
             return
         status = await get_status(session, _SYSTEM, wait.store_id, clocks.real)
@@ -173,16 +173,23 @@ async def look(cloud: Cloud, job: DueJob) -> None:
 
 async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     order = await system_lock(session, order_id)
-    wait = await _waiting(session, order_id)
+    wait = await wait_of(session, order_id)
     if wait is None:
         return
     await _settle(session, wait, "back", clocks)
+    back = min(order.waiting_fen, left_fen(order))
     await change(session, order, waiting_fen=0)
-    back = min(wait.amount_fen, left_fen(order))
     await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
     await deposit_later(session, order, clocks)
     for one in _when_back.values():
         await one(session, order, wait.created_at, clocks)
+
+
+async def _beside_fen(session: AsyncSession, order_id: str) -> int:
+    """What there is to come back beside a refund: the voucher's worth, or the deposit."""
+    deposit = await deposit_of(session, order_id)
+    held = 0 if deposit is None or not deposit.taken else deposit.held_fen
+    return await _voucher_fen(session, order_id) or held
 
 
 async def _voucher_fen(session: AsyncSession, order_id: str) -> int:
@@ -191,13 +198,6 @@ async def _voucher_fen(session: AsyncSession, order_id: str) -> int:
         col(OrderLine.order_id) == order_id, col(OrderLine.kind) == "voucher"
     )
     return -sum((await session.exec(query)).all())
-
-
-async def _waiting(session: AsyncSession, order_id: str) -> RefundWait | None:
-    query = scoped(_SYSTEM, RefundWait).where(
-        col(RefundWait.order_id) == order_id, col(RefundWait.state) == "waiting"
-    )
-    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
 
 
 async def _settle(session: AsyncSession, wait: RefundWait, to: str, clocks: Clocks) -> None:

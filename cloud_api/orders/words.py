@@ -160,6 +160,7 @@ _KIND_TEXT: Final = {
     "refund_waits": "退款 %s 等门店确认没有使用后退",
     "refund_kept": "取消后仍进门使用，%s 不退",
     "voucher_waits": "券等门店确认没有使用后还给你",
+    "deposit_waits": "押金等门店确认没有使用后退",
     "voucher_kept": "取消后仍进门使用，券算用过",
     "used_after_cancel": "取消后仍有人进入，请店家核实",
 }

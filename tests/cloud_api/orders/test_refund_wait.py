@@ -8,6 +8,7 @@ import pytest
 from sqlmodel import select
 
 import cloud_api.ledger.jobs  # noqa: F401  books what moves
+from cloud_api.claims.models import BookingRule
 from cloud_api.devices.models import StoreStatus
 from cloud_api.ledger.verify import verify
 from cloud_api.orders import cancel, deposits, refund_rules, refund_wait, store_events, views
@@ -165,4 +166,42 @@ async def test_online_it_waits_only_where_the_door_may_have_been_opened(house: H
     await enters(house, order)
     order = await house.again(order)
     assert (order.waiting_fen, order.cancel_fee_fen, order.refunding_fen) == (0, 7600, 0)
+    await in_order(house)
+
+
+@pytest.mark.parametrize("entered", [False, True])
+async def test_a_deposit_waits_though_the_rules_keep_the_whole_price(
+    house: House, entered: bool
+) -> None:
+    """It went back at once while the guest could still get in; the price that is kept stays kept."""
+    async with house.cloud.db.write() as session:
+        owner = staff(await make_staff(session, house.shop, house.noon), ALL)
+        store = house.shop.store
+        await deposits.put_rule(session, owner, store.id, None, 1000, 30, house.cloud.clocks)
+        session.add(
+            BookingRule(
+                id=store.id, merchant_id=store.merchant_id, store_id=store.id,
+                rules={"cancel_tiers": [{"minutes": 0, "per_cent": 100}]}, updated_at=house.noon,
+            )
+        )  # fmt: skip
+    order = await house.paid_order(in_h=3)
+    await goes_offline(house)
+    order = await cancelled(house, order)
+    assert (order.cancel_fee_fen, order.waiting_fen) == (7600, 0)
+    await house.quiet()
+    assert await held(house, order) == 1000
+    house.passes(3 * 3600 if entered else 600)
+    if entered:
+        await enters(house, order)
+    await revoked_in(house, order, 7)
+    await reports(house, rev=7)
+    await house.finish_all()  # an hour and a third: who went in has the room for two
+    assert await held(house, order) == (1000 if entered else 0)
+    house.passes(10 * 3600)
+    await house.finish_all()
+    order = await house.again(order)
+    assert (order.cancel_fee_fen, order.refunded_fen, order.refunding_fen) == (7600, 0, 0)
+    assert [(one.purpose, one.amount_fen) for one in await house.refunds(order)] == [
+        ("deposit", 1000)
+    ]
     await in_order(house)
