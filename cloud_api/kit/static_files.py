@@ -44,6 +44,12 @@ def modules_folder(directory: Path) -> str:
     return f"{_MODULES}{whole.hexdigest()[:10]}"
 
 
+def inside(path: str) -> str:
+    """A file's path below its directory, from one of an address: without the folder of all scripts."""
+    folder, _, rest = path.partition("/")
+    return rest if folder.startswith(_MODULES) else path
+
+
 class StaticForLong(StaticFiles):
     """Static files; an address that says what is in the file (``?v=``, ``m-…/``) may be kept for a year.
 
@@ -56,12 +62,11 @@ class StaticForLong(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file with its Cache-Control, gzipped where that is asked for."""
-        folder, _, rest = path.partition("/")
-        module = folder.startswith(_MODULES)
-        response = await super().get_response(rest if module else path, scope)
+        name = inside(path)
+        response = await super().get_response(name, scope)
         told = _SHORT
-        if module:
-            told = _FOREVER if folder == self._modules else "no-store"
+        if name != path:
+            told = _FOREVER if path.startswith(f"{self._modules}/") else "no-store"
         elif isinstance(response, FileResponse) and (said := _said(scope)) is not None:
             told = _FOREVER if said == file_digest(Path(response.path)) else "no-store"
         if isinstance(response, FileResponse) and scope["method"] == "GET":

@@ -15,6 +15,7 @@ from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cloud_api.kit.static_files import inside
 from cloud_api.web.rendering import STATIC, render
 from tests.web import samples, samples_groupbuy
 from tests.web.samples_console import CONSOLE_PAGES
@@ -70,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path.startswith("/static/"):
-            file = (STATIC / path.removeprefix("/static/")).resolve()
+            file = (STATIC / inside(path.removeprefix("/static/"))).resolve()
             if not file.is_relative_to(STATIC) or not file.is_file():
                 return self.send(b"", "text/plain", 404)
             kind = "text/javascript" if file.suffix == ".js" else guess_type(file.name)[0]
