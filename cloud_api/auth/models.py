@@ -25,8 +25,7 @@ class Login(SQLModel, table=True):
     """A device that is logged in. The token is stored hashed and can be revoked at once.
 
     ``kind``: how it began: ``sms``, ``password``, ``wechat``, ``alipay``, ``link`` (the first owner's), or
-    ``platform``: an
-    administrator of the installation who acts for this account at one merchant's console.
+    ``platform``: an administrator of the installation who acts for this account at one merchant's console.
     ``strong_at``: when the second factor was last proved on it (wire time).
     """
 

@@ -126,8 +126,9 @@ async def pay(
     """Open a payment for a group order, or give back the one that is open.
 
     ``balance`` as provider pays out of the guest's balance at once; ``balance_fen`` of it pays a part beside
-    another provider. Raises KaimenError ``pay.balance``, Conflict ``balance.too_little``, ``team.over``, NotFound, Conflict ``group_order.not_payable``, ``order.hold_over``,
-    ``payment.pending_elsewhere``, and what opening raises.
+    another provider. Raises NotFound, KaimenError ``pay.balance``, Conflict ``balance.too_little``,
+    ``team.over``, ``group_order.not_payable``, ``order.hold_over``, ``payment.pending_elsewhere``, and what
+    opening raises.
     """
     async with cloud.db.write() as session:
         if provider == paying.BALANCE:  # it settles here: locks in their order

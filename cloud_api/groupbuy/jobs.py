@@ -20,7 +20,7 @@ from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import notify
 from cloud_api.ledger.verify import check
-from cloud_api.orders import followers, refund_wait
+from cloud_api.orders import refund_wait
 from cloud_api.payments import dispatch
 from cloud_api.platform_vouchers import service as platforms
 from cloud_api.vouchers import service as vouchers
@@ -93,10 +93,8 @@ register(buy.DEADLINE, money.team_due)
 register(vouchers.EXPIRE, expire)
 register(vouchers.REMIND, remind)
 dispatch.register(buy.KIND, settle=money.settle, refund_changed=money.refund_changed)
-followers.follow("groupbuy", redeem.order_changed)
-refund_wait.when_back("groupbuy", redeem.given_back)
+refund_wait.when_unused("groupbuy", redeem.unused)
 register(platforms.LOOK, platform.look)
 register(platforms.CANCEL, platform_order.take_back)
 register(platforms.LAPSE, platform_hand.lapse)
-followers.follow("platform_vouchers", platform_order.order_changed)
-refund_wait.when_back("platform_vouchers", platform_order.given_back)
+refund_wait.when_unused("platform_vouchers", platform_order.unused)

@@ -22,7 +22,7 @@ from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
-from cloud_api.orders import kept, place, refund_wait
+from cloud_api.orders import kept, place
 from cloud_api.orders.models import Order
 from cloud_api.platform_vouchers import books, service
 from cloud_api.platform_vouchers.models import PlatformUse
@@ -83,28 +83,13 @@ async def confirm(cloud: Cloud, use_id: str) -> PlatformUse:
         return use
 
 
-async def order_changed(
-    session: AsyncSession, order: Order, was: str, by: str, clocks: Clocks
+async def unused(
+    session: AsyncSession, order: Order, was: str, by: str, at: datetime, clocks: Clocks
 ) -> None:
     """An order that a platform's voucher paid for was cancelled: it is to be whole there again.
 
     A platform takes a voucher back whole or not at all: it stays used where the rules keep the whole price.
-    Where the guest could still get in, it waits for the store's word (orders/refund_wait.py).
     """
-    if order.status == "cancelled" and not await refund_wait.waits(session, order.id):
-        await _unused(session, order, was, by, clocks.now, clocks)
-
-
-async def given_back(
-    session: AsyncSession, order: Order, cancelled_at: datetime, clocks: Clocks
-) -> None:
-    """The store has told that nobody used an order that its guest cancelled."""
-    await _unused(session, order, "ready", "system", cancelled_at, clocks)
-
-
-async def _unused(
-    session: AsyncSession, order: Order, was: str, by: str, at: datetime, clocks: Clocks
-) -> None:
     if await kept.per_cent_of(session, order, was, at) == 100:
         return
     query = scoped(_SYSTEM, PlatformUse).where(

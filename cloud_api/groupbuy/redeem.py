@@ -25,7 +25,7 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
-from cloud_api.orders import cancel, kept, place, refund_wait
+from cloud_api.orders import cancel, kept, place
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import events_of, lock_order
 from cloud_api.payments.dispatch import ref_of
@@ -172,29 +172,14 @@ async def undo(
     return voucher
 
 
-async def order_changed(
-    session: AsyncSession, order: Order, was: str, by: str, clocks: Clocks
-) -> None:
-    """An order that a voucher paid for was cancelled: the voucher is whole again (orders/followers.py).
-
-    Where the room's rules keep a share of the price (a late cancelling, nobody came) a voucher cannot be
-    whole: it stays used, and what the rules do not keep goes back to who paid for it. Where the guest
-    could still get in, it waits for the store's word (orders/refund_wait.py).
-    """
-    if order.status == "cancelled" and not await refund_wait.waits(session, order.id):
-        await _unused(session, order, was, by, clocks.now, clocks)
-
-
-async def given_back(
-    session: AsyncSession, order: Order, cancelled_at: datetime, clocks: Clocks
-) -> None:
-    """The store has told that nobody used an order that its guest cancelled: the voucher is whole again."""
-    await _unused(session, order, "ready", "system", cancelled_at, clocks)
-
-
-async def _unused(
+async def unused(
     session: AsyncSession, order: Order, was: str, by: str, at: datetime, clocks: Clocks
 ) -> None:
+    """An order that a voucher paid for was cancelled: the voucher is whole again (``refund_wait.when_unused``).
+
+    Where the room's rules keep a share of the price (a late cancelling, nobody came) a voucher cannot be
+    whole: it stays used, and what the rules do not keep goes back to who paid for it.
+    """
     query = scoped(System(), Redemption).where(
         col(Redemption.order_id) == order.id, col(Redemption.kind) == "redeem"
     )

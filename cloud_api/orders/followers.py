@@ -1,8 +1,9 @@
 """Who must change something in the same transaction as an order changes its status.
 
-Packages above orders register here (in their ``jobs`` module): a voucher becomes whole again when the
-order that used it is cancelled. A follower may be called again for the same change only by mistake of
-ours; it raises nothing that it could instead write down.
+Packages register here (in their ``jobs`` module): a guest's figures follow their orders. What gives something
+back for an order that nobody can have used registers with ``refund_wait.when_unused`` instead: it may have
+to wait for the store's word. A follower may be called again for the same change only by mistake of ours;
+it raises nothing that it could instead write down.
 """
 
 from __future__ import annotations

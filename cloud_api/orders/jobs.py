@@ -65,6 +65,7 @@ async def _figures(cloud: Cloud, job: DueJob) -> None:
 
 register(guests.FIGURES, _figures)
 followers.follow("guests", guests.follow)
+followers.follow("refund_wait", refund_wait.cancelled)
 register(export.MAKE, export.make)
 register(money.FORGOTTEN, _forgotten)
 register(overstay.LOOK, overstay.look)

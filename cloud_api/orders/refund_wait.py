@@ -7,7 +7,7 @@ went in after all pays for it. A store that says nothing for a week keeps nobody
 
 ``TABLE`` has every change of a wait. While it waits, ``Order.waiting_fen`` says how much: it is no fee
 and not on its way yet (orders/books.py). A voucher that paid is whole again only after the wait: packages
-above register with ``when_back`` what gives it back.
+above register with ``when_unused`` what gives it back.
 """
 
 from __future__ import annotations
@@ -44,14 +44,23 @@ AT_MOST: Final = timedelta(days=7)  # after the order's time
 _AGAIN_S: Final = 120.0
 _SYSTEM: Final = System()
 
-WhenBack = Callable[[AsyncSession, Order, datetime, Clocks], Awaitable[None]]
-"""Gets the order, locked, and when it was cancelled (business time)."""
-_when_back: Final[dict[str, WhenBack]] = {}
+WhenUnused = Callable[[AsyncSession, Order, str, str, datetime, Clocks], Awaitable[None]]
+"""Gets the order, locked, the status it had, by whom and when it was cancelled (business time)."""
+_when_unused: Final[dict[str, WhenUnused]] = {}
 
 
-def when_back(name: str, one: WhenBack) -> None:
-    """Be called, in its transaction, when a wait ends and nobody went in. The same name again replaces."""
-    _when_back[name] = one
+def when_unused(name: str, one: WhenUnused) -> None:
+    """Be called when an order is cancelled that nobody can have used, at once or when its wait ends.
+
+    In the transaction of either. The same name again replaces.
+    """
+    _when_unused[name] = one
+
+
+async def cancelled(session: AsyncSession, order: Order, was: str, by: str, clocks: Clocks) -> None:
+    """Follower: nothing waits, so what paid may come back now (orders/followers.py)."""
+    if order.status == "cancelled" and await wait_of(session, order.id) is None:
+        await _unused(session, order, was, by, clocks.now, clocks)
 
 
 async def needed(session: AsyncSession, order: Order, refund_fen: int, clocks: Clocks) -> bool:
@@ -92,11 +101,6 @@ async def begin(session: AsyncSession, order: Order, refund_fen: int, clocks: Cl
     if refund_fen:
         await change(session, order, waiting_fen=refund_fen)
     await schedule(session, merchant_id=order.merchant_id, kind=LOOK, ref=order.id, run_at=over)
-
-
-async def waits(session: AsyncSession, order_id: str) -> bool:
-    """Whether the store has yet to say that nobody used an order."""
-    return await wait_of(session, order_id) is not None
 
 
 async def tell(
@@ -181,8 +185,14 @@ async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     await change(session, order, waiting_fen=0)
     await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
     await deposit_later(session, order, clocks)
-    for one in _when_back.values():
-        await one(session, order, wait.created_at, clocks)
+    await _unused(session, order, "ready", "system", wait.created_at, clocks)
+
+
+async def _unused(
+    session: AsyncSession, order: Order, was: str, by: str, at: datetime, clocks: Clocks
+) -> None:
+    for one in _when_unused.values():
+        await one(session, order, was, by, at, clocks)
 
 
 async def _beside_fen(session: AsyncSession, order_id: str) -> int:
