@@ -115,6 +115,14 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
     await session.flush()
 
 
+async def _hold_orders(session: AsyncSession, merge: merging.Merge) -> None:
+    await merge.hold(session, GroupOrder)
+
+
+async def _hold_vouchers(session: AsyncSession, merge: merging.Merge) -> None:
+    await merge.hold(session, Voucher)
+
+
 async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
     query = scoped(System(), GroupOrder).where(
         col(GroupOrder.merchant_id) == merge.merchant_id,
@@ -129,4 +137,6 @@ async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocke
     return [Blocker("merge.team", "两个号在同一个团里各有一份，等这个团结束再合并")]
 
 
+merging.holding("group_orders", _hold_orders)
+merging.holding("vouchers", _hold_vouchers)
 merging.register("groupbuy", _merge, _hindrance)

@@ -14,7 +14,7 @@ from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
-from cloud_api.kit.merging import Merge, carry_out, hindrances
+from cloud_api.kit.merging import Merge, carry_out, hindrances, hold
 from cloud_api.kit.personal import Blocker
 from cloud_api.members.models import MemberLevel, MemberProfile, Membership
 from cloud_api.members.profiles import lock_profile, profile_of
@@ -54,6 +54,7 @@ async def merge(
         )
     if len(why.strip()) < 2:
         raise KaimenError("why.missing", "写一句为什么合并，之后查得到", status=422, field="why")
+    await hold(session, made)
     blockers = await hindrances(session, made)
     if blockers:
         raise Conflict(

@@ -27,6 +27,7 @@ from cloud_api.orders.models import (
     WaitEntry,
 )
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
+from cloud_api.stored_value import topup
 from cloud_api.stores.models import Room, Store
 
 _OPEN = ("pending_payment", "paid", "ready", "in_use")
@@ -197,6 +198,17 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
         await guests.recount(session, merge.merchant_id, account_id, merge.clocks)
 
 
+async def _hold_orders(session: AsyncSession, merge: merging.Merge) -> None:
+    await merge.hold(session, Order)
+
+
+async def _hold_payments(session: AsyncSession, merge: merging.Merge) -> None:
+    """All but those of top-ups, whose balance is locked before them."""
+    of_topups = col(PaymentAttempt.pays).startswith(f"{topup.KIND}:")
+    await merge.hold(session, PaymentAttempt, ~of_topups)
+    await merge.hold(session, RefundAttempt)
+
+
 async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
     query = scoped(System(), PaymentAttempt).where(
         col(PaymentAttempt.merchant_id) == merge.merchant_id,
@@ -210,4 +222,6 @@ async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocke
     return [Blocker("merge.payment", text, [one.number for one in moving])]
 
 
+merging.holding("orders", _hold_orders)
+merging.holding("payments", _hold_payments)
 merging.register("orders", _merge, _hindrance)

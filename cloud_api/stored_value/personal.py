@@ -63,13 +63,9 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
 
     The old wallet stays, empty, with its history. Top-ups follow, so that what was paid can be paid out.
     """
-    if await service.wallet_of(session, merge.merchant_id, merge.old) is None:
+    locked = await _lock_both(session, merge)
+    if not locked:
         return
-    first, second = sorted((merge.old, merge.new))  # always locked in the same order
-    locked = {
-        one: await service.lock_wallet(session, merge.merchant_id, one, merge.clocks)
-        for one in (first, second)
-    }
     old, new = locked[merge.old], locked[merge.new]
     if old.held_paid_fen or old.held_gift_fen:  # held since we looked
         raise Conflict("member.merge_blocked", _HELD)
@@ -120,6 +116,20 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
     merge.moved["balance_fen"] = parts.paid + parts.gift
 
 
+async def _lock_both(session: AsyncSession, merge: merging.Merge) -> dict[str, Wallet]:
+    """Both wallets by their members, always locked in the same order; none where ``old`` has none."""
+    if await service.wallet_of(session, merge.merchant_id, merge.old) is None:
+        return {}
+    return {
+        one: await service.lock_wallet(session, merge.merchant_id, one, merge.clocks)
+        for one in sorted((merge.old, merge.new))
+    }
+
+
+async def _hold(session: AsyncSession, merge: merging.Merge) -> None:
+    await _lock_both(session, merge)
+
+
 async def _hindrance(session: AsyncSession, merge: merging.Merge) -> list[Blocker]:
     query = scoped(System(), WalletHold).where(
         col(WalletHold.merchant_id) == merge.merchant_id,
@@ -135,5 +145,6 @@ async def _holds(session: AsyncSession, merge: merging.Merge) -> None:
     await merge.rows(session, WalletHold)
 
 
+merging.holding("wallets", _hold)
 merging.register("balance", _merge, _hindrance)
 merging.register("balance_holds", _holds)

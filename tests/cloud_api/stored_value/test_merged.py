@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 import cloud_api.ledger.jobs
 import cloud_api.orders.personal
 import cloud_api.stored_value.jobs
 import cloud_api.stored_value.personal  # noqa: F401  they register their handlers
 from cloud_api.auth.models import Account
+from cloud_api.kit import merging as kit_merging
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.repeat import was_given_up
 from cloud_api.ledger import verify
 from cloud_api.members import merging
 from cloud_api.orders import cancel, guests, pay
@@ -128,6 +132,46 @@ async def test_a_top_up_that_settles_while_its_member_is_merged_is_of_who_stays(
     await house.quiet()  # the job of the same payment finds it done
     assert await _has(house, kept) == (10_000, 2_000)
     await _sound(house)
+
+
+@pytest.mark.parametrize("in_turn", [True, False], ids=["in turn", "control"])
+async def test_a_merge_waits_for_who_gives_money_back_instead_of_crossing_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, in_turn: bool
+) -> None:
+    """It took the balance first and the orders last, and giving back into a balance does the opposite:
+    PostgreSQL ended one of the two, a refund that a guest waited for or a merge that somebody had confirmed.
+    """
+    owner, kept, _ = await _topped_up(house)
+    cloud = house.cloud
+    order = await house.order()
+    await pay.pay(cloud, house.who, order.id, provider="balance")
+    if not in_turn:
+        monkeypatch.setattr(kit_merging, "TURNS", ())
+
+    begun = asyncio.Event()
+
+    async def give_back() -> None:
+        async with cloud.db.write() as session:
+            await cancel.cancel_by_staff(session, owner, order.id, "停电", cloud.clocks)
+            begun.set()
+            await _waits(house)
+            guest = house.guest.id
+            await service.lock_wallet(session, house.shop.merchant.id, guest, cloud.clocks)
+
+    async def merge() -> None:
+        await begun.wait()
+        async with _merging(house, owner, kept):
+            pass
+
+    ends = await asyncio.gather(give_back(), merge(), return_exceptions=True)
+    lost = [one for one in ends if one is not None]
+    assert all(isinstance(one, DBAPIError) and was_given_up(one) for one in lost)
+    assert len(lost) == (0 if in_turn or cloud.db.is_sqlite else 1)
+    if in_turn:
+        await house.finish_all()
+        assert await _has(house, house.guest) == (0, 0)
+        assert await _has(house, kept) == (10_000, 2_000)
+        await _sound(house)
 
 
 async def _waits(house: House) -> None:
