@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.groupbuy.buy import pays
 from cloud_api.groupbuy.models import GroupOrder
 from cloud_api.groupbuy.transitions import lock_order
-from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.actor import System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.ledger.accounts import Account
-from cloud_api.ledger.service import Slot, carry, holds, moves
+from cloud_api.ledger.many import by_many, moved
+from cloud_api.ledger.service import Slot, carry, holds_of, moves
+from cloud_api.ledger.verify import still_to_run
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.vouchers import service as vouchers
@@ -83,26 +84,21 @@ def targets(
 async def check(session: AsyncSession, merchant_id: str) -> list[str]:
     """For ``ledger.verify``: group orders whose accounts are not where their money belongs."""
     wrong: list[str] = []
-    after = ""
-    while True:
-        query = (
-            scoped(_SYSTEM, GroupOrder)
-            .where(col(GroupOrder.merchant_id) == merchant_id, col(GroupOrder.id) > after)
-            .order_by(col(GroupOrder.id))
-            .limit(200)
-        )
-        found = (await session.exec(query)).all()
-        for order in found:
-            if await _due(session, order):
+    waiting = {ref.partition(":")[0] for ref in await still_to_run(session, merchant_id, BOOKS)}
+    async for found in by_many(session, GroupOrder, merchant_id):
+        subjects = [pays(one.id) for one in found]
+        held = await holds_of(session, subjects)
+        money = await moved(session, subjects)
+        made = await vouchers.of_sources(session, subjects)
+        for order, subject in zip(found, subjects, strict=True):
+            if order.id in waiting:
                 continue
-            held = await holds(session, pays(order.id))
+            belongs = targets(money[subject].paid, money[subject].refunds, made[subject])
             wrong += [
                 f"group order {order.number}: {line.account} is off by {line.amount_fen}"
-                for line in moves(held, await _targets(session, order))
+                for line in moves(held.get(subject, {}), belongs)
             ]
-        if len(found) < 200:
-            return wrong
-        after = found[-1].id
+    return wrong
 
 
 async def _targets(session: AsyncSession, order: GroupOrder) -> dict[Slot, int]:
@@ -111,14 +107,3 @@ async def _targets(session: AsyncSession, order: GroupOrder) -> dict[Slot, int]:
         await payments.refunds_of(session, pays(order.id)),
         await vouchers.of_source(session, pays(order.id)),
     )
-
-
-async def _due(session: AsyncSession, order: GroupOrder) -> bool:
-    """Whether the job that brings its books up to date has yet to run."""
-    query = scoped(_SYSTEM, DueJob).where(
-        col(DueJob.kind) == BOOKS,
-        col(DueJob.ref).startswith(f"{order.id}:"),
-        col(DueJob.done_at).is_(None),
-        col(DueJob.dead_at).is_(None),
-    )
-    return (await session.exec(query)).first() is not None

@@ -98,9 +98,13 @@ class Database:
         if self.is_sqlite:
             self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
+            self._snapshot_engine = self._read_engine  # a transaction of SQLite's is one already
         else:
             self._write_engine = _postgres(url, pool_size)
             self._read_engine = self._write_engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._snapshot_engine = self._write_engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @property
     def engine(self) -> AsyncEngine:
@@ -146,6 +150,19 @@ class Database:
         """A session for reading: changed objects are never written, a statement that writes raises."""
         async with AsyncSession(
             self._read_engine, sync_session_class=_Reading, expire_on_commit=False, autoflush=False
+        ) as session:
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """As ``read``, and all that is read is as it stood at the first statement: for looks that compare
+        one table with another while everybody goes on.
+        """
+        async with AsyncSession(
+            self._snapshot_engine,
+            sync_session_class=_Reading,
+            expire_on_commit=False,
+            autoflush=False,
         ) as session:
             yield session
 

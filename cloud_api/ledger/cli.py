@@ -25,7 +25,7 @@ def verify_(
     """Check every transaction, every closed day, every payment and refund. Exit code 1 if one is off."""
 
     async def act(cloud: Cloud) -> dict[str, list[str]]:
-        async with cloud.db.read() as session:
+        async with cloud.db.snapshot() as session:
             wanted = [merchant] if merchant is not None else await verify.merchants(session)
             return {one: await verify.verify(session, one) for one in wanted}
 

@@ -36,7 +36,7 @@ async def _verify(cloud: Cloud, job: DueJob) -> None:
     async with cloud.db.read() as session:
         all_books = await verify.merchants(session)
     for merchant_id in all_books:
-        async with cloud.db.read() as session:
+        async with cloud.db.snapshot() as session:
             found = await verify.verify(session, merchant_id)
         if found:
             _log.error("ledger.broken", merchant_id=merchant_id, found=found[:20], many=len(found))

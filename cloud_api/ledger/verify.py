@@ -1,6 +1,7 @@
 """Do the books balance, and do they agree with the money? Each finding is one sentence.
 
-Packages above add what they know (orders, balances) with ``check``.
+Packages above add what they know (orders, balances) with ``check``. Whoever looks while others work does so
+in a ``Database.snapshot``: a payment that arrived between two of its statements would look like an error.
 """
 
 from __future__ import annotations

@@ -7,16 +7,15 @@ from typing import Final
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.ledger.accounts import Account
+from cloud_api.ledger.many import by_many
 from cloud_api.ledger.models import LedgerTxn
-from cloud_api.ledger.service import Line, holds, post
+from cloud_api.ledger.service import Line, holds, holds_of, post
 from cloud_api.platform_vouchers.models import PlatformUse
 from cloud_api.platform_vouchers.transitions import COUNTED
 
 DETAIL: Final = "platform"
-_SYSTEM: Final = System()
 
 
 def subject_of(use: PlatformUse) -> str:
@@ -51,20 +50,11 @@ async def follow(session: AsyncSession, use: PlatformUse, clocks: Clocks) -> Non
 async def check(session: AsyncSession, merchant_id: str) -> list[str]:
     """For ``ledger.verify``: uses whose accounts are not where their money belongs."""
     wrong: list[str] = []
-    after = ""
-    while True:
-        query = (
-            scoped(_SYSTEM, PlatformUse)
-            .where(col(PlatformUse.merchant_id) == merchant_id, col(PlatformUse.id) > after)
-            .order_by(col(PlatformUse.id))
-            .limit(200)
-        )
-        found = (await session.exec(query)).all()
+    async for found in by_many(session, PlatformUse, merchant_id):
+        held = await holds_of(session, [subject_of(one) for one in found])
         for use in found:
-            held = await holds(session, subject_of(use))
             owed = use.worth_fen if use.state in COUNTED else 0
-            if held.get((Account.PLATFORM, use.label), 0) != owed:
+            known = held.get(subject_of(use), {})
+            if known.get((Account.PLATFORM, use.label), 0) != owed:
                 wrong.append(f"platform use {use.id} is not booked with its {owed} fen")
-        if len(found) < 200:
-            return wrong
-        after = found[-1].id
+    return wrong

@@ -4,6 +4,7 @@ groupbuy/redeem.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -146,6 +147,15 @@ async def of_source(session: AsyncSession, source: str) -> list[Voucher]:
     """All vouchers that one purchase brought, oldest first."""
     query = scoped(System(), Voucher).where(col(Voucher.source) == source)
     return list((await session.exec(query.order_by(col(Voucher.id)))).all())
+
+
+async def of_sources(session: AsyncSession, sources: Sequence[str]) -> dict[str, list[Voucher]]:
+    """``of_source`` of each of many purchases, in one statement."""
+    found: dict[str, list[Voucher]] = {one: [] for one in sources}
+    query = scoped(System(), Voucher).where(col(Voucher.source).in_(found))
+    for voucher in (await session.exec(query.order_by(col(Voucher.id)))).all():
+        found[voucher.source].append(voucher)
+    return found
 
 
 async def redemption(session: AsyncSession, redemption_id: str) -> Redemption | None:
