@@ -26,6 +26,7 @@ from cloud_api.orders import kept, place
 from cloud_api.orders.models import Order
 from cloud_api.platform_vouchers import books, service
 from cloud_api.platform_vouchers.models import PlatformUse
+from cloud_api.platform_vouchers.platforms import KINDS
 from cloud_api.platform_vouchers.platforms.base import Back
 from cloud_api.platform_vouchers.transitions import lock_use, move
 from cloud_api.pricing.models import Quote
@@ -88,9 +89,9 @@ async def unused(
 ) -> None:
     """An order that a platform's voucher paid for was cancelled: it is to be whole there again.
 
-    A platform takes a voucher back whole or not at all: it stays used where the rules keep the whole price.
+    A platform takes a voucher back whole or not at all: it stays used where the rules keep anything.
     """
-    if await kept.per_cent_of(session, order, was, at) == 100:
+    if await kept.per_cent_of(session, order, was, at):
         return
     query = scoped(_SYSTEM, PlatformUse).where(
         col(PlatformUse.order_id) == order.id, col(PlatformUse.state) == "confirmed"
@@ -180,5 +181,14 @@ def _lines(use: PlatformUse) -> list[dict[str, Any]]:
             "amount_fen": -use.worth_fen,
             "platform_use_id": use.id,
             "source": "platform",
+            "back_until": _back_until(use),
         },
     ]
+
+
+def _back_until(use: PlatformUse) -> str:
+    """Until when the platform takes it back by itself (ISO, business time); empty where it does not."""
+    window_s = KINDS[use.kind].window_s
+    if window_s is None:
+        return ""
+    return ((use.verified_at or use.created_at) + timedelta(seconds=window_s)).isoformat()

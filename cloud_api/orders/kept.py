@@ -1,6 +1,7 @@
 """What the rules keep of an order whose price a voucher paid, when it is cancelled or nobody comes.
 
-Its total is nothing, so a share of the total is nothing too: the share is taken of the voucher.
+Its total is nothing, so a share of the total is nothing too: the share is taken of the voucher. A platform's
+voucher cannot be given back in part: it is whole again while cancelling costs nothing, and used after that.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.claims.booking_rules import Rules, rules_of
+from cloud_api.claims.booking_rules import Rules, rules_of, span_words
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import no_show
 from cloud_api.orders.cancel import BY_CUSTOMER
 from cloud_api.orders.cancel_rules import fee_of, tier_of
@@ -46,7 +48,8 @@ def fate_of(
 ) -> tuple[str | None, int]:
     """What cancelling now makes of the voucher that pays: ``whole``, ``part`` with fen, ``used``, or None.
 
-    A platform's voucher goes back whole, or not at all.
+    A platform's voucher goes back whole, or not at all; ``late`` is one that the platform takes back by
+    itself no more, so that the house has to settle it there.
     """
     paying = next((line for line in lines if line.kind == "voucher"), None)
     if paying is None:
@@ -54,9 +57,21 @@ def fate_of(
     per_cent = now_kept(order, rules, now)
     share = share_of(-paying.amount_fen, per_cent)
     theirs = paying.detail.get("source") == "platform"
-    if not share.kept_fen or (theirs and per_cent < 100):
-        return "whole", 0
+    if not per_cent or not share.kept_fen:
+        until = paying.detail.get("back_until")
+        over = theirs and until is not None and not (until and now <= datetime.fromisoformat(until))
+        return ("late" if over else "whole"), 0
     return ("part", share.back_fen) if share.back_fen and not theirs else ("used", 0)
+
+
+def platform_words(rules: Rules) -> str:
+    """What cancelling makes of a platform's voucher, before anybody uses one."""
+    free = [tier.minutes for tier in rules.cancel_tiers if not tier.per_cent]
+    if not free:
+        return _("用了以后取消，券算用掉")
+    if not free[-1]:
+        return _("开始前取消，券整张退回")
+    return _("开始 {time} 前取消，券整张退回；再晚取消，券算用掉").format(time=span_words(free[-1]))
 
 
 async def per_cent_of(session: AsyncSession, order: Order, was: str, at: datetime) -> int:

@@ -150,7 +150,8 @@ class CancelOut(BaseModel):
 
     ``waits``: the guest could still get in, so it comes back once the store says that nobody did.
     ``voucher``: what becomes of a voucher that paid: ``whole`` again, ``part`` of its value comes back to who
-    bought it (``voucher_back_fen``), ``used``; None where none did.
+    bought it (``voucher_back_fen``), ``used``, ``late`` where the platform takes it back by itself no more;
+    None where none did.
     """
 
     allowed: bool

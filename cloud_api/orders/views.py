@@ -233,7 +233,7 @@ class _Parts:
             action, label = "pay", _("付超时费 %s") % yuan(owed.owed_fen)
         decision = cancel_rules.decide(order, self.rules[room.id], now)
         voucher, back = kept.fate_of(order, self.lines[order.id], self.rules[room.id], now)
-        comes_back = decision.refund_fen > 0 or voucher in ("whole", "part")
+        comes_back = decision.refund_fen > 0 or voucher in ("whole", "part", "late")
         waits = comes_back and refund_wait.could_enter(
             order, store, online=store.id not in self.unheard, now=now
         )

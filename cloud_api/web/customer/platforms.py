@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -9,10 +10,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims.booking_rules import rules_of
 from cloud_api.groupbuy import platform_routes as api
 from cloud_api.groupbuy import platform_views
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.orders import kept
 from cloud_api.platform_vouchers.schemas import WayOut
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.stores.service import get_store
@@ -46,8 +49,10 @@ async def code(seen: Seen, store: Word = "", door: Word = "") -> Response:
         room = await _at_door(session, door) if door else None
         found = await get_store(session, seen.customer, store if room is None else room.store_id)
         ways = await platform_views.ways(session, found.id)
+        rules = await rules_of(session, found, None if room is None else room.id)
     here = seen.at(found.tz)
     model = code_page(here, found, room, tuple(ways), f"/d/{door}" if room else f"/s/{found.id}")
+    model = replace(model, cancel_words=kept.platform_words(rules))
     return page(here, "customer/platform_code.html", model, shell=here.shell())
 
 

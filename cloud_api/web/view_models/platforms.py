@@ -136,6 +136,7 @@ class PlatformCodePage:
     room_id: str = ""
     room_name: str = ""
     door_href: str = ""
+    cancel_words: str = ""  # what cancelling makes of the voucher, by the house's rules
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from cloud_api.groupbuy import platform, platform_hand, platform_views
 from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.merchants.models import Merchant
-from cloud_api.orders import cancel
-from cloud_api.platform_vouchers import accounts, matching, service
-from cloud_api.platform_vouchers.models import PlatformDifference
+from cloud_api.orders import cancel, views
+from cloud_api.orders.models import Order
+from cloud_api.platform_vouchers import accounts, books, matching, service
+from cloud_api.platform_vouchers.models import PlatformDifference, PlatformUse
 from tests.cloud_api.groupbuy.street import Street, mall_clock, malls, street
+from tests.support.statements import statements
 
 __all__ = ["mall_clock", "malls", "street"]  # fixtures
 KINDS = ("douyin", "meituan", "dianping", "relay")
@@ -122,14 +124,36 @@ async def test_no_order_no_verification(street: Street) -> None:
 async def test_a_cancelled_order_is_taken_back_while_the_platform_lets_us(
     street: Street, kind: str, late_s: int
 ) -> None:
+    """A guest is told before cancelling what becomes of the voucher: whole again, the house's to settle once
+    the platform takes back no more by itself, used once cancelling costs a share (it was whole then, too:
+    half of a platform's voucher cannot be given back, so a late cancellation cost nothing).
+    """
     account = await street.account(kind)
     later = street.cloud.clocks.now + timedelta(hours=6)
+
+    async def fate(use: PlatformUse) -> str | None:
+        async with street.cloud.db.read() as session:
+            order = await session.get_one(Order, use.order_id)
+            return (await views.one(session, order, street.cloud.clocks)).cancel.voucher
+
+    soon = await street.redeem(
+        account,
+        street.sell(kind),
+        room=1,
+        starts_at=street.cloud.clocks.now + timedelta(hours=1, minutes=59),
+    )
+    assert await fate(soon) == "used"
+    async with street.cloud.db.write() as session:
+        await cancel.cancel(session, street.guest(), soon.order_id or "", street.cloud.clocks)
+    await run_due(street.cloud)
+    assert ((await street.use(soon)).state, await street.owed()) == ("confirmed", soon.worth_fen)
     for late in (False, True):
         code = street.sell(kind)
         use = await street.redeem(account, code, starts_at=later)
         street.mall(kind).faults(lose={("cancel" if kind == "douyin" else "reverseconsume"): 1})
         if late:
             street.passes(late_s + 60)
+        assert await fate(use) == ("late" if late else "whole")
         async with street.cloud.db.write() as session:
             await cancel.cancel(session, street.guest(), use.order_id or "", street.cloud.clocks)
         assert (await street.use(use)).state == "cancelling"
@@ -143,15 +167,15 @@ async def test_a_cancelled_order_is_taken_back_while_the_platform_lets_us(
                     session, street.guest(), again.order_id or "", street.cloud.clocks
                 )
             await street.until(again, "cancelled")
-            assert await street.owed() == 0
+            assert await street.owed() == soon.worth_fen
             continue
         assert (use.state, street.mall(kind).state(code)) == ("stuck", "used")
-        assert await street.owed() == use.worth_fen
+        assert await street.owed() == use.worth_fen + soon.worth_fen
         async with street.cloud.db.write() as session:
             await platform_hand.settle_by_hand(
                 session, street.owner, use.id, "在商家版里撤销了", street.cloud.clocks
             )
-        assert await street.owed() == 0
+        assert await street.owed() == soon.worth_fen
 
 
 async def test_refusals_say_what_to_do(street: Street) -> None:
@@ -187,6 +211,25 @@ async def test_refusals_say_what_to_do(street: Street) -> None:
     assert taken.value.code == "voucher.no_room"
     assert "券没有动" in taken.value.message
     assert taken.value.extra["next_free"] is not None  # and when there is one, which was lost
+
+
+async def test_the_books_of_many_uses_are_looked_at_together(street: Street) -> None:
+    """The nightly look costs by the five hundred, not by the use; what is off is found all the same."""
+    account, cost = await street.account("meituan"), []
+    for rooms in ((0,), (1, 2)):
+        for room in rooms:
+            use = await street.redeem(account, street.sell("meituan"), room=room, no=room % 2)
+        async with street.cloud.db.snapshot() as session:
+            with statements(street.cloud.db) as told:
+                assert await books.check(session, street.shop.merchant.id) == []
+        cost.append(len([one for one in told if not one.startswith("BEGIN")]))
+    assert cost[0] == cost[1] <= 3
+    async with street.cloud.db.write() as session:
+        found = await session.get_one(PlatformUse, use.id)
+        found.worth_fen += 1
+        session.add(found)
+    async with street.cloud.db.snapshot() as session:
+        assert len(await books.check(session, street.shop.merchant.id)) == 1
 
 
 async def test_a_scanned_link_is_the_same_voucher(street: Street) -> None:
