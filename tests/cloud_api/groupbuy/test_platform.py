@@ -216,16 +216,19 @@ async def test_refusals_say_what_to_do(street: Street) -> None:
 async def test_the_books_of_many_uses_are_looked_at_together(street: Street) -> None:
     """The nightly look costs by the five hundred, not by the use; what is off is found all the same."""
     account, cost = await street.account("meituan"), []
+    uses: list[PlatformUse] = []
     for rooms in ((0,), (1, 2)):
-        for room in rooms:
-            use = await street.redeem(account, street.sell("meituan"), room=room, no=room % 2)
+        uses = [
+            await street.redeem(account, street.sell("meituan"), room=room, no=room % 2)
+            for room in rooms
+        ]
         async with street.cloud.db.snapshot() as session:
             with statements(street.cloud.db) as told:
                 assert await books.check(session, street.shop.merchant.id) == []
         cost.append(len([one for one in told if not one.startswith("BEGIN")]))
     assert cost[0] == cost[1] <= 3
     async with street.cloud.db.write() as session:
-        found = await session.get_one(PlatformUse, use.id)
+        found = await session.get_one(PlatformUse, uses[0].id)
         found.worth_fen += 1
         session.add(found)
     async with street.cloud.db.snapshot() as session:

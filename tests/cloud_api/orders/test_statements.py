@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.database import Database
 from cloud_api.kit.models import IdempotencyKey
-from cloud_api.ledger.many import Moved
+from cloud_api.ledger.many import Moved, moved
 from cloud_api.orders import books_check
 from cloud_api.orders.models import Order
 from tests.cloud_api.factories import Shop, bearer, make_customer, make_login
@@ -106,15 +106,14 @@ async def test_an_order_paid_while_the_books_are_looked_at_is_no_error(
     them saw the moment, an order that was paid in between raised the alarm that the books are broken.
     """
     order = await house.order()
-    before = books_check.moved
 
     async def meanwhile(session: AsyncSession, parts: Iterable[str]) -> dict[str, Moved]:
         if (await house.again(order)).status == "pending_payment":
             house.till.pay((await house.pay(order)).number)
             await house.until(order, "ready")
-        return await before(session, parts)
+        return await moved(session, parts)
 
-    monkeypatch.setattr(books_check, "moved", meanwhile)
+    monkeypatch.setattr("cloud_api.orders.books_check.moved", meanwhile)
     async with db.snapshot() if still else db.read() as session:
         found = await books_check.check(session, house.shop.merchant.id)
     assert (await house.again(order)).status == "ready"
