@@ -7,6 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from cloud_api.access.decide import Case
+from cloud_api.kit.dates import said
 from cloud_api.kit.i18n import gettext as _
 
 KEYS: Final[dict[Case, str]] = {
@@ -53,10 +54,6 @@ def still_inside(message: str) -> str:
 
 
 def clock(at: datetime, now: datetime, tz: str) -> str:
-    """``19:00`` today, ``明天 19:00``, ``11-25 19:00``; in the store's zone."""
+    """``19:00`` today, ``明天 19:00``, ``11月25日 周三 19:00``; in the store's zone."""
     zone = ZoneInfo(tz)
-    local, today = at.astimezone(zone), now.astimezone(zone).date()
-    days = (local.date() - today).days
-    if days == 0:
-        return f"{local:%H:%M}"
-    return _("明天 {time}").format(time=f"{local:%H:%M}") if days == 1 else f"{local:%m-%d %H:%M}"
+    return said(at.astimezone(zone), now.astimezone(zone))

@@ -23,6 +23,7 @@ from cloud_api.groupbuy.platform_order import confirm, record
 from cloud_api.groupbuy.redeem import begins_at, no_room
 from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.dates import full
 from cloud_api.kit.due_jobs import Again, looked, schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
@@ -228,8 +229,9 @@ async def _begin(
     if refusal is not None:
         raise Conflict(refusal.code, refusal.message)
     if coupon.until is not None and begins >= coupon.until:
-        day = coupon.until.astimezone(ZoneInfo(store.tz))
-        raise Conflict("voucher.expired", _("这张券 {day:%Y-%m-%d %H:%M} 到期了").format(day=day))
+        zone = ZoneInfo(store.tz)
+        day = full(coupon.until.astimezone(zone), begins.astimezone(zone))
+        raise Conflict("voucher.expired", _("这张券 {day} 到期了").format(day=day))
     index = service.key_index(account, coupon.key)
     twin = scoped(_SYSTEM, PlatformUse).where(
         col(PlatformUse.key_index) == index, col(PlatformUse.state).not_in(sorted(OVER))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.spans import Span, spans
-from cloud_api.kit.actor import Actor, Staff, scoped
+from cloud_api.kit.actor import Actor, Customer, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import NotFound
 from cloud_api.orders import schemas
@@ -56,6 +56,13 @@ async def list_orders(
     found = (await session.exec(query.order_by(col(Order.id).desc()).limit(limit + 1))).all()
     page = list(found[:limit])
     return page, page[-1].id if len(found) > limit else None
+
+
+async def counts(session: AsyncSession, actor: Customer) -> dict[str, int]:
+    """How many orders one has in each status."""
+    mine = scoped(actor, Order).subquery()
+    query = select(mine.c.status, func.count()).group_by(mine.c.status)
+    return {status: n for status, n in (await session.exec(query)).all()}
 
 
 async def live_orders(session: AsyncSession, actor: Actor, store_id: str) -> list[Order]:

@@ -20,6 +20,7 @@ from cloud_api.claims.booking_rules import Rules, rules_by_room
 from cloud_api.claims.window import opens_of
 from cloud_api.devices.status import online
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.dates import said
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel_rules, kept, overtime, refund_wait, schemas
@@ -281,7 +282,7 @@ class _Parts:
                 refund_fen=decision.refund_fen,
                 fee_fen=decision.fee_fen,
                 code=decision.code,
-                message=self._waits_words(order, store) if waits else decision.message,
+                message=self._waits_words(order, store, clocks.now) if waits else decision.message,
                 waits=waits,
                 voucher=voucher if decision.allowed else None,
                 voucher_back_fen=back,
@@ -304,14 +305,15 @@ class _Parts:
             "next": schemas.NextOut(action=action, label=label),
         }
 
-    def _waits_words(self, order: Order, store: Store) -> str:
+    def _waits_words(self, order: Order, store: Store, now: datetime) -> str:
         """Why money would wait, and for how long, before the guest taps."""
-        local = refund_wait.until(order, store).astimezone(ZoneInfo(store.tz))
+        zone = ZoneInfo(store.tz)
+        until = said(refund_wait.until(order, store).astimezone(zone), now.astimezone(zone))
         if store.id in self.unheard:
             text = _("门店现在断网，还不知道你取消。等它联网确认没有使用就退，一般不晚于 {time}")
         else:
             text = _("已经到了可以进门的时间。门店确认没有使用就退，一般不晚于 {time}")
-        return text.format(time=f"{local:%m-%d %H:%M}")
+        return text.format(time=until)
 
 
 async def _by_id(session: AsyncSession, model: type[_Row], ids: set[str]) -> dict[str, _Row]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.dates import said
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order, OrderEvent
@@ -91,8 +92,8 @@ def next_step(
     if order.status in {"paid", "ready"}:
         opens = opens or order.starts_at - timedelta(seconds=store.lead_s)
         if now < opens:
-            local = opens.astimezone(ZoneInfo(store.tz))
-            return "wait", _("%s 起可以开门") % f"{local:%m-%d %H:%M}"
+            zone = ZoneInfo(store.tz)
+            return "wait", _("%s 起可以开门") % said(opens.astimezone(zone), now.astimezone(zone))
         return "open", _("去开门")
     if order.status == "in_use":
         return "stay", _("查看使用")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
@@ -14,6 +15,8 @@ from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.payers import can_ask
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.setups import setup_of
+
+_USUAL: Final = frozenset(kind.label for kind in PROVIDERS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,11 @@ class Way:
 def label_of(provider: str) -> str:
     """A provider as people read it; the house's own ways too."""
     return PROVIDERS[provider].label if provider in PROVIDERS else LABELS.get(provider, provider)
+
+
+def name_of(account: ProviderAccount) -> str:
+    """What payers read: the provider's usual name in their language, or what the owner calls it."""
+    return _(account.name) if account.name in _USUAL else account.name
 
 
 def works(account: ProviderAccount, real: datetime) -> bool:
@@ -70,7 +78,7 @@ def first_of_each(accounts: Sequence[ProviderAccount], real: datetime) -> list[P
 def ways_of(accounts: Sequence[ProviderAccount], amount_fen: int, real: datetime) -> list[Way]:
     """Every way to pay ``amount_fen``."""
     return [
-        Way(account.provider, channel, account.name, setup.hint, setup.icon)
+        Way(account.provider, channel, name_of(account), setup.hint, setup.icon)
         for account in first_of_each(accounts, real)
         if within(account, amount_fen)
         for setup in (setup_of(account.provider),)
@@ -110,7 +118,7 @@ def choose(
         )
         raise KaimenError(
             "payment.amount",
-            _("{name}每笔{bounds}，请换一种方式").format(name=account.name, bounds=bounds),
+            _("{name}每笔{bounds}，请换一种方式").format(name=name_of(account), bounds=bounds),
             status=422,
             field="provider",
             extra={"min_fen": low, "max_fen": high},

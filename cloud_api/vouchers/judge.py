@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
+from cloud_api.kit.dates import full
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.vouchers.models import Voucher
 
@@ -33,11 +34,11 @@ def refuse(
     if voucher.state in {"refunding", "refunded"}:
         return Refusal("voucher.refunded", _("这张券已经退款了"))
     if voucher.state == "expired" or starts_at >= voucher.valid_until:
-        day = voucher.valid_until.astimezone(zone)
-        return Refusal("voucher.expired", _("这张券 {day:%Y-%m-%d %H:%M} 到期了").format(day=day))
+        day = full(voucher.valid_until.astimezone(zone), starts_at.astimezone(zone))
+        return Refusal("voucher.expired", _("这张券 {day} 到期了").format(day=day))
     if starts_at < voucher.valid_from:
-        day = voucher.valid_from.astimezone(zone)
-        return Refusal("voucher.not_yet", _("这张券 {day:%m月%d日 %H:%M} 起才能用").format(day=day))
+        day = full(voucher.valid_from.astimezone(zone), starts_at.astimezone(zone))
+        return Refusal("voucher.not_yet", _("这张券 {day} 起才能用").format(day=day))
     if store_id not in voucher.store_ids:
         return Refusal("voucher.other_store", _("这张券不能在这家店用"))
     if voucher.room_ids and room_id not in voucher.room_ids:

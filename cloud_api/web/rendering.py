@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cloud_api.kit.dates import day_month, weekday
+from cloud_api.kit.dates import day_month, full_day, weekday
 from cloud_api.kit.i18n import OWN_NAMES, translations
 from cloud_api.kit.money import yuan
 from cloud_api.kit.static_files import file_digest, modules_folder
@@ -86,7 +86,9 @@ def environment(lang: str = "zh-Hans") -> Environment:
     )
     spoken = lang.replace("-", "_")
     env.filters.update(
-        day_month=partial(day_month, language=spoken), weekday=partial(weekday, language=spoken)
+        day_month=partial(day_month, language=spoken),
+        full_day=partial(full_day, language=spoken),
+        weekday=partial(weekday, language=spoken),
     )
     names = tuple((one.replace("_", "-"), name) for one, name in OWN_NAMES.items())
     env.globals.update(static_url=static_url, timedelta=timedelta, languages=names)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from cloud_api.kit.dates import day_time
+from cloud_api.kit.dates import said
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.models import Room, Store
-from cloud_api.web.rendering import STATIC, hm
+from cloud_api.web.rendering import STATIC
 
 ARTS = frozenset(path.stem for path in (STATIC / "art").glob("room-*.svg"))
 _PLAIN = "room-scroll"
@@ -32,13 +32,8 @@ def hours(minutes: int) -> str:
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """``19:05``, ``明天 19:05``, ``11月25日 19:05``; both in the same zone."""
-    days = (at.date() - now.date()).days
-    if days == 0:
-        return hm(at)
-    if days == 1:
-        return _("明天 {t}").format(t=hm(at))
-    return day_time(at)
+    """``19:05``, ``明天 19:05``, ``11月25日 周三 19:05``; both in the same zone."""
+    return said(at, now)
 
 
 def minutes_up(span: timedelta) -> int:

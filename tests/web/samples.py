@@ -282,7 +282,12 @@ ORDERS = vm.OrdersPage(
                 (vm.OrderWord.REFUNDED, "梅间", "room-plum-branch", 8),
             )
         )
-    )
+    ),
+    filters=(
+        vm.FilterChip("全部", "/orders", on=True),
+        vm.FilterChip("待支付", "/orders?state=unpaid", count=1),
+        vm.FilterChip("取消、退款", "/orders?state=cancelled"),
+    ),
 )
 DEVICES = (
     vm.Device("d1", "麻将机", "plug", "view", True, vm.DeviceState.OK, "已通电"),

@@ -431,3 +431,22 @@ def test_a_button_is_only_disabled_where_it_has_to_be(visitor: Visitor):
     asks = look(visitor, "guest", "/me/privacy").split("/me/privacy/export")[1].split("</form>")[0]
     assert "整理一份" in asks
     assert "disabled" not in asks
+
+
+def test_orders_are_found_by_their_state(visitor: Visitor):
+    """One's orders by state: the chips say how many wait for something, a list holds its state alone."""
+    town = visitor.town
+
+    def shown(state: str) -> set[str]:
+        text = look(visitor, "guest", f"/orders?state={state}")
+        return {name for name, order in town.orders.items() if f'"/orders/{order.id}"' in text}
+
+    assert shown("") == {"in_use", "ready", "unpaid", "done", "cancelled"} == shown("nonsense")
+    assert shown("unpaid") == {"unpaid"}
+    assert shown("ready") == {"ready"}
+    assert shown("in_use") == {"in_use"}
+    assert shown("done") == {"done"}
+    assert shown("cancelled") == {"cancelled"}
+    chips = look(visitor, "guest", "/orders?state=unpaid")
+    assert re.search(r'href="/orders\?state=unpaid" aria-current="true">待支付 <b>1</b>', chips)
+    assert "看全部订单" not in chips

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims.booking_rules import rules_of
 from cloud_api.devices.status import get_status
 from cloud_api.kit.actor import System
-from cloud_api.kit.dates import weekday
+from cloud_api.kit.dates import day_month, full_day, near_day
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.orders import changes, offers
@@ -158,9 +158,9 @@ def local_time(here: Visit, day: str, time: str) -> datetime | None:
 
 
 def day_word(day: date, today: date) -> str:
-    """``今天 11-23``, ``周五 11-27``."""
-    near = {0: _("今天"), 1: _("明天"), 2: _("后天")}.get((day - today).days)
-    return f"{near or weekday(day)} {day.month}-{day.day}"
+    """``今天 11月23日``, ``11月27日 周五``: a choice among many says the date as well."""
+    near = near_day(day, today)
+    return f"{near} {day_month(day)}" if near else full_day(day, today)
 
 
 def times(step: int, now: str) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ async def store_page(
         photos=pictures.gallery(shots.get(store.id, ())),
         map_href=_map(store),
         rooms_href=f"{store_href(store)}/rooms{own}",
-        platforms=_("、").join(dict.fromkeys(one.label for one in taken)),
+        platforms=_("、").join(dict.fromkeys(_(one.label) for one in taken)),
         platforms_href=f"/platform-code?store={store.id}" if taken else "",
         **await store_reviews.latest(session, seen, store, rooms, rating),
     )

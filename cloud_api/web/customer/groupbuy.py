@@ -220,7 +220,8 @@ def _with_paying(
         state = "waiting"
     elif attempts and attempts[-1].state not in OPEN_PAYMENT:
         state = "failed"
-    names = LABELS | {way.provider: way.name for way in ways if not way.balance_fen}
+    names = {key: _(name) for key, name in LABELS.items()}
+    names |= {way.provider: way.name for way in ways if not way.balance_fen}
     asked = open_one or (attempts[-1] if attempts else None)
     at = f"/groupbuy/orders/{order.id}"
     sheet = paying.step_of(open_one, StepKind.JSAPI)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlencode
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,6 +33,7 @@ from cloud_api.web.view_models import (
     DepositClaimRow,
     DepositPart,
     Fees,
+    FilterChip,
     MoneyMove,
     OrderPage,
     OrderRow,
@@ -54,9 +57,27 @@ _STEPS = {
 }
 
 
-async def orders_page(session: AsyncSession, seen: Visit, cursor: str | None) -> OrdersPage:
-    """One's own orders, newest first."""
-    found, following = await service.list_orders(session, seen.customer, cursor=cursor)
+_STATES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "": ("全部", ()),
+    "unpaid": ("待支付", ("pending_payment",)),
+    "ready": ("待使用", ("paid", "ready")),
+    "in_use": ("使用中", ("in_use",)),
+    "done": ("已完成", ("completed",)),
+    "cancelled": ("取消、退款", ("cancelled",)),
+}
+"""The chips above the list: what people call them, and the statuses behind."""
+_NOW: Final = ("unpaid", "ready", "in_use")  # something is to be done there: how many
+
+
+async def orders_page(
+    session: AsyncSession, seen: Visit, cursor: str | None, state: str = ""
+) -> OrdersPage:
+    """One's own orders, newest first; of one state where ``state`` is one, else all."""
+    state = state if state in _STATES else ""
+    has = await service.counts(session, seen.customer)
+    found, following = await service.list_orders(
+        session, seen.customer, cursor=cursor, status=_STATES[state][1]
+    )
     rooms = await _by_id(session, found)
     rows = []
     for order in found:
@@ -74,7 +95,22 @@ async def orders_page(session: AsyncSession, seen: Visit, cursor: str | None) ->
                 total_fen=order.total_fen,
             )
         )
-    return OrdersPage(tuple(rows), more_href=f"/orders?cursor={following}" if following else "")
+    kept = {"state": state} if state else {}
+    more = urlencode({**kept, "cursor": following})
+    chips = tuple(
+        FilterChip(
+            _(name),
+            f"/orders?state={key}" if key else "/orders",
+            on=key == state,
+            count=(sum(has.get(one, 0) for one in statuses) or None) if key in _NOW else None,
+        )
+        for key, (name, statuses) in _STATES.items()
+    )
+    return OrdersPage(
+        tuple(rows),
+        more_href=f"/orders?{more}" if following else "",
+        filters=chips if has else (),
+    )
 
 
 async def _by_id(session: AsyncSession, orders: Sequence[Order]) -> dict[str, tuple[Store, Room]]:
@@ -289,7 +325,9 @@ def _cancelled(order: OrderOut) -> str:
 
 def money_moves(seen: Visit, order: OrderOut) -> tuple[MoneyMove, ...]:
     """Payments and refunds of an order in the order they happened."""
-    names = LABELS | {w.provider: w.name for w in order.pay_with if not w.balance_fen}
+    names = {key: _(name) for key, name in LABELS.items()} | {
+        w.provider: w.name for w in order.pay_with if not w.balance_fen
+    }
     paid = [
         MoneyMove(
             seen.local(p.at), _payment_text(p.state, names.get(p.provider, "")), p.amount_fen,

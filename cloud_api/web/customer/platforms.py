@@ -66,7 +66,7 @@ async def one(seen: Seen, use_id: str) -> Response:
     tone, icon = _LOOKS[told.state]
     model = PlatformUsePage(
         one=localised(here, told),
-        line=_line(told.state, told.label, told.why),
+        line=_line(told.state, _(told.label), told.why),
         tone=tone,
         icon=icon,
         order_href=f"/orders/{told.order_id}" if told.order_id else "",

@@ -216,10 +216,10 @@ async def _open_payment(seen: Visit, order_id: str) -> PaymentAttempt | None:
 
 
 @router.get("/orders")
-async def my_orders(seen: Seen, cursor: Word = "") -> Response:
-    """One's own orders."""
+async def my_orders(seen: Seen, cursor: Word = "", state: Word = "") -> Response:
+    """One's own orders, all or of one state."""
     async with seen.cloud.db.read() as session:
-        model = await order_pages.orders_page(session, seen, cursor or None)
+        model = await order_pages.orders_page(session, seen, cursor or None, state)
         href, _card = await door_tab(session, seen)
     return page(
         seen, "customer/orders.html", model, shell=seen.shell(events=_mine(seen), stay_href=href)

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cloud_api.claims.room_days import RoomState
+from cloud_api.web.view_models.booking import FilterChip
 from cloud_api.web.view_models.parts import Device, Fees, StayPhase, StepState, Way
 
 
@@ -139,6 +140,8 @@ class OrderRow:
 class OrdersPage:
     rows: tuple[OrderRow, ...]
     more_href: str = ""
+    filters: tuple[FilterChip, ...] = ()
+    """By state; none for who has no order yet."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ for (const button of document.querySelectorAll('[data-order]')) {
       const order = await api('/api/v1/orders', { body: { quote_id: quote }, key: keys.get(quote) });
       location.assign(fill(button.dataset.payHref, { id: order.id }));
     } catch (problem) {
+      const call = scope.querySelector('[data-call]');
+      if (call) call.hidden = !problem.body.phone; // only the store can help: its number beside the reason
       if (problem.code === 'book.taken') taken(button, scope, problem);
       else showProblem(scope, problem);
     }

@@ -1,138 +1,101 @@
-"""Paying inside WeChat: its browser is known without a question, its sheet gets what we signed, and pays.
+"""Logging in and paying inside WeChat and Alipay: who pays is known, and each takes the money its own way.
 
-WeChat's side is real: authorize page, codes, API v3. Of WeChat's app only the bridge is put into the page;
-it keeps what it was given, and the test is the person who looks at the sheet.
+Both sides are real: authorize pages, codes, signed calls, a page to pay on. Of WeChat's app only the bridge is
+put into the page; the test is the person who looks at the sheet.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.auth.models import Account
 from cloud_api.groupbuy import campaigns
 from cloud_api.groupbuy.schemas import CampaignIn
-from cloud_api.payments import service as payments
+from cloud_api.kit.crypto import vault
+from cloud_api.orders import limits
 from cloud_api.staff.permissions import ALL
 from cloud_api.stored_value import topup
 from cloud_api.stored_value.schemas import PlanIn
 from simulators.wechatpay import jssdk
 from tests.cloud_api.factories import make_staff, staff
-from tests.support.providers import Counter, running_wechatpay
-from tests.web.real import Site, running_site
-from tests.web.test_walk import choose, log_in
-
-SHOTS = os.environ.get("SHOTS")
-AGENT = (
-    "Mozilla/5.0 (Linux; Android 14; V2307A) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 "
-    "Chrome/126.0 Mobile Safari/537.36 MMWEBID/1 MicroMessenger/8.0.49.2600(0x28003133) WeChat/arm64"
+from tests.support.providers import Counter
+from tests.web.apps import (
+    IN_ALIPAY,
+    IN_WECHAT,
+    TO_PAY,
+    Apps,
+    pays_by_sheet,
+    phone_in,
+    running_apps,
+    sheet,
+    shot,
 )
-BRIDGE = """
-window.WeixinJSBridge = {
-  invoke(name, fields, done) { window.sheets = [...(window.sheets ?? []), { name, fields }]; window.ends = done; },
-};
-"""
-pytestmark = pytest.mark.xdist_group("wechat-walk")  # they share a running site
+from tests.web.real import Site
+from tests.web.test_walk import log_in
+
+pytestmark = pytest.mark.xdist_group("apps-walk")  # they share a running site
 
 
 @pytest.fixture(scope="module")
-def wechat() -> Iterator[Counter]:
-    with running_wechatpay(mode="public_key") as running:
+def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apps]:
+    with running_apps(tmp_path_factory.mktemp("apps")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, wechat: Counter) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("wechat-walk")) as site:
-
-        async def account(session: AsyncSession) -> None:
-            await payments.add_account(
-                session,
-                merchant_id=site.shop.merchant.id,
-                provider="wechat",
-                name="微信支付",
-                credentials=json.dumps(wechat.account),
-                clocks=site.cloud.clocks,
-            )
-
-        site.write(account)
-        asked = site.cloud.settings
-        asked.wechat_login_app = wechat.account["appid"]
-        asked.wechat_login_secret = wechat.account["app_secret"]
-        asked.login_endpoints = f"wechat_open={wechat.url},wechat_api={wechat.url}"
-        asked.wechat_share = True
-        yield site
+def running(apps: Apps) -> Site:
+    return apps.site
 
 
 @pytest.fixture(scope="module")
-def site(running: Site) -> str:
-    return running.url
+def wechat(apps: Apps) -> Counter:
+    return apps.wechat
 
 
 @pytest.fixture
 def inside(browser: Browser) -> Iterator[BrowserContext]:
     """A phone inside WeChat."""
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, user_agent=AGENT, locale="zh-CN"
-    )
-    context.add_init_script(BRIDGE)
+    context = phone_in(browser, IN_WECHAT)
     yield context
     context.close()
 
 
-def _to_pay(page: Page, running: Site, phone: str, room: str) -> None:
-    page.goto(f"{running.url}/login")
-    log_in(page, running, phone)
-    expect(page).to_have_url(f"{running.url}/")
-    choose(page, running, room)
-    page.get_by_role("button", name="下一步，核对订单").click()
-    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
-    page.wait_for_url(re.compile(r"/orders/[^/]+/pay(\?wechat=no)?(#wechat_redirect)?$"))
-
-
-def _sheet(page: Page, count: int) -> dict[str, Any]:
-    """The newest sheet that the page asked WeChat for."""
-    deadline = time.monotonic() + 30
-    while True:
-        assert time.monotonic() < deadline, "the page did not ask for the sheet"
-        with suppress(Error):  # it leaves a page while it is asked
-            if page.evaluate("(window.sheets ?? []).length") == count:
-                break
-        page.wait_for_timeout(100)
-    found: dict[str, Any] = page.evaluate("window.sheets.at(-1)")
-    assert found["name"] == "getBrandWCPayRequest"
-    fields: dict[str, str] = found["fields"]
-    return fields
+@pytest.fixture
+def in_alipay(browser: Browser) -> Iterator[BrowserContext]:
+    """A phone inside Alipay."""
+    context = phone_in(browser, IN_ALIPAY)
+    yield context
+    context.close()
 
 
 def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
-    inside: BrowserContext, running: Site, wechat: Counter
+    inside: BrowserContext, apps: Apps, wechat: Counter
 ) -> None:
     page = inside.new_page()
     seen: list[str] = []
     page.on("request", lambda asked: seen.append(asked.url))
-    _to_pay(page, running, "13800000031", "梅间")
+    page.goto(apps.unpaid(apps.member(inside, "13800000031"), 1) + "/pay")
+    page.wait_for_url(TO_PAY)
     assert any("/connect/oauth2/authorize?" in url for url in seen)
     openid = next(iter(wechat.app.state.apps.known))
     assert not any(openid in url for url in seen)
     expect(page.get_by_text("微信支付")).to_be_visible()
-    _shot(page, "wechat-choose")
+    shot(page, "wechat-choose")
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
-    fields = _sheet(page, 1)
+    fields = sheet(page, 1)
     text = "".join(f"{fields[name]}\n" for name in ("appId", "timeStamp", "nonceStr", "package"))
     wechat.desk.merchant_key.public_key().verify(
         base64.b64decode(fields["paySign"]), text.encode(), PKCS1v15(), SHA256()
@@ -141,13 +104,13 @@ def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
     # Whoever looks at the sheet may give up: nothing is paid, nothing is opened twice.
     page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:cancel' })")
     expect(page.get_by_role("heading", name=re.compile("等你在微信支付付款"))).to_be_visible()
-    _shot(page, "wechat-waiting")
+    shot(page, "wechat-waiting")
     page.get_by_role("button", name=re.compile("^继续付")).click()
-    assert _sheet(page, 2)["package"] == fields["package"]
-    sheet = inside.new_page()
-    sheet.goto(f"{wechat.url}/pay/{fields['package'].removeprefix('prepay_id=')}")
-    sheet.get_by_role("button", name=re.compile("^支付")).click()
-    expect(sheet.get_by_text("已经支付")).to_be_visible()
+    assert sheet(page, 2)["package"] == fields["package"]
+    counter = inside.new_page()
+    counter.goto(f"{wechat.url}/pay/{fields['package'].removeprefix('prepay_id=')}")
+    counter.get_by_role("button", name=re.compile("^支付")).click()
+    expect(counter.get_by_text("已经支付")).to_be_visible()
     page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
     page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
     [row] = [one for one in wechat.payments().values() if one["state"] == "paid"]
@@ -158,7 +121,7 @@ def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
 
 
 def test_wechat_logs_in_books_and_pays_without_a_code_the_second_time(
-    inside: BrowserContext, running: Site, wechat: Counter
+    inside: BrowserContext, apps: Apps, running: Site, wechat: Counter
 ) -> None:
     """The first time a number is proved; after that a tap logs in, and WeChat's own sheet pays."""
     phone = "13800000036"
@@ -166,33 +129,115 @@ def test_wechat_logs_in_books_and_pays_without_a_code_the_second_time(
     page.goto(f"{running.url}/me")
     page.get_by_role("link", name="微信登录").click()
     expect(page.get_by_role("heading", name="第一次用微信登录，验证一次手机号")).to_be_visible()
-    _shot(page, "wechat-bind")
+    shot(page, "wechat-bind")
     log_in(page, running, phone)
     expect(page).to_have_url(re.compile(f"{running.url}/me(#wechat_redirect)?$"))
     page.get_by_role("button", name="退出登录").click()
     expect(page).to_have_url(f"{running.url}/")
-    choose(page, running, "竹间", days=3)
+    page.goto(apps.book_href(0, days=3))
     page.get_by_role("button", name="下一步，核对订单").click()
     expect(page.get_by_role("heading", name="登录后下单，选好的时间还在")).to_be_visible()
-    _shot(page, "wechat-login")
+    shot(page, "wechat-login")
     page.get_by_role("link", name="微信登录").click()
     page.get_by_role("button", name=re.compile("^提交订单，付")).click()
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
-    token = _sheet(page, 1)["package"].removeprefix("prepay_id=")
+    token = sheet(page, 1)["package"].removeprefix("prepay_id=")
     [number] = [n for n, row in wechat.payments().items() if row["token"] == token]
     assert wechat.pay(number)
     page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
     expect(page.get_by_role("heading", name="订好了")).to_be_visible()
     page.goto(f"{running.url}/me/logins")
-    _shot(page, "wechat-logins")
+    shot(page, "wechat-logins")
     page.get_by_role("button", name="解开").first.click()
     expect(page.get_by_role("heading", name="解开微信")).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="解开").click()
     expect(page.get_by_role("link", name="连上这个微信")).to_be_visible()
 
 
+def test_alipay_logs_in_books_and_pays_in_english(
+    in_alipay: BrowserContext, apps: Apps, running: Site
+) -> None:
+    """The same by Alipay: a number once, a tap after that, its own page to pay on; who reads English sees no Chinese name."""
+    page = in_alipay.new_page()
+    page.goto(f"{running.url}/me")
+    page.get_by_role("button", name="English").click()
+    page.goto(apps.book_href(1, days=3))
+    page.get_by_role("button", name="Next: check the order").click()
+    shot(page, "alipay-login")
+    page.get_by_role("link", name="Log in with Alipay").click()
+    expect(page.get_by_role("heading", name=re.compile("Alipay"))).to_be_visible()
+    shot(page, "alipay-bind")
+    page.get_by_label("Phone number").fill("13800000038")
+    page.get_by_role("button", name="Send code").click()
+    page.get_by_label("The 6 digits from the SMS").fill(running.code_of("+8613800000038"))
+    page.wait_for_url(re.compile(r"/quotes/"))
+    page.goto(f"{running.url}/me")
+    page.get_by_role("button", name="Log out").click()
+    page.goto(apps.book_href(1, days=3))
+    page.get_by_role("button", name="Next: check the order").click()
+    page.get_by_role("link", name="Log in with Alipay").click()
+    page.get_by_role("button", name=re.compile("¥76$")).click()
+    page.wait_for_url(TO_PAY)
+    expect(page.get_by_text("微信支付")).to_have_count(
+        0
+    )  # each of the two refuses the other's pages
+    expect(page.locator("main")).not_to_contain_text("支付宝")
+    shot(page, "alipay-choose")
+    page.get_by_role("button", name=re.compile("^Pay ¥76")).click()
+    page.wait_for_url(re.compile(re.escape(apps.alipay.url)))
+    page.go_back()  # as from any page; nothing is paid twice for it
+    expect(page.get_by_role("heading", name=re.compile("Alipay"))).to_be_visible()
+    shot(page, "alipay-waiting")
+    page.get_by_role("link", name=re.compile("¥76")).click()
+    page.get_by_role("button", name=re.compile("^支付")).click()
+    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1$"))
+    [row] = apps.alipay.payments().values()
+    assert (row["state"], row["channel"], row["amount_fen"]) == ("paid", "wap", 7600)
+    page.goto(f"{running.url}/me/logins")
+    expect(page.get_by_role("listitem")).to_contain_text("Alipay")
+
+
+@pytest.mark.parametrize("app", ["wechat", "alipay"])
+def test_who_is_blocked_logs_in_and_is_told_whom_to_call(
+    browser: Browser, apps: Apps, running: Site, app: str
+) -> None:
+    """A store's black list takes no booking, whichever way somebody came in, and leaves what is theirs in reach."""
+    agent, name = {"wechat": (IN_WECHAT, "微信"), "alipay": (IN_ALIPAY, "支付宝")}[app]
+    phone = {"wechat": "13800000043", "alipay": "13800000044"}[app]
+    side = {"wechat": apps.wechat, "alipay": apps.alipay}[app]
+    context = phone_in(browser, agent)
+    context.add_cookies([{"name": f"{app}_person", "value": "blocked", "url": side.url}])
+    page = context.new_page()
+    page.goto(f"{running.url}/login")
+    page.get_by_role("link", name=f"{name}登录").click()
+    log_in(page, running, phone)
+    page.wait_for_url(re.compile(rf"^{re.escape(running.url)}/(#wechat_redirect)?$"))
+
+    async def block(session: AsyncSession) -> None:
+        owner = staff(await make_staff(session, running.shop, running.now), ALL)
+        mine = select(Account.id).where(Account.phone_index == vault().index(f"+86{phone}"))
+        account_id = (await session.exec(mine)).one()
+        await limits.block_account(
+            session, owner, account_id, "砸过桌子", None, running.cloud.clocks
+        )
+
+    running.write(block)
+    context.clear_cookies(name=LOGIN_COOKIE)
+    page.goto(apps.book_href(0, days=5))
+    page.get_by_role("button", name="下一步，核对订单").click()
+    page.get_by_role("link", name=f"{name}登录").click()
+    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    expect(page.get_by_text("这家店暂不接受你的预订，有疑问请打给店家")).to_be_visible()
+    shot(page, f"blocked-{app}")
+    call = page.get_by_role("link", name=re.compile(f"^打给店家 {running.shop.store.phone}"))
+    expect(call).to_be_in_viewport()
+    page.goto(f"{running.url}/orders")
+    expect(page.get_by_role("heading", name="订单")).to_be_visible()
+    context.close()
+
+
 def test_where_wechat_does_not_say_who_pays_the_page_says_what_to_do(
-    inside: BrowserContext, running: Site, wechat: Counter
+    inside: BrowserContext, apps: Apps, wechat: Counter
 ) -> None:
     """A code that is worth nothing leads back once, not round and round; the rest can still be used."""
     page = inside.new_page()
@@ -200,7 +245,7 @@ def test_where_wechat_does_not_say_who_pays_the_page_says_what_to_do(
     page.on("request", lambda one: asked.append(urlsplit(one.url).path))
     wechat.app.state.apps.snapshot = True
     try:
-        _to_pay(page, running, "13800000032", "听雨")
+        page.goto(apps.unpaid(apps.member(inside, "13800000032"), 2) + "/pay")
         expect(page).to_have_url(re.compile(r"\?wechat=no(#wechat_redirect)?$"))
         expect(page.get_by_text("收银台")).to_be_visible()
         expect(page.get_by_text("微信支付")).to_have_count(0)
@@ -213,12 +258,10 @@ def test_where_wechat_does_not_say_who_pays_the_page_says_what_to_do(
 
 
 def test_an_answer_that_was_made_for_another_browser_is_worth_nothing(
-    inside: BrowserContext, running: Site, wechat: Counter
+    inside: BrowserContext, apps: Apps, running: Site, wechat: Counter
 ) -> None:
+    apps.member(inside, "13800000033")
     page = inside.new_page()
-    page.goto(f"{running.url}/login")
-    log_in(page, running, "13800000033")
-    expect(page).to_have_url(f"{running.url}/")
     code = wechat.app.state.apps.code(wechat.account["appid"], "thief", "snsapi_base")
     answer = page.goto(f"{running.url}/oauth/wechat/pay?code={code}&state={'a' * 32}")
     assert answer is not None
@@ -228,7 +271,7 @@ def test_an_answer_that_was_made_for_another_browser_is_worth_nothing(
 
 
 def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
-    inside: BrowserContext, browser: Browser, running: Site, wechat: Counter
+    inside: BrowserContext, browser: Browser, apps: Apps, running: Site, wechat: Counter
 ) -> None:
     """A payment of anything has a page of its own; before, only providers with a page to go to could be used."""
 
@@ -241,41 +284,30 @@ def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
     desk = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN")
     shop = f"{running.url}/me/balance?store={running.shop.store.id}"
     for page, phone in ((inside.new_page(), "13800000034"), (desk.new_page(), "13800000035")):
-        page.goto(f"{running.url}/login")
-        log_in(page, running, phone)
-        expect(page).to_have_url(f"{running.url}/")
+        apps.member(page.context, phone)
         page.goto(shop)
         page.get_by_text("微信支付").click()
         page.get_by_role("button", name="去付款").click()
         page.wait_for_url(re.compile(r"/payments/[^/]+$"))
         if page.context is inside:
-            fields = _sheet(page, 1)
+            fields = sheet(page, 1)
             token = fields["package"].removeprefix("prepay_id=")
             [number] = [n for n, row in wechat.payments().items() if row["token"] == token]
-            _shot(page, "payment-sheet")
+            shot(page, "payment-sheet")
         else:
             picture = page.get_by_role("img", name=re.compile("付款码"))
             expect(picture).to_be_visible()
             assert picture.evaluate("one => one.complete && one.naturalWidth > 0")
             number = next(n for n, row in wechat.payments().items() if row["state"] == "waiting")
-            _shot(page, "payment-code")
+            shot(page, "payment-code")
         assert wechat.pay(number)
         page.wait_for_url(re.compile(r"/me/balance\?store="))
         expect(page.get_by_text("¥110", exact=True).first).to_be_visible()
     desk.close()
 
 
-def _pays(page: Page, wechat: Counter, sheets: int, fen: int) -> None:
-    """Whoever looks at the sheet pays; the page hears it from WeChat's app, and we from WeChat."""
-    token = _sheet(page, sheets)["package"].removeprefix("prepay_id=")
-    [(number, row)] = [(n, row) for n, row in wechat.payments().items() if row["token"] == token]
-    assert (row["channel"], row["amount_fen"]) == ("jsapi", fen)
-    assert wechat.pay(number)
-    page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
-
-
 def test_a_group_order_and_the_price_of_a_change_are_paid_by_wechats_sheet(
-    inside: BrowserContext, running: Site, wechat: Counter
+    inside: BrowserContext, apps: Apps, running: Site, wechat: Counter
 ) -> None:
     now = running.cloud.clocks.now
 
@@ -293,21 +325,17 @@ def test_a_group_order_and_the_price_of_a_change_are_paid_by_wechats_sheet(
         return made.id
 
     page = inside.new_page()
-    page.goto(f"{running.url}/login")
-    log_in(page, running, "13800000037")
-    expect(page).to_have_url(f"{running.url}/")
+    account = apps.member(inside, "13800000037")
     page.goto(f"{running.url}/groupbuy/{running.write(on_sale)}")
     page.get_by_role("button", name=re.compile("¥59")).click()
     page.get_by_role("button", name=re.compile("^付 ¥59")).click()
-    _pays(page, wechat, 1, 5900)
+    pays_by_sheet(page, wechat, 1, 5900)
     expect(page.get_by_role("link", name="去用券")).to_be_visible()
-    _shot(page, "wechat-group-order")
+    shot(page, "wechat-group-order")
 
-    choose(page, running, "听雨", days=4)
-    page.get_by_role("button", name="下一步，核对订单").click()
-    page.get_by_role("button", name=re.compile("^提交订单，付")).click()
+    page.goto(apps.unpaid(account, 2, days=4) + "/pay")
     page.get_by_role("button", name=re.compile("^付 ¥76")).click()
-    _pays(page, wechat, 1, 7600)
+    pays_by_sheet(page, wechat, 1, 7600)
     page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
     order = urlsplit(page.url).path
     page.goto(f"{running.url}{order}/change")
@@ -315,18 +343,13 @@ def test_a_group_order_and_the_price_of_a_change_are_paid_by_wechats_sheet(
     page.get_by_role("button", name="看看差多少钱").click()
     page.get_by_role("button", name="改，付 ¥38").click()
     page.wait_for_url(re.compile(r"/changes/[^/]+$"))
-    _shot(page, "wechat-change")
+    shot(page, "wechat-change")
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
     page.wait_for_url(re.compile(r"/payments/[^/]+$"))
-    _pays(page, wechat, 1, 3800)
+    pays_by_sheet(page, wechat, 1, 3800)
     page.wait_for_url(re.compile(rf"{order}(\?|#|$)"))
     expect(page.get_by_text("14:00–17:00").first).to_be_visible()
-    _shot(page, "wechat-changed")
-
-
-def _shot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png")
+    shot(page, "wechat-changed")
 
 
 def _told_the_menu(page: Page) -> None:
