@@ -62,7 +62,7 @@ async def counts(session: AsyncSession, actor: Customer) -> dict[str, int]:
     """How many orders one has in each status."""
     mine = scoped(actor, Order).subquery()
     query = select(mine.c.status, func.count()).group_by(mine.c.status)
-    return {status: n for status, n in (await session.exec(query)).all()}
+    return dict((await session.exec(query)).all())
 
 
 async def live_orders(session: AsyncSession, actor: Actor, store_id: str) -> list[Order]:
