@@ -99,6 +99,7 @@ class StreamPort:
         self._reopen_at = 0.0
         self._reopen_wait_s = _REOPEN_FIRST_S
         self._quiet_since = 0.0
+        self._heard_at = 0.0
 
     def start(self) -> None:
         """Start the owner thread, which opens the port."""
@@ -168,11 +169,20 @@ class StreamPort:
             patience = self._asked.until - time.monotonic()
         elif self._waiting:
             patience = self._gap_s()
+        begun = time.monotonic()
+        silent_at = self._heard_at + self._splitter.idle_s
+        if self._splitter.waits:
+            patience = min(patience, silent_at - begun)
         data = self._port.read(max(0.0, patience), self._wake_read)
         self._drain_wake()
         if data:
-            for item in self._splitter.feed(data, time.monotonic()):
+            self._heard_at = time.monotonic()
+            for item in self._splitter.feed(data):
                 self._take(item)
+        elif begun >= silent_at:
+            # Nothing waited there when it was looked for, so nothing had come: the line was silent, and
+            # not this computer busy.
+            self._splitter.give_up()
         asked = self._asked
         if asked is not None and time.monotonic() >= asked.until:
             self._asked = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from device_profiles.patterns import BytePattern
 from device_profiles.stream_schema import LineFrame
 
+_IDLE_MS = 120
+_ENDS = b"\r\n"
 _KEPT = 4096  # bytes of a stream without lines that are looked through for an answer
 
 
@@ -29,21 +31,34 @@ class Answer:
 
 
 class Splitter:
-    """Feed it what arrives. ``known`` are the answers that the device can give."""
+    """Feed it what arrives, and tell it of silence. ``known`` are the answers that the device can give.
+
+    It does not look at a clock: between two reads a busy computer may do other things for longer than any
+    device pauses, while the bytes wait in the system. Who reads knows whether the line was silent.
+    """
 
     def __init__(self, frame: LineFrame | None, known: Sequence[BytePattern]) -> None:
         self._frame = frame
         self._known = known
         self._buffer = b""
-        self._fed_at = 0.0
         self._dropping = False  # in the middle of a line that is too long
 
-    def feed(self, data: bytes, now: float) -> list[Line | Answer]:
-        """The lines and answers that are whole with ``data``, which arrived at ``now`` (seconds)."""
-        idle_s = (self._frame.idle_flush_ms if self._frame else 120) / 1000
-        if now - self._fed_at > idle_s:
-            self._buffer, self._dropping = b"", False
-        self._fed_at = now
+    @property
+    def idle_s(self) -> float:
+        """Seconds of silence after which what is not whole is given up."""
+        return (self._frame.idle_flush_ms if self._frame else _IDLE_MS) / 1000
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has begun that is not whole."""
+        return bool(self._buffer) or self._dropping
+
+    def give_up(self) -> None:
+        """The line was silent for ``idle_s``: what has begun will not be continued."""
+        self._buffer, self._dropping = b"", False
+
+    def feed(self, data: bytes) -> list[Line | Answer]:
+        """The lines and answers that are whole with ``data``."""
         self._buffer += data
         found: list[Line | Answer] = []
         while self._buffer and self._take(found):
@@ -67,6 +82,8 @@ class Splitter:
         return self._take_line(self._frame, found)
 
     def _take_line(self, frame: LineFrame, found: list[Line | Answer]) -> bool:
+        if not self._dropping and (at := self._in_between(frame)) is not None:
+            return self._cut_out(at, found)
         line, end, rest = self._buffer.partition(frame.terminator)
         if not end:
             if len(line) > frame.max_bytes:
@@ -78,3 +95,22 @@ class Splitter:
         if whole and 0 < len(text) <= frame.max_bytes and all(0x20 <= b < 0x7F for b in text):
             found.append(Line(text.decode("ascii")))
         return True
+
+    def _in_between(self, frame: LineFrame) -> int | None:
+        """Where in a code an answer stands or begins: a scanner may be asked while it speaks."""
+        line = self._buffer.partition(frame.terminator)[0]
+        at = next((i for i, byte in enumerate(line) if byte < 0x20 and byte not in _ENDS), None)
+        if at is None:
+            return None
+        rest = self._buffer[at:]
+        known = any(p.matches(rest[: len(p.parts)]) or p.begins(rest) for p in self._known)
+        return at if known else None
+
+    def _cut_out(self, at: int, found: list[Line | Answer]) -> bool:
+        for pattern in self._known:
+            head = self._buffer[at : at + len(pattern.parts)]
+            if pattern.matches(head):
+                self._buffer = self._buffer[:at] + self._buffer[at + len(head) :]
+                found.append(Answer(head))
+                return True
+        return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +17,7 @@ from device_profiles.patterns import FrameTemplate
 from device_profiles.spoken import Call
 from firmware_bridge.bridge import FirmwareBridge
 from firmware_bridge.contract import BoardConfig, BoardEvent, OutcomeState, Priority
+from firmware_bridge.stream_carrier import StreamCarrier
 from firmware_bridge.virtual import Rig, StreamLine
 from firmware_bridge.virtual.rig import RigError, RigFile
 from tests.firmware_bridge.wires import RELAY
@@ -122,6 +125,36 @@ async def test_a_pulled_scanner_is_offline_and_comes_back() -> None:
             await until(lambda: bridge.board_state("door").state == "online", 8)
             rig.scan("door", "again")
             await until(lambda: [event.value for event in heard] == ["again"])
+
+
+async def test_a_busy_computer_is_no_silence_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: a guest's pass was not heard on a busy machine. Its bytes came without a pause, but were read
+    in two goes 300 ms apart, which was taken for 300 ms of silence: the first half was given up, and what
+    was left was no pass. The guest stood before a door that said nothing.
+    """
+    async with scanning() as (bridge, rig, heard):
+        await until(lambda: bridge.board_state("door").state == "online")
+        carrier = bridge._spoken.watches["door"].carrier
+        assert isinstance(carrier, StreamCarrier)
+        port = carrier.port
+        held = threading.Event()
+
+        def busy(_: bytes) -> None:
+            held.set()
+            time.sleep(0.3)  # the owner thread gets no turn
+
+        monkeypatch.setattr(port, "_hear_frame", busy)
+        line(rig).send([bytes.fromhex("02000001003331") + b"K1:HA"])
+        await until(held.is_set)
+        line(rig).send([b"LF\r"])
+        await until(lambda: [event.value for event in heard] == ["K1:HALF"])
+        # Real silence still parts what does not belong together.
+        monkeypatch.setattr(port, "_hear_frame", lambda _: None)
+        line(rig).send([b"K1:LOST"])
+        await until(lambda: port._splitter.waits)
+        await until(lambda: not port._splitter.waits)
+        line(rig).send([b"K1:WHOLE\r"])
+        await until(lambda: [event.value for event in heard] == ["K1:HALF", "K1:WHOLE"])
 
 
 async def test_a_silent_scanner_is_offline_but_its_codes_count() -> None:
