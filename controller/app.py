@@ -105,7 +105,8 @@ class Controller:
         self.state.stays = {stay.id: stay for stay in await self.journal.stays()}
         self.state.overrides = {o.binding: o for o in await self.journal.overrides()}
         self.state.modes = modes.from_json(await self.journal.get(modes.KEPT_AS, {}))
-        self.state.climates = comfort.from_json(await self.journal.get(comfort.KEPT_AS, {}))
+        self.state.climates = await comfort.kept(self.journal)
+        self.state.aired = dict(await self.journal.get(comfort.AIRED_AS, {}))
         self.state.carried = dict(await self.journal.get("carried", {}))
         left_over = await settle_left_over(self.journal, self.state, self.timekeeper, self.wire)
         boots = int(await self.journal.get("boots", 0)) + 1

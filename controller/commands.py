@@ -12,19 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from controller.access import may_enter, too_often
+from controller.answering import Uplink
 from controller.comfort import Comfort
 from controller.freshness import Freshness
+from controller.holds import OverrideRecord
 from controller.journal.store import Journal, JournalError
 from controller.journal.tx import Tx
 from controller.modes import open_to_all
 from controller.outcomes import evidence_of, grant_of, settled, write_outcome
-from controller.plan import SWITCH_CAPABILITY, OverrideRecord, paid_under, room_needs
+from controller.plan import SWITCH_CAPABILITY, paid_under, room_needs
 from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
 from controller.state import StoreState
@@ -51,23 +53,9 @@ from store_link.signing import EnvelopeError, Purpose, open_signed
 log = structlog.get_logger(__name__)
 
 MAX_LIFE_MS = 120_000  # a command that wants to live longer is none
-SWITCH_SETTLED = {OutcomeState.DONE: AckState.DONE, OutcomeState.UNKNOWN: AckState.UNKNOWN}
 UNCOUNTED = {"detail": "nothing was done: the disk is full, so it could not be written down"}
 SLOW_S = 0.1  # a board that takes longer: who waits hears that the command has arrived
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
-
-
-class Uplink(Protocol):
-    """What commands need of the link."""
-
-    @property
-    def nonce(self) -> str | None:
-        """Of the present connection; None while there is none."""
-        ...
-
-    async def send_ack(self, instance: str, ack: CommandAck) -> None:
-        """The fast path to the process that waits; lost if the link is."""
-        ...
 
 
 class Refused(Exception):
@@ -329,9 +317,13 @@ class Commands:
                 until=now.ms + args.for_s * 1000,
                 until_line=now.line + args.for_s,
                 command=command.id,
+                since_line=now.line,
             )
             async with self._journal.write(now) as tx:
                 await tx.put_override(override)
+                await tx.put(
+                    "clock", self._time.mark().as_json()
+                )  # it was given before what follows
                 await tx.command_executing(command.id)
             before = self._state.overrides.get(binding.id)
             self._state.overrides[binding.id] = override
@@ -389,7 +381,7 @@ class Commands:
         await self._finish(command, AckState.DONE, None, {}, arrived)
         self._reconciler.wake()
 
-    async def _diagnose(self, command: Command, arrived: float) -> None:  # moves nothing
+    async def _diagnose(self, command: Command, arrived: float) -> None:
         args = DiagnoseArgs.model_validate(command.args)
         log.warning("diagnostics_asked", bundle=args.bundle, consent=args.consent, by=command.by)
         sent, detail = await self._send_bundle(args.bundle)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from controller import schedule
+from controller.holds import OverrideRecord
 from controller.modes import scene_of
 from controller.stay import StayRecord, follows
 from controller.timekeeper import Now
@@ -29,30 +30,6 @@ class Mode(StrEnum):
 
     RUN = "run"
     HOLD = "hold"  # no desired document yet: touch nothing
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideRecord:
-    """Staff's will over a binding until ``until_line`` (line seconds; ``until`` is business ms)."""
-
-    binding: str
-    on: bool
-    force: bool
-    until: int
-    until_line: float
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClimateRecord:
-    """A temperature that staff set, to a time; ``before`` (°C) is what comes back then, if known."""
-
-    binding: str
-    setpoint: int
-    before: int | None
-    until: int
-    until_line: float
-    command: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from operator import attrgetter
 
 import structlog
 
-from controller import modes
+from controller import comfort, holds, modes
 from controller.journal.store import Journal, JournalError
+from controller.journal.tx import Tx
 from controller.plan import SWITCH_CAPABILITY, Mode, Want, plan, room_needs, successor, table_needed
 from controller.sense import Sense
 from controller.state import StoreState
 from controller.stay import Advance, StayRecord, advance, moved, new
-from controller.timekeeper import Now, Timekeeper
+from controller.timekeeper import Jump, Now, Timekeeper
 from firmware_bridge.contract import Bridge, Capability, Outcome, OutcomeState
 from store_link.messages import Binding, Desired, DeviceBody, EventKind, PowerBody, Stay, StayState
 
@@ -57,6 +58,7 @@ class Changes:
     steps: list[int] = field(default_factory=list)
     renamed: list[str] = field(default_factory=list)  # ids under which passes began stays
     modes: modes.Records | None = None  # all of them, where one changed
+    moved: bool = False  # the line jumped, and what is held or runs moved along
 
     def __bool__(self) -> bool:
         return bool(
@@ -66,6 +68,7 @@ class Changes:
             or self.expired
             or self.steps
             or self.renamed
+            or self.moved
             or self.modes is not None
         )
 
@@ -96,6 +99,7 @@ class Reconciler:
         self._boards: dict[str, str] = {}
         self._late: set[str] = set()  # ended stays whose table was seen on after its time
         self._marked: float | None = None
+        self._moved = False
         self._plan: dict[str, Want] = {}
         self.on_stall: Callable[[], None] = lambda: None
         self.on_tick: Callable[[], None] = lambda: None
@@ -162,8 +166,9 @@ class Reconciler:
         changes = Changes(steps=self._time.take_steps())
         stays = dict(self.state.stays)
         if jumps:
-            stays = {key: moved(stay, jumps) for key, stay in stays.items()}
-            self.state.stays = dict(stays)
+            self._move(stays, jumps)
+        if self._moved:
+            changes.moved = True
             changes.stays = {key: stay for key, stay in stays.items() if stay.running}
         self._see_boards(changes)
         if self.state.desired is not None:
@@ -181,6 +186,15 @@ class Reconciler:
             key for key, override in self.state.overrides.items() if now.line >= override.until_line
         ]
         return now, changes
+
+    def _move(self, stays: dict[str, StayRecord], jumps: list[Jump]) -> None:
+        """More time had passed than was known: what was noted since the gap keeps its distance to now."""
+        state = self.state
+        stays.update({key: moved(stay, jumps) for key, stay in stays.items()})
+        state.stays = dict(stays)
+        state.overrides = {k: holds.moved(one, jumps) for k, one in state.overrides.items()}
+        state.climates = {k: holds.moved(one, jumps) for k, one in state.climates.items()}
+        self._moved = True  # until it is on the disk
 
     def _hear_of_new(
         self, stays: dict[str, StayRecord], desired: Desired, now: Now, changes: Changes
@@ -290,25 +304,9 @@ class Reconciler:
             self.state.stays.update(changes.seen)
             return
         async with self._journal.write(now) as tx:
-            for step in changes.steps:
-                await tx.event(EventKind.CLOCK_STEP, {"by_ms": step})
-            for device in changes.devices:
-                await tx.event(EventKind.DEVICE, device)
-            await tx.drop_stays(changes.renamed)
-            for stay in changes.stays.values():
-                await tx.put_stay(stay)
-            for done in changes.advances:
-                for transition in done.transitions:
-                    await tx.event(EventKind.STAY, transition)
-                if done.usage is not None:
-                    await tx.event(EventKind.USAGE, done.usage)
-            for overrun in changes.overruns:
-                await tx.event(EventKind.OVERRUN, overrun)
-            for key in changes.expired:
-                await tx.drop_override(key)
-            await modes.keep(tx, self.state.modes, changes.modes)
+            await self._write(tx, changes)
             await tx.put("clock", self._time.mark().as_json())
-        self._marked = now.line
+        self._marked, self._moved = now.line, False
         self.state.modes = self.state.modes if changes.modes is None else changes.modes
         self.state.stays.update(changes.seen)
         self._late = {
@@ -318,6 +316,29 @@ class Reconciler:
             self.state.stays.pop(key, None)
         for key in changes.expired:
             self.state.overrides.pop(key, None)
+
+    async def _write(self, tx: Tx, changes: Changes) -> None:
+        for step in changes.steps:
+            await tx.event(EventKind.CLOCK_STEP, {"by_ms": step})
+        for device in changes.devices:
+            await tx.event(EventKind.DEVICE, device)
+        await tx.drop_stays(changes.renamed)
+        for stay in changes.stays.values():
+            await tx.put_stay(stay)
+        for done in changes.advances:
+            for transition in done.transitions:
+                await tx.event(EventKind.STAY, transition)
+            if done.usage is not None:
+                await tx.event(EventKind.USAGE, done.usage)
+        for overrun in changes.overruns:
+            await tx.event(EventKind.OVERRUN, overrun)
+        if changes.moved:
+            for override in self.state.overrides.values():
+                await tx.put_override(override)
+            await tx.put(comfort.KEPT_AS, holds.as_json(self.state.climates))
+        for key in changes.expired:
+            await tx.drop_override(key)
+        await modes.keep(tx, self.state.modes, changes.modes)
 
     async def finish(self, stay_id: str) -> None:
         """End a stay's use now (staff or guest); grace follows as after its paid end."""

@@ -8,10 +8,11 @@ from controller.journal.store import Journal
 from controller.sense import Sense
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
-from firmware_bridge.contract import Bridge
+from firmware_bridge.contract import Bridge, Capability
 from store_link.clock import Clock, ms
 from store_link.messages import StayState
 from store_link.reports import (
+    AirReport,
     BoardReport,
     ClimateReport,
     ModeReport,
@@ -83,12 +84,14 @@ class Reporter:
             climates=tuple(
                 ClimateReport(
                     binding=held.binding,
-                    setpoint=held.setpoint,
+                    setpoint=held.aim.setpoint,
                     until=held.until,
                     command=held.command,
                 )
                 for held in self._state.climates.values()
+                if held.aim.setpoint is not None
             ),
+            airs=self._airs(),
             outbox=OutboxReport(
                 depth=depth,
                 oldest_at=oldest,
@@ -111,6 +114,27 @@ class Reporter:
                 report = BoardReport(id=board.id, state=seen.state, detail=seen.detail)
             reports.append(report)
         return tuple(reports)
+
+    def _airs(self) -> tuple[AirReport, ...]:
+        found = []
+        for binding in self._state.bindings.values():
+            if binding.capability != Capability.CLIMATE_SET:
+                continue
+            air = self._bridge.air(binding.board, binding.channel)
+            held = self._state.climates.get(binding.id)
+            worst = next((r for r in (air.mode, air.fan) if r.quality not in ("ok", "never")), None)
+            found.append(
+                AirReport(
+                    binding=binding.id,
+                    mode=air.mode.value,
+                    fan=air.fan.value,
+                    quality=Quality((worst or air.setpoint).quality),
+                    modes=air.modes,
+                    fans=air.fans,
+                    until=None if held is None else held.until,
+                )
+            )
+        return tuple(found)
 
     def _values(self) -> dict[str, Value]:
         """By binding; the bridge's monotonic instants become wire time."""

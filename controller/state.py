@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from controller.holds import ClimateRecord, OverrideRecord
 from controller.modes import Records
-from controller.plan import ClimateRecord, OverrideRecord
 from controller.stay import StayRecord
 from store_link.codec import decode
 from store_link.messages import Binding, Desired, Door, PublicKey, Stay, StayState
@@ -24,6 +24,8 @@ class StoreState:
     overrides: dict[str, OverrideRecord] = field(default_factory=dict)
     modes: Records = field(default_factory=dict)
     climates: dict[str, ClimateRecord] = field(default_factory=dict)
+    # Air conditioner -> the occasion for which its room's scene set it last.
+    aired: dict[str, str] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
     by_room: dict[str, list[Binding]] = field(default_factory=dict)
     doors: dict[str, Door] = field(default_factory=dict)

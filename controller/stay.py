@@ -205,10 +205,12 @@ def moved(stay: StayRecord, jumps: Iterable[Jump]) -> StayRecord:
             name: value + jump.by_s
             for name in (
                 *("since", "entered", "taken_last", "over_since", "power_since"),
-                *("opened_last", "door_blind", "former_until"),
+                *("opened_last", "door_blind"),
             )
-            if (value := getattr(stay, name)) is not None and value >= jump.after
+            if (value := getattr(stay, name)) is not None and jump.moves(value)
         }
+        if stay.former_until is not None and stay.former_until >= jump.after:
+            marks["former_until"] = stay.former_until + jump.by_s
         if "entered" in marks and stay.due is not None:
             marks["due"] = stay.due + jump.by_s
         stay = replace(stay, **marks)

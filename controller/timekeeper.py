@@ -62,10 +62,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """The line moved forward by ``by_s`` because more time had passed since ``after`` than known."""
+    """The line moved forward by ``by_s``, to ``at``, because more time had passed since ``after`` than known."""
 
     after: float
     by_s: float
+    at: float
+
+    def moves(self, noted: float) -> bool:
+        """Whether an instant that was noted on the line lies after the gap and before the jump."""
+        return self.after <= noted < self.at
 
 
 class Timekeeper:
@@ -118,7 +123,7 @@ class Timekeeper:
         if synced:
             self._doubt = False
             if self._unsure_from is not None:
-                line += self._jump(max(0.0, apart / 1000))
+                line += self._jump(max(0.0, apart / 1000), line)
                 self._unsure_from = None
             self._offset_ms = wall - round(line * 1000)
             self._apart_ms = 0
@@ -143,15 +148,15 @@ class Timekeeper:
         if now.quality is ClockQuality.SYNCED or by_ms <= floor:
             return
         if self._unsure_from is not None:
-            self._jump(by_ms / 1000)
+            self._jump(by_ms / 1000, now.line)
         else:
             self._offset_ms += by_ms
         self._apart_ms -= by_ms
 
-    def _jump(self, by_s: float) -> float:
+    def _jump(self, by_s: float, line: float) -> float:
         assert self._unsure_from is not None
         if by_s > 0:
-            self._jumps.append(Jump(self._unsure_from, by_s))
+            self._jumps.append(Jump(self._unsure_from, by_s, line + by_s))
             self._base += by_s
             self._unsure_from += by_s
         return by_s

@@ -7,7 +7,7 @@ from the side of the controller; a test keeps the two equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Need = Literal[
     "pulse action",
@@ -19,6 +19,11 @@ Need = Literal[
     "clip command",
     "nothing yet",
 ]
+
+
+AIR_MODES: Final = ("cool", "heat", "dry", "fan", "auto")
+AIR_FANS: Final = ("auto", "low", "mid", "high")
+"""The closed words for how an air conditioner runs and how fast it blows; a profile says which it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,10 @@ RULES: dict[str, CapabilityRule] = {
     "power.w": CapabilityRule("read number", "active power drawn now", "W"),
     "energy.wh": CapabilityRule("read number", "energy counted since the meter was made", "Wh"),
     "climate.set": CapabilityRule(
-        "set number", "the temperature that is aimed at; switching on and off is switch.set", "°C"
+        "set number",
+        "the temperature that is aimed at, with mode and fan speed where the device takes them;"
+        " switching on and off is switch.set",
+        "°C",
     ),
     "input.code": CapabilityRule("event", "a code was scanned"),
     "input.card": CapabilityRule("event", "a card was read"),

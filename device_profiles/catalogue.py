@@ -88,5 +88,8 @@ def _serves(profile: Profile) -> str:
     shown = []
     for name in dict.fromkeys(name for name, _ in profile.services):
         channels = [channel for channel in profile.channels(name) if channel is not None]
-        shown.append(f"{name} {channels[0]}–{channels[-1]}" if channels else name)
+        served = profile.services[(name, channels[0] if channels else None)]
+        with_ = [kind for kind in ("mode", "fan") if getattr(served, kind) is not None]
+        more = f" ({', '.join(with_)})" if with_ else ""
+        shown.append((f"{name} {channels[0]}–{channels[-1]}" if channels else name) + more)
     return ", ".join(shown) or "nothing by itself"

@@ -7,12 +7,13 @@ as it stands in the file, so ``source`` can add its line.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from device_profiles import capabilities, expressions
 from device_profiles.errors import FieldError
 from device_profiles.profile import (
     Action,
+    Choice,
     ConfirmSpec,
     FrameSpec,
     IdentifyStep,
@@ -32,7 +33,7 @@ from device_profiles.schema import (
     Read,
     Write,
 )
-from device_profiles.sections import Channels, Confirm, Repeat
+from device_profiles.sections import AirFans, AirModes, Channels, Confirm, Repeat
 from device_profiles.sections import Source as SourceDoc
 from device_profiles.source import FieldPath
 
@@ -345,7 +346,19 @@ def _service(capability: CapabilityDoc, known: Mapping[str, int], path: FieldPat
         capability.invert,
         capability.min,
         capability.max,
+        choice_of(capability.mode, filled),
+        choice_of(capability.fan, filled),
     )
+
+
+def choice_of(
+    doc: AirModes | AirFans | None, filled: Callable[[str, str | None], str | None]
+) -> Choice | None:
+    """Mode or fan as a file has it, its point's name with the channel put in."""
+    if doc is None:
+        return None
+    values: dict[str, tuple[int | str, ...]] = {w: tuple(said) for w, said in doc.values.items()}
+    return Choice(filled("point", doc.point) or "", values)
 
 
 def check_service(
@@ -384,8 +397,31 @@ def check_service(
     limits = service.low is not None and service.high is not None and service.low < service.high
     if (rule.need == "set number") != limits:
         raise FieldError((*path, "min"), "a number that is set has min and max, nothing else has")
+    for name, choice in (("mode", service.mode), ("fan", service.fan)):
+        if choice is not None:
+            _check_choice(choice, rule, points, (*path, name))
     if service.invert and point.type != "bool":
         raise FieldError((*path, "invert"), "only a bool can be the other way round")
+
+
+def _check_choice(
+    choice: Choice,
+    rule: capabilities.CapabilityRule,
+    points: Mapping[str, Point],
+    path: FieldPath,
+) -> None:
+    if rule.need != "set number":
+        raise FieldError(path, "belongs to climate.set alone")
+    point = points.get(choice.point)
+    if point is None:
+        raise FieldError((*path, "point"), f"there is no point {choice.point!r}")
+    if point.access != "rw" or point.type not in ("int", "text"):
+        raise FieldError((*path, "point"), f"{point.name} is no word or number that can be set")
+    said = [one for values in choice.values.values() for one in values]
+    if any(isinstance(one, str) != (point.type == "text") for one in said):
+        raise FieldError((*path, "values"), f"{point.name} holds {point.type}")
+    if len(set(said)) != len(said):
+        raise FieldError((*path, "values"), "one value stands for two words")
 
 
 def _check_identify(doc: ProfileDoc) -> None:

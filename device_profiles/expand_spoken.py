@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from device_profiles import capabilities, expressions
 from device_profiles.errors import FieldError
-from device_profiles.expand import channels_of, check_service, confirm_of, unrolled
+from device_profiles.expand import channels_of, check_service, choice_of, confirm_of, unrolled
 from device_profiles.message_schema import OneOf
 from device_profiles.profile import Action, CallSpec, ParamLimits, Point, Service, Taken, Told
 from device_profiles.sections import ActionParam, Safety
@@ -266,6 +266,8 @@ def _service(capability: SpokenCapability, known: Mapping[str, int], path: Field
         capability.invert,
         capability.min,
         capability.max,
+        choice_of(capability.mode, named),
+        choice_of(capability.fan, named),
     )
 
 

@@ -43,6 +43,12 @@ def describe(profile: Profile) -> str:
         name = capability if channel is None else f"{capability} {channel}"
         turned = " inverted" if service.invert else ""
         lines.append(f"  offers    {name} = {service.point or service.action}{turned}")
+        for kind, choice in (("mode", service.mode), ("fan", service.fan)):
+            if choice is not None:
+                lines += [
+                    f"  {kind:<9} {word} = {choice.point} {' or '.join(map(str, said))}"
+                    for word, said in choice.values.items()
+                ]
     return "\n".join(lines) + "\n"
 
 

@@ -204,11 +204,29 @@ class IdentifyStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A point that holds one of our words. ``values``: by word what stands for it, first what is written."""
+
+    point: str
+    values: Mapping[str, tuple[int | str, ...]]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that the device knows."""
+        return tuple(self.values)
+
+    def word(self, value: object) -> str | None:
+        """The word for what the device says; None for what is none of ours."""
+        return next((word for word, said in self.values.items() if value in said), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """What serves a capability on one channel. ``invert``: the value is the other way round.
 
     Of a line device ``action`` names the command, or the event, that serves it. ``low`` and ``high``
-    are the limits of a number that is set.
+    are the limits of a number that is set. ``mode`` and ``fan`` are those of an air conditioner, where
+    it takes them.
     """
 
     point: str | None
@@ -216,6 +234,8 @@ class Service:
     invert: bool
     low: int | None = None
     high: int | None = None
+    mode: Choice | None = None
+    fan: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class Golden(Section):
 
     name: str
     unit_id: int = Field(default=1, ge=1, le=247)
-    given: dict[str, bool] = Field(default={})
+    given: dict[str, bool | int] = Field(default={})
     call: Call
     tx: HexBytes
     rx: HexBytes | None = None

@@ -14,6 +14,8 @@ from device_profiles.proof_schema import Golden, Simulator
 from device_profiles.sections import (
     ActionParam,
     Address,
+    AirFans,
+    AirModes,
     Channels,
     Confirm,
     Head,
@@ -220,6 +222,8 @@ class CapabilityDoc(Section):
     invert: bool = False
     min: int | None = None  # of a number that is set: what the device takes
     max: int | None = None
+    mode: AirModes | None = None  # of climate.set alone
+    fan: AirFans | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> CapabilityDoc:

@@ -203,6 +203,47 @@ class Channels(Section):
     to: int = Field(le=256)
 
 
+AirMode = Literal["cool", "heat", "dry", "fan", "auto"]
+AirFan = Literal["auto", "low", "mid", "high"]
+
+
+def _sayings(value: Any) -> list[int | str]:
+    """One value, or several of which the first is written and all are read as the same."""
+    said = value if isinstance(value, list) else [value]
+    if not said or any(isinstance(one, bool) or not isinstance(one, int | str) for one in said):
+        raise ValueError("must be a number or a word, or a list of such")
+    return said
+
+
+Sayings = Annotated[
+    list[int | str],
+    PlainValidator(_sayings),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["integer", "string"]},
+                {"type": "array", "items": {"type": ["integer", "string"]}, "minItems": 1},
+            ]
+        }
+    ),
+]
+"""What a device says for one word: the first is written, all are read as it."""
+
+
+class AirModes(Section):
+    """The point that holds how an air conditioner runs, and what it holds for each of our words."""
+
+    point: str
+    values: dict[AirMode, Sayings] = Field(min_length=1)
+
+
+class AirFans(Section):
+    """The point that holds how fast it blows, and what it holds for each of our words."""
+
+    point: str
+    values: dict[AirFan, Sayings] = Field(min_length=1)
+
+
 class ActionParam(Section):
     """A number an action takes, with its limits."""
 

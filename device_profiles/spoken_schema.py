@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 
 from device_profiles.sections import (
     ActionParam,
+    AirFans,
+    AirModes,
     Channels,
     Confirm,
     IntExpr,
@@ -122,6 +124,8 @@ class SpokenCapability(Section):
     invert: bool = False
     min: int | None = None
     max: int | None = None
+    mode: AirModes | None = None  # of climate.set alone
+    fan: AirFans | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> SpokenCapability:

@@ -11,11 +11,13 @@ from typing import Any
 
 from device_profiles import Catalog
 from device_profiles.profile import Action, ProfileError, Service
-from firmware_bridge import spoken_acts
+from firmware_bridge import airs, spoken_acts
 from firmware_bridge.board import BadRequest, Board, Value
 from firmware_bridge.bus import Bus, Exchange
 from firmware_bridge.carrier import SpokenDevice
 from firmware_bridge.contract import (
+    Aim,
+    Air,
     BoardConfig,
     BoardEvent,
     BoardState,
@@ -25,7 +27,7 @@ from firmware_bridge.contract import (
     Priority,
     Reading,
 )
-from firmware_bridge.outcomes import after_level, after_pulse, evidence
+from firmware_bridge.outcomes import after_level, after_pulse, evidence, together
 from firmware_bridge.reach import bus_to, usable
 from firmware_bridge.spoken import SpokenWatch
 from firmware_bridge.spoken_devices import SpokenDevices, check_alone, device
@@ -226,28 +228,43 @@ class FirmwareBridge:
 
     async def switch(self, board: str, channel: int | None, on: bool, deadline_s: float) -> Outcome:
         """Assert a level (``switch.set``) and confirm it by reading back. May be asserted again."""
-        return await self._assert(board, Capability.SWITCH_SET, channel, on, deadline_s)
-
-    async def climate(
-        self, board: str, channel: int | None, setpoint: int, deadline_s: float
-    ) -> Outcome:
-        """Aim at a temperature in °C (``climate.set``) and confirm it by reading back."""
-        return await self._assert(board, Capability.CLIMATE_SET, channel, setpoint, deadline_s)
-
-    async def _assert(
-        self, board: str, capability: Capability, channel: int | None, on: Value, deadline_s: float
-    ) -> Outcome:
         deadline = self._monotonic() + deadline_s
         spoken = self._spoken.watches.get(board)
         if spoken is not None:
             return await spoken_acts.level(
-                spoken, capability, channel, on, deadline, self._monotonic
+                spoken, Capability.SWITCH_SET, channel, on, deadline, self._monotonic
             )
         try:
             watch = self._watch(board)
-            service = watch.board.service(capability, channel)
-            _within(service, on)
-            point = service.point or ""
+            service = watch.board.service(Capability.SWITCH_SET, channel)
+        except BadRequest as error:
+            return Outcome(OutcomeState.FAILED, "bad_request", str(error))
+        return await self._assert(watch, airs.Part(service.point or "", on, (on,)), deadline)
+
+    async def climate(
+        self, board: str, channel: int | None, aim: Aim, deadline_s: float
+    ) -> Outcome:
+        """Set an air conditioner (``climate.set``), part by part, and confirm it by reading back."""
+        deadline = self._monotonic() + deadline_s
+        spoken = self._spoken.watches.get(board)
+        if spoken is not None:
+            return await spoken_acts.climate(spoken, channel, aim, deadline, self._monotonic)
+        try:
+            watch = self._watch(board)
+            parts = airs.parts(watch.board.service(Capability.CLIMATE_SET, channel), aim)
+        except BadRequest as error:
+            return Outcome(OutcomeState.FAILED, "bad_request", str(error))
+        done: list[tuple[str, Outcome]] = []
+        for part in parts:
+            done.append((part.point, await self._assert(watch, part, deadline)))
+            if done[-1][1].state is not OutcomeState.DONE:
+                break
+        return together(done)
+
+    async def _assert(self, watch: Watch, part: airs.Part, deadline: float) -> Outcome:
+        point, on = part.point, part.value
+        assert not isinstance(on, str)  # a register holds numbers
+        try:
             request = watch.board.level(point, on)
         except BadRequest as error:
             return Outcome(OutcomeState.FAILED, "bad_request", str(error))
@@ -262,6 +279,7 @@ class FirmwareBridge:
                 request, Priority.SWITCH, deadline, attempts=1 + pace.level_retries
             )
             back, value = await self._read_back(watch, point, set_, deadline)
+            value = on if value in part.same else value
             contrary = value is not None and value != on
             if contrary and rounds <= pace.level_retries and self._monotonic() < deadline:
                 continue
@@ -316,7 +334,11 @@ class FirmwareBridge:
         found = self._point(board, capability, channel)
         if found is None:
             return Reading(None, "fault", None)
-        watch, point, invert = found
+        return await self._read(*found, deadline)
+
+    async def _read(
+        self, watch: Watch | SpokenWatch, point: str, invert: bool, deadline: float
+    ) -> Reading:
         if isinstance(watch, SpokenWatch):
             return await spoken_acts.read(watch, point, invert, deadline)
         attempts = 1 + watch.board.profile.modbus.read_retries
@@ -328,6 +350,24 @@ class FirmwareBridge:
                 return Reading(not value if invert else value, "ok", read_at)
         kept = watch.reading(point, invert=invert)
         return Reading(kept.value, "stale" if kept.quality == "ok" else kept.quality, kept.read_at)
+
+    def air(self, board: str, channel: int | None) -> Air:
+        """What an air conditioner says and can be told, as last read; no I/O."""
+        found = self._service(board, Capability.CLIMATE_SET, channel)
+        if found is None:
+            return Air(airs.NEVER, airs.NEVER, airs.NEVER)
+        watch, service = found
+        return airs.air_of(service, watch.reading)
+
+    async def read_air(self, board: str, channel: int | None, deadline_s: float) -> Air:
+        """The same, read now from the device as by ``read``."""
+        deadline = self._monotonic() + deadline_s
+        found = self._service(board, Capability.CLIMATE_SET, channel)
+        if found is None:
+            return self.air(board, channel)
+        watch, service = found
+        now = {p: await self._read(watch, p, False, deadline) for p in airs.points_of(service)}
+        return airs.air_of(service, now.__getitem__)
 
     async def read_points(self, board: str, deadline_s: float) -> dict[str, Reading]:
         """Read every point of the board's profile now: for installers, who think in terminals.
@@ -398,19 +438,17 @@ class FirmwareBridge:
     def _point(
         self, board_id: str, capability: Capability, channel: int | None
     ) -> tuple[Watch | SpokenWatch, str, bool] | None:
+        found = self._service(board_id, capability, channel)
+        if found is None or found[1].point is None:
+            return None
+        return found[0], found[1].point, found[1].invert
+
+    def _service(
+        self, board_id: str, capability: Capability, channel: int | None
+    ) -> tuple[Watch | SpokenWatch, Service] | None:
         watch = self._watches.get(board_id) or self._spoken.watches.get(board_id)
         if watch is None:
             return None
         profile = watch.device.profile if isinstance(watch, SpokenWatch) else watch.board.profile
         service = profile.services.get((capability.value, channel))
-        if service is None or service.point is None:
-            return None
-        return watch, service.point, service.invert
-
-
-def _within(service: Service, value: Value) -> None:
-    """Raises BadRequest for a number that the device does not take."""
-    if service.low is None or service.high is None:
-        return
-    if not service.low <= value <= service.high:
-        raise BadRequest(f"{service.point} takes {service.low} to {service.high}, not {value}")
+        return None if service is None else (watch, service)

@@ -66,6 +66,32 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What an air conditioner is told: °C, how it runs, how fast it blows. None: as it is.
+
+    ``mode``: cool, heat, dry, fan, auto; ``fan``: auto, low, mid, high; as far as its profile knows them.
+    """
+
+    setpoint: int | None = None
+    mode: str | None = None
+    fan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Air:
+    """What an air conditioner says of itself. ``modes`` and ``fans`` are the words it can be told.
+
+    A value of None is one that is not known, or none of our words.
+    """
+
+    setpoint: Reading
+    mode: Reading
+    fan: Reading
+    modes: tuple[str, ...] = ()
+    fans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BoardConfig:
     """One device: profile id, port name, install-time params (``unit_id`` …)."""
 
@@ -138,9 +164,21 @@ class Bridge(Protocol):
         ...
 
     async def climate(
-        self, board: str, channel: int | None, setpoint: int, deadline_s: float
+        self, board: str, channel: int | None, aim: Aim, deadline_s: float
     ) -> Outcome:
-        """Aim at a temperature in °C (``climate.set``) and confirm it by reading back, as ``switch``."""
+        """Set an air conditioner (``climate.set``) and confirm it by reading back, as ``switch``.
+
+        The mode goes first, since many units choose a temperature of their own with it. Where a part is
+        not taken the rest is not sent, and that outcome is the one returned.
+        """
+        ...
+
+    def air(self, board: str, channel: int | None) -> Air:
+        """What an air conditioner says and can be told, as last read; no I/O."""
+        ...
+
+    async def read_air(self, board: str, channel: int | None, deadline_s: float) -> Air:
+        """The same, read now from the device as by ``read``."""
         ...
 
     async def read(

@@ -43,11 +43,21 @@ def after_say(exchange: Exchange) -> Outcome:
     return _unanswered(exchange, evidence(exchange))
 
 
+def together(parts: list[tuple[str, Outcome]]) -> Outcome:
+    """The outcome of several levels of one device: that of the last one tried, with all the evidence."""
+    last = parts[-1][1]
+    if len(parts) == 1:
+        return last
+    told = {point: dict(outcome.evidence) for point, outcome in parts}
+    detail = last.detail if last.state is OutcomeState.DONE else f"{parts[-1][0]}: {last.detail}"
+    return Outcome(last.state, last.reason, detail, told)
+
+
 def after_level(
     exchange: Exchange,
     back: Exchange | None,
-    value: float | None,
-    wanted: float,
+    value: float | str | None,
+    wanted: float | str,
     rounds: int,
 ) -> Outcome:
     """The outcome of asserting a level: what is read back says more than what was answered."""
@@ -57,7 +67,8 @@ def after_level(
     if value is not None and value == wanted:
         return Outcome(OutcomeState.DONE, None, "read back", told)
     if value is not None:
-        read = ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"
+        read = ("on" if value else "off") if isinstance(value, bool) else str(value)
+        read = f"{value:g}" if isinstance(value, float) else read
         detail = f"the board was told {rounds} times and still reads {read}"
         return Outcome(OutcomeState.FAILED, "device_error", detail, told)
     if exchange.result == "answered":

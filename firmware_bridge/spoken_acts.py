@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from device_profiles.profile import Action, ProfileError, Service
 from device_profiles.spoken import Call, Scalar, call_of, call_of_action, call_of_write
+from firmware_bridge import airs
 from firmware_bridge.board import BadRequest
 from firmware_bridge.bus import Exchange
-from firmware_bridge.contract import Outcome, OutcomeState, Priority, Reading
-from firmware_bridge.outcomes import after_level, after_pulse, after_say, evidence
+from firmware_bridge.contract import Aim, Outcome, OutcomeState, Priority, Reading
+from firmware_bridge.outcomes import after_level, after_pulse, after_say, evidence, together
 from firmware_bridge.spoken import SpokenWatch
 
+NOTHING_ELSE: Mapping[str, Scalar] = MappingProxyType({})
 _SEEN_WITHIN_S = 2.0  # a device that says its state by itself has said it by then
 
 
@@ -91,15 +94,64 @@ async def level(
     """Set what can be set, and see that it is so. May be said again."""
     try:
         serves = service(watch, capability, channel)
-        low, high = serves.low, serves.high
-        if low is not None and high is not None and not low <= float(value) <= high:
-            raise BadRequest(f"{serves.point} takes {low} to {high}, not {value}")
-        wanted = not value if serves.invert else value
-        point = serves.point or ""
+    except BadRequest as error:
+        return Outcome(OutcomeState.FAILED, "bad_request", str(error))
+    wanted = not value if serves.invert else value
+    return await _set(watch, serves.point or "", wanted, (wanted,), deadline, monotonic)
+
+
+async def climate(
+    watch: SpokenWatch,
+    channel: int | None,
+    aim: Aim,
+    deadline: float,
+    monotonic: Callable[[], float],
+) -> Outcome:
+    """Set an air conditioner. One that takes its whole state at once is told everything at once."""
+    try:
+        parts = airs.parts(service(watch, "climate.set", channel), aim)
+    except BadRequest as error:
+        return Outcome(OutcomeState.FAILED, "bad_request", str(error))
+    if _at_once(watch, parts):
+        *others, last = parts
+        besides = {part.point: part.value for part in others}
+        same = (last.value,)
+        return await _set(watch, last.point, last.value, same, deadline, monotonic, besides)
+    done: list[tuple[str, Outcome]] = []
+    for part in parts:
+        outcome = await _set(watch, part.point, part.value, part.same, deadline, monotonic)
+        done.append((part.point, outcome))
+        if outcome.state is not OutcomeState.DONE:
+            break
+    return together(done)
+
+
+def _at_once(watch: SpokenWatch, parts: list[airs.Part]) -> bool:
+    """Whether the command of the last part carries the others as well, and nothing is read back."""
+    points = [watch.device.profile.points[part.point] for part in parts]
+    kept = set() if points[-1].told is None else set(points[-1].told.keep.values())
+    return all(point.assumed for point in points) and {p.point for p in parts[:-1]} <= kept
+
+
+async def _set(
+    watch: SpokenWatch,
+    point: str,
+    wanted: Scalar,
+    same: tuple[Scalar, ...],
+    deadline: float,
+    monotonic: Callable[[], float],
+    besides: Mapping[str, Scalar] = NOTHING_ELSE,
+) -> Outcome:
+    """Set a point, and with the same command the points ``besides``, which are assumed."""
+    try:
         call = call_of_write(
-            watch.device.profile, point, wanted, watch.values, watch.device.settings.params
+            watch.device.profile,
+            point,
+            wanted,
+            {**watch.values, **besides},
+            watch.device.settings.params,
         )
-    except (BadRequest, ProfileError) as error:
+    except ProfileError as error:
         return Outcome(OutcomeState.FAILED, "bad_request", str(error))
     unfit = await _unfit(watch, Priority.SWITCH, deadline, monotonic)
     if unfit is not None:
@@ -111,11 +163,17 @@ async def level(
         begun = monotonic()
         told = await watch.ask(call, Priority.SWITCH, deadline, attempts=1 + retries)
         back, read = await _read_back(watch, point, wanted, told.exchange, begun, deadline)
-        contrary = read is not None and read != wanted
-        if contrary and rounds <= retries and monotonic() < deadline:
+        read = wanted if read in same else read
+        if read not in (None, wanted) and rounds <= retries and monotonic() < deadline:
             continue
-        shown = None if read is None else float(read) if not isinstance(read, bool) else read
-        return after_level(told.exchange, back, shown, float(wanted), rounds)
+        if told.exchange.result == "answered":
+            for other, value in besides.items():
+                watch.assume(other, value)
+        return after_level(told.exchange, back, _shown(read), _shown(wanted) or 0.0, rounds)
+
+
+def _shown(value: Any) -> float | str | None:
+    return value if value is None or isinstance(value, bool | str) else float(value)
 
 
 async def _read_back(

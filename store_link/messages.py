@@ -11,9 +11,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from store_link.rules import (
+    AirAim,
+    AirFan,
+    AirMode,
     CalendarDay,
     EntryRules,
     Scenes,
@@ -204,13 +207,21 @@ class SetArgs(Message):
     force: bool = False  # needed to switch off power under a paid stay
 
 
-class ClimateArgs(Message):
-    """Aim at a temperature (°C) for ``for_s`` seconds; then what was aimed at before comes back,
-    unless somebody in the room has chosen another one meanwhile.
+class ClimateArgs(AirAim):
+    """Set an air conditioner for ``for_s`` seconds; then what was so before comes back, each part that
+    nobody in the room has chosen otherwise meanwhile.
+
+    A store whose program is older knows the temperature alone: it refuses what has none, and overlooks
+    the rest. So mode and fan are sent only to a store that reports ``airs``.
     """
 
-    setpoint: Annotated[int, Field(ge=5, le=40)]
     for_s: Annotated[int, Field(ge=1, le=86400)]
+
+    @model_validator(mode="after")
+    def _something(self) -> ClimateArgs:
+        if self.empty:
+            raise ValueError("give a setpoint, a mode or a fan speed")
+        return self
 
 
 class SayArgs(Message):
@@ -460,9 +471,17 @@ class ModeBody(Message):
 
 
 class ClimateBody(Message):
-    """Body of EventKind.CLIMATE: what the device confirmed (or did not)."""
+    """Body of EventKind.CLIMATE: what the device confirmed (or did not).
+
+    ``setpoint`` is always there, for a cloud that is older: the one aimed at, whether or not it was
+    changed; 0 where nobody knows it. ``mode`` and ``fan`` are there where they were set.
+    """
 
     binding: Id
     setpoint: int
+    mode: AirMode | None = None
+    fan: AirFan | None = None
     outcome: Literal["done", "failed", "unknown"]
-    why: str  # "override:<command id>", "over:<command id>": back to what was before it
+    # "override:<command id>", "over:<command id>": back to what was before it, "stay:<id>",
+    # "mode:cleaning": as the scene has it
+    why: str

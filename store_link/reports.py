@@ -61,6 +61,22 @@ class ModeReport(Message):
     until: Millis | None  # business time
 
 
+class AirReport(Message):
+    """An air conditioner as its device says, and what it can be told; ``quality`` as for values.
+
+    ``mode`` and ``fan`` are None where they are not known, or none of our words. Its temperature stands in
+    ``values``. ``until``: somebody holds it so until then (business time).
+    """
+
+    binding: Id
+    mode: str | None = None
+    fan: str | None = None
+    quality: Quality
+    modes: tuple[str, ...] = ()
+    fans: tuple[str, ...] = ()
+    until: Millis | None = None
+
+
 class ClimateReport(Message):
     """A temperature that staff hold."""
 
@@ -96,6 +112,7 @@ class Reported(Versioned):
     overrides: tuple[Override, ...] = ()
     modes: tuple[ModeReport, ...] = ()
     climates: tuple[ClimateReport, ...] = ()
+    airs: tuple[AirReport, ...] = ()  # none from a store that knows temperatures alone
     outbox: OutboxReport
 
 

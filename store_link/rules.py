@@ -5,9 +5,10 @@ All of it has a default that means what stores did before the field was there.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from store_link.shapes import Id, Message, Millis
 
@@ -24,12 +25,58 @@ class SceneStep(Message):
     on: bool
 
 
+AirMode = Literal["cool", "heat", "dry", "fan", "auto"]
+AirFan = Literal["auto", "low", "mid", "high"]
+MonthDay = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+
+def _known_of(words: Any) -> Callable[[Any], Any]:
+    """Of a word that a newer cloud has learnt: none that this store acts by; the rest still counts."""
+    return lambda value: value if not isinstance(value, str) or value in get_args(words) else None
+
+
+class AirAim(Message):
+    """What an air conditioner is told: °C, how it runs, how fast it blows; None: as it is."""
+
+    setpoint: Annotated[int, Field(ge=5, le=40)] | None = None
+    mode: AirMode | None = None
+    fan: AirFan | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it asks for nothing."""
+        return self.setpoint is None and self.mode is None and self.fan is None
+
+
+class AirRule(AirAim):
+    """What the air conditioners of a room are set to when ``phase`` begins, once: a guest chooses freely.
+
+    ``stay``: when they go on for a stay; ``cleaning``: when staff set the room to it. On local dates from
+    ``begins`` to ``ends``, both of them too, over the new year where it ends first; always without them.
+    """
+
+    mode: Annotated[AirMode | None, BeforeValidator(_known_of(AirMode))] = None
+    fan: Annotated[AirFan | None, BeforeValidator(_known_of(AirFan))] = None
+    phase: Literal["stay", "cleaning"] = "stay"
+    begins: MonthDay | None = None
+    ends: MonthDay | None = None
+
+    def holds(self, day: str) -> bool:
+        """Whether it is meant for ``day`` (``MM-DD``)."""
+        if self.begins is None or self.ends is None:
+            return True
+        if self.begins <= self.ends:
+            return self.begins <= day <= self.ends
+        return day >= self.begins or day <= self.ends
+
+
 class Scenes(Message):
     """What should be true per phase; a role that a phase does not name is off in it.
 
     ``arrival``: from when the door opens for a stay until somebody enters, so that a guest comes into
     light; ``after``: from the end of grace until the room is cleaned or the next stay opens, at most
-    ``after_s``; ``cleaning``: while staff set the room to it, None: the light alone.
+    ``after_s``; ``cleaning``: while staff set the room to it, None: the light alone. ``air``: what air
+    conditioners are set to, the first rule that holds.
     """
 
     in_use: tuple[SceneStep, ...]
@@ -38,6 +85,7 @@ class Scenes(Message):
     after: tuple[SceneStep, ...] = ()
     after_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     cleaning: tuple[SceneStep, ...] | None = None
+    air: Annotated[tuple[AirRule, ...], Field(max_length=12)] = ()
 
 
 # ---------------------------------------------------------------------------------------- schedules

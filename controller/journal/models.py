@@ -138,6 +138,7 @@ class OverrideEntry(Model):
     until = fields.BigIntField()
     until_line = fields.FloatField()
     command = fields.CharField(max_length=64)
+    since_line = fields.FloatField(null=True)  # when it was given
 
     class Meta:
         """Name of the table."""

@@ -20,6 +20,7 @@ from tortoise.context import TortoiseContext, get_current_context, set_global_co
 from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 
+from controller.holds import OverrideRecord
 from controller.journal import refuge
 from controller.journal.file import config, set_aside
 from controller.journal.models import (
@@ -34,7 +35,6 @@ from controller.journal.models import (
 from controller.journal.records import CommandRecord, DesiredRecord, command_of, stay_of
 from controller.journal.reserve import Reserve
 from controller.journal.tx import Tx
-from controller.plan import OverrideRecord
 from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import (

@@ -12,6 +12,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.models import Model
 from ulid import ULID
 
+from controller.holds import OverrideRecord
 from controller.journal.models import (
     CommandEntry,
     DesiredEntry,
@@ -21,7 +22,6 @@ from controller.journal.models import (
     OverrideEntry,
     StayEntry,
 )
-from controller.plan import OverrideRecord
 from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import AckState, Command, EventKind, Reason, StayState

@@ -296,8 +296,9 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "means.power.w": ("此刻的有功功率", "active power drawn now"),
     "means.energy.wh": ("电表出厂以来的电量", "energy counted since the meter was made"),
     "means.climate.set": (
-        "设定的温度；开关机用 switch.set",
-        "the temperature that is aimed at; switching on and off is switch.set",
+        "设定的温度，设备支持时还有模式和风速；开关机用 switch.set",
+        "the temperature that is aimed at, with mode and fan speed where the device takes them;"
+        " switching on and off is switch.set",
     ),
     "means.input.code": ("扫到了一个码", "a code was scanned"),
     "means.input.card": ("读到了一张卡", "a card was read"),

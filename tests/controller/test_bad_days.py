@@ -23,7 +23,7 @@ from tests.cloud_api.store_channel.store_side import new_csr
 from tests.controller.cloud import until
 from tests.controller.doors import DoorWorld, new_grant
 from tests.controller.test_faults import contiguous, entered
-from tests.controller.world import LOCK_1, MINUTE, TABLE_1, TABLE_2, World, stay
+from tests.controller.world import AC_SHARED, LIGHT_1, LOCK_1, MINUTE, TABLE_1, TABLE_2, World, stay
 from tests.support.nats import NatsBroker
 
 PULSE_REST_S = 0.8  # a lock that is held refuses a second pulse
@@ -158,6 +158,40 @@ async def test_a_boot_without_a_clock_keeps_who_is_inside_and_lets_nobody_new_in
     await asyncio.sleep(0.5)
     assert doors.coil(TABLE_1)
     assert contiguous(doors)
+
+
+async def test_what_staff_hold_while_nobody_knows_the_time_is_held_to_its_end_and_no_longer(
+    world: World,
+) -> None:
+    """A power cut of 40 minutes, no battery; what was held for 30 before it is over, what is held now is
+    counted from now, though the clock jumps by those 40.
+    """
+    synced = True
+    await world.run(synced=lambda: synced)
+    await world.want()
+    await world.boards_up()
+    hold = {"on": True, "for_s": 1800}
+    assert (await world.cloud.ask("set", "light1", args=hold)).state is AckState.DONE
+    await world.stop()
+    world.pass_time(40)
+    world.boot, world.wire.stepped_s, synced = "2", -20 * 365 * 86_400.0, False
+    controller = await world.run(synced=lambda: synced)
+    await world.boards_up()
+    await until(lambda: world.cloud.report.clock == "untrusted")
+    assert world.coil(LIGHT_1)
+    assert (await world.cloud.ask("set", "ac", args={**hold, "for_s": 600})).state is AckState.DONE
+    world.wire.stepped_s, synced = 0.0, True
+    controller.timekeeper._sync_read = None
+    await until(lambda: world.cloud.report.clock == "synced", 40)
+    await world.coil_is(LIGHT_1, False)
+    await until(lambda: [held.binding for held in world.cloud.report.overrides] == ["ac"])
+    (left,) = world.cloud.report.overrides
+    assert abs(left.until - world.now() - 600_000) < 60_000
+    world.pass_time(8)
+    await world.coil_is(AC_SHARED, True)
+    world.pass_time(3)
+    await world.coil_is(AC_SHARED, False)
+    assert world.switched(AC_SHARED) == [True, False]
 
 
 # --------------------------------------------------------------------------------------- certificates

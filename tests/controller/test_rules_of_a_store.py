@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import schedule
-from controller.plan import Mode, OverrideRecord, plan
+from controller.holds import OverrideRecord
+from controller.plan import Mode, plan
 from controller.stay import Evidence, StayRecord, advance, new, unlocked
 from controller.timekeeper import Now
 from store_link.clock import ms

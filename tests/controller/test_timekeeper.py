@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from controller.holds import OverrideRecord, moved
+from controller.stay import StayRecord
+from controller.stay import moved as stay_moved
 from controller.timekeeper import Mark, Timekeeper, kernel_synced
 from store_link.clock import ManualClock, ms
-from store_link.messages import ClockQuality
+from store_link.messages import ClockQuality, StayState
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -75,6 +79,36 @@ def test_a_boot_with_an_incredible_clock_counts_nothing_and_says_so(step_s: floa
     assert now.ms == ms(clock.now())
     assert now.line == pytest.approx(mark.line + 3620)
     assert [jump.by_s for jump in reborn.take_jumps()] == [pytest.approx(3600)]
+
+
+def test_what_is_noted_between_the_gap_and_the_jump_moves_along_and_nothing_else() -> None:
+    """Seen: a guest let in at the very reading at which NTP came back got the hours of the power cut for
+    nothing, because an instant that was noted after the jump was moved with it. And staff who held a light
+    while nobody knew the time held it the shorter by the jump.
+    """
+    clock = ManualClock(START)
+    saved = keeper(clock)[0].mark()
+    clock.pass_time(7200)
+    clock.step(-20 * 365 * 86_400)
+    at_boot, _ = keeper(clock, saved, synced=False, boot="2")
+    given = at_boot.read().line
+    assert at_boot.read().unsure_from == saved.line
+    held = OverrideRecord("light1", True, False, 600_000, given + 600, "c1", given)
+    before = replace(held, binding="sign", since_line=saved.line - 1, until_line=saved.line + 900)
+    old = replace(held, binding="old", since_line=None)
+    at_boot.hint(at_boot.read().ms + 7_200_000)
+    after = at_boot.read()
+    assert after.line == pytest.approx(given + 7200)
+    late = replace(held, since_line=after.line, until_line=after.line + 600)
+    jumps = at_boot.take_jumps()
+    assert moved(held, jumps).until_line == pytest.approx(after.line + 600)
+    assert moved(held, jumps).until == 600_000 + 7_200_000
+    for one in (before, old, late):
+        assert moved(one, jumps) == one
+    stay = StayRecord("s", "r", "g", 0, 0, 0, 300, 0, StayState.IN_USE, entered=after.line, due=9e5)
+    assert stay_moved(stay, jumps) == stay
+    known = replace(stay, entered=given)
+    assert stay_moved(known, jumps).due == pytest.approx(9e5 + 7200)
 
 
 def test_the_doubt_survives_a_restart_of_the_program() -> None:

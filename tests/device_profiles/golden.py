@@ -73,6 +73,9 @@ def virtual_of(profile: Profile, test: Golden) -> VirtualBoard:
     for name, on in test.given.items():
         read = profile.points[name].read
         assert read is not None
+        if not isinstance(on, bool):
+            board.measure(name, on)
+            continue
         switch = profile.simulator.switch_register
         if read.table == "holding" and switch is not None:
             board.coils[read.address - switch.address] = on

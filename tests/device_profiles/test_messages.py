@@ -179,7 +179,15 @@ def test_each_level_is_taken_and_told(profile: Profile) -> None:
     for point in profile.points.values():
         if point.told is None:
             continue
-        for value in (True, False) if point.type == "bool" else (21,):
+        said: tuple[spoken.Scalar, ...] = (True, False) if point.type == "bool" else (21,)
+        if point.type == "text":
+            chosen = [
+                c for s in profile.services.values() for c in (s.mode, s.fan) if c is not None
+            ]
+            held = [c.values for c in chosen if c.point == point.name]
+            said = tuple(one for values in held for words in values.values() for one in words)
+            assert said, f"nothing says what {point.name} can be"
+        for value in said:
             call = spoken.call_of_write(profile, point.name, value, {}, device.installed)
             assert converse(profile, device, call)[0] == "done", (point.name, value)
             if point.taken is None:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from device_profiles import Catalog, Profile
 from device_profiles.schema import ModbusTcp
 from firmware_bridge.bridge import FirmwareBridge
-from firmware_bridge.contract import BoardConfig, Capability, OutcomeState
+from firmware_bridge.contract import Aim, BoardConfig, Capability, Outcome, OutcomeState
 from firmware_bridge.virtual import Rig
 from firmware_bridge.virtual.rig import RigFile
 from tests.firmware_bridge.wires import until
@@ -93,6 +94,25 @@ async def test_every_device_of_the_catalog_is_found_and_does_what_it_offers(stor
     assert store.waiting() == {}
 
 
+async def _air(bridge: FirmwareBridge, profile: Profile, channel: int | None) -> Outcome:
+    """Every mode and speed that it offers, each set and seen."""
+    served = profile.services[("climate.set", channel)]
+    outcome = await bridge.climate(profile.id, channel, Aim(24), 10)
+    for mode, fan in zip_longest(
+        served.mode.words if served.mode else (), served.fan.words if served.fan else ()
+    ):
+        if outcome.state is OutcomeState.DONE:
+            outcome = await bridge.climate(profile.id, channel, Aim(25, mode, fan), 10)
+            air = await bridge.read_air(profile.id, channel, 10)
+            assert (air.setpoint.value, air.mode.value, air.fan.value) == (
+                25,
+                mode or air.mode.value,
+                fan or air.fan.value,
+            ), profile.id
+            assert {mode, fan} <= {None, *air.modes, *air.fans}
+    return outcome
+
+
 async def _try(
     bridge: FirmwareBridge, profile: Profile, capability: Capability, channel: int | None
 ) -> str:
@@ -105,7 +125,7 @@ async def _try(
         case Capability.SWITCH_SET:
             outcome = await bridge.switch(profile.id, channel, True, 10)
         case Capability.CLIMATE_SET:
-            outcome = await bridge.climate(profile.id, channel, 24, 10)
+            outcome = await _air(bridge, profile, channel)
         case Capability.SPEAKER_SAY:
             outcome = await bridge.say(profile.id, next(iter(profile.clips)), 10)
         case Capability.INPUT_CODE | Capability.INPUT_CARD:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller import plan as planning
-from controller.plan import Mode, OverrideRecord, plan
+from controller.holds import OverrideRecord
+from controller.plan import Mode, plan
 from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import (
