@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from sqlalchemy import func, select
-from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Staff, scoped
@@ -114,8 +113,9 @@ async def advice(
     """What is worth trying in these stores. Needs report.read."""
     who.need(REPORT_READ)
     found = AdvicesOut(items=[], quiet=[])
+    looked = await _look(session, who, stores, clocks)
     for store in stores:
-        seen = await _look(session, who, store, clocks)
+        seen = looked.get(store.id)
         if seen is None:
             found.quiet.append(
                 _("{store}：数据还不够，要营业 {d} 天、{n} 场以上").format(
@@ -132,27 +132,48 @@ async def advice(
     return found
 
 
-async def _look(session: AsyncSession, who: Staff, store: Store, clocks: Clocks) -> _Store | None:
-    today = business_day(clocks.now, store.tz)
-    opened = business_day(store.created_at, store.tz)
-    first, last = today - timedelta(days=7 * WEEKS), today - timedelta(days=1)
-    wanted = Wanted(first, last, (store.id,))
-    sums = (await query.sums(session, who, wanted))[""]
-    if (today - opened).days < ENOUGH_DAYS or sums["stays"] < ENOUGH_STAYS or not sums["minutes"]:
-        return None
-    groups, _average = await query.segments(session, who, (store.id,), today)
-    tariffs = scoped(who, Tariff).where(col(Tariff.store_id) == store.id).subquery()
-    top = (await session.execute(select(func.max(tariffs.c.priority)))).scalar_one()
-    return _Store(
-        store=store,
-        first=first,
-        last=last,
-        hours=await query.hours(session, who, wanted),
-        sums=sums,
-        drifting=next((one.guests for one in groups if one.key == "drifting"), 0),
-        priority=min(100, int(top or 0) + 1),
-        now=clocks.now.astimezone(ZoneInfo(store.tz)),
-    )
+async def _look(
+    session: AsyncSession, who: Staff, stores: list[Store], clocks: Clocks
+) -> dict[str, _Store]:
+    """What there is to see of each store that was open long enough, read for all of a day at once."""
+    found: dict[str, _Store] = {}
+    old = [
+        (one, today)
+        for one in stores
+        if ((today := business_day(clocks.now, one.tz)) - business_day(one.created_at, one.tz)).days
+        >= ENOUGH_DAYS
+    ]
+    top = await _priorities(session, who)
+    for today in sorted({day for _store, day in old}):
+        mine = [store for store, day in old if day == today]
+        ids = tuple(one.id for one in mine)
+        first, last = today - timedelta(days=7 * WEEKS), today - timedelta(days=1)
+        wanted = Wanted(first, last, ids)
+        sums = await query.sums(session, who, wanted, "store")
+        hours = await query.hours_by(session, who, wanted, store=True)
+        drifting = await query.drifting(session, who, ids, today)
+        for store in mine:
+            told = sums.get(store.id)
+            if told is None or told["stays"] < ENOUGH_STAYS or not told["minutes"]:
+                continue
+            found[store.id] = _Store(
+                store=store,
+                first=first,
+                last=last,
+                hours=hours[store.id],
+                sums=told,
+                drifting=drifting.get(store.id, 0),
+                priority=min(100, top.get(store.id, 0) + 1),
+                now=clocks.now.astimezone(ZoneInfo(store.tz)),
+            )
+    return found
+
+
+async def _priorities(session: AsyncSession, who: Staff) -> dict[str, int]:
+    """The highest priority of each store's tariffs."""
+    tariffs = scoped(who, Tariff).subquery()
+    query = select(tariffs.c.store_id, func.max(tariffs.c.priority)).group_by(tariffs.c.store_id)
+    return {row[0]: int(row[1] or 0) for row in (await session.execute(query)).all()}
 
 
 def _days_word(which: str) -> str:

@@ -62,10 +62,9 @@ async def of_segment(
         return SegmentGuestsOut(segment=segment, total=0, items=[])
     ids = (stores[0].id,) if store_id else None
     today = business_day(clocks.now, stores[0].tz)
-    _, average = await query.segments(session, who, ids, today)
+    _, average = await query.ever(session, who, ids)
     each = query.per_guest(who, ids)
     mine = query.segment_of(each, today, average) == segment
-    total = (await session.execute(select(func.count()).select_from(each).where(mine))).scalar_one()
     found = (
         select(
             each.c.account_id,
@@ -74,6 +73,7 @@ async def of_segment(
             each.c.spent_fen,
             each.c.first_day,
             each.c.last_day,
+            func.count().over().label("total"),
         )
         .join(Account, col(Account.id) == each.c.account_id)
         .where(mine)
@@ -83,7 +83,7 @@ async def of_segment(
     rows: Sequence[Any] = (await session.execute(found)).all()
     return SegmentGuestsOut(
         segment=segment,
-        total=int(total),
+        total=int(rows[0][6]) if rows else 0,
         items=[
             GuestOut(
                 account_id=row[0],

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select, union_all
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Staff, scoped
+from cloud_api.reports.crowd import Crowd, spans, unpacked
 from cloud_api.reports.measures import COLUMNS
-from cloud_api.reports.models import ReportDay, ReportGuest, ReportHour, ReportLife, ReportPart
+from cloud_api.reports.models import (
+    ReportCrowd,
+    ReportDay,
+    ReportHour,
+    ReportLife,
+    ReportMonthHour,
+    ReportMonthPart,
+    ReportPart,
+)
+from cloud_api.reports.months import together
 
-By = Literal["", "day", "store", "room", "channel", "part"]
+By = Literal["", "day", "store", "room", "channel", "part", "store_day"]
 RECENT_DAYS: Final = 30
 AWAY_DAYS: Final = 90
 OFTEN: Final = 4
-_LONG_DAYS: Final = 62
-_NEVER: Final = date(9999, 12, 31)
+_DAY: Final = timedelta(days=1)
+_NEVER: Final = date(9998, 12, 31)
+_PAIRS: Final = {"part": ("room_id", "channel"), "store_day": ("store_id", "day")}
 _KEYS: Final = {"day": "day", "store": "store_id", "room": "room_id", "channel": "channel"}
 
 
@@ -41,14 +53,15 @@ class Wanted:
 
 
 def _mine(who: Staff, table: Any, wanted: Wanted) -> Any:
-    query = scoped(who, table).where(col(table.day) >= wanted.first, col(table.day) <= wanted.last)
+    day = table.month if hasattr(table, "month") else table.day
+    query = scoped(who, table).where(col(day) >= wanted.first, col(day) <= wanted.last)
     if wanted.store_ids is not None:
         query = query.where(col(table.store_id).in_(wanted.store_ids))
-    if table is ReportPart:
+    if table is ReportPart or table is ReportMonthPart:
         if wanted.room_id is not None:
-            query = query.where(col(ReportPart.room_id) == wanted.room_id)
+            query = query.where(col(table.room_id) == wanted.room_id)
         if wanted.channel is not None:
-            query = query.where(col(ReportPart.channel) == wanted.channel)
+            query = query.where(col(table.channel) == wanted.channel)
     return query.subquery()
 
 
@@ -59,15 +72,21 @@ async def sums(
     by: By = "",
     columns: Sequence[str] = COLUMNS,
 ) -> dict[Any, dict[str, int]]:
-    """The sums of ``columns`` over a period, by what is asked for (``part``: room and channel); ``""`` without."""
+    """The sums of ``columns`` over a period, by what is asked for; ``""`` without.
+
+    ``part`` is by (room, channel), ``store_day`` by (store, day).
+    """
     table: Any = ReportPart if by in {"room", "channel", "part"} or wanted.parted else ReportDay
-    mine = _mine(who, table, wanted)
+    if table is ReportPart and by not in {"day", "store_day"}:
+        mine = _parts(who, wanted, columns)
+    else:
+        mine = _mine(who, table, wanted)
     totals = [func.coalesce(func.sum(mine.c[name]), 0) for name in columns]
     if not by:
         row = (await session.execute(select(*totals))).one()
         return {"": {name: int(some) for name, some in zip(columns, row, strict=True)}}
-    if by == "part":
-        pair = (mine.c.room_id, mine.c.channel)
+    if by in _PAIRS:
+        pair = tuple(mine.c[name] for name in _PAIRS[by])
         found: Sequence[Any] = (await session.execute(select(*pair, *totals).group_by(*pair))).all()
         return {
             (row[0], row[1]): {name: int(some) for name, some in zip(columns, row[2:], strict=True)}
@@ -81,19 +100,48 @@ async def sums(
     }
 
 
-async def hours(
-    session: AsyncSession, who: Staff, wanted: Wanted
-) -> dict[tuple[int, int], tuple[int, int]]:
-    """(weekday of the business day from 0 = Monday, local hour) → minutes taken, minutes on offer."""
-    mine = _mine(who, ReportHour, wanted)
-    query = select(
-        mine.c.day, mine.c.hour, func.sum(mine.c.busy_minutes), func.sum(mine.c.open_minutes)
-    ).group_by(mine.c.day, mine.c.hour)
-    found: dict[tuple[int, int], tuple[int, int]] = {}
-    rows: Sequence[Any] = (await session.execute(query)).all()
-    for day, hour, busy, offered in rows:
-        was = found.get((day.weekday(), hour), (0, 0))
-        found[day.weekday(), hour] = (was[0] + int(busy), was[1] + int(offered))
+def _parts(who: Staff, wanted: Wanted, columns: Sequence[str]) -> Any:
+    """The parts of whole months, and of the days that are left of it."""
+    pieces = []
+    whole = spans(wanted.first, wanted.last) or [("day", wanted.first, wanted.last)]
+    for span, first, last in whole:
+        table: Any = ReportPart if span == "day" else ReportMonthPart
+        if span == "year":
+            last = last.replace(month=12)
+        mine = _mine(who, table, replace(wanted, first=first, last=last))
+        names = ("store_id", "room_id", "channel", *columns)
+        pieces.append(select(*(mine.c[name] for name in names)))
+    return union_all(*pieces).subquery()
+
+
+Hours = dict[tuple[int, int], tuple[int, int]]
+"""(weekday of the business day from 0 = Monday, local hour) → minutes taken, minutes on offer."""
+
+
+async def hours(session: AsyncSession, who: Staff, wanted: Wanted) -> Hours:
+    """The hours of the week, of all stores that are asked for together."""
+    return (await hours_by(session, who, wanted))[""]
+
+
+async def hours_by(
+    session: AsyncSession, who: Staff, wanted: Wanted, *, store: bool = False
+) -> dict[str, Hours]:
+    """The hours of the week by store; all under ``""`` without."""
+    found: dict[str, Hours] = defaultdict(dict)
+    for span, first, last in spans(wanted.first, wanted.last):
+        table: Any = ReportHour if span == "day" else ReportMonthHour
+        if span == "year":
+            last = last.replace(month=12)
+        mine = _mine(who, table, replace(wanted, first=first, last=last))
+        when = mine.c.day if span == "day" else mine.c.weekday
+        minutes = (func.sum(mine.c.busy_minutes), func.sum(mine.c.open_minutes))
+        key = ((mine.c.store_id,) if store else ()) + (when, mine.c.hour)
+        rows: Sequence[Any] = (await session.execute(select(*key, *minutes).group_by(*key))).all()
+        for *whose, at, hour, busy, offered in rows:
+            cells = found["".join(whose)]
+            cell = (at if span != "day" else at.weekday(), hour)
+            was = cells.get(cell, (0, 0))
+            cells[cell] = (was[0] + int(busy), was[1] + int(offered))
     return found
 
 
@@ -109,56 +157,35 @@ class Guests:
 
 
 async def guests(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
-    """The guests of a period over the stores that are asked for.
-
-    A long period that reaches the newest day is answered from the guests' lives: whoever came last in it
-    was there, and whoever came first in it has all their visits in it. Others are counted visit by visit.
-    The newest day is read from the days, of which every guest's day is one: a few rows in place of all.
-    """
-    newest: date | None = await session.scalar(
-        select(func.max(_mine(who, ReportDay, replace(wanted, last=_NEVER)).c.day))
-    )
-    if newest is not None and newest <= wanted.last and (newest - wanted.first).days > _LONG_DAYS:
-        return await _of_lives(session, who, wanted)
-    came = _mine(who, ReportGuest, wanted)
-    each = (
-        select(
-            came.c.account_id,
-            func.sum(came.c.visits).label("visits"),
-            func.sum(came.c.vouchers).label("vouchers"),
+    """The guests of a period over the stores that are asked for, each once (reports/crowd.py)."""
+    crowd = before = Crowd()
+    if wanted.first <= wanted.last:
+        crowd = await _crowd(session, who, wanted)
+        before = await _crowd(
+            session, who, replace(wanted, first=date.min, last=wanted.first - _DAY)
         )
-        .group_by(came.c.account_id)
-        .subquery()
-    )
-    before = _lives(who, wanted.store_ids)
-    known = each.c.account_id.in_(
-        select(before.c.account_id).where(before.c.first_day < wanted.first)
-    )
-    query = select(
-        func.count(),
-        func.sum(case((or_(each.c.visits > 1, known), 1), else_=0)),
-        func.sum(case((known, 0), else_=1)),
-        func.sum(case((each.c.vouchers > 0, 1), else_=0)),
-        func.sum(each.c.visits),
-    )
-    row: Any = (await session.execute(query)).one()
-    return Guests(*(int(some or 0) for some in row))
-
-
-async def _of_lives(session: AsyncSession, who: Staff, wanted: Wanted) -> Guests:
-    each = per_guest(who, wanted.store_ids)
-    known = each.c.first_day < wanted.first
-    query = select(
-        func.count(),
-        func.sum(case((or_(known, each.c.visits > 1), 1), else_=0)),
-        func.sum(case((known, 0), else_=1)),
-    ).where(each.c.last_day >= wanted.first)
-    row: Any = (await session.execute(query)).one()
-    came = _mine(who, ReportGuest, wanted)
-    used = select(func.count(came.c.account_id.distinct())).where(came.c.vouchers > 0)
-    vouchers = (await session.execute(used)).scalar_one()
     stays = (await sums(session, who, wanted, columns=("stays",)))[""]["stays"]
-    return Guests(int(row[0]), int(row[1] or 0), int(row[2] or 0), int(vouchers), stays)
+    return Guests(
+        active=crowd.came.bit_count(),
+        returning=(crowd.again | (crowd.came & before.came)).bit_count(),
+        fresh=(crowd.came & ~before.came).bit_count(),
+        with_voucher=crowd.by_voucher.bit_count(),
+        visits=stays,
+    )
+
+
+async def _crowd(session: AsyncSession, who: Staff, wanted: Wanted) -> Crowd:
+    mine = scoped(who, ReportCrowd)
+    if wanted.store_ids is not None:
+        mine = mine.where(col(ReportCrowd.store_id).in_(wanted.store_ids))
+    pieces = [
+        and_(col(ReportCrowd.span) == span, col(ReportCrowd.first).between(first, last))
+        for span, first, last in spans(wanted.first, wanted.last)
+    ]
+    found = mine.where(or_(*pieces)).subquery()
+    query = select(found.c.came, found.c.again, found.c.by_voucher)
+    rows: Sequence[Any] = (await session.execute(query)).all()
+    return together(Crowd(*map(unpacked, row)) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,27 +238,45 @@ def segment_of(each: Any, today: date, average_fen: Any) -> Any:
 
 
 async def segments(
-    session: AsyncSession, who: Staff, store_ids: tuple[str, ...] | None, today: date
-) -> tuple[list[Segment], int]:
-    """Guests by segment, and what one spent on average over all time (fen)."""
+    session: AsyncSession,
+    who: Staff,
+    store_ids: tuple[str, ...] | None,
+    today: date,
+    average_fen: int,
+) -> list[Segment]:
+    """Guests by segment; ``average_fen`` as of ``ever``."""
     each = per_guest(who, store_ids)
-    whole = select(
-        each.c.visits, each.c.spent_fen, each.c.last_day,
-        func.avg(each.c.spent_fen).over().label("average"),
-    ).subquery()  # fmt: skip
-    name = segment_of(whole, today, whole.c.average).label("segment")
-    inner = select(name, whole.c.visits, whole.c.spent_fen, whole.c.average).subquery()
+    name = segment_of(each, today, average_fen).label("segment")
+    inner = select(name, each.c.visits, each.c.spent_fen).subquery()
     query = select(
-        inner.c.segment,
-        func.count(),
-        func.sum(inner.c.visits),
-        func.sum(inner.c.spent_fen),
-        func.max(inner.c.average),
+        inner.c.segment, func.count(), func.sum(inner.c.visits), func.sum(inner.c.spent_fen)
     ).group_by(inner.c.segment)
     rows: Sequence[Any] = (await session.execute(query)).all()
     found = {row[0]: Segment(row[0], int(row[1]), int(row[2]), int(row[3])) for row in rows}
-    average = int(rows[0][4]) if rows else 0
-    return [found[key] for key in SEGMENTS if key in found], average
+    return [found[key] for key in SEGMENTS if key in found]
+
+
+async def drifting(
+    session: AsyncSession, who: Staff, store_ids: tuple[str, ...], today: date
+) -> dict[str, int]:
+    """How many regulars of each store are of the segment of that name, which does not ask what they spent."""
+    life = _lives(who, store_ids)
+    query = (
+        select(life.c.store_id, func.count())
+        .where(segment_of(life, today, 0) == "drifting")
+        .group_by(life.c.store_id)
+    )
+    return {row[0]: int(row[1]) for row in (await session.execute(query)).all()}
+
+
+async def ever(
+    session: AsyncSession, who: Staff, store_ids: tuple[str, ...] | None
+) -> tuple[int, int]:
+    """How many guests there have ever been, and what one spent on average, in whole fen."""
+    wanted = Wanted(date.min, _NEVER, store_ids)
+    spent = (await sums(session, who, wanted, columns=("stay_fen",)))[""]["stay_fen"]
+    heads = (await _crowd(session, who, wanted)).came.bit_count()
+    return heads, spent // heads if heads else 0
 
 
 SEGMENTS: Final = {

@@ -28,7 +28,7 @@ from cloud_api.kit.upsert import insert_new, insert_or_ignore
 from cloud_api.ledger.days import business_day
 from cloud_api.ledger.models import LedgerTxn
 from cloud_api.orders.models import Order, OrderChange, OrderEvent
-from cloud_api.reports import facts
+from cloud_api.reports import facts, months
 from cloud_api.reports.measures import COLUMNS
 from cloud_api.reports.models import (
     ReportCursor,
@@ -146,6 +146,7 @@ async def rebuild(session: AsyncSession, store_id: str, day: date, clocks: Clock
     )
     marked = (await session.exec(lock.with_for_update())).first()
     found = await facts.of_day(session, store, day)
+    await _alone(session, store)
     guests = (
         await session.exec(
             select(col(ReportGuest.account_id)).where(
@@ -193,9 +194,20 @@ async def rebuild(session: AsyncSession, store_id: str, day: date, clocks: Clock
         ],
     )
     await _lives(session, store, set(guests) | set(found.guests))
+    await months.refresh(session, store, day)
     if marked is not None:
         await session.delete(marked)
     await session.flush()
+
+
+async def _alone(session: AsyncSession, store: Store) -> None:
+    """Until the end of the transaction nobody else writes a day of this store.
+
+    Months, years and guests' lives are of many days: who sums them up sees all that was written before.
+    Orders and whatever else only names the store do not wait (FOR NO KEY UPDATE).
+    """
+    row = select(col(Store.id)).where(col(Store.id) == store.id)
+    await session.exec(row.with_for_update(key_share=True))
 
 
 _GUEST: Final = ("visits", "spent_fen", "vouchers")

@@ -60,15 +60,19 @@ async def rows(
     store_id: Id = "",
     room_id: Id = "",
     channel: Annotated[str | None, Query(max_length=20)] = None,
+    after: Annotated[str, Query(max_length=80)] = "",
 ) -> RowsOut:
-    """The orders, entries of the books, vouchers or alarms that a figure is made of. Needs report.read."""
+    """The orders, entries of the books, vouchers or alarms that a figure is made of. Needs report.read.
+
+    Whole days of stores from the newest on; ``next`` of a page is ``after`` of the one that follows.
+    """
     cloud = cloud_of(request)
     async with cloud.db.read() as session:
         _, wanted, stores = await service.asked(
             session, who, cloud.clocks, kind="custom", first=first, last=last,
             store_id=store_id, room_id=room_id, channel=channel,
         )  # fmt: skip
-        return await service.rows(session, who, figure, wanted, stores)
+        return await service.rows(session, who, figure, wanted, stores, after=after)
 
 
 @router.get("/guests/{segment}")

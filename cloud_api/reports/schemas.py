@@ -94,6 +94,7 @@ class SummaryOut(BaseModel):
     guests: GuestsOut | None
     guests_before: GuestsOut | None
     segments: list[SegmentOut]
+    guests_ever: int
     average_guest_fen: int
 
 
@@ -112,9 +113,9 @@ class RowOut(BaseModel):
 
 
 class RowsOut(BaseModel):
-    """Rows behind a figure, newest day first; ``next_day`` asks for more with ``last``."""
+    """Rows behind a figure, newest day first; ``next`` asks for more as ``after``."""
 
     figure: str
     total: dict[str, int]  # of the whole period, not of this page alone
     items: list[RowOut]
-    next_day: date | None
+    next: str | None

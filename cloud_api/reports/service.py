@@ -105,8 +105,10 @@ async def summary(
     wanted: Wanted,
     stores: list[Store],
     clocks: Clocks,
+    *,
+    segments: bool = True,
 ) -> SummaryOut:
-    """Everything the page of statistics shows of a period."""
+    """Everything the page of statistics shows of a period; ``segments`` ask every guest's life."""
     who.need(REPORT_READ)
     before = period.earlier()
     then = replace(wanted, first=before.first, last=before.until)
@@ -122,7 +124,10 @@ async def summary(
     came = None if wanted.parted else await query.guests(session, who, now)
     came_before = None if wanted.parted else await query.guests(session, who, then)
     today = business_day(clocks.now, stores[0].tz)
-    segments, average = await query.segments(session, who, wanted.store_ids, today)
+    heads, average = await query.ever(session, who, wanted.store_ids)
+    groups = (
+        await query.segments(session, who, wanted.store_ids, today, average) if segments else []
+    )
     named = {one.id: one.name for one in stores}
     rooms = {
         one.id: f"{one.name} · {named[one.store_id]}" if len(stores) > 1 else one.name
@@ -165,8 +170,9 @@ async def summary(
                 visits=one.visits,
                 spent_fen=one.spent_fen,
             )
-            for one in segments
+            for one in groups
         ],
+        guests_ever=heads,
         average_guest_fen=average,
     )
 
@@ -178,30 +184,40 @@ async def rows(
     wanted: Wanted,
     stores: list[Store],
     *,
+    after: str = "",
     most: int = PAGE_ROWS,
 ) -> RowsOut:
-    """The rows behind a figure, whole days from the newest on until there are ``most``.
+    """The rows behind a figure from the newest day on: whole days of stores, until there are ``most`` rows.
 
-    Read from orders, books and alarms themselves, not from the rollups. Raises NotFound for no figure.
+    Read from orders, books and alarms themselves, not from the rollups, which only say where to look.
+    ``after`` is the ``next`` of the page before. Raises NotFound for no figure, ``cursor.bad`` (422).
     """
     who.need(REPORT_READ)
     figure = FIGURES.get(figure_key)
     if figure is None:
         raise NotFound("figure", "没有这个数")
     columns = {*figure.columns, *figure.of}
-    per_day = await query.sums(session, who, wanted, "day", sorted(columns))
+    per_day = await query.sums(session, who, wanted, "store_day", sorted(columns))
+    order = {one.id: n for n, one in enumerate(stores)}
+    places = sorted(
+        (place for place, sums in per_day.items() if any(sums.values()) and place[0] in order),
+        key=lambda place: (-place[1].toordinal(), order[place[0]]),
+    )
+    names = [f"{day}.{store_id}" for store_id, day in places]
+    if after and after not in names:
+        raise KaimenError(
+            "cursor.bad", "这一页的地址不对，从第一页重新看", status=422, field="after"
+        )
     items: list[RowOut] = []
-    following: date | None = None
-    for day in sorted(per_day, reverse=True):
-        if not any(per_day[day].values()):
-            continue
+    begin = names.index(after) if after else 0
+    following = None
+    for name, (store_id, day) in zip(names[begin:], places[begin:], strict=True):
         if len(items) >= most:
-            following = day
+            following = name
             break
-        for store in stores:
-            items += await _of_day(session, store, day, columns, wanted)
+        items += await _of_day(session, stores[order[store_id]], day, columns, wanted)
     return RowsOut(
-        figure=figure.key, total=_add(per_day.values(), columns), items=items, next_day=following
+        figure=figure.key, total=_add(per_day.values(), columns), items=items, next=following
     )
 
 

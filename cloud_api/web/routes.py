@@ -39,6 +39,7 @@ from cloud_api.web.console import redeem as console_redeem
 from cloud_api.web.console import refunds as console_refunds
 from cloud_api.web.console import retention as console_retention
 from cloud_api.web.console import routes as console
+from cloud_api.web.console import stat_rows as console_stat_rows
 from cloud_api.web.console import stats as console_stats
 from cloud_api.web.console import store_rules as console_store_rules
 from cloud_api.web.console import stored_value as console_stored_value
@@ -107,6 +108,7 @@ for pages in (
     console_overtime,
     console_reconciliation,
     console_finance,
+    console_stat_rows,
     console_stats,
     console_refunds,
     console_stuck_refunds,

@@ -20,8 +20,16 @@ from cloud_api.orders import store_events
 from cloud_api.orders.models import Order
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.reports import facts, rollup
+from cloud_api.reports.crowd import unpacked
 from cloud_api.reports.measures import CASH, COLUMNS, REVENUE
-from cloud_api.reports.models import ReportDay, ReportGuest, ReportLife, ReportPart
+from cloud_api.reports.models import (
+    ReportCrowd,
+    ReportDay,
+    ReportGuest,
+    ReportLife,
+    ReportMonthPart,
+    ReportPart,
+)
 from tests.cloud_api.house import House
 from tests.invariants.test_i09_books import _act, _guest, _settle_everything, _stage
 
@@ -48,6 +56,10 @@ async def _assert_statistics_are_the_ledgers(house: House) -> int:
         ).all()
         lives = (await session.exec(select(ReportLife))).all()
         visits = (await session.exec(select(ReportGuest))).all()
+        months = (await session.exec(select(ReportMonthPart))).all()
+        years = (
+            await session.exec(select(ReportCrowd).where(col(ReportCrowd.span) == "year"))
+        ).all()
         for (_, day), row in rolled.items():
             told = await facts.of_day(session, house.shop.store, day)
             for name in COLUMNS:
@@ -59,6 +71,10 @@ async def _assert_statistics_are_the_ledgers(house: House) -> int:
         pieces = [p for p in parts if (p.store_id, p.day) == (store, day)]
         for name in COLUMNS:
             assert getattr(row, name) == sum(getattr(p, name) for p in pieces)
+    for name in COLUMNS:  # months and years are their days, no more
+        assert sum(getattr(m, name) for m in months) == sum(getattr(p, name) for p in parts), name
+    came = {v.account_id for v in visits}
+    assert sum(unpacked(c.came).bit_count() for c in years) == len(came)
     assert sum(r.stays for r in rolled.values()) == len(stays)
     assert sum(r.stay_fen for r in rolled.values()) == sum(
         o.paid_fen - o.refunded_fen - o.refunding_fen for o in stays

@@ -9,22 +9,17 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.alarms.rules import RULES
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
-from cloud_api.reports import advice, guests, service
-from cloud_api.reports.advice import AdviceOut
-from cloud_api.reports.measures import CHANNELS, FIGURES
+from cloud_api.reports import advice, service
+from cloud_api.reports.advice import AdviceOut, AdvicesOut
 from cloud_api.reports.periods import Kind, Period, period_of
-from cloud_api.reports.query import SEGMENTS
-from cloud_api.reports.schemas import FigureOut, GuestsOut, RowOut, SummaryOut
+from cloud_api.reports.schemas import FigureOut, GuestsOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_EXPORT
-from cloud_api.stores.models import Room, Store
-from cloud_api.stores.service import rooms_of
+from cloud_api.stores.models import Store
 from cloud_api.web.console import stat_charts as charts
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.pages import Visit, visit
@@ -32,11 +27,7 @@ from cloud_api.web.view_models.stats import (
     Advice,
     Chart,
     Choice,
-    GuestRow,
     Kpi,
-    StatGuestsPage,
-    StatRow,
-    StatRowsPage,
     StatsPage,
 )
 
@@ -46,16 +37,6 @@ Who = Annotated[Staff, Depends(staff_actor)]
 VIEWS: Final = {"business": "经营", "guests": "客人", "group": "团购", "devices": "设备与电"}
 _KINDS: Final = {"day": "日", "week": "周", "month": "月", "custom": "自选"}
 _BEFORE: Final = {"day": "前一天", "week": "上周", "month": "上月", "custom": "前一段"}
-_FACTS: Final = {
-    "placed": "下单",
-    "stay": "使用",
-    "time": "占用",
-    "open": "营业",
-    "money": "账本",
-    "group": "团购订单",
-    "redemption": "核销",
-    "fault": "告警",
-}
 _PERMILLE: Final = 0.05  # below it nothing changed
 
 
@@ -80,85 +61,22 @@ async def stats(
                 here, who, frame, "console/stats.html", _nothing(view), here="stats"
             )
         period, wanted, stores = await service.asked(
-            session, who, seen.cloud.clocks, kind=_kind(kind), day=_day(day),
-            first=_day(first), last=_day(last),
+            session, who, seen.cloud.clocks, kind=_kind(kind), day=day_of(day),
+            first=day_of(first), last=day_of(last),
             store_id=store if any(one.id == store for one in frame.stores) else None,
         )  # fmt: skip
-        told = await service.summary(session, who, period, wanted, stores, seen.cloud.clocks)
-        tips = await advice.advice(session, who, stores, seen.cloud.clocks)
+        told = await service.summary(
+            session, who, period, wanted, stores, seen.cloud.clocks, segments=view == "guests"
+        )
+        tips = AdvicesOut(items=[], quiet=[])
+        if view == "business":
+            tips = await advice.advice(session, who, stores, seen.cloud.clocks)
     here = seen.at(stores[0].tz)
     model = _page(here, told, period, view, frame.stores, store, who.permissions)
     if view == "business" and not model.empty:
         shown_tips = tuple(_tip(one, who.permissions) for one in tips.items)
         model = replace(model, advice=shown_tips, checked=tuple(tips.quiet))
     return console_page(here, who, frame, "console/stats.html", model, here="stats")
-
-
-@router.get("/rows/{figure}")
-async def rows(
-    seen: Seen,
-    who: Who,
-    figure: str,
-    first: str = "",
-    last: str = "",
-    store: Annotated[str, Query(max_length=64)] = "",
-) -> Response:
-    """The rows behind a figure, today's if no days are given. Needs report.read."""
-    async with seen.cloud.db.read() as session:
-        frame = await frame_of(session, who)
-        period, wanted, stores = await service.asked(
-            session, who, seen.cloud.clocks, kind="custom", first=_day(first), last=_day(last),
-            store_id=store,
-        )  # fmt: skip
-        told = await service.rows(session, who, figure, wanted, stores)
-        rooms = await _rooms(session, who, stores)
-    here = seen.at(stores[0].tz)
-    known = FIGURES[figure]
-    more = ""
-    if told.next_day is not None:
-        more = _href(f"/console/stats/rows/{figure}", first=first, last=told.next_day, store=store)
-    model = StatRowsPage(
-        text=_(known.text),
-        what=_(known.what),
-        period=_period_words(period),
-        total=_sums(known.columns, told.total),
-        rows=tuple(_row(here, one, rooms) for one in told.items),
-        more_href=more,
-        back_href=_href("/console/stats", kind="custom", first=first, last=last, store=store),
-    )
-    return console_page(here, who, frame, "console/stats_rows.html", model, here="stats")
-
-
-@router.get("/guests/{segment}")
-async def segment_guests(
-    seen: Seen, who: Who, segment: str, store: Annotated[str, Query(max_length=64)] = ""
-) -> Response:
-    """Who is in a group of guests. Needs report.read."""
-    async with seen.cloud.db.read() as session:
-        frame = await frame_of(session, who)
-        told = await guests.of_segment(
-            session, who, segment, seen.cloud.clocks, store_id=store or None
-        )
-    model = StatGuestsPage(
-        text=_(SEGMENTS[segment]),
-        what=_(service.SEGMENT_WORDS[segment]),
-        total=told.total,
-        rows=tuple(
-            GuestRow(
-                who=_("尾号 {tail}").format(tail=one.phone_tail),
-                visits=one.visits,
-                spent_fen=one.spent_fen,
-                first=f"{one.first_day}",
-                last=f"{one.last_day}",
-                segment=segment,
-            )
-            for one in told.items
-        ),
-        back_href="/console/stats?view=guests",
-    )
-    return console_page(
-        seen.at(frame.tz), who, frame, "console/stats_guests.html", model, here="stats"
-    )
 
 
 _DRAFTS: Final = {
@@ -174,9 +92,9 @@ def _tip(one: AdviceOut, permissions: frozenset[str]) -> Advice:
     trace = dict(one.trace)
     store = trace.pop("store_id")
     if (segment := trace.get("segment")) is not None:
-        href = _href(f"/console/stats/guests/{segment}", store=store)
+        href = href_of(f"/console/stats/guests/{segment}", store=store)
     else:
-        href = _href(f"/console/stats/rows/{trace.pop('figure')}", store=store, **trace)
+        href = href_of(f"/console/stats/rows/{trace.pop('figure')}", store=store, **trace)
     return Advice(
         key=f"{one.key}-{one.store_id}",
         icon=icon,
@@ -197,7 +115,7 @@ def _kind(text: str) -> Kind:
     return text if text in _KINDS else "week"  # type: ignore[return-value]  # one of its words
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -205,7 +123,7 @@ def _day(text: str) -> date | None:
     return day if 2000 <= day.year < 2100 else None
 
 
-def _href(path: str, **query: object) -> str:
+def href_of(path: str, **query: object) -> str:
     told = {key: str(value) for key, value in query.items() if value not in {"", None}}
     return f"{path}?{urlencode(told)}" if told else path
 
@@ -248,13 +166,13 @@ def _page(
         back["day"], on["day"] = before.first, later.first if later else None
     return StatsPage(
         views=tuple(
-            Choice(_(text), _href("/console/stats", view=key, **same), key == view)
+            Choice(_(text), href_of("/console/stats", view=key, **same), key == view)
             for key, text in VIEWS.items()
         ),
         kinds=tuple(
             Choice(
                 _(text),
-                _href(
+                href_of(
                     "/console/stats",
                     view=view,
                     kind=key,
@@ -262,7 +180,7 @@ def _page(
                     day=min(period.until, period.last),
                 )
                 if key != "custom"
-                else _href(
+                else href_of(
                     "/console/stats",
                     view=view,
                     kind=key,
@@ -274,12 +192,12 @@ def _page(
             )
             for key, text in _KINDS.items()
         ),
-        period=_period_words(period),
+        period=period_words(period),
         compared=_("和{before}比：{a}–{b}").format(
             before=_(_BEFORE[period.kind]), a=_short(before.first), b=_short(before.until)
         ),
-        previous_href=_href("/console/stats", **back),
-        next_href=_href("/console/stats", **on),
+        previous_href=href_of("/console/stats", **back),
+        next_href=href_of("/console/stats", **on),
         stores=tuple((one.id, one.name) for one in stores),
         store_id=store,
         first=f"{period.first}",
@@ -293,7 +211,7 @@ def _page(
         export=""
         if ORDER_EXPORT not in permissions
         else json.dumps({"first": f"{period.first}", "last": f"{period.until}", "store_id": store}),
-        empty=not told.segments
+        empty=not told.guests_ever
         and not any(f.value for f in told.figures if f.key in {"made", "cash", "revenue"}),
     )
 
@@ -302,7 +220,7 @@ def _short(day: date) -> str:
     return f"{day.month}/{day.day}"
 
 
-def _period_words(period: Period) -> str:
+def period_words(period: Period) -> str:
     first, last = period.first, period.last
     if period.kind == "month":
         return _("{y} 年 {m} 月").format(y=first.year, m=first.month)
@@ -416,7 +334,7 @@ def _charts(told: SummaryOut, view: str) -> tuple[Chart, ...]:
     if view == "guests":
         store = told.store_ids[0] if len(told.store_ids) == 1 else ""
         links = {
-            one.text: _href(f"/console/stats/guests/{one.key}", store=store)
+            one.text: href_of(f"/console/stats/guests/{one.key}", store=store)
             for one in told.segments
         }
         segments = [(one.text, one.guests) for one in told.segments]
@@ -456,42 +374,3 @@ def _charts(told: SummaryOut, view: str) -> tuple[Chart, ...]:
     if told.stores:
         found.append(charts.by_occupancy("stores", _("哪家店卖得好"), told, told.stores))
     return tuple(found)
-
-
-async def _rooms(session: AsyncSession, who: Staff, stores: list[Store]) -> dict[str, Room]:
-    found: dict[str, Room] = {}
-    for store in stores:
-        found |= {room.id: room for room in await rooms_of(session, who, store.id)}
-    return found
-
-
-def _row(here: Visit, one: RowOut, rooms: dict[str, Room]) -> StatRow:
-    kind, _colon, ref = one.ref.partition(":")
-    href = {"order": f"/console/orders/{ref}", "alarm": "/console/alarms"}.get(kind, "")
-    known = rooms.get(one.room_id)
-    return StatRow(
-        at=here.local(one.at),
-        text=_(RULES[one.text].name) if kind == "alarm" else one.text or _(_FACTS[one.kind]),
-        href=href,
-        room=known.name if known is not None else "",
-        channel=_(CHANNELS[one.channel]) if one.channel else "",
-        kind=_(_FACTS[one.kind]),
-        value=_sums(tuple(one.values), one.values),
-    )
-
-
-def _sums(columns: tuple[str, ...], sums: dict[str, int]) -> str:
-    """Sums of columns in words: money together, minutes apart, counts bare."""
-    money = [name for name in columns if name.endswith("_fen")]
-    if money:
-        return yuan(sum(sums.get(name, 0) for name in money if name in sums))
-    told = []
-    for name in columns:
-        some = sums.get(name, 0)
-        if name.endswith("_minutes") or name == "minutes":
-            told.append(_("{n} 分钟").format(n=some))
-        elif name.endswith("_wh"):
-            told.append(_("{n} 度").format(n=round(some / 1000, 2)))
-        else:
-            told.append(str(some))
-    return " · ".join(told)

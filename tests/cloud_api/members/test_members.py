@@ -53,6 +53,7 @@ STAY = {
     "order_guest": "a friend with both numbers is one",
     "report_guest": "counted again",
     "report_life": "counted again",
+    "report_number": "a guest's bit; the days that are counted again use the one who stays",
 }
 
 

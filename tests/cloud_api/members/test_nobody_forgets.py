@@ -27,6 +27,7 @@ NOT_TOLD: Final = {
     "platform_admin": "a right in the installation, not a guest's",
     "report_guest": "counts by day for statistics; what they are made of is told",
     "report_life": "first and last visit for statistics; the orders are told",
+    "report_number": "a guest's bit in the statistics; the orders are told",
     "team": "who opened it is in group orders",
     "invitation": "to work somewhere; the number is gone once it is used",
     "groupbuy_bought": "a count that limits; the orders are told",
@@ -41,7 +42,7 @@ KEPT: Final = {
     "overtime_charge": "books", "deposit": "books", "refund_wait": "books", "blocked_customer": "no word of theirs",
     "group_order": "books", "groupbuy_bought": "books", "team": "books", "coupon_grant": "books",
     "platform_use": "books", "topup": "books", "wallet": "books", "wallet_move": "books", "wallet_hold": "books",
-    "gift_lot": "books", "report_guest": "counts", "report_life": "counts", "access_grant": "the door's log",
+    "gift_lot": "books", "report_guest": "counts", "report_life": "counts", "report_number": "counts", "access_grant": "the door's log",
     "data_export": "the file goes after a week", "invitation": "to work somewhere", "platform_admin": "blocks: staff",
     "staff": "blocks: staff",
 }  # fmt: skip
