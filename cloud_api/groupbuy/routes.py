@@ -9,9 +9,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth import wechat_share
 from cloud_api.auth.deps import actor, customer
-from cloud_api.groupbuy import back, buy, campaigns, redeem, views
+from cloud_api.groupbuy import back, buy, campaigns, recommend, redeem, views
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.schemas import (
+    AdviceOut,
+    AdvicesOut,
     BuyIn,
     CampaignPageOut,
     CampaignsOut,
@@ -63,6 +65,37 @@ async def list_campaigns(
             session, store_id, cloud.clocks, cursor=cursor, limit=limit
         )
         return CampaignsOut(items=await views.campaigns(session, found), next_cursor=following)
+
+
+@router.get("/groupbuy/recommendations")
+async def recommendations(
+    request: Request,
+    who: Annotated[Actor, Depends(actor)],
+    store_id: Annotated[str | None, Query(max_length=64)] = None,
+) -> AdvicesOut:
+    """Packages and campaigns that save this guest money, each with its reason; at most three."""
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        found = await recommend.for_guest(session, who, cloud.clocks, store_id)
+    return AdvicesOut(items=[advice_out(one) for one in found])
+
+
+def advice_out(one: recommend.Advice) -> AdviceOut:
+    """As the API and the pages tell it."""
+    offer = one.offer
+    return AdviceOut(
+        kind=offer.kind,
+        id=offer.id,
+        name=offer.name,
+        stores=list(offer.stores.values()),
+        minutes=offer.minutes,
+        price_fen=offer.price_fen,
+        full_fen=offer.full_fen,
+        when=offer.when,
+        picture=offer.picture,
+        room_id=offer.room_id,
+        reason=one.reason,
+    )
 
 
 @router.get("/groupbuy/campaigns/{campaign_id}")

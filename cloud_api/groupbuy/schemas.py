@@ -91,6 +91,28 @@ class CampaignOut(BaseModel):
     refund_on_expiry: bool
 
 
+class AdviceOut(BaseModel):
+    """Something recommended, and why. ``kind``: campaign, package (``room_id`` is where it is booked)."""
+
+    kind: str
+    id: str
+    name: str
+    stores: list[str]
+    minutes: int
+    price_fen: int
+    full_fen: int  # what the same costs without it, at least
+    when: str
+    picture: str
+    room_id: str
+    reason: str
+
+
+class AdvicesOut(BaseModel):
+    """What to recommend, the best first."""
+
+    items: list[AdviceOut]
+
+
 class TeamOut(BaseModel):
     """A team as whoever has its link sees it: how many are missing and until when."""
 

@@ -80,12 +80,14 @@ async def of_order(session: AsyncSession, customer: Customer, order_id: str) -> 
 
 
 async def shown(
-    session: AsyncSession, store_id: str, before: str | None = None
+    session: AsyncSession, store_id: str, before: str | None = None, room_id: str | None = None
 ) -> tuple[list[Review], str | None]:
-    """A store's reviews that anybody may read, newest first, and the cursor of the next page."""
+    """A store's reviews that anybody may read, or one room's, newest first, and the cursor of the next page."""
     query = scoped(System(), Review).where(
         col(Review.store_id) == store_id, col(Review.hidden_at).is_(None)
     )
+    if room_id is not None:
+        query = query.where(col(Review.room_id) == room_id)
     if before:
         query = query.where(col(Review.id) < before)
     found = (await session.exec(query.order_by(col(Review.id).desc()).limit(PAGE + 1))).all()
@@ -93,14 +95,20 @@ async def shown(
     return rows, rows[-1].id if len(found) > PAGE else None
 
 
-async def rating(session: AsyncSession, store_id: str) -> tuple[float, int]:
-    """The mean of the stars and how many; (0, 0) without any."""
-    return rated(*(await session.execute(select(*rating_columns(store_id)))).one())
+async def rating(
+    session: AsyncSession, store_id: str, room_id: str | None = None
+) -> tuple[float, int]:
+    """The mean of the stars and how many, of a store or of one room; (0, 0) without any."""
+    return rated(*(await session.execute(select(*rating_columns(store_id, room_id)))).one())
 
 
-def rating_columns(store_id: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+def rating_columns(
+    store_id: str, room_id: str | None = None
+) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """The same as columns of another query; ``rated`` reads them."""
-    there = col(Review.store_id) == store_id, col(Review.hidden_at).is_(None)
+    there = [col(Review.store_id) == store_id, col(Review.hidden_at).is_(None)]
+    if room_id is not None:
+        there.append(col(Review.room_id) == room_id)
     return (
         select(func.avg(col(Review.stars))).where(*there).scalar_subquery(),
         select(func.count(col(Review.id))).where(*there).scalar_subquery(),

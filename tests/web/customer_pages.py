@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Customer
 from cloud_api.orders import share
 from cloud_api.pricing.service import quote
+from tests.web.furnished import furnish
 from tests.web.town import Visitor
 
 
@@ -22,12 +23,12 @@ def pages_of(visitor: Visitor) -> dict[str, str]:
     begins = site.now.replace(minute=0, second=0, microsecond=0) + timedelta(days=2, hours=2)
     ends = begins + timedelta(hours=2)
 
-    async def prepare(session: AsyncSession) -> tuple[str, str]:
+    async def prepare(session: AsyncSession) -> tuple[str, str, dict[str, str]]:
         made = await quote(session, who, room.id, begins, ends, site.cloud.clocks)
         link = await share.open_link(session, who, orders["ready"].id, site.cloud.clocks)
-        return made.id, link.token
+        return made.id, link.token, await furnish(session, town, site.cloud.clocks)
 
-    quoted, invitation = site.write(prepare)
+    quoted, invitation, things = site.write(prepare)
     weekly = urlencode({"from": begins.isoformat(), "to": ends.isoformat()})
 
     def order(name: str, page: str = "") -> str:
@@ -65,8 +66,15 @@ def pages_of(visitor: Visitor) -> dict[str, str]:
         "scan": "/scan",
         "offline": "/offline",
         "groupbuy": "/groupbuy",
+        "campaign": f"/groupbuy/{things['campaign']}",
+        "group-order": f"/groupbuy/orders/{things['group_order']}",
+        "voucher": f"/me/vouchers/{things['voucher']}",
+        "store-reviews": f"/s/{shop.store.id}/reviews",
+        "orders-none": "/orders?state=done&cursor=0",
+        "orders-unpaid": "/orders?state=unpaid",
         "me": "/me",
         "balance": "/me/balance",
+        "topup": f"/me/balance?store={shop.store.id}",
         "coupons": "/me/coupons",
         "vouchers": "/me/vouchers",
         "group-orders": "/groupbuy/orders",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from cloud_api.groupbuy.schemas import (
+    AdviceOut,
     CampaignPageOut,
     ConsoleCampaignOut,
     GroupOrderOut,
@@ -144,8 +145,21 @@ VOUCHER_PAGE = VoucherPage(
     last_day="2027-01-20T14:12",
     may_return=True,
 )
+ADVICE = (
+    AdviceOut(
+        kind="campaign", id="c1", name="四人下午场", stores=[STORE], minutes=180, price_fen=5800,
+        full_fen=8800, when="周一至周五 10:00–18:00", picture="room-moon-bamboo", room_id="",
+        reason="比单独买省 ¥30，还剩 3 张",
+    ),
+    AdviceOut(
+        kind="package", id="p1", name="三小时畅打", stores=[STORE], minutes=180, price_fen=8800,
+        full_fen=11400, when="", picture="room-plum-branch", room_id="r2",
+        reason="和你在雀友会·静安店常玩的差不多长，省 ¥26",
+    ),
+)  # fmt: skip
 PAGES: dict[str, tuple[str, dict[str, object]]] = {
-    "groupbuy": ("customer/groupbuy.html", {"page": CampaignsPage((CAMPAIGN,), "/groupbuy?c=1")}),
+    "groupbuy": ("customer/groupbuy.html", {"page": CampaignsPage((CAMPAIGN,), "/groupbuy?c=1", ADVICE)}),
+    "offers": ("customer/_offers.html", {"page": ADVICE}),
     "groupbuy-none": ("customer/groupbuy.html", {"page": CampaignsPage(())}),
     "campaign": ("customer/campaign.html", {"page": CampaignPage(CAMPAIGN, "3 小时")}),
     "campaign-closed": (

@@ -17,6 +17,7 @@ from cloud_api.devices.models import Binding, StoreStatus
 from cloud_api.orders.models import Order, OrderChange
 from cloud_api.stores.models import Door, Room
 from tests.cloud_api.factories import make_customer, make_login, make_order, make_store
+from tests.web.furnished import furnish
 from tests.web.scenes import report
 from tests.web.town import Visitor, read, running_town
 
@@ -381,7 +382,8 @@ def test_who_comes_early_may_begin_early_and_sees_the_price_first(visitor: Visit
     async def make(session):
         shop = await make_store(session, site.now, merchant=site.shop.merchant, name="早店")
         who = await make_customer(session, site.now)
-        begins = site.now + timedelta(hours=2)
+        # Whole, however long the site has run: what begins at 14:01 is no multiple of the step.
+        begins = site.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
         order = await make_order(session, shop, who, begins, now=site.now, status="ready")
         token = await make_login(session, who.id, site.cloud.clocks.real)
         visitor.town.tokens["early"] = token
@@ -450,3 +452,28 @@ def test_orders_are_found_by_their_state(visitor: Visitor):
     chips = look(visitor, "guest", "/orders?state=unpaid")
     assert re.search(r'href="/orders\?state=unpaid" aria-current="true">待支付 <b>1</b>', chips)
     assert "看全部订单" not in chips
+
+
+def test_what_is_recommended_says_why_and_a_room_shows_what_is_said_of_it(visitor: Visitor):
+    """On the pages of group-buy and of a store: by one's own stays, or what it saves; a room's own reviews on its page."""
+    site, town = visitor.site, visitor.town
+    things = site.write(lambda session: furnish(session, town, site.cloud.clocks))
+    store = town.shop.store
+    assert f'hx-get="/s/{store.id}/offers"' in look(visitor, "guest", f"/s/{store.id}")
+    mine = look(visitor, "guest", f"/s/{store.id}/offers")
+    assert f"和你在{store.name}常玩的差不多长，省 ¥30" in mine
+    assert f'href="/rooms/{town.shop.rooms[0].id}/book"' in mine
+    assert f'href="/groupbuy/{things["campaign"]}"' in look(visitor, "guest", "/groupbuy")
+    assert "比单独买省 ¥30" in look(visitor, "", "/groupbuy")
+    told = visitor.get("", f"/api/v1/groupbuy/recommendations?store_id={store.id}").json()["items"]
+    assert [(one["kind"], one["reason"]) for one in told] == [
+        ("campaign", "比单独买省 ¥30"),
+        ("package", "比按小时订至少省 ¥26"),
+    ]
+    bamboo, plum, rain = (f"/rooms/{room.id}" for room in town.shop.rooms)
+    assert "5.0 星 · 2 条评价" in look(visitor, "", bamboo)
+    assert "3.0 星 · 2 条评价" in look(visitor, "", plum)
+    assert "条评价" not in look(visitor, "", rain)
+    only = look(visitor, "", f"/s/{store.id}/reviews?room={town.shop.rooms[1].id}")
+    assert "空调太冷" in only
+    assert "新桌子" not in only

@@ -27,6 +27,7 @@ from cloud_api.stores.facilities import texts
 from cloud_api.stores.hours import coming_exceptions
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.near import distance_m
+from cloud_api.support import reviews
 from cloud_api.web import pictures, room_days, words
 from cloud_api.web.customer import store_reviews
 from cloud_api.web.customer.look_for import Looked, away, place_of
@@ -165,6 +166,7 @@ async def store_page(
         rooms_href=f"{store_href(store)}/rooms{own}",
         platforms=_("、").join(dict.fromkeys(_(one.label) for one in taken)),
         platforms_href=f"/platform-code?store={store.id}" if taken else "",
+        offers_href=f"{store_href(store)}/offers",
         **await store_reviews.latest(session, seen, store, rooms, rating),
     )
 
@@ -193,6 +195,9 @@ async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room
         offers=_offers(seen, menu),
         facilities=_facilities(room),
         rules=_rules(store, await rules_of(session, store, room.id), own),
+        **await store_reviews.latest(
+            session, seen, store, [room], await reviews.rating(session, store.id, room.id), room.id
+        ),
     )
 
 

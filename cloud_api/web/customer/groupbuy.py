@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.groupbuy import buy, shares
+from cloud_api.groupbuy import buy, recommend, shares
 from cloud_api.groupbuy import routes as api
 from cloud_api.groupbuy.models import Campaign
 from cloud_api.groupbuy.schemas import CampaignOut, GroupOrderOut, TeamOut
@@ -72,12 +72,25 @@ async def campaigns(seen: Seen, cursor: Cursor = "") -> Response:
     told = await api.list_campaigns(seen.request, None, cursor or None, 20)
     async with seen.cloud.db.read() as session:
         href, _card = await door_tab(session, seen)
+        best = await recommend.for_guest(session, seen.who, seen.cloud.clocks) if not cursor else []
     following = told.next_cursor
     model = CampaignsPage(
         tuple(localised(seen, one) for one in told.items),
+        advice=tuple(api.advice_out(one) for one in best),
         more_href=f"/groupbuy?cursor={following}" if following else "",
     )
     return page(seen, "customer/groupbuy.html", model, shell=seen.shell(stay_href=href))
+
+
+@router.get("/s/{store_id}/offers")
+async def offers(seen: Seen, store_id: str) -> Response:
+    """What is worth its money at a store, for its page."""
+    async with seen.cloud.db.read() as session:
+        store = await stores.get_store(session, seen.who, store_id)
+        here = seen.at(store.tz)
+        best = await recommend.for_guest(session, seen.who, seen.cloud.clocks, store.id)
+    rows = tuple(api.advice_out(one) for one in best)
+    return page(here, "customer/_offers.html", rows, shell=here.shell())
 
 
 @router.get("/groupbuy/orders")

@@ -120,6 +120,8 @@ class StorePage:
     platforms: str = ""
     """Whose vouchers the store takes, in words; empty for none."""
     platforms_href: str = ""
+    offers_href: str = ""
+    """GET gives what is worth its money here, with the reason: it comes after the rooms do."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class RoomPage:
     """Slots and packages of today: name, when or how long, price."""
     facilities: tuple[Facility, ...] = ()
     rules: tuple[str, ...] = ()
+    stars: float = 0.0
+    """Of this room alone; nothing is said of it while ``reviews_total`` is 0."""
+    reviews_total: int = 0
+    reviews: tuple[StoreReview, ...] = ()
+    reviews_href: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud_api.groupbuy.schemas import (
+    AdviceOut,
     CampaignOut,
     CampaignPageOut,
     GroupOrderOut,
@@ -45,6 +46,8 @@ class CampaignsPage:
 
     rows: tuple[CampaignOut, ...]
     more_href: str = ""
+    advice: tuple[AdviceOut, ...] = ()
+    """What is worth its money to this guest, with the reason."""
 
 
 @dataclass(frozen=True)
