@@ -21,7 +21,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.upsert import insert_or_ignore
-from cloud_api.notifications import wording
+from cloud_api.notifications import choices, wording
 from cloud_api.notifications.channels import CHANNELS, SMS
 from cloud_api.notifications.models import (
     Delivery,
@@ -171,6 +171,8 @@ async def _one(about: _Round, person: Person, channels: list[NoticeChannel]) -> 
     )
     if not channels:
         return
+    if not await choices.wanted(about.session, person.account_id, about.event):
+        channels = [one for one in channels if CHANNELS[one.kind].addressed == "room"]
     over = await _over(about, person.account_id, 1)
     for channel in channels:
         port = CHANNELS[channel.kind]

@@ -138,6 +138,16 @@ class Delivery(SQLModel, table=True):
     version: int = 0
 
 
+class NoticeChoice(SQLModel, table=True):
+    """What a guest wants to be told of outside the app; no row: yes (choices.py). Business time."""
+
+    __tablename__ = "notice_choice"
+    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    kind: str = Field(primary_key=True, max_length=20)
+    wanted: bool
+    changed_at: datetime = Field(sa_type=UTCDateTime)
+
+
 class WechatConsent(SQLModel, table=True):
     """A customer's yes to one subscribe message of one template: used once, never again."""
 

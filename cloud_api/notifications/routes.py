@@ -10,7 +10,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
-from cloud_api.notifications import channel_service, inbox, template_service
+from cloud_api.notifications import channel_service, choices, inbox, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.schemas import (
     STATE_NAMES,
@@ -18,6 +18,8 @@ from cloud_api.notifications.schemas import (
     ChannelOut,
     ChannelsIn,
     ChannelsOut,
+    ChoiceIn,
+    ChoicesOut,
     ConsentIn,
     ConsentOut,
     DeliveriesOut,
@@ -236,6 +238,22 @@ async def read_all(request: Request, who: Person) -> None:
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         await inbox.mark_read(cloud, session, who.account_id)
+
+
+@router.get("/me/notice-choices")
+async def my_choices(request: Request, who: Person) -> ChoicesOut:
+    """What one wants to be told of outside the app: booking, time, offers."""
+    async with cloud_of(request).db.read() as session:
+        return ChoicesOut(choices=await choices.choices(session, who.account_id))
+
+
+@router.put("/me/notice-choices")
+async def choose(request: Request, body: ChoiceIn, who: Person) -> ChoicesOut:
+    """Say yes or no to one kind. 422 ``notice.kind`` for one that there is not."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        await choices.choose(session, who.account_id, body.kind, body.wanted, cloud.clocks.now)
+        return ChoicesOut(choices=await choices.choices(session, who.account_id))
 
 
 @router.post("/me/wechat-consents", response_model=ConsentOut)

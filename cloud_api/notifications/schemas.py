@@ -42,6 +42,19 @@ CODE_NAMES = {
 }
 
 
+class ChoiceIn(BaseModel):
+    """Whether one wants a kind of messages outside the app."""
+
+    kind: Annotated[str, StringConstraints(max_length=20)]
+    wanted: bool
+
+
+class ChoicesOut(BaseModel):
+    """What one wants to be told of by text message or WeChat, by kind; the inbox holds all of it."""
+
+    choices: dict[str, bool]
+
+
 class ChannelOut(BaseModel):
     """A channel; of secret fields only whether they are set."""
 

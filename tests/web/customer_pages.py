@@ -79,6 +79,7 @@ def pages_of(visitor: Visitor) -> dict[str, str]:
         "vouchers": "/me/vouchers",
         "group-orders": "/groupbuy/orders",
         "notices": "/me/notices",
+        "notice-choices": "/me/notices/choices",
         "waitlist": "/me/waitlist",
         "tickets": "/me/tickets",
         "privacy": "/me/privacy",

@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.coupons import manage
 from cloud_api.coupons.schemas import CouponIn
 from cloud_api.groupbuy import buy, campaigns
+from cloud_api.groupbuy.buy import pays
 from cloud_api.groupbuy.schemas import CampaignIn
 from cloud_api.kit.clocks import Clocks
 from cloud_api.notifications.models import Notice
@@ -64,11 +65,13 @@ async def furnish(session: AsyncSession, town: Town, clocks: Clocks) -> dict[str
     made = await campaigns.create(session, owner, terms, clocks)
     await campaigns.turn(session, owner, made.id, "published", clocks)
     group_order = await buy.buy(session, customer(guest), made.id, 1, clocks)
+    alone = await buy.buy(session, customer(guest), made.id, 1, clocks, alone=True)
+    alone.status, alone.paid_at = "issued", now
     (voucher,) = await vouchers.issue(
         session,
         merchant_id=shop.merchant.id,
         account_id=guest.id,
-        source="gift:furnished",
+        source=pays(alone.id),
         campaign_id=made.id,
         terms=vouchers.Terms(
             "四人下午场", 180, 5800, [shop.store.id], now + timedelta(days=30), people=4

@@ -164,6 +164,19 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
         ),
         "console-notice-event": ("console/notice_event.html", around | {"page": EVENT}),
         "messages": ("customer/notices.html", {"page": MESSAGES}),
+        "notice-choices": (
+            "customer/notice_choices.html",
+            {
+                "page": vm.ChoicesPage(
+                    (
+                        vm.ChoiceRow(
+                            "booking", "订单进展", "订好、改时间、取消、退款、客服回复", True
+                        ),
+                        vm.ChoiceRow("time", "到点提醒", "快开始、快结束、超时要付的钱", False),
+                    )
+                )
+            },
+        ),
         "messages-none": ("customer/notices.html", {"page": vm.MessagesPage()}),
         "console-notice-log": (
             "console/notice_log.html",

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from tests.web.customer_pages import pages_of
@@ -94,6 +94,13 @@ def serious(page: Page) -> list[str]:
     ]
 
 
+def settled(page: Page) -> None:
+    """The page is whole, and no price is being asked for: until it comes the old one stands paler."""
+    page.wait_for_load_state("load")
+    expect(page.locator(".is-quoting")).to_have_count(0)
+    page.wait_for_timeout(200)  # the fade back
+
+
 def test_weight_accessibility_targets_and_shifts(
     phone: Page, visitor: Visitor, addresses: dict[str, str]
 ):
@@ -114,9 +121,8 @@ def test_weight_accessibility_targets_and_shifts(
         answer = phone.goto(visitor.site.url + path)
         assert answer is not None
         assert answer.status == 200, (name, path)
-        phone.wait_for_load_state("load")
         phone.evaluate("() => document.fonts.ready.then(() => true)")
-        phone.wait_for_timeout(250)
+        settled(phone)
         weight = sum(size for key, size in weighed.items() if kinds.get(key) in WEIGHED)
         if weight > MOST_KB * 1024:
             wrong.append(f"{name}: {weight / 1024:.0f} kB")
@@ -135,7 +141,7 @@ def test_dark_and_narrow(phone: Page, visitor: Visitor, addresses: dict[str, str
     phone.set_viewport_size({"width": 320, "height": 568})
     for name, path in addresses.items():
         phone.goto(visitor.site.url + path)
-        phone.wait_for_load_state("load")
+        settled(phone)
         wide = phone.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             wrong.append(f"{name}: {wide} px too wide")

@@ -4,12 +4,28 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from cloud_api.notifications import inbox
+from cloud_api.kit.i18n import gettext as _
+from cloud_api.notifications import choices, inbox
 from cloud_api.web.pages import Visit, page, visit
-from cloud_api.web.view_models.notices import MessageRow, MessagesPage
+from cloud_api.web.view_models.notices import ChoiceRow, ChoicesPage, MessageRow, MessagesPage
 
 router = APIRouter(include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
+
+
+@router.get("/me/notices/choices")
+async def chosen(seen: Seen) -> Response:
+    """What one wants to be told of outside the app."""
+    person = seen.customer
+    async with seen.cloud.db.read() as session:
+        said = await choices.choices(session, person.account_id)
+    model = ChoicesPage(
+        tuple(
+            ChoiceRow(kind, _(choices.NAMES[kind][0]), _(choices.NAMES[kind][1]), wanted)
+            for kind, wanted in said.items()
+        )
+    )
+    return page(seen, "customer/notice_choices.html", model, shell=seen.shell())
 
 
 @router.get("/me/notices")

@@ -9,6 +9,23 @@ from cloud_api.web.view_models.listing import Listing
 
 
 @dataclass(frozen=True)
+class ChoiceRow:
+    """A kind of messages, in words, and whether it is wanted outside the app."""
+
+    kind: str
+    name: str
+    what: str
+    wanted: bool
+
+
+@dataclass(frozen=True)
+class ChoicesPage:
+    """What a guest wants to be told of by text message or WeChat."""
+
+    rows: tuple[ChoiceRow, ...]
+
+
+@dataclass(frozen=True)
 class AlarmRow:
     """An alarm; ``tone`` is a chip's class, ``lasted`` in words."""
 

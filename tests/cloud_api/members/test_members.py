@@ -41,6 +41,7 @@ register_jobs()
 STAY = {
     "feed": "lines of a week that browsers follow",
     "notice": "was told to this person",
+    "notice_choice": "what this person wants on their phone",
     "wechat_consent": "given by this person's WeChat",
     "staff": "who works here",
     "wallet": "stays, empty",
