@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.kit import outbox
@@ -36,12 +37,16 @@ async def get_store(session: AsyncSession, actor: Actor, store_id: str) -> Store
 
 async def rooms_of(session: AsyncSession, actor: Actor, store_id: str) -> list[Room]:
     """The rooms of a store in their own order; not those that were given up."""
-    query = (
+    return list((await session.exec(rooms_query(actor, store_id))).all())
+
+
+def rooms_query(actor: Actor, store_id: str) -> SelectOfScalar[Room]:
+    """What ``rooms_of`` reads, for who wants to know more with it."""
+    return (
         scoped(actor, Room)
         .where(col(Room.store_id) == store_id, col(Room.retired_at).is_(None))
         .order_by(col(Room.sort), col(Room.index))
     )
-    return list((await session.exec(query)).all())
 
 
 async def get_room(session: AsyncSession, actor: Actor, room_id: str) -> Room:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from sqlmodel import col, exists, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.claims.booking_rules import rules_of
 from cloud_api.claims.models import RoomClaim
 from cloud_api.claims.spans import Span, claims_between, lay_out
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.pricing.models import Package, PriceRule, Slot
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
 from cloud_api.web import pictures, room_days, words
@@ -32,7 +34,7 @@ async def timeline_page(
     preset: tuple[str, str],
 ) -> TimelinePage:
     """The day ``wanted`` (``2026-11-23``; today if it is none that may be booked)."""
-    rooms = await stores.rooms_of(session, seen.who, store.id)
+    rooms, products = await _rooms(session, seen, store)
     priced = await room_days.prices(session, rooms)
     rooms = [
         one
@@ -90,7 +92,22 @@ async def timeline_page(
         clean_min=-(-rules.cleaning_s // 60),
         start_now=chosen == today and not rules.notice_minutes,
         preset=_preset(seen, preset, starts_at, ends_at),
+        products=products,
     )
+
+
+async def _rooms(session: AsyncSession, seen: Visit, store: Store) -> tuple[list[Room], bool]:
+    """A store's rooms, and whether it sells more than hours: a page keeps the place for what comes later."""
+    query = stores.rooms_query(seen.who, store.id)
+    more = or_(
+        *(
+            exists().where(col(model.store_id) == store.id, col(model.active))
+            for model in (Slot, Package)
+        ),
+        exists().where(col(PriceRule.store_id) == store.id, col(PriceRule.payg)),
+    )
+    rows = (await session.execute(query.add_columns(more.label("more")))).all()
+    return [room for room, _more in rows], any(one for _room, one in rows)
 
 
 def _day(wanted: str, days: Sequence[date]) -> date:

@@ -223,6 +223,8 @@ class TimelinePage:
     quotes_href: str = "/api/v1/quotes"
     confirm_href: str = "/quotes/{id}"
     """``{id}`` becomes the quote's."""
+    products: bool = False
+    """The store sells slots, packages or pay-as-you-go: their place is kept until they come."""
 
 
 @dataclass(frozen=True)

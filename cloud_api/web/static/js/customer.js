@@ -2,6 +2,7 @@
 
 import { api, busy, clearProblems, fill, intent, showProblem, word } from './api.js';
 import './countdown.js';
+import './going.js';
 import './live.js';
 import './pocket.js';
 import './sheet.js';

@@ -11,7 +11,9 @@ function run() {
   const title = sheet.querySelector('[data-month-title]');
   const error = sheet.querySelector('[data-month-error]');
   const [back, on] = sheet.querySelectorAll('[data-month-by]');
+  const retry = sheet.querySelector('[data-month-again]');
   const months = new Map();
+  const box = () => Object.assign(document.createElement('span'), { className: 'month-day is-wait' });
   let shown = d.day.slice(0, 7);
 
   const step = (month, by) => {
@@ -44,11 +46,21 @@ function run() {
     back.disabled = month <= d.today.slice(0, 7);
     on.disabled = month >= d.far.slice(0, 7);
     error.textContent = '';
+    retry.hidden = true;
+    // Never the days of one month below the name of another: until they come, their empty boxes.
+    if (!months.has(month)) days.replaceChildren(...Array.from({ length: 35 }, box));
+    days.setAttribute('aria-busy', String(!months.has(month)));
     try {
       if (!months.has(month)) months.set(month, (await api(`${d.href}?month=${month}`, { method: 'GET' })).days);
     } catch {
-      if (month === shown) error.textContent = d.tFailed;
+      if (month === shown) {
+        error.textContent = d.tFailed;
+        retry.hidden = false;
+        days.replaceChildren();
+      }
       return;
+    } finally {
+      if (month === shown) days.setAttribute('aria-busy', 'false');
     }
     if (month !== shown) return; // another month was asked for meanwhile
     const first = new Date(Date.UTC(year, number - 1, 1)).getUTCDay();
@@ -56,6 +68,7 @@ function run() {
     days.replaceChildren(...blank, ...months.get(month).map(cell));
   }
 
+  retry.addEventListener('click', () => show(shown));
   sheet.addEventListener('click', (event) => {
     const by = event.target.closest('[data-month-by]');
     if (by) show(step(shown, Number(by.dataset.monthBy)));

@@ -1,7 +1,7 @@
 // The phone's timeline. Dragging, tapping, the chips of lengths, the two time fields and the arrow keys all
 // end in `choose`, so that nothing needs a drag. The price is asked for with every choice.
 
-import { api, fill, intent } from './api.js';
+import { api, fill, intent, word } from './api.js';
 import { hm, iso, now, offsetOf } from './clock.js';
 import { ends, gaps, HOUR, MINUTE, nearest, starts } from './slots.js';
 
@@ -33,6 +33,7 @@ function run() {
     id: element.dataset.row, name: element.dataset.name, element, track: element.querySelector('[data-track]'),
     busy: [...element.querySelectorAll('.tl-block')].map((block) => ({ block, state: /is-(\w+)/.exec(block.className)[1], from: Date.parse(block.dataset.from), to: Date.parse(block.dataset.to) })),
   }]));
+  const nextText = field('next').textContent.trim();
   const picked = { room: d.room, from: null, to: null, quote: null, product: null };
   let selection = null;
   let bubble = null;
@@ -210,8 +211,21 @@ function run() {
     }));
   }
 
+  /** Without a price the button asks for it once more; so does the network when it is back. */
+  function again(on) {
+    const button = field('next');
+    button.toggleAttribute('data-again', on);
+    button.querySelector('span').textContent = on ? word('retry') : nextText;
+    button.disabled = on ? false : !picked.quote;
+  }
+
   async function price() {
     asking?.abort();
+    if (field('next').hasAttribute('data-again')) {
+      again(false);
+      say('');
+      form.classList.add('is-quoting');
+    }
     asking = new AbortController();
     const mine = asking;
     const when = { starts_at: iso(picked.from, offset), ends_at: iso(picked.to, offset) };
@@ -228,7 +242,10 @@ function run() {
       if (mine !== asking || mine.signal.aborted) return;
       form.classList.remove('is-quoting');
       if (problem.status === 409) taken(problem.message);
-      else say(problem.message, true);
+      else {
+        say(problem.message, true);
+        again(true);
+      }
     }
   }
 
@@ -247,7 +264,7 @@ function run() {
     asking?.abort();
     asking = null;
     clearTimeout(timer);
-    field('next').disabled = true;
+    again(false);
     say('');
     if (from === null) return;
     form.classList.add('is-quoting');
@@ -393,9 +410,10 @@ function run() {
     }
   });
 
+  addEventListener('online', () => field('next').hasAttribute('data-again') && price());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    if (!picked.quote) return;
+    if (!picked.quote) return void (field('next').hasAttribute('data-again') && price());
     if (Date.parse(picked.quote.expires_at) <= now() + 5000) await price();
     if (picked.quote) location.assign(fill(d.confirm, { id: picked.quote.id }));
   });
