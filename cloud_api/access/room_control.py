@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import profiles
 from cloud_api.devices import service as devices
-from cloud_api.devices.control import CLIMATE, SWITCH, VALID_S
+from cloud_api.devices.control import CLIMATE, SWITCH, VALID_S, need_new_enough
 from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -25,12 +25,14 @@ from cloud_api.orders import service as orders
 from cloud_api.orders.models import Order
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
+from store_link.rules import AirAim
 
 ROLES: Final = frozenset({"table", "light", "ac", "fan", "vent"})
 LIMIT: Final = (60, 600)  # acts in ten minutes and customer
 _LONGEST_S: Final = 86_400
 _SHORTEST_S: Final = 60
 _HELD: Final = ("set", "climate")
+NOTHING: Final = AirAim()
 
 
 def steers(binding: Binding, room_id: str) -> bool:
@@ -49,12 +51,13 @@ async def act(
     instance: str,
     *,
     on: bool | None = None,
-    setpoint: int | None = None,
+    aim: AirAim = NOTHING,
 ) -> DeviceCommand:
-    """Switch, or aim at ``setpoint`` °C, until the stay ends.
+    """Switch, or set the air conditioner to ``aim``, until the stay ends.
 
     Raises NotFound for the order or device, Conflict ``stay.not_running``, KaimenError
-    ``device.wrong_action`` or ``climate.out_of_range`` (422), TooOften, and StoreOffline.
+    ``device.wrong_action``, those of ``profiles.need_aim`` (422), Conflict ``climate.store_too_old``,
+    TooOften, and StoreOffline.
     """
     order = await orders.get_order(session, who, order_id)
     await hit(session, f"room:{who.account_id}", *LIMIT, clocks.real)
@@ -64,7 +67,7 @@ async def act(
     if binding is None or binding.store_id != order.store_id or not steers(binding, order.room_id):
         raise NotFound("device", "这间没有这个设备")
     store = await stores.get_store(session, System(), order.store_id)
-    args = await _args(session, binding, on, setpoint)
+    args = await _args(session, binding, on, aim)
     return await devices.create_command(
         session,
         who,
@@ -81,15 +84,16 @@ async def act(
 
 
 async def _args(
-    session: AsyncSession, binding: Binding, on: bool | None, setpoint: int | None
+    session: AsyncSession, binding: Binding, on: bool | None, aim: AirAim
 ) -> dict[str, Any]:
-    if binding.capability == SWITCH and on is not None and setpoint is None:
+    if binding.capability == SWITCH and on is not None and aim.empty:
         return {"on": on, "force": not on}  # the guest's own power, paid for by whom it is cut
-    if binding.capability != CLIMATE or setpoint is None or on is not None:
+    if binding.capability != CLIMATE or aim.empty or on is not None:
         raise KaimenError("device.wrong_action", "这个设备不能这样调", status=422)
     board = await session.get_one(Board, binding.board_id)
-    profiles.need_degrees(board.profile, binding.channel, setpoint)
-    return {"setpoint": setpoint}
+    profiles.need_aim(board.profile, binding.channel, aim)
+    await need_new_enough(session, System(), binding, aim)
+    return aim.model_dump(exclude_none=True)
 
 
 def _until_end(order: Order, now: datetime) -> int:

@@ -79,7 +79,7 @@ async def steer(
                 cloud.clocks,
                 cloud.waiters.instance,
                 on=body.on,
-                setpoint=body.setpoint,
+                aim=body.aim,
             )
         until = command.expires_at + devices.ON_ITS_WAY
         return CommandOut(**await devices.wait_for(cloud, command.id, until))

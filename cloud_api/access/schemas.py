@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from cloud_api.access.decide import Case
+from store_link.rules import AirAim, AirFan, AirMode
 
 
 class Named(BaseModel):
@@ -144,8 +145,17 @@ class StickersOut(BaseModel):
 
 
 class RoomActionIn(BaseModel):
-    """What a guest wants of a device of their room: ``on`` of a switch, or ``setpoint`` in °C."""
+    """What a guest wants of a device of their room: ``on`` of a switch; of an air conditioner
+    ``setpoint`` in °C, ``mode`` or ``fan``.
+    """
 
     model_config = ConfigDict(extra="forbid")
     on: StrictBool | None = None
     setpoint: Annotated[int, Field(ge=5, le=40)] | None = None
+    mode: AirMode | None = None
+    fan: AirFan | None = None
+
+    @property
+    def aim(self) -> AirAim:
+        """What an air conditioner is to be told."""
+        return AirAim(setpoint=self.setpoint, mode=self.mode, fan=self.fan)

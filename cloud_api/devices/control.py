@@ -15,11 +15,13 @@ from cloud_api.audit import service as audit
 from cloud_api.devices import profiles
 from cloud_api.devices.commands import create_command
 from cloud_api.devices.models import Binding, Board, DeviceCommand
-from cloud_api.kit.actor import Staff, scoped
+from cloud_api.devices.status import get_status
+from cloud_api.kit.actor import Actor, Staff, scoped
 from cloud_api.kit.clocks import Clocks
-from cloud_api.kit.errors import KaimenError, NotFound
+from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.staff.permissions import DEVICE_BULK, DEVICE_CONTROL, DEVICE_FORCE
 from cloud_api.stores import service as stores
+from store_link.rules import AirAim
 
 VALID_S = 10
 SWITCH: Final = "switch.set"
@@ -63,20 +65,38 @@ async def set_climate(
     actor: Staff,
     binding_id: str,
     *,
-    setpoint: int,
+    aim: AirAim,
     for_s: int,
     why: str,
     clocks: Clocks,
     instance: str,
 ) -> DeviceCommand:
-    """Aim at ``setpoint`` °C for ``for_s`` seconds; then the store brings back what was before.
+    """Hold ``aim`` for ``for_s`` seconds; then the store brings back what was before.
 
-    Needs device.control. Raises KaimenError ``binding.no_climate``, ``climate.out_of_range`` (422).
+    Needs device.control. Raises KaimenError ``binding.no_climate``, those of ``profiles.need_aim``, and
+    Conflict ``climate.store_too_old``.
     """
     binding = await _binding(session, actor, binding_id, CLIMATE)
-    profiles.need_degrees(await _profile(session, actor, binding), binding.channel, setpoint)
-    args = {"setpoint": setpoint, "for_s": for_s}
+    profiles.need_aim(await _profile(session, actor, binding), binding.channel, aim)
+    await need_new_enough(session, actor, binding, aim)
+    args = aim.model_dump(exclude_none=True) | {"for_s": for_s}
     return await _send(session, actor, binding, "climate", args, reason(why), clocks, instance)
+
+
+async def need_new_enough(
+    session: AsyncSession, actor: Actor, binding: Binding, aim: AirAim
+) -> None:
+    """A store whose program is older knows temperatures alone, and would overlook the rest in silence.
+
+    Raises Conflict ``climate.store_too_old``.
+    """
+    if aim.mode is None and aim.fan is None:
+        return
+    said = await get_status(session, actor, binding.store_id)
+    if said.online and said.reported_at is not None and binding.id not in said.airs:
+        raise Conflict(
+            "climate.store_too_old", "门店的控制器还没更新，现在只能调温度；更新后就能换模式和风速"
+        )
 
 
 async def say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from device_profiles import Catalog
+from store_link.rules import AirAim
 
 
 def clips(profile: str) -> tuple[str, ...]:
@@ -24,16 +25,44 @@ def degrees(profile: str, channel: int | None) -> tuple[int, int] | None:
     return service.low, service.high
 
 
-def need_degrees(profile: str, channel: int | None, setpoint: int) -> None:
-    """Raise KaimenError ``climate.out_of_range`` (422) for what such a board cannot aim at (°C)."""
+def air_words(profile: str, channel: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modes and the fan speeds that an air conditioner of this profile can be told; none where it
+    takes none.
+    """
+    known = Catalog.built_in().profiles.get(profile)
+    service = None if known is None else known.services.get(("climate.set", channel))
+    if service is None:
+        return (), ()
+    return (
+        () if service.mode is None else service.mode.words,
+        () if service.fan is None else service.fan.words,
+    )
+
+
+def need_aim(profile: str, channel: int | None, aim: AirAim) -> None:
+    """Raise KaimenError (422) for what such a board cannot be told: ``climate.out_of_range`` (°C),
+    ``climate.no_mode``, ``climate.no_fan`` with the words there are, ``climate.nothing``.
+    """
+    if aim.empty:
+        raise KaimenError("climate.nothing", "要调温度、模式还是风速，选一样", status=422)
     limits = degrees(profile, channel)
-    if limits is not None and not limits[0] <= setpoint <= limits[1]:
+    setpoint = aim.setpoint
+    if setpoint is not None and limits is not None and not limits[0] <= setpoint <= limits[1]:
         raise KaimenError(
             "climate.out_of_range",
             _("这台空调可以设 {low} 到 {high} 度").format(low=limits[0], high=limits[1]),
             status=422,
             field="setpoint",
         )
+    modes, fans = air_words(profile, channel)
+    for field, word, known, sentence in (
+        ("mode", aim.mode, modes, _("这台空调没有这个模式")),
+        ("fan", aim.fan, fans, _("这台空调没有这档风速")),
+    ):
+        if word is not None and word not in known:
+            code = f"climate.no_{field}"
+            more = {f"{field}s": list(known)}
+            raise KaimenError(code, sentence, status=422, field=field, extra=more)
 
 
 def is_known(profile: str) -> bool:

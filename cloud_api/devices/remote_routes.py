@@ -14,6 +14,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
 from cloud_api.staff.deps import staff_actor
 from cloud_api.stores.schemas import DoorOut
+from store_link.rules import AirAim, AirFan, AirMode
 
 router = APIRouter(prefix="/console", tags=["devices"])
 StaffWho = Annotated[Staff, Depends(staff_actor)]
@@ -21,10 +22,12 @@ Length = Annotated[int, Field(ge=60, le=86400)]
 
 
 class ClimateIn(BaseModel):
-    """Aim at a temperature (°C) for ``for_s`` seconds."""
+    """Hold a temperature (°C), a mode or a fan speed for ``for_s`` seconds: one of them at least."""
 
     model_config = ConfigDict(extra="forbid")
-    setpoint: Annotated[int, Field(ge=5, le=40)]
+    setpoint: Annotated[int, Field(ge=5, le=40)] | None = None
+    mode: AirMode | None = None
+    fan: AirFan | None = None
     for_s: Length = 3600
     why: Why
 
@@ -83,7 +86,7 @@ class DoorEdit(BaseModel):
 async def set_climate(
     request: Request, binding_id: str, body: ClimateIn, who: StaffWho
 ) -> Response:
-    """Aim at a temperature for a while; answers with what the store said. Needs device.control."""
+    """Set an air conditioner for a while; answers with what the store said. Needs device.control."""
     cloud = cloud_of(request)
 
     async def act() -> CommandOut:
@@ -92,7 +95,7 @@ async def set_climate(
                 session,
                 who,
                 binding_id,
-                setpoint=body.setpoint,
+                aim=AirAim(setpoint=body.setpoint, mode=body.mode, fan=body.fan),
                 for_s=body.for_s,
                 why=body.why,
                 clocks=cloud.clocks,

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.devices import diagnostics, schedules, service, staff_keys
+from cloud_api.devices import air_defaults, diagnostics, schedules, service, staff_keys
+from cloud_api.devices.air_defaults import AirDefaults
 from cloud_api.devices.models import Schedule, StaffKey
 from cloud_api.devices.schemas import CommandOut, Why
 from cloud_api.kit.actor import Staff, scoped
@@ -207,11 +209,44 @@ async def room_scenes(request: Request, room_id: str, body: ScenesIn, who: Who) 
     """A room's own scenes."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        query = scoped(who, Room).where(col(Room.id) == room_id)
-        room = (await session.exec(query)).one_or_none()
-        if room is None:
-            raise NotFound("room")
+        room = await _room(session, who, room_id)
         await schedules.set_scenes(session, who, room, body.scenes(), cloud.clocks)
+
+
+class AirIn(AirDefaults):
+    """``own`` false: the store's (of a room), none (of a store)."""
+
+    own: bool = True
+
+    def defaults(self) -> AirDefaults | None:
+        """As it is kept."""
+        return AirDefaults.model_validate(self.model_dump(exclude={"own"})) if self.own else None
+
+
+@router.put("/stores/{store_id}/air", status_code=204)
+async def store_air(request: Request, store_id: str, body: AirIn, who: Who) -> None:
+    """What the air conditioners of a store are set to when a stay or a cleaning begins."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        store = await stores.get_store(session, who, store_id)
+        await air_defaults.save(session, who, store, body.defaults(), cloud.clocks)
+
+
+@router.put("/rooms/{room_id}/air", status_code=204)
+async def room_air(request: Request, room_id: str, body: AirIn, who: Who) -> None:
+    """A room's own."""
+    cloud = cloud_of(request)
+    async with cloud.db.write() as session:
+        room = await _room(session, who, room_id)
+        await air_defaults.save(session, who, room, body.defaults(), cloud.clocks)
+
+
+async def _room(session: AsyncSession, who: Staff, room_id: str) -> Room:
+    query = scoped(who, Room).where(col(Room.id) == room_id)
+    room = (await session.exec(query)).one_or_none()
+    if room is None:
+        raise NotFound("room")
+    return room
 
 
 @router.put("/bindings/{binding_id}/times", status_code=204)

@@ -30,6 +30,18 @@ class ValueView:
 
 
 @dataclass(frozen=True, slots=True)
+class AirView:
+    """An air conditioner as the store reports it; ``modes`` and ``fans`` it can be told there."""
+
+    mode: str | None
+    fan: str | None
+    quality: str
+    modes: tuple[str, ...]
+    fans: tuple[str, ...]
+    until: datetime | None  # business time, while it is held
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatusView:
     """A store's report. ``stale`` when it is offline or older than 90 s; instants are wire time."""
 
@@ -52,6 +64,7 @@ class StoreStatusView:
     climates: dict[str, tuple[int, datetime]] = field(
         default_factory=dict
     )  # binding id → (°C, until, business time)
+    airs: dict[str, AirView] = field(default_factory=dict)  # by binding id; none of an older store
     outbox_depth: int = 0
 
     def board_dead(self, board_id: str | None) -> bool:
@@ -109,6 +122,17 @@ def view(row: StoreStatus, now: datetime | None) -> StoreStatusView:
         overrides={item.binding: from_ms(item.until) for item in said.overrides},
         modes={item.room: item.mode for item in said.modes},
         climates={item.binding: (item.setpoint, from_ms(item.until)) for item in said.climates},
+        airs={
+            air.binding: AirView(
+                air.mode,
+                air.fan,
+                air.quality.value,
+                air.modes,
+                air.fans,
+                None if air.until is None else from_ms(air.until),
+            )
+            for air in said.airs
+        },
         outbox_depth=said.outbox.depth,
     )
 

@@ -332,6 +332,8 @@ _CONSOLE: Final[dict[str, Row]] = {
     "DELETE /api/v1/console/schedules/{schedule_id}": needs(STORE_EDIT),
     "PUT /api/v1/console/stores/{store_id}/scenes": needs(STORE_EDIT),
     "PUT /api/v1/console/rooms/{room_id}/scenes": needs(STORE_EDIT),
+    "PUT /api/v1/console/stores/{store_id}/air": needs(STORE_EDIT),
+    "PUT /api/v1/console/rooms/{room_id}/air": needs(STORE_EDIT),
     "PUT /api/v1/console/bindings/{binding_id}/times": needs(STORE_EDIT),
     "GET /api/v1/console/staff-keys": needs(STAFF_READ),
     "POST /api/v1/console/staff-keys": needs(STAFF_EDIT, fresh=True),

@@ -19,6 +19,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.access.models import Grant
 from cloud_api.claims.models import RoomClaim
+from cloud_api.devices import air_defaults
 from cloud_api.devices import models as devices
 from cloud_api.devices.schedules import DEFAULT, scenes_of
 from cloud_api.devices.staff_keys import verifiers
@@ -180,7 +181,7 @@ async def _content(
                 mode=room.mode if room.mode in _MODES else "normal",
                 mode_until=None if room.mode_until is None else ms(room.mode_until),
                 overtime="keep" if store.overtime_power == "keep" else "cut",
-                scenes=scenes_of(room.scenes),
+                scenes=_scenes(store, room),
             )
             for room in rooms
         ),
@@ -197,7 +198,9 @@ async def _content(
         ),
         revoked=tuple(sorted(grant.id for grant in await session.exec(revoked))),
         keys=keys.public(),
-        scenes=scenes_of(store.scenes) or DEFAULT,
+        scenes=(scenes_of(store.scenes) or DEFAULT).model_copy(
+            update={"air": air_defaults.rules_of(store)}
+        ),
         schedules=await _schedules(session, store.id),
         days=days_of(store, now.astimezone(ZoneInfo(store.tz)).year),
         voice=rules.VoiceRules(
@@ -211,6 +214,14 @@ async def _content(
         ),
         staff=await verifiers(session, store, frozenset(door.id for door in doors), mac, now),
     )
+
+
+def _scenes(store: stores.Store, room: stores.Room) -> rules.Scenes | None:
+    """A room's own, where it has scenes or air conditioning of its own."""
+    if room.scenes is None and room.air is None:
+        return None
+    base = scenes_of(room.scenes) or scenes_of(store.scenes) or DEFAULT
+    return base.model_copy(update={"air": air_defaults.rules_of(store, room)})
 
 
 async def _schedules(session: AsyncSession, store_id: str) -> tuple[rules.Schedule, ...]:

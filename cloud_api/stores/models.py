@@ -58,6 +58,7 @@ class Store(SQLModel, table=True):
     overtime_power: str = "cut"  # cut | keep: what power does in overtime while somebody is inside
     # What the store's computer does by itself (store_link.rules); local "HH:MM".
     scenes: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    air: dict[str, Any] | None = Field(default=None, sa_type=Json)  # devices.air_defaults
     say_welcome: bool = False
     say_ended: bool = False
     quiet_from: str | None = None
@@ -99,6 +100,7 @@ class Room(SQLModel, table=True):
     mode_why: str = ""
     mode_claim_id: str | None = None  # the room time that maintenance takes
     scenes: dict[str, Any] | None = Field(default=None, sa_type=Json)  # None: the store's
+    air: dict[str, Any] | None = Field(default=None, sa_type=Json)  # None: the store's
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

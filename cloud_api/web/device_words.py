@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from cloud_api.devices.models import Binding
-from cloud_api.devices.profiles import clips, degrees
-from cloud_api.devices.status import StoreStatusView, ValueView
+from cloud_api.devices.profiles import air_words, clips, degrees
+from cloud_api.devices.status import AirView, StoreStatusView, ValueView
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.web import words
 from cloud_api.web.pages import Visit
-from cloud_api.web.view_models import Device, DeviceState
+from cloud_api.web.view_models import Chip, Device, DeviceState
 
 _ICONS = {
     "table": "plug",
@@ -30,6 +31,14 @@ _CLIPS = {
     "ends_in_5": "还有 5 分钟",
     "time_is_over": "时间到了",
 }
+MODES: Mapping[str, str] = {
+    "cool": "制冷",
+    "heat": "制热",
+    "dry": "除湿",
+    "fan": "送风",
+    "auto": "自动",
+}
+FANS: Mapping[str, str] = {"auto": "自动", "low": "低", "mid": "中", "high": "高"}
 _NEVER = ValueView(None, "never", None)
 _SHOWN = frozenset({"switch.set", "presence", "door.contact", "power.w", "hazard"})
 
@@ -98,12 +107,16 @@ def _climate(
     state = _state(status, binding, value)
     limits = degrees(profile, binding.channel) or (16, 30)
     steers = may_steer and status.online and state is DeviceState.OK
-    held = status.climates.get(binding.id)
+    air = status.airs.get(binding.id)
+    held = _held_until(status, binding.id)
     number = round(value.value) if isinstance(value.value, int | float) else None
     word = _word(seen, binding, status, value, state)
-    if held is not None and state is DeviceState.OK:
-        until = words.moment(seen.local(held[1]), seen.now)
-        word = _("{n} 度 · 手动，到 {time}").format(n=held[0], time=until)
+    if state is DeviceState.OK and number is not None:
+        word = air_word(number, air)
+        if held is not None:
+            until = words.moment(seen.local(held), seen.now)
+            word = _("{said} · 手动，到 {time}").format(said=word, time=until)
+    modes, fans = air_words(profile, binding.channel)
     return Device(
         id=binding.id,
         name=binding.name,
@@ -117,7 +130,34 @@ def _climate(
         low=limits[0],
         high=limits[1],
         clear_href=f"{_API}/{binding.id}/clear" if steers and held is not None else "",
+        modes=_chips(MODES, modes, air.modes, air.mode) if steers and air is not None else (),
+        fans=_chips(FANS, fans, air.fans, air.fan) if steers and air is not None else (),
     )
+
+
+def _held_until(status: StoreStatusView, binding: str) -> datetime | None:
+    air, degrees = status.airs.get(binding), status.climates.get(binding)
+    if air is not None and air.until is not None:
+        return air.until
+    return None if degrees is None else degrees[1]
+
+
+def _chips(
+    said: Mapping[str, str], able: tuple[str, ...], there: tuple[str, ...], now: str | None
+) -> tuple[Chip, ...]:
+    """What the device can, as far as the store's program can tell it so."""
+    return tuple(Chip(key, _(said[key]), key == now) for key in able if key in there)
+
+
+def air_word(number: int, air: AirView | None) -> str:
+    """``制冷 26 度 · 风速低``; what is not known is left out. Where it only blows, no temperature counts."""
+    mode, fan = ("", "") if air is None else (air.mode or "", air.fan or "")
+    said = _("设定 {n} 度").format(n=number)
+    if mode in MODES:
+        said = _("{mode} {n} 度").format(mode=_(MODES[mode]), n=number)
+    if mode == "fan":
+        said = _(MODES[mode])
+    return _("{said} · 风速{fan}").format(said=said, fan=_(FANS[fan])) if fan in FANS else said
 
 
 def _speaker(binding: Binding, profile: str, status: StoreStatusView, may_steer: bool) -> Device:

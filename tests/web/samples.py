@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from cloud_api.web import view_models as vm
 from cloud_api.web.view_models import booking as vm_booking
 from cloud_api.web.view_models.visit import LinkedRow, LoginsPage, ScanPage
+from tests.web.samples_devices import DEVICES
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 22, 14, 12, tzinfo=ZONE)
@@ -288,14 +289,6 @@ ORDERS = vm.OrdersPage(
         vm.FilterChip("待支付", "/orders?state=unpaid", count=1),
         vm.FilterChip("取消、退款", "/orders?state=cancelled"),
     ),
-)
-DEVICES = (
-    vm.Device("d1", "麻将机", "plug", "view", True, vm.DeviceState.OK, "已通电"),
-    vm.Device("d2", "灯", "lightbulb", "switch", True, vm.DeviceState.OK, "已开", "/api/v1/x"),
-    vm.Device(
-        "d3", "空调", "snowflake", "switch", False, vm.DeviceState.PENDING, "正在调…", "/api/v1/x"
-    ),
-    vm.Device("d4", "新风", "wind", "view", None, vm.DeviceState.UNKNOWN, "没有回话"),
 )
 STAY = vm.StayPage(
     order_id="o1",

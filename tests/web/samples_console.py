@@ -33,6 +33,7 @@ from tests.web import (
     samples_stats,
 )
 from tests.web.samples import ERROR, SHELL, STORE, at
+from tests.web.samples_devices import FANS, MODES
 
 STAFF = replace(SHELL, person="陈店长", now=at(19, 26))
 NAV = vm.ConsoleShell(
@@ -124,8 +125,9 @@ INSPECTOR = vm.Inspector(
         vm.Device("c3", "灯", "lightbulb", "switch", False, vm.DeviceState.PENDING, "正在调…", "/x"),
         vm.Device("c4", "备用", "plug", "switch", None, vm.DeviceState.UNKNOWN, "没有回话", "/x"),
         vm.Device(
-            "c5", "空调温度", "thermometer", "climate", True, vm.DeviceState.OK, "26 度 · 手动，到 20:00",
-            "/x", number=25, low=16, high=30, clear_href="/y",
+            "c5", "空调温度", "thermometer", "climate", True, vm.DeviceState.OK,
+            "制冷 25 度 · 风速低 · 手动，到 20:00", "/x", number=25, low=16, high=30, clear_href="/y",
+            modes=MODES, fans=FANS,
         ),
         vm.Device(
             "c6", "语音", "volume-2", "speaker", True, vm.DeviceState.OK, "能说 5 句录好的话", "/x",

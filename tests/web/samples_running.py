@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from cloud_api.web.view_models.prices import Pick
 from cloud_api.web.view_models.running import (
+    AirForm,
     BundleRow,
     ControllerCard,
     ControllersPage,
@@ -73,6 +74,17 @@ SCENES = ScenesPage(
     _PHASES,
     600,
     StoreHabits("/api/v1/console/stores/s1", "cut", True, False, "22:00", "08:00", 0, 0),
+    AirForm(
+        "/api/v1/console/stores/s1/air",
+        True,
+        (
+            ("summer", "夏季", "一般制冷", "cool", 26, "auto", "06-01", "09-30"),
+            ("winter", "冬季", "一般制热", "heat", 22, "", "11-15", "03-15"),
+            ("rest", "其他时候", "不在上面两段里的日子", "", None, "", "", ""),
+            ("cleaning", "保洁时", "切换到保洁时，比如送风换气", "fan", None, "high", "", ""),
+        ),
+        (16, 30),
+    ),
     (
         DeviceTimes("竹间 空调", "/api/v1/console/bindings/b4/times", 900, None),
         DeviceTimes("竹间 排风", "/api/v1/console/bindings/b5/times", None, 600),

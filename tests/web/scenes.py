@@ -111,7 +111,7 @@ async def fit(session: AsyncSession, shop: Shop, now: datetime) -> None:
     """The first room gets an air conditioner that takes a temperature, and a speaker."""
     own = {"merchant_id": shop.merchant.id, "store_id": shop.store.id, "created_at": now}
     for name, profile, capability, role in (
-        ("空调温度", "haier.ycj-a002", "climate.set", "ac"),
+        ("空调温度", "onokom.air-gr-1-mb-b", "climate.set", "ac"),
         ("语音", "dy.sv17f", "speaker.say", "speaker"),
     ):
         board = Board(name=name, profile=profile, port=f"{role}-1", **own)  # type: ignore[arg-type]
@@ -137,7 +137,18 @@ async def report(
     at = round(real.timestamp() * 1000)
     for key in ("竹间.table", "竹间.ac", "梅间.table"):
         told["values"][shop.bindings[key].id] = {"value": True, "quality": "ok", "at": at}
-    told["values"][shop.bindings["竹间.climate.set"].id] = {"value": 25, "quality": "ok", "at": at}
+    air = shop.bindings["竹间.climate.set"].id
+    told["values"][air] = {"value": 25, "quality": "ok", "at": at}
+    told["airs"] = [
+        {
+            "binding": air,
+            "mode": "cool",
+            "fan": "auto",
+            "quality": "ok",
+            "modes": ["cool", "heat", "dry", "fan", "auto"],
+            "fans": ["auto", "low", "mid", "high"],
+        }
+    ]
     told["stays"] = [
         {"id": claim, "room": shop.room.id, "state": state} for claim, state in stays.items()
     ]

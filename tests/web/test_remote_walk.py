@@ -26,6 +26,13 @@ def test_a_temperature_and_words_show_the_stores_answer(console: Page, town: Vis
         dialog.get_by_role("button", name="设定").click()
         expect(air.get_by_text("设备没有反应")).to_be_visible()  # never as if it had happened
     assert (asked[0].action, asked[0].args) == ("climate", {"setpoint": 26, "for_s": 3600})
+    with answering(town.site, "done") as asked:
+        air.get_by_role("button", name="除湿").click()
+        expect(dialog.get_by_text("把空调温度换成除湿")).to_be_visible()
+        dialog.get_by_role("button", name="设备检查").click()
+        dialog.get_by_role("button", name="设定").click()
+        expect(air.get_by_role("button", name="除湿")).to_have_attribute("aria-pressed", "true")
+    assert (asked[0].action, asked[0].args) == ("climate", {"mode": "dry", "for_s": 3600})
     voice = console.locator("[data-device-box]").filter(has_text="语音")
     with answering(town.site, "done") as asked:
         voice.get_by_role("button", name="播报").click()

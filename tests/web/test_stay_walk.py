@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.stores.models import Store
 from tests.web.storekeeper import answering
+from tests.web.test_console_walk import answering as console_answering
 from tests.web.town import Visitor, running_town
 
 pytestmark = pytest.mark.xdist_group("walk")
@@ -60,7 +61,22 @@ def test_a_switch_moves_when_the_store_said_so(page: Page, visitor: Visitor, sit
     page.get_by_role("button", name="低一度").click()
     expect(page.locator("[data-stepped]")).to_have_text("24°")
     with answering(visitor.site):
-        expect(page.get_by_text("设定 24 度")).to_be_visible()
+        expect(page.get_by_text("制冷 24 度 · 风速自动")).to_be_visible()
+    modes = page.get_by_role("group", name="模式")
+    dry, cool = (modes.get_by_role("button", name=one) for one in ("除湿", "制冷"))
+    expect(cool).to_have_attribute("aria-pressed", "true")
+    with answering(visitor.site, "failed"):
+        dry.click()
+        expect(page.get_by_text(re.compile("没有办成|没调成"))).to_be_visible()
+    expect(cool).to_have_attribute("aria-pressed", "true")  # nothing was taken, so nothing moved
+    with console_answering(visitor.site, "done") as asked:
+        dry.click()
+        expect(page.get_by_text("除湿 24 度 · 风速自动")).to_be_visible()
+        page.get_by_role("group", name="风速").get_by_role("button", name="高").click()
+        expect(page.get_by_text("除湿 24 度 · 风速高")).to_be_visible()
+    expect(dry).to_have_attribute("aria-pressed", "true")
+    told = [{k: v for k, v in one.args.items() if k != "for_s"} for one in asked]
+    assert told == [{"mode": "dry"}, {"fan": "high"}]
 
 
 def test_help_wifi_and_friends_are_at_hand(page: Page, visitor: Visitor, site: str):

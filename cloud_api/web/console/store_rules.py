@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.devices import schedules
+from cloud_api.devices import air_defaults, schedules
 from cloud_api.devices.models import Binding, Schedule
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
@@ -21,6 +21,7 @@ from cloud_api.stores.models import Room, Store
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.running import (
+    AirForm,
     DeviceTimes,
     ScenesPage,
     ScheduleForm,
@@ -174,7 +175,8 @@ async def scenes(seen: Seen, who: Who, store: Word = "", room: Word = "") -> Res
         if room and current is None:
             raise NotFound("room")
         query = scoped(who, Binding).where(
-            col(Binding.store_id) == shown.id, col(Binding.capability) == "switch.set"
+            col(Binding.store_id) == shown.id,
+            col(Binding.capability).in_(("switch.set", "climate.set")),
         )
         bindings = (await session.exec(query.order_by(col(Binding.id)))).all()
     here = seen.at(shown.tz)
@@ -204,8 +206,14 @@ def _scenes(
     own_times = [
         one
         for one in bindings
-        if one.role not in ("lock", "table", "main") and (room is None or room.id in one.rooms)
+        if one.capability == "switch.set"
+        and one.role not in ("lock", "table", "main")
+        and (room is None or room.id in one.rooms)
     ]
+    cools = any(
+        one.capability == "climate.set" and (room is None or room.id in one.rooms)
+        for one in bindings
+    )
     return ScenesPage(
         store_name=store.name,
         name=store.name if room is None else room.name,
@@ -216,6 +224,7 @@ def _scenes(
         phases=tuple((key, _(word), _(hint), _roles(now, key)) for key, word, hint in _PHASES),
         after_s=now.after_s,
         habits=_habits(store) if room is None else None,
+        air=_air(store, room, f"/api/v1/console/{kind}/{key}/air") if cools else None,
         devices=tuple(
             DeviceTimes(
                 _called(one, names),
@@ -233,6 +242,27 @@ def _roles(now: Scenes, phase: str) -> tuple[str, ...]:
     if steps is None:  # of cleaning: the light alone
         return ("light",)
     return tuple(step.role for step in steps if step.on)
+
+
+_AIR = (
+    ("summer", "夏季", "一般制冷"),
+    ("winter", "冬季", "一般制热"),
+    ("rest", "其他时候", "不在上面两段里的日子"),
+    ("cleaning", "保洁时", "切换到保洁时，比如送风换气"),
+)
+
+
+def _air(store: Store, room: Room | None, action: str) -> AirForm:
+    kept = air_defaults.of(store.air if room is None else room.air)
+    now = kept or air_defaults.of(store.air) or air_defaults.AirDefaults()
+    parts = []
+    for key, word, hint in _AIR:
+        one = getattr(now, key)
+        begins, ends = (one.begins, one.ends) if isinstance(one, air_defaults.Season) else ("", "")
+        said = (one.mode or "", one.setpoint, one.fan or "", begins, ends)
+        parts.append((key, _(word), _(hint), *said))
+    limits = (air_defaults.LOW, air_defaults.HIGH)
+    return AirForm(action, kept is not None, tuple(parts), limits)
 
 
 def _habits(store: Store) -> StoreHabits:

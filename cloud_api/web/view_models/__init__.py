@@ -47,6 +47,7 @@ from cloud_api.web.view_models.console import (
 )
 from cloud_api.web.view_models.listing import Choice, Column, Empty, Filter, Listing
 from cloud_api.web.view_models.parts import (
+    Chip,
     Device,
     DeviceState,
     ErrorPage,
@@ -81,6 +82,7 @@ __all__ = [
     "Alarm",
     "AnswerStep",
     "Arrival",
+    "Chip",
     "Choice",
     "Column",
     "ConfirmPage",

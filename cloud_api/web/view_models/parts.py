@@ -150,11 +150,20 @@ class Fees:
 
 
 @dataclass(frozen=True)
+class Chip:
+    """One of several; ``on``: the store reports that it is this one."""
+
+    key: str
+    text: str
+    on: bool
+
+
+@dataclass(frozen=True)
 class Device:
     """``icon`` is of the sprite; ``kind`` says what the control may be.
 
-    ``switch``, ``climate`` (``number`` within ``low`` and ``high``), ``speaker`` (``clips``: key and words),
-    or ``view``. ``clear_href`` ends what staff hold now.
+    ``switch``, ``climate`` (``number`` within ``low`` and ``high``, and ``modes`` and ``fans`` where it has
+    any), ``speaker`` (``clips``: key and words), or ``view``. ``clear_href`` ends what staff hold now.
     """
 
     id: str
@@ -170,6 +179,8 @@ class Device:
     high: int = 0
     clips: tuple[tuple[str, str], ...] = ()
     clear_href: str = ""
+    modes: tuple[Chip, ...] = ()
+    fans: tuple[Chip, ...] = ()
 
 
 @dataclass(frozen=True)

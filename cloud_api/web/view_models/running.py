@@ -66,6 +66,16 @@ class StoreHabits:
 
 
 @dataclass(frozen=True)
+class AirForm:
+    """``parts``: (key, words, hint, mode, °C, fan, first and last day ``MM-DD`` or empty)."""
+
+    action: str
+    own: bool
+    parts: tuple[tuple[str, str, str, str, int | None, str, str, str], ...]
+    limits: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class ScenesPage:
     """Of one store, or of one of its rooms. ``phases``: (key, words, hint, chosen roles)."""
 
@@ -78,6 +88,7 @@ class ScenesPage:
     phases: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     after_s: int
     habits: StoreHabits | None
+    air: AirForm | None  # where there is an air conditioner that takes any of it
     devices: tuple[DeviceTimes, ...]
 
 

@@ -11,13 +11,14 @@ import pytest
 from sqlmodel import col, select, update
 
 from cloud_api.audit.models import AuditEntry
-from cloud_api.devices.models import Binding, Board, DeviceCommand
+from cloud_api.devices import air_defaults
+from cloud_api.devices.models import Binding, Board, DeviceCommand, StoreStatus
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.store_channel.outcomes import Outcome, settle
-from cloud_api.stores.models import Room
-from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
+from cloud_api.stores.models import Room, Store
+from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, reported
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ async def fitted(db: Database, shop: Shop, now: datetime) -> dict[str, str]:
     async with db.write() as session:
         for name, profile, capability, role in (
             ("air", "haier.ycj-a002", "climate.set", "ac"),
+            ("split", "onokom.air-gr-1-mb-b", "climate.set", "ac"),
             ("voice", "dy.sv17f", "speaker.say", "speaker"),
             ("reader", "hzgrow.gm65", "input.code", "reader"),
         ):
@@ -42,6 +44,10 @@ async def fitted(db: Database, shop: Shop, now: datetime) -> dict[str, str]:
             )  # fmt: skip
             session.add(binding)
             made[name] = binding.id
+        status = (await session.exec(select(StoreStatus))).one()
+        air = {"binding": made["split"], "quality": "ok", "modes": ["dry"], "fans": ["low"]}
+        status.reported = reported(shop, now, airs=[air])
+        session.add(status)
     return made
 
 
@@ -75,6 +81,12 @@ async def test_a_temperature_and_words_go_to_the_store_and_its_answer_comes_back
     for name, act, body, state in (
         ("air", "climate", {"setpoint": 26, "for_s": 1800, "why": "客人说冷"}, "done"),
         ("voice", "say", {"clip": "ends_in_15", "why": "提醒"}, "unknown"),
+        (
+            "split",
+            "climate",
+            {"mode": "dry", "fan": "low", "for_s": 600, "why": "客人说潮"},
+            "done",
+        ),
         ("air", "clear", {"why": "好了"}, "failed"),
     ):
         path = f"/api/v1/console/bindings/{fitted[name]}/{act}"
@@ -86,7 +98,9 @@ async def test_a_temperature_and_words_go_to_the_store_and_its_answer_comes_back
         assert command.args == {k: v for k, v in body.items() if k != "why"}
     async with db.read() as session:
         kept = (await session.exec(select(AuditEntry).order_by(col(AuditEntry.seq)))).all()
-    assert [one.action for one in kept] == ["device.climate", "device.say", "device.clear"]
+    assert [one.action for one in kept] == [
+        *("device.climate", "device.say", "device.climate", "device.clear")
+    ]
     assert kept[0].why == "客人说冷"
 
 
@@ -98,6 +112,10 @@ async def test_what_a_device_cannot_do_is_refused_before_it_is_sent(
     why = "看看行不行"
     for target, act, body, code in (
         (fitted["air"], "climate", {"setpoint": 31, "why": why}, "climate.out_of_range"),
+        (fitted["air"], "climate", {"mode": "cool", "why": why}, "climate.no_mode"),
+        (fitted["air"], "climate", {"fan": "low", "why": why}, "climate.no_fan"),
+        (fitted["split"], "climate", {"why": why}, "climate.nothing"),
+        (fitted["split"], "climate", {"mode": "freeze", "why": why}, "invalid"),
         (fitted["voice"], "say", {"clip": "anthem", "why": why}, "speaker.no_clip"),
         (table, "climate", {"setpoint": 26, "why": why}, "binding.no_climate"),
         (table, "say", {"clip": "welcome"}, "binding.no_speaker"),
@@ -183,3 +201,57 @@ async def test_a_door_gets_its_reader_and_no_foreign_device(
     assert (bad.status_code, bad.json()["field"]) == (422, "cards_binding_id")
     off = await client.patch(path, json={"reader_binding_id": None}, headers=headers)
     assert off.json()["reader_binding_id"] is None
+
+
+async def test_a_store_with_an_older_program_is_told_nothing_that_it_would_overlook(
+    client: httpx.AsyncClient, db: Database, shop: Shop, now: datetime, fitted: dict[str, str]
+) -> None:
+    """It obeys the temperature and says done; the guest would wait for a dry room all evening."""
+    headers = await login(db, shop, now)
+    path = f"/api/v1/console/bindings/{fitted['split']}/climate"
+    async with db.write() as session:
+        status = (await session.exec(select(StoreStatus))).one()
+        status.reported, status.reported_at = reported(shop, now), now
+        session.add(status)
+    body = {"mode": "dry", "setpoint": 24, "why": "客人说潮"}
+    told = await client.post(path, json=body, headers=headers)
+    assert (told.status_code, told.json()["code"]) == (409, "climate.store_too_old")
+    async with db.read() as session:
+        assert (await session.exec(select(DeviceCommand))).all() == []
+
+
+async def test_the_seasons_of_a_store_and_of_a_room_come_to_the_store(
+    client: httpx.AsyncClient, cloud: Cloud, db: Database, shop: Shop, now: datetime
+) -> None:
+    headers = await login(db, shop, now)
+    summer = {"mode": "cool", "setpoint": 26, "begins": "06-01", "ends": "09-30"}
+    whole = {"summer": summer, "cleaning": {"mode": "fan", "fan": "high"}}
+    own = {"summer": {**summer, "setpoint": 24}, "rest": {"fan": "low"}}
+    for path, body in ((f"stores/{shop.store.id}", whole), (f"rooms/{shop.room.id}", own)):
+        put = await client.put(f"/api/v1/console/{path}/air", json=body, headers=headers)
+        assert put.status_code == 204, put.text
+    winter = {"mode": "heat", "begins": "09-15", "ends": "03-15"}
+    both = await client.put(
+        f"/api/v1/console/stores/{shop.store.id}/air",
+        json={"summer": summer, "winter": winter},
+        headers=headers,
+    )
+    assert (both.status_code, both.json()["code"]) == (422, "air.seasons_overlap")
+    async with db.read() as session:
+        store = await session.get_one(Store, shop.store.id)
+        room = await session.get_one(Room, shop.room.id)
+    mine, theirs = air_defaults.rules_of(store, room), air_defaults.rules_of(store)
+    assert [(r.phase, r.mode, r.setpoint, r.fan) for r in theirs] == [
+        ("stay", "cool", 26, None),
+        ("cleaning", "fan", None, "high"),
+    ]
+    assert [(r.setpoint, r.fan, r.begins) for r in mine] == [
+        (24, None, "06-01"),
+        (None, "low", None),
+    ]
+    back = {"own": False}
+    gone = await client.put(f"/api/v1/console/rooms/{shop.room.id}/air", json=back, headers=headers)
+    assert gone.status_code == 204
+    async with db.read() as session:
+        room = await session.get_one(Room, shop.room.id)
+        assert air_defaults.rules_of(store, room) == theirs

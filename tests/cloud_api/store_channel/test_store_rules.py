@@ -70,6 +70,9 @@ async def test_schedules_scenes_words_and_times_reach_the_store(
     assert (await ask("PUT", f"/rooms/{shop.room.id}/scenes", scenes)).status_code == 204
     refused = await ask("PUT", f"/stores/{shop.store.id}/scenes", {"in_use": ["light"]})
     assert refused.json()["code"] == "scene.table_off"
+    summer = {"mode": "cool", "setpoint": 26, "begins": "06-01", "ends": "09-30"}
+    air = {"summer": summer, "cleaning": {"mode": "fan"}}
+    assert (await ask("PUT", f"/stores/{shop.store.id}/air", air)).status_code == 204
     times = {"lead_s": 900, "linger_s": 120}
     assert (await ask("PUT", f"/bindings/{light}/times", times)).status_code == 204
     assert (await ask("PUT", f"/bindings/{table}/times", times)).status_code == 422
@@ -88,6 +91,11 @@ async def test_schedules_scenes_words_and_times_reach_the_store(
     assert room.overtime == "keep"
     assert room.scenes is not None
     assert [step.role for step in room.scenes.arrival] == ["light"]
+    for shown in (found.scenes, room.scenes):  # a room with scenes of its own, too
+        assert [(rule.phase, rule.mode) for rule in shown.air] == [
+            ("stay", "cool"),
+            ("cleaning", "fan"),
+        ]
     assert next(b for b in found.bindings if b.id == light).lead_s == 900
     assert found.voice.welcome
     assert (found.voice.quiet_from, found.entry.again_after_s) == ("22:00", 60)

@@ -74,12 +74,12 @@ const dialog = document.querySelector('[data-ask-dialog]');
 let asked = null;
 
 function ask(kind, button, name) {
-  const n = button.closest('[data-stepper]')?.dataset.wanted ?? '';
+  const n = button.closest('[data-stepper]')?.dataset.wanted ?? button.dataset.word ?? '';
   asked = { kind, button, n, url: button.dataset.url ?? button.dataset.setUrl, key: intent() };
   for (const part of dialog.querySelectorAll('[data-ask-title], [data-ask-line]')) part.textContent = fill(part.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`], { name, n });
   const go = dialog.querySelector('[data-ask-go]');
   go.firstElementChild.textContent = go.dataset[`t${kind[0].toUpperCase()}${kind.slice(1)}`];
-  dialog.querySelector('[data-ask-for]').hidden = !['on', 'off', 'climate'].includes(kind);
+  dialog.querySelector('[data-ask-for]').hidden = !['on', 'off', 'climate', 'air'].includes(kind);
   const clip = dialog.querySelector('[data-ask-clip]');
   clip.hidden = kind !== 'say';
   if (kind === 'say') clip.querySelector('select').replaceChildren(...JSON.parse(button.dataset.clips).map(([key, text]) => new Option(text, key)));
@@ -108,11 +108,12 @@ document.addEventListener('click', (event) => {
 });
 
 /** What the store is asked, by kind. */
-function bodyOf(kind, n, why, seconds, force, clip) {
+function bodyOf(kind, button, n, why, seconds, force, clip) {
   switch (kind) {
     case 'door': case 'clear': return { why };
     case 'clean': return {};
     case 'climate': return { setpoint: Number(n), for_s: seconds, why };
+    case 'air': return { [button.dataset.air]: button.dataset.value, for_s: seconds, why };
     case 'say': return { clip, why };
     default: return { on: kind === 'on', for_s: seconds, why, force };
   }
@@ -128,7 +129,7 @@ async function command({ kind, button, url, key, n = '' }, why, seconds, force, 
   draw(box, [{ text: texts.sent, kind: 'now' }, { text: texts.obeyed, kind: 'wait' }, { text: last, kind: 'wait' }]);
   if (line && button.dataset.tPending) line.textContent = button.dataset.tPending;
   await busy(button, async () => {
-    const body = bodyOf(kind, n, why, seconds, force, clip);
+    const body = bodyOf(kind, button, n, why, seconds, force, clip);
     let answer;
     try {
       answer = await api(url, { body, key, timeout: 15000 });
@@ -140,6 +141,7 @@ async function command({ kind, button, url, key, n = '' }, why, seconds, force, 
     draw(box, rowsOf(answer, last, took), fill(texts.by, { who, t: hm(now(), offset), why }));
     if (line && button.dataset.tPending) line.textContent = answer.state === 'done' ? (answer.message ?? '') : button.dataset[answer.state === 'unknown' ? 'tUnknown' : 'tFailed'];
     if (answer.state === 'done' && (kind === 'on' || kind === 'off')) button.setAttribute('aria-checked', String(answer.on ?? kind === 'on'));
+    if (answer.state === 'done' && kind === 'air') for (const one of button.parentElement.querySelectorAll('[data-air]')) one.setAttribute('aria-pressed', String(one === button));
   });
   setTimeout(() => group.removeAttribute('hx-morph-skip'), 20000);
   touch(['merchant']);

@@ -45,10 +45,29 @@ document.addEventListener('click', (event) => {
     }
     const step = event.target.closest('[data-step]');
     if (step && !busy) aim(box, Number(step.dataset.step));
+    const chip = event.target.closest('[data-air]');
+    if (chip && !busy && chip.getAttribute('aria-pressed') !== 'true') air(box, chip);
   }
   const copy = event.target.closest('[data-copy]');
   if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.querySelector('span').textContent = copy.dataset.tDone; }).catch(() => undefined);
 });
+
+/** Mode or fan speed: the chip is pressed when the store has said that the device took it. */
+function air(box, chip) {
+  ask(box, { [chip.dataset.air]: chip.dataset.value }, () => {
+    for (const one of chip.parentElement.querySelectorAll('[data-air]')) one.setAttribute('aria-pressed', String(one === chip));
+    say(box, worded(box), 'ok');
+  });
+}
+
+/** What the page says of an air conditioner, as device_words.air_word does. */
+function worded(box) {
+  const of = (part) => box.querySelector(`[data-air="${part}"][aria-pressed="true"]`);
+  const [mode, fan, n] = [of('mode'), of('fan'), box.querySelector('[data-degrees]').dataset.now];
+  let said = fill(box.dataset.tSet, { n });
+  if (mode) said = mode.dataset.value === 'fan' ? mode.textContent : fill(box.dataset.tRuns, { mode: mode.textContent, n });
+  return fan ? fill(box.dataset.tBlows, { said, fan: fan.textContent }) : said;
+}
 
 function aim(box, by) {
   const degrees = box.querySelector('[data-degrees]');
@@ -64,7 +83,7 @@ function aim(box, by) {
     if (aimed === Number(degrees.dataset.now)) return;
     await ask(box, { setpoint: aimed }, () => {
       degrees.dataset.now = String(aimed);
-      say(box, fill(box.dataset.tSet, { n: aimed }), 'ok');
+      say(box, worded(box), 'ok');
     });
     shown.textContent = `${degrees.dataset.now}°`;
   }, REST);
