@@ -38,6 +38,7 @@ async def payment_settled(session: AsyncSession, payment_id: str, clocks: Clocks
         ],
         clocks=clocks,
         text=payment.number,
+        raced=True,  # observers run before the lock of what was paid for
     )
 
 
@@ -77,6 +78,7 @@ async def refund_changed(session: AsyncSession, refund_id: str, clocks: Clocks) 
         ],
         clocks=clocks,
         text=refund.number,
+        raced=True,
     )
 
 

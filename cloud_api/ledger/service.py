@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import func, insert
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -42,11 +43,13 @@ async def post(
     clocks: Clocks,
     text: str = "",
     by: str = "system",
+    raced: bool = False,
 ) -> bool:
     """Post what happened, in the caller's transaction; False where ``key`` was posted before.
 
-    Lines of nothing are left out; without any left nothing is posted. Raises ValueError for lines that
-    do not sum to zero (the database refuses them as well).
+    Lines of nothing are left out; without any left nothing is posted. ``raced`` where no lock keeps
+    somebody else from posting the same cause right now: who comes second waits for the first and is told
+    False. Raises ValueError for lines that do not sum to zero (the database refuses them as well).
     """
     if sum(line.amount_fen for line in lines) != 0:
         raise ValueError(f"{kind} {key} does not sum to zero: {lines}")
@@ -59,6 +62,30 @@ async def post(
     )
     if (await session.exec(known)).first() is not None:
         return False
+    if raced:
+        try:
+            async with session.begin_nested():
+                await _write(session, store, kind, key, subject, lines, clocks, text, by)
+        except IntegrityError:
+            if (await session.exec(known)).first() is None:
+                raise  # refused for another reason
+            return False
+        return True
+    await _write(session, store, kind, key, subject, lines, clocks, text, by)
+    return True
+
+
+async def _write(
+    session: AsyncSession,
+    store: Store,
+    kind: str,
+    key: str,
+    subject: str,
+    lines: Sequence[Line],
+    clocks: Clocks,
+    text: str,
+    by: str,
+) -> None:
     txn_id, day = new_id(), await open_day(session, store, clocks)
     common: dict[str, Any] = {
         "merchant_id": store.merchant_id,
@@ -87,7 +114,6 @@ async def post(
             | common
         ],
     )
-    return True
 
 
 async def holds(session: AsyncSession, subject: str) -> dict[Slot, int]:

@@ -9,12 +9,17 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
+import cloud_api.ledger.jobs  # noqa: F401  registers its handlers
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
+from cloud_api.kit.models import DueJob
+from cloud_api.kit.notices import NOTICE
+from cloud_api.ledger.verify import verify
 from cloud_api.orders import cancel, money, pay, place, store_events
 from cloud_api.orders.models import Order, OrderEvent
 from cloud_api.payments import service as payments
+from cloud_api.payments.models import Notification
 from cloud_api.pricing import service as pricing
 from store_link.messages import StayBody, StayState
 from tests.cloud_api.factories import Shop
@@ -78,6 +83,54 @@ async def test_a_payment_is_settled_once_by_whoever_is_first(house: House) -> No
     await asyncio.gather(*(settle() for _ in range(8)))
     order = await house.again(order)
     assert (order.status, order.paid_fen, order.refunding_fen) == ("ready", 7600, 0)
+
+
+async def test_the_guest_comes_back_while_the_provider_tells_it_four_times(house: House) -> None:
+    """The page asks, the notification and the watch come, at one moment: one payment, one confirmation. A
+    refund is asked for and told of in the same way, goes out once, and confirms nothing anew. Where each
+    of them carries the order on by itself, about one in twenty is lost, refunded or confirmed twice.
+    """
+    house.till.faults(notify_again_as_new=3)
+    order = await house.order()
+    payment = await house.pay(order)
+    house.till.pay(payment.number)
+    await asyncio.gather(
+        *(pay.check(house.cloud, house.who, order.id) for _ in range(3)),
+        *(payments.look(house.cloud, payment.id) for _ in range(2)),
+        *(house.quiet() for _ in range(3)),
+    )
+    order = await house.until(order, "ready")
+
+    async def told() -> list[str]:
+        async with house.cloud.db.read() as session:
+            query = select(DueJob).where(col(DueJob.kind) == NOTICE)
+            return [job.body["event"] for job in (await session.exec(query)).all()]
+
+    async def all_told() -> bool:
+        async with house.cloud.db.read() as session:
+            return len((await session.exec(select(Notification))).all()) == 4
+
+    await house.run(all_told)
+    await house.finish_all()
+    assert {one: (await told()).count(one) for one in ("order.paid", "order.ready", "order.new")} == {
+        "order.paid": 1, "order.ready": 1, "order.new": 1,
+    }  # fmt: skip
+    async with house.cloud.db.write() as session:
+        await cancel.cancel(session, house.who, order.id, house.cloud.clocks)
+    (refund,) = await house.refunds(order)
+    await asyncio.gather(
+        *(payments.push_refund(house.cloud, refund.id) for _ in range(3)),
+        *(house.quiet() for _ in range(3)),
+    )
+    await house.finish_all()
+    order = await house.again(order)
+    assert (order.status, order.paid_fen, order.refunded_fen) == ("cancelled", 7600, 7600)
+    assert [one["state"] for one in house.till.refunds().values()] == ["done"]
+    events = await told()
+    assert (events.count("order.paid"), events.count("order.ready")) == (1, 1)
+    assert events.count("refund.succeeded") == 1
+    async with house.cloud.db.read() as session:
+        assert await verify(session, house.shop.merchant.id) == []
 
 
 async def test_cancelling_and_money_at_the_same_moment(house: House) -> None:
