@@ -146,19 +146,15 @@ async def test_a_notification_of_anybody_else_is_turned_away(house: House) -> No
         "payment": {"number": payment.number, "state": "paid", "amount_fen": 7600},
     }
     path = f"/api/v1/payments/cashier/{payment.account_ref}/notify"
+    forged = {"Cashier-Nonce": "x", "Cashier-Signature": "AAAA"}
+    stamps = (str(int(house.cloud.clocks.real.timestamp())), "9" * 400, "9" * 5000, "soon", "")
     async with httpx.AsyncClient(base_url=house.base_url, trust_env=False) as http:
         bare = await http.post(path, json=body)
-        forged = await http.post(
-            path,
-            json=body,
-            headers={
-                "Cashier-Timestamp": str(int(house.cloud.clocks.real.timestamp())),
-                "Cashier-Nonce": "x",
-                "Cashier-Signature": "AAAA",
-            },
-        )
+        for stamp in stamps:  # a time beyond any number crashed the reading of it
+            told = await http.post(path, json=body, headers=forged | {"Cashier-Timestamp": stamp})
+            assert told.status_code == 401, stamp[:9]
         nowhere = await http.post("/api/v1/payments/cashier/nobody/notify", json=body)
-    assert [bare.status_code, forged.status_code, nowhere.status_code] == [401, 401, 404]
+    assert [bare.status_code, nowhere.status_code] == [401, 404]
     async with house.cloud.db.read() as session:
         assert (await session.exec(select(Notification))).all() == []
     assert (await house.again(order)).status == "pending_payment"

@@ -193,7 +193,7 @@ class Cashier:
             signed = _PREFIX + f"{what}\n{stamp}\n{headers['Cashier-Nonce']}\n".encode() + raw
             age = abs(self._clock.now().timestamp() - int(stamp))
             self._theirs.verify(base64.b64decode(headers["Cashier-Signature"]), signed)
-        except (KeyError, ValueError, InvalidSignature) as error:
+        except (KeyError, ValueError, OverflowError, InvalidSignature) as error:
             raise BadNotification(f"signature: {type(error).__name__}") from error
         if age > FRESH_S:
             raise BadNotification(f"stale by {age:.0f} s")

@@ -176,6 +176,8 @@ def _headers(clocks: Clocks, **other: str) -> dict[str, str]:
         ({"Signature": "-"}, BadNotification),
         ({"Serial": "-"}, BadNotification),
         ({"Timestamp": "soon"}, BadNotification),
+        ({"Timestamp": "9" * 400}, BadNotification),  # more than a float holds
+        ({"Timestamp": "9" * 5000}, BadNotification),  # more digits than Python reads
         ({"Timestamp": "1761000000"}, BadNotification),  # signed rightly, a month ago
         ({"Signature": "WECHATPAY/SIGNTEST/AAAA"}, ProbeNotification),
         ({"Serial": "PUB_KEY_ID_0114"}, BadNotification),  # to an account with certificates alone

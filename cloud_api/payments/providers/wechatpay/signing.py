@@ -62,7 +62,7 @@ def verify(
         stamp, nonce = headers["Wechatpay-Timestamp"], headers["Wechatpay-Nonce"]
         given, serial = headers["Wechatpay-Signature"], headers["Wechatpay-Serial"]
         age = abs(now.timestamp() - int(stamp))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise BadNotification(f"headers: {error!r}") from error
     if given.startswith(_PROBE):
         raise ProbeNotification("a probe of our verification")
