@@ -33,6 +33,7 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.paging import MOST, PAGE, bad_cursor, cursor_of, plain_text, read_cursor
 from cloud_api.merchants.models import Merchant
 from cloud_api.pricing.service import prices_from
+from cloud_api.stores.facilities import kinds_of
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.near import distance_m
 
@@ -258,7 +259,7 @@ def _suits(room: Room, wanted: Wanted, prices: dict[str, int]) -> bool:
         return False
     if wanted.most_fen is not None and prices[room.id] > wanted.most_fen:
         return False
-    return wanted.facilities <= {str(thing.get("kind")) for thing in room.equipment}
+    return wanted.facilities <= kinds_of(room.equipment, room.facilities)
 
 
 async def _free(

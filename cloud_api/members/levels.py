@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
-from cloud_api.kit.actor import Staff, System, scoped
+from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.paging import MOST
 from cloud_api.members.models import MemberLevel, Membership
+from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import PRICE_EDIT
 
 MOST_LEVELS = 10
@@ -24,6 +26,19 @@ async def level_of(session: AsyncSession, merchant_id: str, account_id: str) -> 
         .where(col(Membership.merchant_id) == merchant_id, col(Membership.account_id) == account_id)
     )
     return (await session.exec(query)).first()
+
+
+async def of_customer(session: AsyncSession, customer: Customer) -> list[tuple[str, MemberLevel]]:
+    """The customer's levels with the names of the merchants where they have them, by these names."""
+    query = (
+        select(col(Merchant.name), MemberLevel)
+        .join(Membership, col(Membership.level_id) == col(MemberLevel.id))
+        .join(Merchant, col(Merchant.id) == col(Membership.merchant_id))
+        .where(col(Membership.account_id) == customer.account_id)
+        .order_by(col(Merchant.name), col(Merchant.id))
+        .limit(MOST)
+    )
+    return [(name, level) for name, level in (await session.exec(query)).all()]
 
 
 async def levels(session: AsyncSession, actor: Staff) -> list[MemberLevel]:

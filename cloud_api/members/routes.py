@@ -9,11 +9,25 @@ from cloud_api.auth.deps import customer
 from cloud_api.kit.actor import Customer
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
-from cloud_api.members import service
-from cloud_api.members.schemas import DeleteIn, ExportOut, ExportsOut
+from cloud_api.members import levels, service
+from cloud_api.members.schemas import (
+    DeleteIn,
+    ExportOut,
+    ExportsOut,
+    OwnLevelOut,
+    OwnLevelsOut,
+)
 
 router = APIRouter(prefix="/me", tags=["me"])
 Who = Annotated[Customer, Depends(customer)]
+
+
+@router.get("/levels")
+async def my_levels(request: Request, who: Who) -> OwnLevelsOut:
+    """My member levels, and what of a room's price I pay by them."""
+    async with cloud_of(request).db.read() as session:
+        found = await levels.of_customer(session, who)
+    return OwnLevelsOut(items=[OwnLevelOut.of(name, level) for name, level in found])
 
 
 @router.post("/export", response_model=ExportOut, status_code=202)

@@ -7,7 +7,32 @@ from typing import Annotated
 
 from pydantic import BaseModel, StringConstraints
 
-from cloud_api.members.models import DataExport
+from cloud_api.members.models import DataExport, MemberLevel
+
+
+class OwnLevelOut(BaseModel):
+    """One's level at a merchant: ``per_cent`` of the room's price is what one pays there."""
+
+    merchant_id: str
+    merchant: str
+    name: str
+    per_cent: int
+
+    @classmethod
+    def of(cls, merchant: str, level: MemberLevel) -> OwnLevelOut:
+        """From the table."""
+        return cls(
+            merchant_id=level.merchant_id,
+            merchant=merchant,
+            name=level.name,
+            per_cent=level.per_cent,
+        )
+
+
+class OwnLevelsOut(BaseModel):
+    """One's levels; one at a merchant at most."""
+
+    items: list[OwnLevelOut]
 
 
 class ExportOut(BaseModel):

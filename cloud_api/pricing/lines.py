@@ -199,9 +199,13 @@ def member_line(level: str, per_cent: int, lines: Sequence[Line]) -> Line | None
     off = base - times(base, per_cent, 100)
     if off <= 0:
         return None
-    return Line(
-        MEMBER, _("{level}会员 {off}").format(level=level, off=fold(per_cent)), -off, ref=level
-    )
+    return Line(MEMBER, level_words(level, per_cent), -off, ref=level)
+
+
+def level_words(level: str, per_cent: int) -> str:
+    """``金卡会员 9 折``; without the discount where there is none."""
+    off = fold(per_cent) if per_cent < 100 else ""
+    return _("{level}会员 {off}").format(level=level, off=off).strip()
 
 
 def fold(per_cent: int) -> str:

@@ -35,6 +35,12 @@ ICONS: Final[dict[str, str]] = {
 }
 
 
+def kinds_of(equipment: Sequence[dict[str, Any]], more: Sequence[str]) -> set[str]:
+    """The kinds a room has: of what has a kind, and of its own list where that names one (``新风系统``)."""
+    named = {str(thing.get("kind")) for thing in equipment}
+    return named | {kind for kind, word in WORDS.items() if any(word in str(text) for text in more)}
+
+
 def in_words(thing: dict[str, Any]) -> str:
     """``麻将机 雀友 T8``; what is of no kind by its own name."""
     brand = " ".join(str(thing.get(key, "")) for key in ("brand", "model") if thing.get(key))

@@ -474,7 +474,10 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
             )
         },
     ),
-    "me": ("customer/me.html", {"page": vm.MePage("138****4821")}),
+    "me": (
+        "customer/me.html",
+        {"page": vm.MePage("138****4821", levels=(("雀友会", "金卡会员 9 折"),))},
+    ),
     "scan": ("customer/scan.html", {"page": ScanPage("shop.test")}),
     "offline": ("customer/offline.html", {}),
     "error": ("customer/error.html", {"page": ERROR}),

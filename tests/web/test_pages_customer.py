@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlmodel import col, select, update
+from sqlmodel import col, update
 
 from cloud_api.devices.models import Binding, StoreStatus
 from cloud_api.orders.models import Order, OrderChange
-from cloud_api.payments import service as payments
-from cloud_api.payments.models import PaymentAttempt, ProviderAccount
-from cloud_api.stores.models import Door, Room, Store
+from cloud_api.stores.models import Door, Room
 from tests.cloud_api.factories import make_customer, make_login, make_order, make_store
 from tests.web.furnished import furnish
 from tests.web.scenes import report
@@ -326,43 +324,6 @@ def test_unpaid_and_over(visitor: Visitor):
     far = site.write(make)
     assert "还差付款" in look(visitor, "third", f"/d/{far.door.token}")
     assert "时段已结束" in look(visitor, "fourth", f"/d/{far.door.token}")
-
-
-def test_a_payment_that_nobody_knows_of_is_never_called_failed(visitor: Visitor):
-    """Shown as failed with a button to pay again, guests who had paid paid twice."""
-    site = visitor.site
-    order = visitor.town.orders["unpaid"]
-    path = f"/orders/{order.id}/pay"
-
-    async def begin(session):
-        account = (await session.exec(select(ProviderAccount))).first()
-        store = await session.get_one(Store, order.store_id)
-        return await payments.open_payment(
-            session, store=store, account_id=order.account_id, pays=f"order:{order.id}",
-            number=f"{order.number}-9", amount_fen=order.total_fen, subject="竹间",
-            return_url="http://x.test/", expires_at=order.hold_expires_at,
-            provider=account.provider, channel="page", clocks=site.cloud.clocks,
-        )  # fmt: skip
-
-    made = site.write(begin)
-    for state, waits in (("created", True), ("unknown", True), ("pending", True), ("succeeded", True), ("closed", False), ("failed", False)):  # fmt: skip
-
-        async def becomes(session, state=state):
-            row = await session.get_one(PaymentAttempt, made.id)
-            row.state = state
-            row.succeeded_at = site.now if state == "succeeded" else None
-            session.add(row)
-
-        site.write(becomes)
-        text = look(visitor, "guest", path)
-        assert ("没付成，钱没有扣" in text) is (not waits), state
-        assert ('id="payform"' in text) is (not waits), state
-        assert ("先别再付一次" in text) is waits, state
-
-    async def gone(session):
-        await session.delete(await session.get_one(PaymentAttempt, made.id))
-
-    site.write(gone)
 
 
 def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor):

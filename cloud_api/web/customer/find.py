@@ -105,17 +105,10 @@ async def stores_page(
         stores=tuple(sorted(cards, key=lambda card: not card.online)),
         pinned=pinned,
         query=looked.q.strip(),
-        filters=looked.chips(),
+        filters=looked.chips(seen),
         near=wanted.place is not None,
-        keep=tuple(
-            (name, str(value))
-            for name, value in (
-                ("when", looked.when),
-                ("seats", looked.seats),
-                ("most_fen", looked.most_fen),
-            )
-            if value
-        ),
+        keep=looked.parts(),
+        form=looked.form(seen),
         more_href=more,
     )
 

@@ -14,12 +14,14 @@ from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.asgi import CSP
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.members import levels
 from cloud_api.orders import service as orders
 from cloud_api.orders import views
 from cloud_api.orders.money import pays
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt
 from cloud_api.payments.providers.base import StepKind
+from cloud_api.pricing.lines import level_words
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.service import take_quote
 from cloud_api.staff import service as staff
@@ -65,10 +67,14 @@ async def home(
     when: Word = "",
     seats: Annotated[int, Query(ge=0, le=100)] = 0,
     most_fen: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    day: Word = "",
+    time: Word = "",
+    minutes: Annotated[int, Query(ge=0, le=1440)] = 0,
+    facility: Annotated[list[Word] | None, Query(max_length=20)] = None,
     cursor: Annotated[str | None, Query(max_length=700)] = None,
 ) -> Response:
     """Stores; the running stay or the next booking on top."""
-    looked = Looked(q, when, seats, most_fen)
+    looked = Looked(q, when, seats, most_fen, day, time, minutes, tuple(facility or ()))
     async with seen.cloud.db.read() as session:
         href, card = await door_tab(session, seen)
         model = await find.stores_page(session, seen, looked, card, cursor)
@@ -343,8 +349,13 @@ async def me(seen: Seen) -> Response:
     async with seen.cloud.db.read() as session:
         href, _card = await door_tab(session, seen)
         works = await staff.workplaces(session, seen.customer.account_id)
+        mine = await levels.of_customer(session, seen.customer)
     shell = seen.shell(stay_href=href)
-    model = MePage(phone=shell.person, console_href="/console" if works else "")
+    model = MePage(
+        phone=shell.person,
+        console_href="/console" if works else "",
+        levels=tuple((name, level_words(one.name, one.per_cent)) for name, one in mine),
+    )
     return page(seen, "customer/me.html", model, shell=shell)
 
 

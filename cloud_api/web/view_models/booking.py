@@ -44,6 +44,21 @@ class StayCard:
 
 
 @dataclass(frozen=True)
+class FindForm:
+    """What rooms have to have, and when: choices, and what is chosen. ``keep`` is asked for besides."""
+
+    keep: tuple[tuple[str, str], ...]
+    days: tuple[tuple[str, str], ...]
+    times: tuple[tuple[str, str], ...]
+    lengths: tuple[tuple[int, str], ...]
+    facilities: tuple[tuple[str, str], ...]
+    day: str = ""
+    time: str = ""
+    minutes: int = 120
+    chosen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StoresPage:
     stores: tuple[StoreCard, ...]
     pinned: StayCard | None = None
@@ -53,6 +68,7 @@ class StoresPage:
     """Whether this browser told where it is."""
     keep: tuple[tuple[str, str], ...] = ()
     """What else is asked for, while words are searched."""
+    form: FindForm | None = None
     more_href: str = ""
 
 

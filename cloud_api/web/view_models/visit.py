@@ -232,6 +232,8 @@ class MePage:
     orders_href: str = "/orders"
     console_href: str = ""
     """For those who work somewhere."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """Merchants where one has a member level, and what it is worth there."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ WECHAT = WechatPayAccount(
     mchid="1900000001", appid="wx0001", serial="5157F09EFDC096DE", private_key=PEM,
     api_v3_key="k" * 32,
 )  # fmt: skip
-ALIPAY = AlipayAccount.model_construct(app_id="2021000001", seller_id="2088000001")
+ALIPAY = AlipayAccount.model_construct(
+    app_id="2021000001", seller_id="2088000001", private_key=PEM, alipay_public_key=""
+)
 PAID: dict[str, str] = {
     "app_id": "2021000001", "seller_id": "2088000001", "out_trade_no": "26112312001_1",
     "total_amount": "76.00", "trade_no": "20001", "gmt_payment": "2026-11-23 12:00:00",
