@@ -1,10 +1,18 @@
-"""What pages tell a guest of money: overtime before and while it grows, a payment on its way, one's level."""
+"""What pages tell a guest: of money and a level, of a store before coming, of a time that one waits for."""
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import time
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from sqlmodel import col, select, update
 
@@ -13,6 +21,7 @@ from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.stores.models import Store
 from cloud_api.web.customer.checkout import overtime_rule
+from tests.cloud_api.factories import bearer
 from tests.web.town import Visitor, running_town
 
 LINES = [{"hourly_fen": 3800}, {"hourly_fen": 4800}, {"hourly_fen": 0}]  # the last is a discount
@@ -130,3 +139,56 @@ def test_a_payment_that_nobody_knows_of_is_never_called_failed(visitor: Visitor)
         await session.delete(await session.get_one(PaymentAttempt, made.id))
 
     site.write(gone)
+
+
+def test_a_store_tells_what_one_has_to_know_before_coming(visitor: Visitor):
+    """Notice, about, hours and the days that differ, phone; each room's state; the password of the WiFi never."""
+    site = visitor.site
+    holiday = (site.now + timedelta(days=3)).date().isoformat()
+
+    async def told(session):
+        store = await session.get_one(Store, site.shop.store.id)
+        store.notice, store.about = "二楼左手边，不能抽烟", "老房子改的"
+        store.days = {holiday: {"name": "店庆", "hours": [["10:00", "22:00"]], "as": None}}
+        store.wifi_name, store.wifi_password = "queyou", "88888888"
+        session.add(store)
+
+    site.write(told)
+    text = page(visitor, "guest", f"/s/{site.shop.store.id}")
+    for words in ("二楼左手边，不能抽烟", "老房子改的", "店庆", "10:00–22:00", "tel:", "营业"):
+        assert words in text, words
+    for state in ("使用中", "已预约"):
+        assert state in text, state
+    assert "88888888" not in text
+    stay = f"/orders/{visitor.town.order('in_use')}/stay"
+    assert "88888888" in page(visitor, "guest", stay)  # told to who is in
+
+
+def test_who_waits_for_a_taken_time_is_offered_it_and_takes_it(visitor: Visitor):
+    """From the room's page to the place in line, the offer, and the order to be paid."""
+    site, ready = visitor.site, visitor.town.orders["ready"]
+    here = ready.starts_at.astimezone(ZoneInfo(site.shop.store.tz))
+    room = page(visitor, "stranger", f"/rooms/{ready.room_id}")
+    assert f"/rooms/{ready.room_id}/wait" in room
+    asked = f"day={here:%Y-%m-%d}&time={here:%H:%M}&minutes=120"
+    form = html.unescape(page(visitor, "stranger", f"/rooms/{ready.room_id}/wait?{asked}"))
+    (one, _any) = re.findall(r"data-body='?\"?(\{.*?\})", form)
+    act = partial(httpx.post, headers=bearer(visitor.town.tokens["stranger"]), trust_env=False)
+    joined = act(
+        f"{site.url}/api/v1/stores/{ready.store_id}/waitlist", json=json.loads(one), timeout=60
+    )
+    assert joined.status_code == 200, joined.text
+    assert "你排第一" in page(visitor, "stranger", "/me/waitlist")
+    gone = httpx.post(
+        f"{site.url}/api/v1/orders/{ready.id}/cancel", json={}, trust_env=False, timeout=60,
+        headers=bearer(visitor.town.tokens["guest"]),
+    )  # fmt: skip
+    assert gone.status_code == 200, gone.text
+    deadline = time.monotonic() + 30
+    while "空出来了" not in (text := page(visitor, "stranger", "/me/waitlist")):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+    (take,) = re.findall(r'action="(/api/v1/me/waitlist/[^"]+/take)"', text)
+    taken = act(f"{site.url}{take}", json={}, timeout=60)
+    assert taken.status_code == 200, taken.text
+    assert "房间还给你留着" in page(visitor, "stranger", f"/orders/{taken.json()['id']}/pay")
