@@ -41,12 +41,17 @@ async def merge(
     """Let everything of ``old`` at this merchant be of ``new``.
 
     Raises KaimenError ``member.confirm`` (422) unless ``confirm`` are the last four digits of the number
-    that vanishes, Conflict ``member.merge_blocked`` with the reasons.
+    that vanishes, Conflict ``member.merged_away`` where the one to stay went into another meanwhile,
+    ``member.merge_blocked`` with the reasons.
     """
     made = await _merge(session, staff, old, new, clocks)
     staff.need_fresh()
-    for account_id in sorted((old, new)):  # always in the same order
-        await lock_profile(session, staff.merchant_id, account_id, clocks.now)
+    held = {
+        account_id: await lock_profile(session, staff.merchant_id, account_id, clocks.now)
+        for account_id in sorted((old, new))  # always in the same order
+    }
+    if held[new].merged_into is not None:  # two who merge at once would hide both
+        raise Conflict("member.merged_away", "要留的这位已经并到别的号了，刷新后选那一位")
     gone = await session.get_one(Account, old)
     if confirm.strip() != gone.phone_tail:
         raise KaimenError(

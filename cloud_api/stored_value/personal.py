@@ -12,6 +12,7 @@ from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.i18n import later
+from cloud_api.kit.ids import new_id
 from cloud_api.kit.personal import Blocker, Section, register
 from cloud_api.ledger.accounts import Account
 from cloud_api.ledger.service import Line
@@ -91,6 +92,7 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
         wallet.gift_fen += sign * parts.gift
         session.add(wallet)
     await session.flush()
+    key = f"merge:{new_id()}"
     for wallet, sign in ((old, -1), (new, 1)):
         # Both halves of the books' entry stand at the one that gives; the other has the movement.
         lines = [
@@ -104,7 +106,7 @@ async def _merge(session: AsyncSession, merge: merging.Merge) -> None:
             wallet,
             store_id=store.id,
             kind="merge",
-            key=f"merge:{merge.old}:{merge.clocks.now.isoformat()}",
+            key=key,
             parts=Parts(sign * parts.paid, sign * parts.gift),
             subject=f"account:{merge.new}",
             lines=lines if sign < 0 else [],

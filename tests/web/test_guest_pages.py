@@ -166,21 +166,21 @@ def test_a_store_tells_what_one_has_to_know_before_coming(visitor: Visitor):
 
 def test_who_waits_for_a_taken_time_is_offered_it_and_takes_it(visitor: Visitor):
     """From the room's page to the place in line, the offer, and the order to be paid."""
-    site, ready = visitor.site, visitor.town.orders["ready"]
-    here = ready.starts_at.astimezone(ZoneInfo(site.shop.store.tz))
-    room = page(visitor, "stranger", f"/rooms/{ready.room_id}")
-    assert f"/rooms/{ready.room_id}/wait" in room
+    site, taken = visitor.site, visitor.town.orders["unpaid"]
+    here = taken.starts_at.astimezone(ZoneInfo(site.shop.store.tz))
+    room = page(visitor, "stranger", f"/rooms/{taken.room_id}")
+    assert f"/rooms/{taken.room_id}/wait" in room
     asked = f"day={here:%Y-%m-%d}&time={here:%H:%M}&minutes=120"
-    form = html.unescape(page(visitor, "stranger", f"/rooms/{ready.room_id}/wait?{asked}"))
+    form = html.unescape(page(visitor, "stranger", f"/rooms/{taken.room_id}/wait?{asked}"))
     (one, _any) = re.findall(r"data-body='?\"?(\{.*?\})", form)
     act = partial(httpx.post, headers=bearer(visitor.town.tokens["stranger"]), trust_env=False)
     joined = act(
-        f"{site.url}/api/v1/stores/{ready.store_id}/waitlist", json=json.loads(one), timeout=60
+        f"{site.url}/api/v1/stores/{taken.store_id}/waitlist", json=json.loads(one), timeout=60
     )
     assert joined.status_code == 200, joined.text
     assert "你排第一" in page(visitor, "stranger", "/me/waitlist")
     gone = httpx.post(
-        f"{site.url}/api/v1/orders/{ready.id}/cancel", json={}, trust_env=False, timeout=60,
+        f"{site.url}/api/v1/orders/{taken.id}/cancel", json={}, trust_env=False, timeout=60,
         headers=bearer(visitor.town.tokens["guest"]),
     )  # fmt: skip
     assert gone.status_code == 200, gone.text
@@ -189,6 +189,6 @@ def test_who_waits_for_a_taken_time_is_offered_it_and_takes_it(visitor: Visitor)
         assert time.monotonic() < deadline, text
         time.sleep(0.1)
     (take,) = re.findall(r'action="(/api/v1/me/waitlist/[^"]+/take)"', text)
-    taken = act(f"{site.url}{take}", json={}, timeout=60)
-    assert taken.status_code == 200, taken.text
-    assert "房间还给你留着" in page(visitor, "stranger", f"/orders/{taken.json()['id']}/pay")
+    got = act(f"{site.url}{take}", json={}, timeout=60)
+    assert got.status_code == 200, got.text
+    assert "房间还给你留着" in page(visitor, "stranger", f"/orders/{got.json()['id']}/pay")
