@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from fastapi import Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,18 +25,19 @@ async def tap(
 ) -> Response:
     """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
     cloud = cloud_of(request)
-    until: datetime | None = None
+    fresh: DeviceCommand | None = None
 
     async def begin(session: AsyncSession, command_id: str) -> Begun:
-        nonlocal until
+        nonlocal fresh
         await _count(session, cloud, ref)
         command, again = await write(session, command_id)
-        until = None if again else command.expires_at + devices.ON_ITS_WAY
+        fresh = None if again else command
         return Begun(command.id, again)
 
     async def finish(begun: Begun, now: bool) -> UnlockOut:
-        fresh = now and not begun.again
-        found = await devices.wait_for(cloud, begun.ref, until if fresh else None, fresh=fresh)
+        made = fresh if now else None
+        until = None if made is None else made.expires_at + devices.ON_ITS_WAY
+        found = await devices.wait_for(cloud, begun.ref, until, fresh=made)
         known = {name: found[name] for name in UnlockOut.model_fields if name in found}
         return UnlockOut(**known, again=begun.again)
 

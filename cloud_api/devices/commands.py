@@ -124,18 +124,23 @@ async def create_command(
 
 
 async def wait_for(
-    cloud: Cloud, command_id: str, until: datetime | None = None, *, fresh: bool = False
+    cloud: Cloud,
+    command_id: str,
+    until: datetime | None = None,
+    *,
+    fresh: DeviceCommand | None = None,
 ) -> dict[str, Any]:
     """The command's answer, or how far it came by ``until`` (wire time).
 
     Hears this process's acknowledgements at once, and looks at the row every 250 ms for those that
     came through another process. Without ``until`` it waits as long as an answer may be on its way.
-    ``fresh``: it was written a moment ago, so its row has nothing to tell yet. The dict is that of
-    ``answer``.
+    ``fresh``: its row, where it was written a moment ago and so has nothing to tell yet; an answer that
+    this process hears and believes is then told before it is written (store_channel/outcomes.py). The
+    dict is that of ``answer``.
     """
     loop = asyncio.get_running_loop()
-    heard = cloud.waiters.expect(command_id)
-    found = None if fresh and until is not None else await _look(cloud, command_id)
+    heard = cloud.waiters.expect(command_id, fresh)
+    found = None if fresh is not None and until is not None else await _look(cloud, command_id)
     if until is None:
         assert found is not None
         until = found["expires_at"] + ON_ITS_WAY
@@ -146,7 +151,7 @@ async def wait_for(
             break
         found = await _hear(heard, min(LOOK_EVERY_S, max(left, 0.0)))
         if found is None:
-            heard = cloud.waiters.expect(command_id)
+            heard = cloud.waiters.expect(command_id, fresh)
             found = await _look(cloud, command_id)
     cloud.waiters.forget(command_id)
     return found if found["final"] or until < found["expires_at"] else _unanswered(found)
@@ -199,6 +204,28 @@ def answer(command: DeviceCommand) -> dict[str, Any]:
         "evidence": command.evidence,
         "expires_at": command.expires_at,
     }
+
+
+def answer_with(
+    command: DeviceCommand,
+    *,
+    state: str,
+    reason: str | None,
+    evidence: dict[str, Any],
+    sent_at: datetime | None,
+    accepted_at: datetime | None,
+    final_at: datetime,
+) -> dict[str, Any]:
+    """``answer`` for a command with an outcome that its row does not have yet. Wire times."""
+    outcome = {
+        "state": state,
+        "reason": reason,
+        "evidence": evidence,
+        "sent_at": sent_at,
+        "accepted_at": accepted_at,
+        "final_at": final_at,
+    }
+    return answer(DeviceCommand(**{**command.model_dump(), **outcome}))
 
 
 def words(state: str, reason: str | None, action: str) -> str:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Who waits for a command: the future, and what is known of it without a look at the database."""
+
+    future: asyncio.Future[dict[str, Any]]
+    command: Any = None  # as it was written, where this process wrote it
+    sent_at: datetime | None = None  # wire time at which this process published it
+    accepted_at: datetime | None = None  # and at which the store said that it acts
 
 
 class Waiters:
@@ -11,21 +23,40 @@ class Waiters:
 
     def __init__(self, instance: str) -> None:
         self.instance = instance
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[str, Waiting] = {}
 
-    def expect(self, command_id: str) -> asyncio.Future[dict[str, Any]]:
-        """Register before the command is sent; several waiters of one command share a future."""
-        future = self._waiting.get(command_id)
-        if future is None or future.done():
-            future = asyncio.get_running_loop().create_future()
-            self._waiting[command_id] = future
-        return future
+    def expect(self, command_id: str, command: Any = None) -> asyncio.Future[dict[str, Any]]:
+        """Register before the command is sent; several waiters of one command share a future.
+
+        ``command``: its row, where it was written a moment ago and for this waiter.
+        """
+        known = self._waiting.get(command_id)
+        if known is None or known.future.done():
+            known = Waiting(asyncio.get_running_loop().create_future())
+            self._waiting[command_id] = known
+        if command is not None:
+            known.command = command
+        return known.future
+
+    def waiting(self, command_id: str) -> Waiting | None:
+        """Who waits for a command in this process."""
+        return self._waiting.get(command_id)
+
+    def sent(self, command_id: str, at: datetime) -> None:
+        """This process publishes it now; ``at`` is wire time."""
+        if (known := self._waiting.get(command_id)) is not None:
+            known.sent_at = at
+
+    def accepted(self, command_id: str, at: datetime) -> None:
+        """The store has it and acts; ``at`` is wire time."""
+        if (known := self._waiting.get(command_id)) is not None:
+            known.accepted_at = at
 
     def resolve(self, command_id: str, answer: dict[str, Any]) -> None:
         """A final answer came; nobody waiting is fine."""
-        future = self._waiting.pop(command_id, None)
-        if future is not None and not future.done():
-            future.set_result(answer)
+        known = self._waiting.pop(command_id, None)
+        if known is not None and not known.future.done():
+            known.future.set_result(answer)
 
     def forget(self, command_id: str) -> None:
         """Stop waiting."""

@@ -17,21 +17,26 @@ log = structlog.get_logger(__name__)
 
 
 async def take(cloud: Cloud, topic: ParsedTopic, raw: bytes) -> CommandAck | None:
-    """Verify an acknowledgement and write what it says; None where it is not believed.
+    """Verify an acknowledgement, tell it to who waits, and write it; None where it is not believed.
 
-    One transaction for both: somebody stands at the door.
+    Somebody stands at the door: they hear it as soon as it is believed, and it is written right after.
     """
-    async with cloud.db.write() as session:
+    async with cloud.db.read() as session:
         ack = await _believed(session, topic, raw)
-        if ack is None:
-            return None
-        if ack.state is AckState.ACCEPTED:
-            await outcomes.accepted(session, topic.store, ack.id, cloud.clocks.real)
-            return ack
-        reason = None if ack.reason is None else ack.reason.value
-        outcome = outcomes.outcome_of(ack.state, reason, ack.evidence, ack.took_ms)
-        if outcome is not None:
-            await outcomes.settle(session, cloud, topic.store, ack.id, outcome)
+    if ack is None:
+        return None
+    came = cloud.clocks.real
+    if ack.state is AckState.ACCEPTED:
+        cloud.waiters.accepted(ack.id, came)
+        async with cloud.db.write() as session:
+            await outcomes.accepted(session, topic.store, ack.id, came)
+        return ack
+    reason = None if ack.reason is None else ack.reason.value
+    outcome = outcomes.outcome_of(ack.state, reason, ack.evidence, ack.took_ms)
+    if outcome is not None:
+        outcomes.tell(cloud, topic.store, ack.id, outcome, came)
+        async with cloud.db.write() as session:
+            await outcomes.settle(session, cloud, topic.store, ack.id, outcome, came)
     return ack
 
 

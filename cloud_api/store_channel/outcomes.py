@@ -73,14 +73,45 @@ async def accepted(session: AsyncSession, store_id: str, command_id: str, now: d
     )
 
 
+def tell(cloud: Cloud, store_id: str, command_id: str, outcome: Outcome, at: datetime) -> None:
+    """Answer who waits in this process for a command that it wrote, before the outcome is written.
+
+    For an acknowledgement that is believed: the lock has moved, and what the store said reaches the
+    database whatever becomes of this process, as its journal holds the same outcome and sends it until
+    that was committed. A person need not stand at the door for a commit. ``store_id`` is whose answer it
+    is: another store's says nothing of this command. ``at``: wire time at which it came.
+    """
+    known = cloud.waiters.waiting(command_id)
+    if known is None or not isinstance(known.command, DeviceCommand):
+        return
+    if known.command.store_id != store_id:
+        return
+    answer = commands.answer_with(
+        known.command,
+        state=outcome.state,
+        reason=outcome.reason,
+        evidence=outcome.evidence,
+        sent_at=known.sent_at,
+        accepted_at=known.accepted_at,
+        final_at=at,
+    )
+    cloud.waiters.resolve(command_id, answer)
+
+
 async def settle(
-    session: AsyncSession, cloud: Cloud, store_id: str, command_id: str, outcome: Outcome
+    session: AsyncSession,
+    cloud: Cloud,
+    store_id: str,
+    command_id: str,
+    outcome: Outcome,
+    at: datetime | None = None,
 ) -> bool:
     """Write a final outcome if there is none yet; True where it was written now.
 
-    Who waits in this process is answered after the commit.
+    Who still waits in this process is answered after the commit. ``at``: wire time at which it came,
+    where that was before.
     """
-    now = cloud.clocks.real
+    now = at or cloud.clocks.real
     changed = await session.execute(
         update(DeviceCommand)
         .where(

@@ -20,11 +20,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, literal, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -32,6 +32,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.models import OutboxLease, OutboxRow
 from cloud_api.kit.outbox import COMMAND, DESIRED, OUTBOX, lease
@@ -74,6 +75,7 @@ class _Ready:
     payload: bytes
     created_at: datetime
     expires_at: datetime
+    sent_at: datetime | None = None  # wire time, once it was handed to the link
 
 
 @dataclass(slots=True)
@@ -337,6 +339,7 @@ class Relay:
         if now >= ready.expires_at:
             batch.unsent.append((ready.seq, ready.command_id, EXPIRED))
             return True
+        self._cloud.waiters.sent(ready.command_id, now)
         try:
             await self._link.publish(ready.topic, ready.payload, qos=1, timeout_s=CONFIRM_S)
         except NotConfirmed:
@@ -344,7 +347,7 @@ class Relay:
         except NotConnected:
             batch.refused.append(ready)
             return False
-        batch.sent.append(ready)
+        batch.sent.append(replace(ready, sent_at=now))
         return True
 
     async def _send_desired(self, stream: str, batch: _Batch, seq: int) -> bool:
@@ -381,11 +384,15 @@ class Relay:
                 )
             if sent:
                 at_store = col(DeviceCommand.state)
+                when = {
+                    ready.command_id: literal(ready.sent_at, UTCDateTime()) for ready in batch.sent
+                }
                 await session.execute(
                     update(DeviceCommand)
-                    .where(col(DeviceCommand.id).in_([ready.command_id for ready in batch.sent]))
+                    .where(col(DeviceCommand.id).in_(list(when)))
                     .values(
-                        sent_at=now, state=case((at_store == "created", "sent"), else_=at_store)
+                        sent_at=case(when, value=col(DeviceCommand.id)),
+                        state=case((at_store == "created", "sent"), else_=at_store),
                     )
                 )
             while batch.refused:  # no broker: nobody shall wait for nothing

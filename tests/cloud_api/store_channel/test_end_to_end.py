@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import update
 from sqlmodel import select
 
@@ -13,6 +15,7 @@ from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.actor import System
 from cloud_api.kit.cloud import Cloud
+from cloud_api.store_channel import outcomes
 from cloud_api.store_channel.models import StoreEvent
 from cloud_api.store_channel.worker import Channel, run_acks, state_of
 from store_link.messages import AckState, EventKind
@@ -91,6 +94,53 @@ async def test_an_api_process_beside_the_worker_hears_its_own_answers(
     assert store.commands[-1].reply_to == api.waiters.instance
     stop.set()
     await task
+
+
+async def test_who_waits_hears_it_before_it_is_written(
+    cloud: Cloud,
+    shop: Shop,
+    channel: Channel,
+    store: StoreSide,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person stood at the door for two commits more: of the command's mark and of its outcome."""
+    await store.connect()
+    await online(cloud, store)
+    settle, gate = outcomes.settle, asyncio.Event()
+
+    async def later(*args: Any) -> bool:
+        await gate.wait()
+        return await settle(*args)
+
+    monkeypatch.setattr(outcomes, "settle", later)
+    command = await unlock(cloud, shop)
+    heard = cloud.waiters.expect(command.id, command)
+    told = await asyncio.wait_for(heard, DEADLINE_S)
+    assert (told["state"], told["final"], told["evidence"]) == ("done", True, {"coil": True})
+
+    async def kept() -> dict[str, object]:
+        async with cloud.db.read() as session:
+            row = await session.get(DeviceCommand, command.id)
+        assert row is not None
+        return devices.answer(row)
+
+    assert (await kept())["final"] is False
+    gate.set()
+    async with asyncio.timeout(DEADLINE_S):
+        while not (await kept())["final"] or (await kept())["sent_ms"] is None:
+            await asyncio.sleep(0.02)
+    assert await kept() == told
+
+
+async def test_another_stores_answer_tells_nobody(cloud: Cloud, shop: Shop) -> None:
+    """Who holds some store's key may say what it likes of its own commands alone."""
+    command = await unlock(cloud, shop)
+    heard = cloud.waiters.expect(command.id, command)
+    done = outcomes.Outcome("done")
+    outcomes.tell(cloud, "somebody-elses", command.id, done, cloud.clocks.real)
+    assert not heard.done()
+    outcomes.tell(cloud, shop.store.id, command.id, done, cloud.clocks.real)
+    assert (await heard)["state"] == "done"
 
 
 async def test_a_command_nobody_answers_becomes_unknown_and_a_late_answer_still_counts(
