@@ -8,8 +8,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import bindparam
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
 from cloud_api.auth.models import Account, Login, LoginCode, SetupCode
 from cloud_api.kit import throttle
@@ -20,6 +22,7 @@ from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_digits, new_id, new_token
+from cloud_api.kit.statements import built
 
 CODE_LIFE = timedelta(minutes=5)
 CODE_ATTEMPTS = 5
@@ -231,17 +234,22 @@ async def find_login(
     session: AsyncSession, token: str, now: datetime
 ) -> tuple[Login, Account] | None:
     """Login and account of a token that is neither revoked nor over; ``now`` is wire time."""
-    query = (
+    values = {"token_hash": vault().hash_token(token), "now": now}
+    found = (await session.exec(_good_login(), params=values)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+@built
+def _good_login() -> Select[Login, Account]:
+    return (
         select(Login, Account)
         .join(Account, col(Account.id) == col(Login.account_id))
         .where(
-            col(Login.token_hash) == vault().hash_token(token),
+            col(Login.token_hash) == bindparam("token_hash"),
             col(Login.revoked_at).is_(None),
-            col(Login.expires_at) > now,
+            col(Login.expires_at) > bindparam("now"),
         )
     )
-    found = (await session.exec(query)).one_or_none()
-    return None if found is None else (found[0], found[1])
 
 
 async def is_good(session: AsyncSession, login_id: str, now: datetime) -> bool:

@@ -12,13 +12,16 @@ from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.claims.models import BookingRule
 from cloud_api.kit.dates import days
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import built
 from cloud_api.pricing import rules as limits
 from cloud_api.pricing.lines import words
 from cloud_api.stores.models import Room, Store
@@ -128,10 +131,15 @@ async def _rows(session: AsyncSession, ids: Sequence[str]) -> dict[str, dict[str
     """What is set, by id; asked once in a session, which is a transaction or a look."""
     known: dict[str, dict[str, Any] | None] = session.info.setdefault(_KNOWN, {})
     if unknown := set(ids) - known.keys():
-        query = select(BookingRule).where(col(BookingRule.id).in_(unknown))
+        rows = (await session.exec(_of_ids(), params={"ids": list(unknown)})).all()
         known.update(dict.fromkeys(unknown))
-        known.update({row.id: row.rules for row in (await session.exec(query)).all()})
+        known.update({row.id: row.rules for row in rows})
     return {key: found for key in ids if (found := known[key]) is not None}
+
+
+@built
+def _of_ids() -> SelectOfScalar[BookingRule]:
+    return select(BookingRule).where(col(BookingRule.id).in_(bindparam("ids", expanding=True)))
 
 
 def changed(session: AsyncSession) -> None:

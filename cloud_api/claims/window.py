@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.claims.models import RoomClaim
+from cloud_api.kit.statements import built
 from cloud_api.stores.models import Store
 
 _LOOK_BACK: Final = timedelta(
@@ -34,14 +37,28 @@ async def previous_until(
     session: AsyncSession, room_id: str, claim_id: str, starts_at: datetime
 ) -> datetime | None:
     """When the last claim before ``starts_at`` in this room gives it free; None without one."""
-    query = select(func.max(col(RoomClaim.block_until))).where(
-        col(RoomClaim.room_id) == room_id,
-        col(RoomClaim.id) != claim_id,
-        col(RoomClaim.state).in_(_SOLD),
-        col(RoomClaim.block_from) < starts_at,
-    )
-    found: datetime | None = await session.scalar(query)
+    values = {"room_id": room_id, "claim_id": claim_id, "starts_at": starts_at}
+    found: datetime | None = await session.scalar(_previous(), values)
     return found
+
+
+@built
+def _previous() -> SelectOfScalar[datetime]:
+    return select(func.max(col(RoomClaim.block_until))).where(
+        col(RoomClaim.room_id) == bindparam("room_id"),
+        col(RoomClaim.id) != bindparam("claim_id"),
+        col(RoomClaim.state).in_(_SOLD),
+        col(RoomClaim.block_from) < bindparam("starts_at"),
+    )
+
+
+@built
+def _near() -> SelectOfScalar[RoomClaim]:
+    return select(RoomClaim).where(
+        col(RoomClaim.room_id).in_(bindparam("rooms", expanding=True)),
+        col(RoomClaim.state).in_(_SOLD),
+        col(RoomClaim.block_until) > bindparam("earliest"),
+    )
 
 
 async def opens_of(
@@ -51,12 +68,8 @@ async def opens_of(
     if not stays:
         return {}
     earliest = min(starts for _, _, _, starts in stays) - _LOOK_BACK
-    query = select(RoomClaim).where(
-        col(RoomClaim.room_id).in_({room for _, room, _, _ in stays}),
-        col(RoomClaim.state).in_(_SOLD),
-        col(RoomClaim.block_until) > earliest,
-    )
-    claims = list((await session.exec(query)).all())
+    values = {"rooms": list({room for _, room, _, _ in stays}), "earliest": earliest}
+    claims = (await session.exec(_near(), params=values)).all()
     found = {}
     for store, room, claim_id, starts in stays:
         before = [

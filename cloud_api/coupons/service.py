@@ -7,15 +7,17 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
 from cloud_api.coupons.models import Coupon, CouponGrant
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import built
 from cloud_api.pricing.offers import Offer
 
 HOME_ZONE: Final = (
@@ -28,24 +30,33 @@ async def offers_for(
     session: AsyncSession, customer: Customer, merchant_id: str, now: datetime
 ) -> list[Offer]:
     """What the customer could take off an order at a merchant now; the soonest to expire first."""
-    query = (
+    values = {"account_id": customer.account_id, "merchant_id": merchant_id, "now": now}
+    found = (await session.exec(_unused(), params=values)).all()
+    today = now.astimezone(ZoneInfo(HOME_ZONE)).date()
+    return [
+        offer_of(grant.id, coupon)
+        for grant, coupon in found
+        if coupon.valid_from is None or coupon.valid_from <= today
+    ]
+
+
+@built
+def _unused() -> Select[CouponGrant, Coupon]:
+    return (
         select(CouponGrant, Coupon)
         .join(Coupon, col(Coupon.id) == col(CouponGrant.coupon_id))
         .where(
-            col(CouponGrant.account_id) == customer.account_id,
-            col(CouponGrant.merchant_id) == merchant_id,
+            col(CouponGrant.account_id) == bindparam("account_id"),
+            col(CouponGrant.merchant_id) == bindparam("merchant_id"),
             col(CouponGrant.state) == "unused",
-            or_(col(CouponGrant.expires_at).is_(None), col(CouponGrant.expires_at) > now),
+            or_(
+                col(CouponGrant.expires_at).is_(None),
+                col(CouponGrant.expires_at) > bindparam("now"),
+            ),
         )
         .order_by(col(CouponGrant.expires_at), col(CouponGrant.id))
         .limit(_MOST_WEIGHED)
     )
-    today = now.astimezone(ZoneInfo(HOME_ZONE)).date()
-    return [
-        offer_of(grant.id, coupon)
-        for grant, coupon in (await session.exec(query)).all()
-        if coupon.valid_from is None or coupon.valid_from <= today
-    ]
 
 
 def offer_of(grant_id: str, coupon: Coupon) -> Offer:

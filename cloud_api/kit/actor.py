@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
+from sqlalchemy import bindparam
 from sqlmodel import SQLModel, col, false, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -171,6 +173,7 @@ class System:
 Actor = Anyone | Customer | Staff | Platform | System
 
 Row = TypeVar("Row", bound=SQLModel)
+Who = TypeVar("Who", bound=Actor)
 
 
 def scoped(actor: Actor, model: type[Row]) -> SelectOfScalar[Row]:
@@ -200,3 +203,39 @@ def scoped(actor: Actor, model: type[Row]) -> SelectOfScalar[Row]:
     if isinstance(actor, Customer) and hasattr(model, "account_id"):
         return query.where(col(columns.account_id) == actor.account_id)
     return query.where(false())
+
+
+def stand_in(actor: Who) -> tuple[Who, dict[str, Any]]:
+    """One actor for all of ``actor``'s kind, and the parameters that make a statement ``actor``'s own.
+
+    For statements that are built once (kit/statements.py): what ``scoped`` narrows to the stand-in is
+    narrowed to whoever's parameters go with it. Sent without them it raises.
+    """
+    some: Any
+    if isinstance(actor, Staff):
+        stores: dict[str, Any] = (
+            {} if actor.store_ids is None else {"actor_stores": sorted(actor.store_ids)}
+        )
+        some = _some_staff(bool(stores))
+        return some, {"actor_merchant": actor.merchant_id, **stores}
+    if isinstance(actor, Customer):
+        some = _some_customer()
+        return some, {"actor_account": actor.account_id}
+    some = _SYSTEM if isinstance(actor, System) else _ANYONE
+    return some, {}
+
+
+_SYSTEM = System()
+_ANYONE = Anyone()
+
+
+@cache
+def _some_staff(of_stores: bool) -> Staff:
+    stores = bindparam("actor_stores", expanding=True) if of_stores else None
+    merchant = cast(str, bindparam("actor_merchant"))
+    return Staff("", "", merchant, frozenset(), cast("frozenset[str] | None", stores))
+
+
+@cache
+def _some_customer() -> Customer:
+    return Customer(cast(str, bindparam("actor_account")))

@@ -22,7 +22,7 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -31,6 +31,8 @@ from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import IdempotencyKey
 from cloud_api.kit.repeat import repeated
+from cloud_api.kit.statements import built
+from cloud_api.kit.upsert import insert_or_ignore
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -80,7 +82,7 @@ async def once(
             await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == row_id))
         raise
     async with cloud.db.write() as session:
-        await session.exec(_answered(row_id, response))
+        await _keep(session, row_id, response)
     return response
 
 
@@ -109,7 +111,7 @@ async def once_within(
             if known is not None:
                 return known
             response = _response(await act(session))
-            await session.exec(_answered(row_id, response))
+            await _keep(session, row_id, response)
             return response
 
     return await repeated(whole)
@@ -163,23 +165,15 @@ async def _claim(
     begins: Begun | None = None,
 ) -> Response | Begun | None:
     """None if the key is ours now, else the answer kept for it, or what was begun under it."""
-    insert: Any = (
-        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    )
-    made = await session.exec(
-        insert(IdempotencyKey)
-        .values(
-            id=row_id,
-            actor=actor,
-            key=key,
-            request_hash=digest,
-            created_at=now,
-            **({} if begins is None else {"response": _named(begins)}),
-        )
-        .on_conflict_do_nothing(index_elements=["actor", "key"])
-        .returning(IdempotencyKey.id)
-    )
-    if made.scalar_one_or_none() is not None:
+    values = {
+        "id": row_id,
+        "actor": actor,
+        "key": key,
+        "request_hash": digest,
+        "created_at": now,
+        **({} if begins is None else {"response": _named(begins)}),
+    }
+    if await insert_or_ignore(session, IdempotencyKey, values):
         return None
     mine = (col(IdempotencyKey.actor) == actor, col(IdempotencyKey.key) == key)
     row = (await session.exec(select(IdempotencyKey).where(*mine))).one_or_none()
@@ -229,16 +223,18 @@ def _key(request: Request) -> str | None:
     return key
 
 
-def _answered(row_id: str, response: Response) -> Any:
-    return (
-        update(IdempotencyKey)
-        .where(col(IdempotencyKey.id) == row_id)
-        .values(
-            status=response.status_code,
-            response={"body": json.loads(bytes(response.body) or b"null")},
-        )
-        .execution_options(synchronize_session=False)
-    )
+async def _keep(session: AsyncSession, row_id: str, response: Response) -> None:
+    """Complete the row with its answer."""
+    body = json.loads(bytes(response.body) or b"null")
+    values = {"row": row_id, "answer": response.status_code, "kept": {"body": body}}
+    await session.execute(_answered(), values)
+
+
+@built
+def _answered() -> Any:
+    table = IdempotencyKey.__table__  # type: ignore[attr-defined]
+    row = table.c.id == bindparam("row")
+    return table.update().where(row).values(status=bindparam("answer"), response=bindparam("kept"))
 
 
 def _named(begun: Begun) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, literal
+from sqlalchemy import bindparam, case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +16,7 @@ from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import Throttle
+from cloud_api.kit.statements import is_sqlite
 
 
 class TooOften(KaimenError):
@@ -43,29 +45,31 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
     what, _, who = key.partition(":")
     stored = f"{what}:{vault().index(who)[:32]}"
     since = now - timedelta(seconds=window_s)
-    over = col(Throttle.window_start) <= since
-    insert: Any = (
-        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    )
-    statement = (
-        insert(Throttle)
-        .values(key=stored, window_start=now, count=1)
+    values = {"key": stored, "now": now, "since": since}
+    count, start = (await session.exec(_hit(is_sqlite(session)), params=values)).one()
+    if count > limit:
+        left = start + timedelta(seconds=window_s) - now
+        raise TooOften(max(1, round(left.total_seconds())))
+
+
+@cache
+def _hit(sqlite_: bool) -> Any:
+    over = col(Throttle.window_start) <= bindparam("since")
+    # A bare value would be written as another text than the column's, which no longer sorts.
+    now = bindparam("now", type_=UTCDateTime())
+    insert: Any = sqlite.insert if sqlite_ else postgresql.insert
+    return (
+        insert(Throttle.__table__)  # type: ignore[attr-defined]
+        .values(key=bindparam("key"), window_start=now, count=1)
         .on_conflict_do_update(
             index_elements=["key"],
             set_={
                 "count": case((over, 1), else_=col(Throttle.count) + 1),
-                # A bare value would be written as another text than the column's, which no longer sorts.
-                "window_start": case(
-                    (over, literal(now, UTCDateTime())), else_=col(Throttle.window_start)
-                ),
+                "window_start": case((over, now), else_=col(Throttle.window_start)),
             },
         )
-        .returning(Throttle.count, Throttle.window_start)
+        .returning(col(Throttle.count), col(Throttle.window_start))
     )
-    count, start = (await session.exec(statement)).one()
-    if count > limit:
-        left = start + timedelta(seconds=window_s) - now
-        raise TooOften(max(1, round(left.total_seconds())))
 
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:

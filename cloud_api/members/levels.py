@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.kit.actor import Customer, Staff, System, scoped
@@ -11,6 +13,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import MOST
+from cloud_api.kit.statements import built
 from cloud_api.members.models import MemberLevel, Membership
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import PRICE_EDIT
@@ -20,12 +23,20 @@ MOST_LEVELS = 10
 
 async def level_of(session: AsyncSession, merchant_id: str, account_id: str) -> MemberLevel | None:
     """The customer's level at a merchant; None for who is no member there."""
-    query = (
+    values = {"merchant_id": merchant_id, "account_id": account_id}
+    return (await session.exec(_level_of(), params=values)).first()
+
+
+@built
+def _level_of() -> SelectOfScalar[MemberLevel]:
+    return (
         scoped(System(), MemberLevel)
         .join(Membership, col(Membership.level_id) == col(MemberLevel.id))
-        .where(col(Membership.merchant_id) == merchant_id, col(Membership.account_id) == account_id)
+        .where(
+            col(Membership.merchant_id) == bindparam("merchant_id"),
+            col(Membership.account_id) == bindparam("account_id"),
+        )
     )
-    return (await session.exec(query)).first()
 
 
 async def of_customer(session: AsyncSession, customer: Customer) -> list[tuple[str, MemberLevel]]:

@@ -23,6 +23,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
+from cloud_api.kit.statements import Bound
 from cloud_api.orders.books import deposit_of, wait_of
 from cloud_api.orders.differences import give_back
 from cloud_api.orders.models import Deposit, DepositClaim, DepositRule, Order, OvertimeCharge
@@ -48,7 +49,7 @@ async def rule_of(session: AsyncSession, store_id: str, room_id: str) -> Deposit
     return rules.get(room_id) or rules.get(None)
 
 
-def of_store(store_id: str) -> SelectOfScalar[DepositRule]:
+def of_store(store_id: Bound[str]) -> SelectOfScalar[DepositRule]:
     """The rules of a store and of its rooms."""
     return scoped(_SYSTEM, DepositRule).where(col(DepositRule.store_id) == store_id)
 

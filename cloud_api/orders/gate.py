@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.auth.models import Account
 from cloud_api.claims.booking_rules import rules_of
-from cloud_api.kit.actor import Customer
+from cloud_api.kit.actor import Customer, stand_in
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import built
 from cloud_api.merchants.models import Merchant
 from cloud_api.orders import deposits, limits, overtime
 from cloud_api.orders.models import Order
@@ -50,14 +51,15 @@ async def admit(
     rules = await rules_of(session, store, room.id)
     if unpaid:
         await _queue(session, customer)
-    asked = sa.select(
-        _unpaid(customer).scalar_subquery(),
-        limits.blocking(customer, store, clocks.now).exists(),
-        overtime.owed(customer, store.merchant_id).exists(),
-        select(col(Order.id)).where(col(Order.number) == number).exists(),
-        deposits.of_store(store.id).exists(),
-    )
-    seen = Gate(*(await session.execute(asked)).one())
+    who, theirs = stand_in(customer)
+    facts = {
+        "merchant_id": store.merchant_id,
+        "store_id": store.id,
+        "number": number,
+        "now": clocks.now,
+        **theirs,
+    }
+    seen = Gate(*(await session.execute(_gate(who), facts)).one())
     if unpaid and seen.unpaid >= MAX_UNPAID:
         raise _too_many_unpaid()
     if seen.blocked or rules.max_open:
@@ -101,8 +103,24 @@ async def check_unpaid(session: AsyncSession, customer: Customer) -> None:
 
 async def _queue(session: AsyncSession, customer: Customer) -> None:
     """Orders of one person at the same time queue here, or each would count before the others insert."""
-    mine = select(col(Account.id)).where(col(Account.id) == customer.account_id)
-    await session.exec(mine.with_for_update())
+    await session.exec(_account(), params={"account_id": customer.account_id})
+
+
+@built
+def _account() -> SelectOfScalar[str]:
+    mine = select(col(Account.id)).where(col(Account.id) == bindparam("account_id"))
+    return mine.with_for_update()
+
+
+@built
+def _gate(who: Customer) -> Any:
+    return sa.select(
+        _unpaid(who).scalar_subquery(),
+        limits.blocking(who, bindparam("merchant_id"), bindparam("now")).exists(),
+        overtime.owed(who, bindparam("merchant_id")).exists(),
+        select(col(Order.id)).where(col(Order.number) == bindparam("number")).exists(),
+        deposits.of_store(bindparam("store_id")).exists(),
+    )
 
 
 def _unpaid(customer: Customer) -> SelectOfScalar[int]:

@@ -15,6 +15,7 @@ from cloud_api.kit.actor import Customer, Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import Bound
 from cloud_api.orders.models import BlockedCustomer, Order
 from cloud_api.orders.service import get_order
 from cloud_api.staff.permissions import ORDER_CANCEL
@@ -28,7 +29,9 @@ async def check(
     session: AsyncSession, customer: Customer, store: Store, rules: Rules, now: datetime
 ) -> None:
     """Raise Conflict ``booking.customer_blocked`` or ``booking.too_many_open``."""
-    if (await session.exec(blocking(customer, store, now).limit(1))).first() is not None:
+    if (
+        await session.exec(blocking(customer, store.merchant_id, now).limit(1))
+    ).first() is not None:
         raise Conflict(
             "booking.customer_blocked",
             "这家店暂不接受你的预订，有疑问请打给店家",
@@ -55,10 +58,12 @@ async def check(
         )
 
 
-def blocking(customer: Customer, store: Store, now: datetime) -> SelectOfScalar[str]:
+def blocking(
+    customer: Customer, merchant_id: Bound[str], now: Bound[datetime]
+) -> SelectOfScalar[str]:
     """The entries of the merchant's black list that keep this customer out now."""
     return select(col(BlockedCustomer.id)).where(
-        col(BlockedCustomer.merchant_id) == store.merchant_id,
+        col(BlockedCustomer.merchant_id) == merchant_id,
         col(BlockedCustomer.account_id) == customer.account_id,
         BlockedCustomer.in_force(now),
     )

@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel, and_, col, or_
 from cloud_api.kit.columns import Encrypted, Json, UTCDateTime
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import Sequence
+from cloud_api.kit.statements import Bound
 
 
 class Order(SQLModel, table=True):
@@ -364,7 +365,7 @@ class BlockedCustomer(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
     @classmethod
-    def in_force(cls, now: datetime) -> ColumnElement[bool]:
+    def in_force(cls, now: Bound[datetime]) -> ColumnElement[bool]:
         """What holds at ``now``: not lifted, and not over."""
         return and_(
             col(cls.lifted_at).is_(None), or_(col(cls.until).is_(None), col(cls.until) > now)

@@ -23,6 +23,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
 from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
+from cloud_api.kit.statements import Bound
 from cloud_api.orders import deposits
 from cloud_api.orders.books import part_of
 from cloud_api.orders.models import Order, OrderLine, OvertimeCharge
@@ -228,7 +229,7 @@ async def check_nothing_due(session: AsyncSession, customer: Customer, merchant_
         )
 
 
-def owed(customer: Customer, merchant_id: str) -> SelectOfScalar[OvertimeCharge]:
+def owed(customer: Customer, merchant_id: Bound[str]) -> SelectOfScalar[OvertimeCharge]:
     """What this guest owes this merchant."""
     return scoped(customer, OvertimeCharge).where(
         col(OvertimeCharge.merchant_id) == merchant_id, col(OvertimeCharge.state) == "due"

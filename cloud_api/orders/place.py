@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.claims import service as claims
 from cloud_api.coupons import service as coupons
@@ -17,6 +18,7 @@ from cloud_api.kit.database import keep
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.ids import new_id, new_number
+from cloud_api.kit.statements import built
 from cloud_api.merchants.models import Merchant
 from cloud_api.orders import deposits, gate
 from cloud_api.orders.models import Order, OrderLine
@@ -136,8 +138,7 @@ async def forget_quotes(session: AsyncSession, now: datetime) -> None:
 
 async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> Order | None:
     """The order that was made from a quote. Raises Conflict ``quote.used`` if it is another's."""
-    query = scoped(System(), Order).where(col(Order.quote_id) == quote_id)
-    known = (await session.exec(query)).first()
+    known = (await session.exec(_of_quote(), params={"quote_id": quote_id})).first()
     if known is not None and known.account_id != customer.account_id:
         raise Conflict("quote.used", "这份报价已经用过了，请重新选择时间")
     return known
@@ -145,15 +146,25 @@ async def _ordered(session: AsyncSession, customer: Customer, quote_id: str) -> 
 
 async def _house(session: AsyncSession, room_id: str) -> tuple[Room, Store, Merchant]:
     """The room with whose it is; one query."""
-    query = (
-        scoped(System(), Room)
-        .where(col(Room.id) == room_id)
-        .join(Store, col(Store.id) == col(Room.store_id))
-        .join(Merchant, col(Merchant.id) == col(Store.merchant_id))
-    )
-    found = (await session.execute(query.add_columns(Store, Merchant))).one()
+    found = (await session.execute(_whole_house(), {"room_id": room_id})).one()
     keep(session, *found)  # the answer shows them
     return found[0], found[1], found[2]
+
+
+@built
+def _of_quote() -> SelectOfScalar[Order]:
+    return scoped(System(), Order).where(col(Order.quote_id) == bindparam("quote_id"))
+
+
+@built
+def _whole_house() -> Any:
+    return (
+        scoped(System(), Room)
+        .where(col(Room.id) == bindparam("room_id"))
+        .join(Store, col(Store.id) == col(Room.store_id))
+        .join(Merchant, col(Merchant.id) == col(Store.merchant_id))
+        .add_columns(Store, Merchant)
+    )
 
 
 async def _free_number(session: AsyncSession, store: Store, clocks: Clocks) -> str:

@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy import exists
+from sqlalchemy import bindparam, exists
 from sqlalchemy.orm.util import identity_key
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.auth.models import Account
 from cloud_api.claims.booking_rules import Rules, rules_by_room
@@ -23,6 +24,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.dates import said
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.kit.statements import built
 from cloud_api.orders import cancel_rules, kept, overtime, refund_wait, schemas
 from cloud_api.orders.models import (
     Deposit,
@@ -96,14 +98,32 @@ class _Has:
 
 
 async def _has(session: AsyncSession, ids: Sequence[str], accounts: Iterable[str]) -> _Has:
-    asked = sa.select(
-        exists().where(col(PaymentAttempt.part_of).in_([pays(i) for i in ids])),
+    values = {"parts": [pays(i) for i in ids], "ids": list(ids), "accounts": list(accounts)}
+    return _Has(*(await session.execute(_asked(), values)).one())
+
+
+@built
+def _asked() -> Any:
+    ids: Any = bindparam("ids", expanding=True)
+    return sa.select(
+        exists().where(col(PaymentAttempt.part_of).in_(bindparam("parts", expanding=True))),
         exists().where(col(OvertimeCharge.order_id).in_(ids)),
         exists().where(col(Deposit.order_id).in_(ids)),
         exists().where(col(RefundRequest.order_id).in_(ids)),
-        exists().where(col(Wallet.account_id).in_(list(accounts))),
+        exists().where(col(Wallet.account_id).in_(bindparam("accounts", expanding=True))),
     )
-    return _Has(*(await session.execute(asked)).one())
+
+
+@built
+def _lines() -> SelectOfScalar[OrderLine]:
+    of = col(OrderLine.order_id).in_(bindparam("ids", expanding=True))
+    return select(OrderLine).where(of).order_by(col(OrderLine.position))
+
+
+@built
+def _events() -> SelectOfScalar[OrderEvent]:
+    of = col(OrderEvent.order_id).in_(bindparam("ids", expanding=True))
+    return select(OrderEvent).where(of).order_by(col(OrderEvent.seq))
 
 
 class _Parts:
@@ -135,11 +155,9 @@ class _Parts:
         parts.rules = await rules_by_room(
             session, [*parts.stores.values()], [*parts.rooms.values()]
         )
-        lines = select(OrderLine).where(col(OrderLine.order_id).in_(ids))
-        for line in (await session.exec(lines.order_by(col(OrderLine.position)))).all():
+        for line in (await session.exec(_lines(), params={"ids": ids})).all():
             parts.lines[line.order_id].append(line)
-        events = select(OrderEvent).where(col(OrderEvent.order_id).in_(ids))
-        for event in (await session.exec(events.order_by(col(OrderEvent.seq)))).all():
+        for event in (await session.exec(_events(), params={"ids": ids})).all():
             parts.events[event.order_id].append(event)
         has = await _has(session, ids, {order.account_id for order in orders})
         if has.overtime:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from sqlalchemy import bindparam
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -20,6 +22,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import built
 from cloud_api.payments import house, payers, ways
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.payments.providers import PROVIDERS
@@ -109,15 +112,26 @@ async def accounts_of(
     session: AsyncSession, store: Store, provider: str | None = None
 ) -> Sequence[ProviderAccount]:
     """The accounts that take money for ``store``, its own before the merchant's."""
-    query = scoped(_SYSTEM, ProviderAccount).where(
-        col(ProviderAccount.merchant_id) == store.merchant_id,
-        col(ProviderAccount.enabled).is_(True),
-        or_(col(ProviderAccount.store_id).is_(None), col(ProviderAccount.store_id) == store.id),
+    values = {"merchant_id": store.merchant_id, "store_id": store.id}
+    found = (await session.exec(_accounts(), params=values)).all()
+    of = [one for one in found if provider in (None, one.provider)]
+    return sorted(of, key=lambda account: (account.store_id is None, account.position))
+
+
+@built
+def _accounts() -> SelectOfScalar[ProviderAccount]:
+    return (
+        scoped(_SYSTEM, ProviderAccount)
+        .where(
+            col(ProviderAccount.merchant_id) == bindparam("merchant_id"),
+            col(ProviderAccount.enabled).is_(True),
+            or_(
+                col(ProviderAccount.store_id).is_(None),
+                col(ProviderAccount.store_id) == bindparam("store_id"),
+            ),
+        )
+        .order_by(col(ProviderAccount.id))
     )
-    if provider is not None:
-        query = query.where(col(ProviderAccount.provider) == provider)
-    found = (await session.exec(query.order_by(col(ProviderAccount.id)))).all()
-    return sorted(found, key=lambda account: (account.store_id is None, account.position))
 
 
 async def open_payment(

@@ -8,13 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import bindparam
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
-from cloud_api.kit.actor import Actor, Customer, System, scoped
+from cloud_api.kit.actor import Actor, Customer, System, scoped, stand_in
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.statements import built
 from cloud_api.members.levels import level_of
 from cloud_api.pricing import admission
 from cloud_api.pricing import lines as pricing
@@ -136,20 +139,29 @@ async def price_interval(
 
 async def book_of(session: AsyncSession, actor: Actor, room_id: str) -> Book:
     """All that prices a room. Raises NotFound ``room.not_found``."""
-    query = (
-        scoped(actor, Room)
-        .where(col(Room.id) == room_id)
-        .join(Store, col(Store.id) == col(Room.store_id))
-        .outerjoin(PriceRule, col(PriceRule.store_id) == col(Store.id))
-    )
-    found = (await session.execute(query.add_columns(Store, PriceRule))).first()
+    who, theirs = stand_in(actor)
+    found = (await session.execute(_priced(who), {"room_id": room_id, **theirs})).first()
     if found is None:
         raise NotFound("room", "没有这个包间")
     room, store, rule = found
-    tariffs = (
-        await session.exec(scoped(System(), Tariff).where(col(Tariff.store_id) == store.id))
-    ).all()
+    tariffs = (await session.exec(_tariffs(), params={"store_id": store.id})).all()
     return Book.of(store, room, tariffs, rule)
+
+
+@built
+def _priced(who: Actor) -> Any:
+    return (
+        scoped(who, Room)
+        .where(col(Room.id) == bindparam("room_id"))
+        .join(Store, col(Store.id) == col(Room.store_id))
+        .outerjoin(PriceRule, col(PriceRule.store_id) == col(Store.id))
+        .add_columns(Store, PriceRule)
+    )
+
+
+@built
+def _tariffs() -> SelectOfScalar[Tariff]:
+    return scoped(System(), Tariff).where(col(Tariff.store_id) == bindparam("store_id"))
 
 
 def lowest(tariffs: Iterable[Tariff], rooms: Iterable[Room]) -> dict[str, int]:
@@ -182,12 +194,18 @@ async def prices_from(session: AsyncSession, actor: Actor, rooms: Sequence[Room]
 
 async def take_quote(session: AsyncSession, actor: Actor, quote_id: str, clocks: Clocks) -> Quote:
     """The quote to order from. Raises NotFound, or KaimenError ``quote.expired`` (410)."""
-    found = (await session.exec(scoped(actor, Quote).where(col(Quote.id) == quote_id))).first()
+    who, theirs = stand_in(actor)
+    found = (await session.exec(_quote(who), params={"quote_id": quote_id, **theirs})).first()
     if found is None:
         raise NotFound("quote", "没有这份报价，请重新选择时间")
     if found.expires_at <= clocks.now:
         raise KaimenError("quote.expired", "报价已过期，请重新选择时间", status=410)
     return found
+
+
+@built
+def _quote(who: Actor) -> SelectOfScalar[Quote]:
+    return scoped(who, Quote).where(col(Quote.id) == bindparam("quote_id"))
 
 
 async def _time(
