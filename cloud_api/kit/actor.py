@@ -231,7 +231,7 @@ _ANYONE = Anyone()
 
 @cache
 def _some_staff(of_stores: bool) -> Staff:
-    stores = bindparam("actor_stores", expanding=True) if of_stores else None
+    stores: Any = bindparam("actor_stores", expanding=True) if of_stores else None
     merchant = cast(str, bindparam("actor_merchant"))
     return Staff("", "", merchant, frozenset(), cast("frozenset[str] | None", stores))
 
