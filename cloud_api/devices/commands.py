@@ -13,7 +13,8 @@ from typing import Any
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.devices.models import DeviceCommand, StoreStatus
+from cloud_api.devices import command_rows
+from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit import outbox
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -21,6 +22,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
+from cloud_api.kit.models import OutboxRow
 from cloud_api.stores.models import Store
 
 LOOK_EVERY_S = 0.25
@@ -83,17 +85,11 @@ async def create_command(
 ) -> DeviceCommand:
     """Write a command; it leaves after the commit. Raises StoreOffline; then there is no row.
 
+    What is given back is a picture of the row and no part of ``session``: nothing set in it is written.
+
     ``valid_s`` seconds of wire time, counted from now. The caller has judged whether ``actor`` may.
     ``command_id``: an id made before, where somebody has to know it already.
     """
-    there = scoped(System(), StoreStatus).where(
-        col(StoreStatus.store_id) == store.id,
-        col(StoreStatus.online),
-        col(StoreStatus.nonce).is_not(None),
-    )
-    # Not the row: the store's last report stands in it, which is long.
-    if (await session.execute(there.with_only_columns(col(StoreStatus.store_id)))).first() is None:
-        raise StoreOffline
     now = clocks.real
     command = DeviceCommand(
         id=command_id or new_id(),
@@ -109,17 +105,18 @@ async def create_command(
         created_at=now,
         expires_at=now + timedelta(seconds=valid_s),
     )
-    session.add(command)
-    await outbox.put(
-        session,
+    row = OutboxRow(
         merchant_id=store.merchant_id,
         stream=store.id,
-        topic="command",
+        topic=outbox.COMMAND,
         body={"command_id": command.id},
-        now=now,
+        created_at=now,
         expires_at=command.expires_at,
     )
-    await session.flush()
+    nonce = await command_rows.write(session, command, row)
+    if nonce is None:
+        raise StoreOffline
+    outbox.send(session, row, now, (row, command, nonce))
     return command
 
 

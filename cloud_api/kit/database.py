@@ -75,10 +75,10 @@ class Express(Protocol):
         """Whether it could send now."""
         ...
 
-    def begin(self, stream: str, leased_at: datetime) -> None:
+    def begin(self, stream: str, leased_at: datetime, found: Any = None) -> None:
         """Send in the background what was just committed; the stream's lease came with it.
 
-        ``leased_at``: wire time from which the lease counts.
+        ``leased_at``: wire time from which the lease counts. ``found``: all that waits, where it is known.
         """
         ...
 

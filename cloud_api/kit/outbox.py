@@ -8,14 +8,16 @@ as with everything that may wait a moment, the relays of all processes are woken
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import bindparam, exists, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.database import (
     after_commit,
     announce_after_commit,
@@ -23,6 +25,7 @@ from cloud_api.kit.database import (
     database_of,
 )
 from cloud_api.kit.models import OutboxLease, OutboxRow
+from cloud_api.kit.statements import built, is_sqlite
 
 OUTBOX = "outbox"
 COMMAND = "command"
@@ -45,25 +48,35 @@ async def put(
 
     ``now`` and ``expires_at`` are wire time; a row past ``expires_at`` is dropped, never sent late.
     """
-    session.add(
-        OutboxRow(
-            merchant_id=merchant_id,
-            stream=stream,
-            topic=topic,
-            body=body,
-            created_at=now,
-            expires_at=expires_at,
-        )
+    row = OutboxRow(
+        merchant_id=merchant_id,
+        stream=stream,
+        topic=topic,
+        body=body,
+        created_at=now,
+        expires_at=expires_at,
     )
-    if topic != COMMAND or not _goes_at_once(session, stream, now):
-        announce_after_commit(session, OUTBOX, stream)
+    session.add(row)
+    send(session, row, now)
 
 
-def _goes_at_once(session: AsyncSession, stream: str, now: datetime) -> bool:
+def send(session: AsyncSession, row: OutboxRow, now: datetime, found: Any = None) -> None:
+    """Have ``row``, which is or will be written in this transaction, sent after the commit. Wire time.
+
+    ``found``: all that has to be read to send it, as who sends would read it, where it is at hand.
+    """
+    if row.topic != COMMAND or not _goes_at_once(session, row, now, found):
+        announce_after_commit(session, OUTBOX, row.stream)
+
+
+def _goes_at_once(session: AsyncSession, row: OutboxRow, now: datetime, found: Any) -> bool:
     """Whether this process will try to send it itself.
 
     A lease that another has is locked by asking for it as well. So a transaction asks for one alone, at
     its very end: with two, or with locks taken after it, transactions could wait for each other in a circle.
+
+    ``found`` is good where nothing else waits in the stream. Something that this transaction does not
+    see yet is of one that goes on beside it: which of the two is sent first is nobody's claim.
     """
     database = database_of(session)
     express = None if database is None else database.express
@@ -73,10 +86,12 @@ def _goes_at_once(session: AsyncSession, stream: str, now: datetime) -> bool:
 
     async def ask() -> None:
         await session.flush()
-        if await lease(session, stream, express.holder, now):
-            after_commit(session, lambda: express.begin(stream, now))
+        taken = await lease(session, row.stream, express.holder, now, but=row.seq)
+        if taken is None:
+            announce_after_commit(session, OUTBOX, row.stream)
         else:
-            announce_after_commit(session, OUTBOX, stream)
+            known = None if taken.others else found
+            after_commit(session, lambda: express.begin(row.stream, now, known))
 
     before_commit(session, ask, first=True)
     return True
@@ -89,23 +104,51 @@ async def desired_changed(
     await put(session, merchant_id=merchant_id, stream=store_id, topic=DESIRED, body={}, now=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A stream's lease. ``others``: something else waits in the stream, as far as this can be seen."""
+
+    others: bool
+
+
 async def lease(
-    session: AsyncSession, stream: str, holder: str, now: datetime, *, again: bool = False
-) -> bool:
-    """Take a stream's lease if nobody has it; with ``again`` keep one's own. Wire time."""
-    insert: Any = (
-        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session: AsyncSession,
+    stream: str,
+    holder: str,
+    now: datetime,
+    *,
+    again: bool = False,
+    but: int | None = None,
+) -> Lease | None:
+    """Take a stream's lease if nobody has it; with ``again`` keep one's own. Wire time.
+
+    ``but``: the row beside which others are looked for.
+    """
+    values = {"stream": stream, "holder": holder, "until": now + LEASE, "now": now, "but": but or 0}
+    taken = (await session.execute(_lease(is_sqlite(session), again), values)).first()
+    return None if taken is None else Lease(bool(taken[1]))
+
+
+@built
+def _lease(sqlite_: bool, again: bool) -> Any:
+    stream: Any = bindparam("stream")
+    holder: Any = bindparam("holder")
+    values = {"holder": holder, "until": bindparam("until", type_=UTCDateTime())}
+    over = col(OutboxLease.until) < bindparam("now")
+    others = exists().where(
+        col(OutboxRow.stream) == stream,
+        col(OutboxRow.seq) != bindparam("but"),
+        col(OutboxRow.sent_at).is_(None),
+        col(OutboxRow.dropped).is_(None),
     )
-    values = {"holder": holder, "until": now + LEASE}
-    over = col(OutboxLease.until) < now
-    taken = await session.exec(
-        insert(OutboxLease)
+    insert: Any = sqlite.insert if sqlite_ else postgresql.insert
+    return (
+        insert(OutboxLease.__table__)  # type: ignore[attr-defined]
         .values(stream=stream, **values)
         .on_conflict_do_update(
             index_elements=["stream"],
             set_=values,
             where=or_(over, col(OutboxLease.holder) == holder) if again else over,
         )
-        .returning(OutboxLease.stream)
+        .returning(col(OutboxLease.stream), others)
     )
-    return taken.first() is not None

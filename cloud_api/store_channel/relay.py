@@ -6,8 +6,9 @@ hang on the lease: a command carries its expiry and its connection's nonce and a
 document carries its number. The lease keeps the order.
 
 The process in which somebody taps sends that command itself where it can (``begin``): the lease came with
-the row's own transaction, so nothing but one read lies between its commit and the broker. Whatever cannot
-leave that way is found by the relays that look (``run``), those of the workers.
+the row's own transaction, and where nothing else waits in the stream, all that is read between its
+commit and the broker is whether the store is there. Whatever cannot leave that way is found by the relays that look (``run``), those of the
+workers.
 
 Commands are worth something now or never. One that has expired, or whose store is not there, or
 that finds no broker, is not sent, and who waits for it hears so at once. One whose publication was
@@ -22,9 +23,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, case, delete, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, literal, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -36,6 +38,7 @@ from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.models import OutboxLease, OutboxRow
 from cloud_api.kit.outbox import COMMAND, DESIRED, OUTBOX, lease
+from cloud_api.kit.statements import built
 from cloud_api.store_channel import outcomes
 from cloud_api.store_channel.publisher import DesiredPublisher, Publisher
 from store_link import topics
@@ -123,16 +126,19 @@ class Relay:
         """Whether a command could leave now."""
         return self._is_up()
 
-    def begin(self, stream: str, leased_at: datetime) -> None:
-        """Send what was just committed to ``stream`` with its lease, in the background."""
-        task = asyncio.create_task(self._send_now(stream, leased_at))
+    def begin(self, stream: str, leased_at: datetime, found: _Found | None = None) -> None:
+        """Send what was just committed to ``stream`` with its lease, in the background.
+
+        ``found``: the one row that waits there, as it would be read.
+        """
+        task = asyncio.create_task(self._send_now(stream, leased_at, found))
         self._express.add(task)
         task.add_done_callback(self._express.discard)
 
-    async def _send_now(self, stream: str, leased_at: datetime) -> None:
+    async def _send_now(self, stream: str, leased_at: datetime, found: _Found | None) -> None:
         settled = 0
         try:
-            settled = await self.drain_stream(stream, leased_at=leased_at)
+            settled = await self.drain_stream(stream, leased_at=leased_at, found=found)
         except Exception:
             log.exception("stream_failed", stream=stream)
         finally:
@@ -177,10 +183,13 @@ class Relay:
 
         return sum(await asyncio.gather(*(one(stream) for stream in waiting)))
 
-    async def drain_stream(self, stream: str, *, leased_at: datetime | None = None) -> int:
+    async def drain_stream(
+        self, stream: str, *, leased_at: datetime | None = None, found: _Found | None = None
+    ) -> int:
         """Send what waits in a stream, in order; how many rows were settled.
 
-        ``leased_at``: its lease was taken with the row, and counts from then (wire time).
+        ``leased_at``: its lease was taken with the row, and counts from then (wire time). ``found``: with
+        that lease, the one row that waits.
         """
         settled = 0
         if self._locks[stream].locked():
@@ -194,8 +203,12 @@ class Relay:
                         began -= age
                     else:
                         leased_at = None
-                batch = await self._take(stream, leased=leased_at is not None)
-                leased_at = None
+                batch: _Batch | None
+                if leased_at is not None and found is not None:
+                    batch = await self._known(found)
+                else:
+                    batch = await self._take(stream, leased=leased_at is not None)
+                leased_at = found = None
                 if batch is None:
                     return settled
                 try:
@@ -225,8 +238,15 @@ class Relay:
                 await self._release(session, stream)
         return self._batch(rows, now) if rows else None
 
+    async def _known(self, found: _Found) -> _Batch:
+        """What is to be done with a row that is known; but is its store still there?"""
+        row, command, _ = found
+        async with self._cloud.db.read() as session:
+            nonce = await session.scalar(_nonce(), {"store_id": row.stream})
+        return self._batch([(row, command, nonce)], self._cloud.clocks.real)
+
     async def _lease(self, session: AsyncSession, stream: str, now: datetime) -> bool:
-        return await lease(session, stream, self.holder, now, again=True)
+        return await lease(session, stream, self.holder, now, again=True) is not None
 
     async def _release(self, session: AsyncSession, stream: str) -> None:
         await session.execute(
@@ -235,7 +255,7 @@ class Relay:
             )
         )
 
-    async def _rows(self, session: AsyncSession, stream: str) -> Sequence[Row[*_Found]]:
+    async def _rows(self, session: AsyncSession, stream: str) -> Sequence[_Found]:
         """The first rows that wait, with their commands and where the store is: one round trip."""
         query = (
             select(OutboxRow, DeviceCommand, col(StoreStatus.nonce))
@@ -254,9 +274,9 @@ class Relay:
             .order_by(col(OutboxRow.seq))
             .limit(BATCH)
         )
-        return (await session.execute(query)).all()
+        return [(row, command, nonce) for row, command, nonce in await session.execute(query)]
 
-    def _batch(self, rows: Sequence[Row[*_Found]], now: datetime) -> _Batch:
+    def _batch(self, rows: Sequence[_Found], now: datetime) -> _Batch:
         """What is to be done with the rows."""
         batch = _Batch()
         for row, command, nonce in rows:
@@ -437,6 +457,13 @@ async def prune(cloud: Cloud) -> int:
         )
         assert isinstance(result, CursorResult)
         return int(result.rowcount)
+
+
+@built
+def _nonce() -> Any:
+    return select(col(StoreStatus.nonce)).where(
+        col(StoreStatus.store_id) == bindparam("store_id"), col(StoreStatus.online)
+    )
 
 
 def _pending() -> tuple[ColumnElement[bool], ...]:
