@@ -288,7 +288,8 @@ class Reconciler:
             if seen.state == "starting" or self._boards.get(board.id) == seen.state:
                 continue
             self._boards[board.id] = seen.state
-            changes.devices.append(DeviceBody(board=board.id, state=seen.state, detail=seen.detail))
+            body = DeviceBody(board=board.id, state=seen.state, detail=seen.detail, why=seen.why)
+            changes.devices.append(body)
 
     def _see_again(self, changes: Changes) -> None:
         """What was seen once and could not be written is seen again by the next tick."""

@@ -107,11 +107,13 @@ class Reporter:
         for board in self._state.desired.boards:
             if board.id in self._keeper.unfit:
                 report = BoardReport(
-                    id=board.id, state="refused", detail=self._keeper.unfit[board.id]
+                    id=board.id, state="refused", detail=self._keeper.unfit[board.id], why="unfit"
                 )
             else:
                 seen = self._bridge.board_state(board.id)
-                report = BoardReport(id=board.id, state=seen.state, detail=seen.detail)
+                report = BoardReport(
+                    id=board.id, state=seen.state, detail=seen.detail, why=seen.why
+                )
             reports.append(report)
         return tuple(reports)
 

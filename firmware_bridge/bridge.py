@@ -401,7 +401,11 @@ class FirmwareBridge:
     def board_state(self, board: str) -> BoardState:
         """State of a board; no I/O."""
         watch = self._watches.get(board) or self._spoken.watches.get(board)
-        return watch.state if watch else BoardState("offline", f"there is no board {board!r}")
+        return (
+            watch.state
+            if watch
+            else BoardState("offline", f"there is no board {board!r}", "no_port")
+        )
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(board_id)`` on the event loop when a state or a polled value changed."""

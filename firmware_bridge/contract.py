@@ -101,12 +101,25 @@ class BoardConfig:
     params: Mapping[str, int | float | str | bool] = field(default_factory=dict)
 
 
+Away = Literal["", "no_port", "silent", "garbled", "wrong_board", "two_boards"]
+"""Why a board is not online, for people: they read words for it, in their own language."""
+
+AWAY_BY: Mapping[str, Away] = {
+    "port_gone": "no_port",
+    "no_answer": "silent",
+    "bad_frame": "garbled",
+    "refused": "wrong_board",
+}
+"""By what became of the last question."""
+
+
 @dataclass(frozen=True, slots=True)
 class BoardState:
     """Whether a board answers, and whether it is the model it should be."""
 
     state: Literal["online", "offline", "refused", "starting"]
-    detail: str = ""
+    detail: str = ""  # for engineers, in English
+    why: Away = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from device_profiles.profile import Point
 from device_profiles.spoken import Call, Scalar, ValueFault, point_at, value_of
 from firmware_bridge.bus import Exchange
 from firmware_bridge.carrier import Carrier, SpokenDevice, Told
-from firmware_bridge.contract import BoardEvent, BoardState, Capability, Priority, Reading
+from firmware_bridge.contract import AWAY_BY, BoardEvent, BoardState, Capability, Priority, Reading
 from firmware_bridge.protocols.said import Hearing
 from firmware_bridge.protocols.stream import Answer, Line
 
@@ -51,7 +51,7 @@ class SpokenWatch:
         self.known = False  # found to be the right one at least once
         self.carrier = carrier
         self.state = (
-            BoardState("offline", why)
+            BoardState("offline", why, "no_port")
             if carrier is None
             else BoardState("starting", "not asked yet")
         )
@@ -184,7 +184,7 @@ class SpokenWatch:
         if is_there:
             self._came.set()
         else:
-            self._become(BoardState("offline", why))
+            self._become(BoardState("offline", why, "no_port"))
 
     def said(self, report: str, document: Any, *, retained: bool) -> None:
         """A report of a message device: values, and events unless it is an old one."""
@@ -260,7 +260,7 @@ class SpokenWatch:
                 deadline = self._monotonic() + _ASK_WITHIN_S
                 told = await self.refresh(source, Priority.POLL, deadline, attempts=attempts)
                 if self._misses >= _MISSES_UNTIL_OFFLINE:
-                    self._become(BoardState("offline", told.exchange.detail))
+                    self._become(_away(told))
                     return
             pause_s = (
                 min(due.values(), default=self._monotonic() + _ASK_WITHIN_S) - self._monotonic()
@@ -297,12 +297,12 @@ class SpokenWatch:
             if told.exchange.result == "expired":
                 return self.state
             if told.exchange.result == "refused" and command in self._identified_by():
-                return self._become(BoardState("refused", told.exchange.detail))
+                return self._become(BoardState("refused", told.exchange.detail, "wrong_board"))
             if told.exchange.result not in ("answered", "refused"):
-                return self._become(BoardState("offline", told.exchange.detail))
+                return self._become(_away(told))
         wrong = self._mismatch(heard)
         if wrong is not None:
-            return self._become(BoardState("refused", wrong))
+            return self._become(BoardState("refused", wrong, "wrong_board"))
         if self._closed():
             return self.state  # it went away while it was asked
         self.known, self._misses = True, 0
@@ -356,6 +356,11 @@ class SpokenWatch:
         if now != self._seen:
             self._seen = now
             self._changed(self.device.config.id)
+
+
+def _away(told: Told) -> BoardState:
+    exchange = told.exchange
+    return BoardState("offline", exchange.detail, AWAY_BY.get(exchange.result, ""))
 
 
 def _sources(points: Mapping[str, Point], alive: tuple[str, float] | None) -> tuple[Source, ...]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from firmware_bridge.board import Board, Group, Value
 from firmware_bridge.bus import Bus, Exchange, Job
-from firmware_bridge.contract import BoardState, Priority, Reading
+from firmware_bridge.contract import AWAY_BY, Away, BoardState, Priority, Reading
 from firmware_bridge.protocols.modbus_rtu import Request
 
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S = 0.5, 4.0
@@ -51,11 +51,13 @@ class Watch:
         self._seen: object = None
         if bus is None:
             name = board.config.port
-            self._state = BoardState("offline", f"this controller has no port named {name!r}")
+            self._state = BoardState(
+                "offline", f"this controller has no port named {name!r}", "no_port"
+            )
 
     def lack(self, why: str) -> None:
         """Say why there is no line to it."""
-        self._state = BoardState("offline", why)
+        self._state = BoardState("offline", why, "no_port")
 
     # -- what others see --------------------------------------------------------------------------
 
@@ -67,7 +69,7 @@ class Watch:
     @property
     def doubled(self) -> bool:
         """Whether it is refused for nothing but that a second board obeys its number as well."""
-        return self._state == BoardState("refused", self._two_boards())
+        return self._state.why == "two_boards"
 
     def reading(self, point: str, *, invert: bool = False) -> Reading:
         """The last good value of ``point`` and whether it may be believed now."""
@@ -145,14 +147,16 @@ class Watch:
             if exchange.result == "refused":
                 model = f"{self.board.profile.vendor} {self.board.profile.model}"
                 detail = f"the {step.what} cannot be read ({exchange.detail}): this is no {model}"
-                return self._become("refused", detail)
+                return self._become("refused", detail, "wrong_board")
             if exchange.result != "answered":
-                return self._become("offline", self._why_away(exchange))
+                return self._become(
+                    "offline", self._why_away(exchange), AWAY_BY.get(exchange.result, "")
+                )
             wrong = self.board.mismatch(step, exchange.data)
             if wrong is not None:
-                return self._become("refused", wrong)
+                return self._become("refused", wrong, "wrong_board")
         if self._answers_twice():
-            return self._become("refused", self._two_boards())
+            return self._become("refused", self._two_boards(), "two_boards")
         self.known = True
         self._wait_s = _BACKOFF_FIRST_S
         return self._become("online", "")
@@ -164,7 +168,7 @@ class Watch:
         elif exchange.result in ("no_answer", "bad_frame"):
             self._misses += 1
         elif exchange.result == "port_gone" and self._state.state != "starting":
-            self._become("offline", exchange.detail)
+            self._become("offline", exchange.detail, "no_port")
 
     def _answers_twice(self) -> bool:
         return self.bus is not None and self.bus.strays.doubled(self.board.unit)
@@ -222,10 +226,12 @@ class Watch:
                 deadline = self._monotonic() + _POLL_DEADLINE_S
                 exchange = await self.refresh(group, Priority.POLL, deadline, attempts=attempts)
                 if self._is_gone():
-                    self._become("offline", self._why_away(exchange))
+                    self._become(
+                        "offline", self._why_away(exchange), AWAY_BY.get(exchange.result, "")
+                    )
                     return
                 if self._answers_twice():
-                    self._become("refused", self._two_boards())
+                    self._become("refused", self._two_boards(), "two_boards")
                     return
             if await self._sleep(
                 min(due.values(), default=self._monotonic() + 1) - self._monotonic()
@@ -244,8 +250,8 @@ class Watch:
         self._wait_s = _BACKOFF_FIRST_S
         return True
 
-    def _become(self, state: State, detail: str) -> BoardState:
-        self._state = BoardState(state, detail)
+    def _become(self, state: State, detail: str, why: Away = "") -> BoardState:
+        self._state = BoardState(state, detail, why)
         if state == "online":
             self._faults.clear()
         self._notify()

@@ -449,7 +449,8 @@ class DeviceBody(Message):
 
     board: Id
     state: Literal["online", "offline", "refused"]
-    detail: str = ""
+    detail: str = ""  # for engineers, in English
+    why: str = ""  # as reports.BoardReport.why
 
 
 class PowerBody(Message):

@@ -33,7 +33,10 @@ class BoardReport(Message):
 
     id: Id
     state: Literal["online", "offline", "refused", "starting"]
-    detail: str = ""
+    detail: str = ""  # for engineers, in English
+    why: str = (
+        ""  # no_port, silent, garbled, wrong_board, two_boards, unfit; for people, in their words
+    )
 
 
 class StayReport(Message):

@@ -24,7 +24,8 @@ class AlarmOut(BaseModel):
     severity_name: str
     state: str
     state_name: str
-    detail: str
+    detail: str  # as the store's program says it
+    why: str  # no_port, silent, … (reasons.WHY), or empty
     room_id: str | None
     raised_at: datetime
     since: datetime
@@ -49,6 +50,7 @@ class AlarmOut(BaseModel):
             state=alarm.state,
             state_name=STATE_NAMES[alarm.state],
             detail=str(alarm.data.get("detail") or ""),
+            why=str(alarm.data.get("why") or ""),
             room_id=alarm.data.get("room_id"),
             raised_at=alarm.raised_at,
             since=alarm.since,

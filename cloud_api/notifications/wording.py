@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.alarms.reasons import reason
 from cloud_api.alarms.rules import SEVERITY_NAMES
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.dates import day_time
@@ -45,6 +46,9 @@ class Facts:
         }
         for name in ("number", "reason", "detail", "device", "name", "place"):
             found[name] = in_language(str(data.get(name) or ""), language)
+        why = reason(data)
+        if why is not None:
+            found["detail"] = in_language(why, language)
         if "minutes" in data:
             found["minutes"] = str(data["minutes"])
         if "alarm" in data:

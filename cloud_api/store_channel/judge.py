@@ -107,7 +107,12 @@ async def _boards(
     return {
         ("device.offline", f"board:{board.id}"): (
             True,
-            {"board_id": board.id, "device": board.name, "detail": away[board.id].get("detail")},
+            {
+                "board_id": board.id,
+                "device": board.name,
+                "detail": away[board.id].get("detail"),
+                "why": away[board.id].get("why", ""),
+            },
         )
         for board in (await session.exec(query)).all()
     }

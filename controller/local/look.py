@@ -15,12 +15,20 @@ from controller.report import Reporter
 from controller.state import StoreState
 from controller.timekeeper import Timekeeper
 from store_link.clock import Clock, from_ms
-from store_link.reports import OutboxReport, Quality, Value
+from store_link.reports import BoardReport, OutboxReport, Quality, Value
 
 _CLOCK = {
     "synced": ("对准了", "good"),
     "holdover": ("靠自己走着", "soon"),
     "untrusted": ("不能相信", "bad"),
+}
+_WHY = {
+    "no_port": "找不到这条线，看转换器、网线和地址",
+    "silent": "没有回应，看供电、接线和站号",
+    "garbled": "回应听不清，看波特率、接线，或两块板同一个站号",
+    "wrong_board": "不是这个型号，或没按型号设置好",
+    "two_boards": "两块板用了同一个站号，改掉一块",
+    "unfit": "程序不认识它的型号或参数，先更新",
 }
 _BOARD = {
     "online": ("在线", "good"),
@@ -108,7 +116,7 @@ class Look:
             Row(
                 board.profile,
                 *_BOARD[next(b.state for b in report.boards if b.id == board.id)],
-                f"{board.port}  {next(b.detail for b in report.boards if b.id == board.id)}".strip(),
+                _away(board.port, next(b for b in report.boards if b.id == board.id)),
             )
             for board in (() if self._state.desired is None else self._state.desired.boards)
         ]
@@ -149,3 +157,8 @@ def _value(value: Value) -> tuple[str, str]:
             "soon",
         )
     )
+
+
+def _away(port: str, board: BoardReport) -> str:
+    """The port, why in words, and what an engineer reads."""
+    return "  ".join(part for part in (port, _WHY.get(board.why, ""), board.detail) if part)

@@ -18,6 +18,7 @@ from controller.inspect import doctor
 from firmware_bridge.virtual.rig import Rig, RigFile
 from store_link.link import LinkState
 from store_link.messages import AckState, EventKind, Reason
+from store_link.reports import BoardReport
 from tests.brokers.sites import NatsSite
 from tests.cloud_api.store_channel.store_side import new_csr
 from tests.controller.cloud import until
@@ -66,6 +67,7 @@ async def test_a_port_that_is_gone_for_an_hour_is_told_and_put_right_when_it_is_
     world.rig.lines["rs485-1"].close()  # the adapter is pulled out; its boards hold what they have
     await until(lambda: told_of(world, "relay")[-1:] == ["offline"], 20, "the port missed")
     assert told_of(world, "io")[-1:] != ["offline"]
+    assert [e["why"] for e in world.cloud.of(EventKind.DEVICE)][-1] == "no_port"
     await asyncio.sleep(PULSE_REST_S)
     refused = await world.cloud.unlock("d2", "g-s2")
     assert (refused.state, refused.reason) == (AckState.FAILED, Reason.DEVICE_OFFLINE)
@@ -95,8 +97,13 @@ async def test_a_wrong_board_is_refused_told_and_not_touched_and_the_right_one_p
     other.open()
     try:
         await until(lambda: told_of(world, "relay")[-1:] == ["refused"], 20, "the wrong board")
-        report = next(board for board in world.cloud.report.boards if board.id == "relay")
-        assert report.detail, "it says what is wrong"
+
+        def relay() -> BoardReport:
+            return next(board for board in world.cloud.report.boards if board.id == "relay")
+
+        await until(lambda: relay().state == "refused")
+        assert relay().detail, "it says what is wrong"
+        assert relay().why == "wrong_board"
         await asyncio.sleep(PULSE_REST_S)
         refused = await world.cloud.unlock("d1", "g-s1")
         assert (refused.state, refused.reason) == (AckState.FAILED, Reason.DEVICE_ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -60,7 +61,9 @@ async def test_what_hangs_here_the_last_commands_and_a_self_test(
     await world.want(stay("s1", "r1", now - MINUTE, now + 60 * MINUTE))
     await world.boards_up()
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
-    home = await page.get("/")
+    async with asyncio.timeout(30):  # the answer is given before how it ended is written down
+        while "办好了" not in (home := await page.get("/")).text:
+            await asyncio.sleep(0.05)
     for word in (
         "连着",
         "对准了",

@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.alarms import service
 from cloud_api.alarms.models import Alarm
+from cloud_api.alarms.reasons import reason
 from cloud_api.alarms.rules import RULES, SEVERITY_NAMES, STATE_NAMES
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
@@ -118,6 +119,7 @@ async def _row(
         id=alarm.id,
         name=_(rule.name),
         what=what,
+        raw=str(alarm.data.get("detail") or "") if reason(alarm.data) else "",
         tone=_TONES[alarm.severity] if alarm.state != "resolved" else "is-free",
         severity=_(SEVERITY_NAMES[alarm.severity]),
         state=_(STATE_NAMES[alarm.state]),
@@ -132,5 +134,8 @@ async def _row(
 
 
 def _detail(alarm: Alarm) -> str:
+    why = reason(alarm.data)
+    if why is not None:
+        return _(why)
     detail = str(alarm.data.get("detail") or "")
     return "" if detail in {"untrusted", "online", "offline", "None"} else detail

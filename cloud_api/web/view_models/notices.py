@@ -42,6 +42,7 @@ class AlarmRow:
     by: str
     can_take: bool
     can_close: bool
+    raw: str = ""  # what the store's program says, for engineers
 
 
 @dataclass(frozen=True)

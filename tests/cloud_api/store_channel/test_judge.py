@@ -12,6 +12,7 @@ from cloud_api.devices.models import Binding
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import AlarmSignal
+from cloud_api.notifications.wording import Facts
 from cloud_api.store_channel import outcomes, status
 from store_link.clock import ManualClock
 from store_link.reports import Presence, Reported
@@ -71,7 +72,7 @@ async def test_a_store_that_goes_and_comes_back(cloud: Cloud, shop: Shop, wire: 
 async def test_boards_and_the_clock(cloud: Cloud, shop: Shop, wire: ManualClock):
     first, second, third = (board.id for board in shop.boards)
     boards = [
-        {"id": first, "state": "offline", "detail": "no answer"},
+        {"id": first, "state": "offline", "detail": "no answer", "why": "silent"},
         {"id": second, "state": "online", "detail": ""},
         {"id": third, "state": "refused", "detail": ""},
     ]
@@ -81,6 +82,17 @@ async def test_boards_and_the_clock(cloud: Cloud, shop: Shop, wire: ManualClock)
         ("device.offline", f"board:{third}"),
         ("clock.untrusted", f"store:{shop.store.id}"),
     }
+    # People read words in their own language; what the program said itself is kept for engineers.
+    async with cloud.db.read() as session:
+        for subject, zh, en in (
+            (f"board:{first}", "没有回应，看供电、接线和站号", "No answer"),
+            (f"board:{third}", "", ""),
+        ):
+            query = select(AlarmSignal).where(col(AlarmSignal.subject) == subject)
+            data = (await session.exec(query)).one().data
+            facts = Facts("alarm.raised", data, None, "", "")
+            assert facts.values("zh_Hans")["detail"] == zh
+            assert facts.values("en")["detail"].startswith(en)
     boards[0]["state"] = "online"
     await report(cloud, shop, wire, boards=boards[:2])  # the third was taken out of the store
     assert await active(cloud) == set()

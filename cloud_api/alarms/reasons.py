@@ -1,0 +1,21 @@
+"""Why a board is away, in words for people. What the store's program says itself is for engineers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+WHY: Final[Mapping[str, str]] = {
+    "no_port": "找不到这条线，看转换器、网线和地址",
+    "silent": "没有回应，看供电、接线和站号",
+    "garbled": "回应听不清，看波特率、接线，或两块板同一个站号",
+    "wrong_board": "不是这个型号，或没按型号设置好",
+    "two_boards": "两块板用了同一个站号，改掉一块",
+    "unfit": "门店的控制器不认识它的型号或参数，先更新控制器",
+}
+"""By ``BoardReport.why``; a store whose program is older gives none."""
+
+
+def reason(data: Mapping[str, Any]) -> str | None:
+    """The words, untranslated, for an alarm's data; None where there are none."""
+    return WHY.get(str(data.get("why") or ""))
