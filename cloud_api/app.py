@@ -32,6 +32,7 @@ from cloud_api.auth import security_routes as security
 from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
+from cloud_api.branding import routes as branding
 from cloud_api.bulk import routes as bulk
 from cloud_api.claims import find_routes, live_routes, mode_routes, rule_routes
 from cloud_api.claims import routes as claims
@@ -173,6 +174,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     api_keys.router,
     webhooks.router,
     retention.router,
+    branding.router,
     bulk.router,
     audit.router,
     backups.router,
@@ -259,7 +261,7 @@ def _routes(pages: ModuleType | None) -> tuple[BaseRoute, ...]:
     whole = APIRouter()
     for router in _ROUTERS:
         whole.include_router(router, prefix=API)
-    for router in (edge.router, health.router, media.router):
+    for router in (edge.router, health.router, media.router, branding.files):
         whole.include_router(router)
     if pages is not None:
         whole.include_router(pages.router)

@@ -60,6 +60,7 @@ class Wanted:
     free_now: bool = False
     free_at: datetime | None = None
     minutes: int | None = None
+    merchant_id: str = ""  # of one merchant only
 
     @property
     def narrows(self) -> bool:
@@ -134,6 +135,8 @@ async def _candidates(
         .join(Merchant, col(Merchant.id) == col(Store.merchant_id))
         .where(col(Merchant.suspended_at).is_(None))
     )
+    if wanted.merchant_id:
+        query = query.where(col(Store.merchant_id) == wanted.merchant_id)
     if wanted.text:
         query = query.where(
             or_(

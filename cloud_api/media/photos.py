@@ -47,29 +47,40 @@ def sniff(head: bytes) -> str:
     raise _refuse("media.not_a_photo", "只收 JPEG、PNG、WebP 照片，手机里另存一张再传")
 
 
-def remake(source: Path, widths: tuple[int, ...] = WIDTHS) -> Picture:
-    """Decode a photo and write it in each width it has pixels for, turned upright, with nothing beside.
+def opened(source: Path, *, keep_alpha: bool = False, most: int | None = None) -> Image.Image:
+    """A picture decoded and turned upright: RGBA with ``keep_alpha``, else RGB on white.
 
-    Raises KaimenError ``media.not_a_photo``, ``media.too_many_pixels``, ``media.too_small``.
+    ``most``: the widest that is wanted, where a JPEG may be decoded smaller. Raises KaimenError
+    ``media.not_a_photo``, ``media.too_many_pixels``, ``media.too_small``.
     """
     with source.open("rb") as file:
         kind = sniff(file.read(16))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source, formats=(kind,)) as opened:
+            with Image.open(source, formats=(kind,)) as found:
                 # The header alone was read: nothing is unpacked before its size is known.
-                if opened.width * opened.height > MOST_PIXELS:
+                if found.width * found.height > MOST_PIXELS:
                     raise _refuse("media.too_many_pixels", "照片太大，缩小到 5000 万像素以内再传")
-                opened.draft("RGB", (2 * max(widths), 2 * max(widths)))  # JPEG decodes smaller
-                upright = ImageOps.exif_transpose(opened)
-                flat = _flat(upright)
+                if most is not None:
+                    found.draft("RGB", (2 * most, 2 * most))  # JPEG decodes smaller
+                upright = ImageOps.exif_transpose(found)
+                made = upright.convert("RGBA") if keep_alpha else _flat(upright)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise _refuse("media.not_a_photo", "这张照片打不开，可能没有传完，换一张再试") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _refuse("media.too_many_pixels", "照片太大，缩小到 5000 万像素以内再传") from error
-    if min(flat.size) < _LEAST:
+    if min(made.size) < _LEAST:
         raise _refuse("media.too_small", _("照片太小，短边至少 {least} 像素").format(least=_LEAST))
+    return made
+
+
+def remake(source: Path, widths: tuple[int, ...] = WIDTHS) -> Picture:
+    """Decode a photo and write it in each width it has pixels for, turned upright, with nothing beside.
+
+    Raises as ``opened`` does.
+    """
+    flat = opened(source, most=max(widths))
     sizes = [width for width in widths if width <= flat.width] or [flat.width]
     files = {}
     for width in sizes:

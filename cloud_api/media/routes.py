@@ -14,7 +14,7 @@ from cloud_api.media.storage import open_media
 
 router = APIRouter(include_in_schema=False)
 
-_TYPES: Final = {"webp": "image/webp", "jpg": "image/jpeg", "mp4": "video/mp4"}
+_TYPES: Final = {"webp": "image/webp", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _FOREVER: Final = "public, max-age=31536000, immutable"
 

@@ -17,7 +17,7 @@ from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.media.storage import CHUNK, key_of, storage_failed
 from cloud_api.settings import Settings
 
-_TYPES: Final = {"webp": "image/webp", "jpg": "image/jpeg", "mp4": "video/mp4"}
+_TYPES: Final = {"webp": "image/webp", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
 _FAILED = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError)
 

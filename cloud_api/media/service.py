@@ -54,12 +54,15 @@ def limit_bytes(settings: Settings, kind: str) -> int:
 
 @asynccontextmanager
 async def arriving(
-    chunks: AsyncIterator[bytes], settings: Settings, kind: str
+    chunks: AsyncIterator[bytes], settings: Settings, kind: str, most: int | None = None
 ) -> AsyncIterator[Path]:
-    """The upload as a file that is gone afterwards. Raises KaimenError ``media.too_large`` (413)."""
+    """The upload as a file that is gone afterwards. Raises KaimenError ``media.too_large`` (413).
+
+    ``most``: fewer bytes than its kind may have.
+    """
     folder = settings.data_dir / _UPLOADS
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
-    path, limit, seen = folder / new_token(64), limit_bytes(settings, kind), 0
+    path, limit, seen = folder / new_token(64), most or limit_bytes(settings, kind), 0
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:

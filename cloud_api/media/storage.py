@@ -17,7 +17,7 @@ from cloud_api.settings import Settings
 
 CHUNK: Final = 256 << 10
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.(webp|jpg|mp4)")
+_FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.(webp|jpg|png|mp4)")
 
 
 class MediaStorage(Protocol):

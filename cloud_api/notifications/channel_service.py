@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit.service import record
 from cloud_api.auth.models import Account
+from cloud_api.branding import service as branding
 from cloud_api.kit import throttle
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
@@ -185,6 +186,7 @@ async def _example(
         address=account.phone if port.addressed == "phone" else channel.name,
         template=words.template,
         params=words.params,
+        sender=await branding.name_of(session, actor.merchant_id),
     )
 
 

@@ -18,6 +18,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.models import Account
+from cloud_api.branding import service as branding
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import Again
 from cloud_api.kit.models import DueJob
@@ -118,6 +119,7 @@ async def _begin(cloud: Cloud, session: AsyncSession, delivery_id: str) -> _Call
         template=words.template,
         params=words.params,
         room_id=str(notice.values.get("room_id") or "") or None,
+        sender=await branding.name_of(session, notice.merchant_id),
     )
     return _Call(channel, letter, notice.urgent, attempts)
 

@@ -19,6 +19,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
+from cloud_api.branding import service as branding
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -102,6 +103,7 @@ async def make(cloud: Cloud, job: DueJob) -> None:
     """The job: write the file, saying how far it is. Again from the start after a crash."""
     async with cloud.db.read() as session:
         row = await session.get_one(OrderExport, job.ref)
+        house = await branding.name_of(session, row.merchant_id)
     if row.state in {"done", "failed"} or row.expires_at <= cloud.clocks.real:
         return
     try:
@@ -110,7 +112,7 @@ async def make(cloud: Cloud, job: DueJob) -> None:
             async for part in _parts(cloud, row):
                 rows += part
                 await move(cloud, row.id, state="running", rows=len(rows))
-            packed = await asyncio.to_thread(write, row.form, rows)
+            packed = await asyncio.to_thread(write, row.form, rows, house=house)
     except Exception:
         if job.attempts >= job.max_attempts:  # nobody would wait for a list that never comes
             await move(cloud, row.id, state="failed")

@@ -61,10 +61,14 @@ def write(
     rows: Iterable[tuple[Cell, ...]],
     columns: Sequence[str] = COLUMNS,
     title: str = "订单",
+    house: str = "",
 ) -> bytes:
-    """The file: ``csv`` (UTF-8 with a mark, so that Excel reads it) or ``xlsx``. Texts are made safe."""
+    """The file: ``csv`` (UTF-8 with a mark, so that Excel reads it) or ``xlsx``. Texts are made safe.
+
+    ``house`` is whose it is; an ``xlsx`` says so in its properties.
+    """
     heads = [_(name) for name in columns]
-    return _csv(rows, heads) if form == "csv" else _xlsx(rows, heads, _(title))
+    return _csv(rows, heads) if form == "csv" else _xlsx(rows, heads, _(title), house)
 
 
 def _csv(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str]) -> bytes:
@@ -76,8 +80,11 @@ def _csv(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str]) -> bytes:
     return b"\xef\xbb\xbf" + target.getvalue().encode()
 
 
-def _xlsx(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str], title: str) -> bytes:
+def _xlsx(
+    rows: Iterable[tuple[Cell, ...]], columns: Sequence[str], title: str, house: str
+) -> bytes:
     book = Workbook(write_only=True)
+    book.properties.creator, book.properties.title = house or "Kaimen", title
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
     sheet.append(list(columns))

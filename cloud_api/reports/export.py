@@ -16,6 +16,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
+from cloud_api.branding import service as branding
 from cloud_api.kit.actor import Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -115,6 +116,7 @@ async def make(cloud: Cloud, job: DueJob) -> None:
     """The job: write the file, saying how many days of stores are in it. Again from the start after a crash."""
     async with cloud.db.read() as session:
         row = await session.get_one(OrderExport, job.ref)
+        house = await branding.name_of(session, row.merchant_id)
     if row.state in {"done", "failed"} or row.expires_at <= cloud.clocks.real:
         return
     detail = str(row.wanted["report"])
@@ -129,7 +131,9 @@ async def make(cloud: Cloud, job: DueJob) -> None:
                     await move(cloud, row.id, state="failed")
                     return
                 await move(cloud, row.id, state="running", rows=days)
-            packed = await asyncio.to_thread(write, row.form, rows, heads(detail), later("统计"))
+            packed = await asyncio.to_thread(
+                write, row.form, rows, heads(detail), later("统计"), house
+            )
     except Exception:
         if job.attempts >= job.max_attempts:  # nobody would wait for a list that never comes
             await move(cloud, row.id, state="failed")

@@ -61,6 +61,7 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /metrics": PROVES,
     "GET /api/v1/openapi.json": ANYONE,
     "GET /media/{media_id}/{name}": ANYONE,
+    "GET /brand/{merchant_id}.css": ANYONE,
     "GET /manifest.webmanifest": ANYONE,
     "GET /sw.js": ANYONE,
     "GET /me/passes": ANYONE,  # of nobody, nothing

@@ -10,6 +10,7 @@ from cloud_api.staff.permissions import (
     AUDIT_READ,
     BACKUP_READ,
     BACKUP_RUN,
+    BRAND_EDIT,
     CUSTOMER_DELETE,
     ORDER_EXPORT,
     REPORT_READ,
@@ -50,6 +51,15 @@ OFFICE: Final[dict[str, Row]] = {
     "POST /api/v1/console/retention/preview": needs(CUSTOMER_DELETE),
     "PUT /api/v1/console/retention": needs(CUSTOMER_DELETE, fresh=True),
     "GET /console/retention": needs(CUSTOMER_DELETE),
+    # how the merchant looks
+    "GET /api/v1/console/brand": needs(BRAND_EDIT),
+    "PUT /api/v1/console/brand": needs(BRAND_EDIT),
+    "POST /api/v1/console/brand/reset": needs(BRAND_EDIT),
+    "POST /api/v1/console/brand/undo": needs(BRAND_EDIT),
+    "POST /api/v1/console/brand/ramp": needs(BRAND_EDIT),
+    "PUT /api/v1/console/brand/logos/{shape}": needs(BRAND_EDIT),
+    "DELETE /api/v1/console/brand/logos/{shape}": needs(BRAND_EDIT),
+    "GET /console/brand": needs(BRAND_EDIT),
     # the log of acts, backups
     "GET /api/v1/console/audit": needs(AUDIT_READ),
     "GET /api/v1/console/audit/export": needs(AUDIT_EXPORT, fresh=True),

@@ -8,6 +8,7 @@ from cloud_api.kit.actor import Limits
 
 STORE_READ: Final = "store.read"
 STORE_EDIT: Final = "store.edit"
+BRAND_EDIT: Final = "brand.edit"
 PRICE_EDIT: Final = "price.edit"
 COUPON_EDIT: Final = "coupon.edit"
 ORDER_READ: Final = "order.read"
@@ -59,6 +60,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         (
             (STORE_READ, "看门店和包间"),
             (STORE_EDIT, "改门店、包间和门"),
+            (BRAND_EDIT, "改品牌：名字、标志、颜色"),
             (PRICE_EDIT, "改价目"),
             (COUPON_EDIT, "做优惠券、发券"),
             (ROOM_MODE, "切换包间状态：常开、保洁、维护"),
@@ -145,6 +147,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "owner": ALL,
     "manager": ALL
     - {
+        BRAND_EDIT,
         PAYMENT_ACCOUNTS,
         STAFF_EDIT,
         CUSTOMER_MERGE,

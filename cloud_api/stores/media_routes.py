@@ -29,7 +29,7 @@ Id = Annotated[str, Query(max_length=64)]
 
 _UPLOADS = re.compile(
     r"/api/v1/(me/photos|console/(stores/[^/]+/media|campaigns/[^/]+/media(/[^/]+/poster)?"
-    r"|media/[^/]+/poster|cleaning/tasks/[^/]+/photos))"
+    r"|media/[^/]+/poster|cleaning/tasks/[^/]+/photos|brand/logos/[a-z]+))"
 )
 MOST_UPLOADS = (
     120,

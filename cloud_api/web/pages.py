@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from cloud_api.auth import phones
 from cloud_api.auth.csrf import token_of
 from cloud_api.auth.deps import LoginNeeded, account_of
 from cloud_api.auth.models import Account
+from cloud_api.branding.looks import Look, Looks, looks_now, looks_of
 from cloud_api.kit.actor import Actor, Anyone, Customer
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.http import client_ip, cloud_of
@@ -27,6 +29,20 @@ HOME_ZONE = "Asia/Shanghai"  # of pages that belong to no store
 CUSTOMER_EVENTS = "/api/v1/events"
 
 
+class Place(Protocol):
+    """A store, as its page knows it."""
+
+    @property
+    def tz(self) -> str:
+        """Its zone (IANA)."""
+        ...
+
+    @property
+    def merchant_id(self) -> str:
+        """Whose it is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One look at a page. ``zone`` is the store's, once it is known; instants are shown in it."""
@@ -38,6 +54,8 @@ class Visit:
     lang: str
     theme: str
     zone: ZoneInfo
+    looks: Looks = field(default_factory=Looks)
+    merchant_id: str = ""  # whose page it is, once that is known
 
     @property
     def customer(self) -> Customer:
@@ -59,6 +77,19 @@ class Visit:
         """The same visit, to a store in ``tz``."""
         return replace(self, zone=ZoneInfo(tz))
 
+    def at_store(self, place: Place) -> Visit:
+        """The same visit, to a store: in its zone, in its merchant's look."""
+        return replace(self, zone=ZoneInfo(place.tz), merchant_id=place.merchant_id)
+
+    def of(self, merchant_id: str) -> Visit:
+        """The same visit, to a merchant's page."""
+        return replace(self, merchant_id=merchant_id)
+
+    @property
+    def look(self) -> Look:
+        """How the page looks: its merchant's way, or the installation's."""
+        return self.looks.of(self.merchant_id)
+
     def local(self, instant: datetime) -> datetime:
         """An instant in the page's zone."""
         return instant.astimezone(self.zone)
@@ -75,11 +106,14 @@ class Visit:
             person=person,
             events_href=events,
             stay_href=stay_href,
+            look=self.look,
+            own_app=self.look != self.looks.home,
         )
 
 
 async def visit(request: Request) -> Visit:
     """The visit that ``request`` is; also a FastAPI dependency. A stale login counts as none."""
+    await looks_of(cloud_of(request))
     return visit_of(request, await account_of(request))
 
 
@@ -98,6 +132,7 @@ def visit_of(request: Request, account: Account | None) -> Visit:
         lang=language().replace("_", "-"),
         theme=theme if theme in THEMES else "",
         zone=ZoneInfo(HOME_ZONE),
+        looks=looks_now(cloud_of(request)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
+from cloud_api.branding.colour import parse
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.web import qr
@@ -54,6 +55,9 @@ class Poster:
     store: str
     url: str
     photo: bytes | None = None
+    house: str = ""  # what the merchant calls itself, where it chose a name
+    logo: bytes | None = None
+    colour: str = ""  # its own for prices, one that is read on white; empty: jade
 
 
 def draw(one: Poster) -> bytes:
@@ -73,7 +77,7 @@ def draw(one: Poster) -> bytes:
                 y += 44
     y = _price(pen, one, y + 6)
     if _path() is not None:
-        pen.text((_EDGE, y), one.team, _JADE, _font(32))
+        pen.text((_EDGE, y), one.team, _tone(one), _font(32))
         y += 52
         for fact in one.facts:
             for line in _wrapped(pen, fact, _font(26), wide - _CODE - 24, 1):
@@ -84,7 +88,7 @@ def draw(one: Poster) -> bytes:
     if _path() is not None:
         told = _("长按识别，一起拼")
         pen.text((corner[0] + 22, corner[1] + _CODE + 8), told, _INK_2, _font(24))
-        pen.text((_EDGE, SIZE[1] - _EDGE - 34), one.store, _INK, _font(28))
+        _house(sheet, pen, one)
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=True)
     return out.getvalue()
@@ -93,7 +97,7 @@ def draw(one: Poster) -> bytes:
 def _price(pen: Pen, one: Poster, y: int) -> int:
     now = yuan(one.price_fen)
     big = _font(84) if _path() is not None else _font(72)
-    pen.text((_EDGE - 4, y), now, _JADE, big)
+    pen.text((_EDGE - 4, y), now, _tone(one), big)
     end = _EDGE + pen.textlength(now, big) + 20
     if one.list_fen > one.price_fen:
         was, small = yuan(one.list_fen), _font(34)
@@ -101,6 +105,35 @@ def _price(pen: Pen, one: Poster, y: int) -> int:
         long = pen.textlength(was, small)
         pen.line((end, y + 66, end + long, y + 66), _INK_2, 2)
     return y + 118
+
+
+def _tone(one: Poster) -> tuple[int, int, int]:
+    return parse(one.colour) if one.colour else _JADE
+
+
+def _house(sheet: Image.Image, pen: Pen, one: Poster) -> None:
+    """Who sells it, at the foot: the logo, the house's name over the stores'."""
+    x, y = _EDGE, SIZE[1] - _EDGE - 34
+    wide = SIZE[0] - 2 * _EDGE - _CODE - 24
+    logo = _logo(one.logo)
+    if logo is not None:
+        sheet.paste(logo, (x, SIZE[1] - _EDGE - logo.height), logo)
+        x, wide = x + logo.width + 16, wide - logo.width - 16
+    (stores,) = _wrapped(pen, one.store, _font(28), wide, 1)
+    pen.text((x, y), stores, _INK, _font(28))
+    if one.house and one.house not in one.store:
+        (house,) = _wrapped(pen, one.house, _font(28), wide, 1)
+        pen.text((x, y - 44), house, _INK, _font(28))
+
+
+def _logo(raw: bytes | None) -> Image.Image | None:
+    if raw is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(raw)) as opened:
+            return ImageOps.contain(opened.convert("RGBA"), (80, 80), Image.Resampling.LANCZOS)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return None
 
 
 def _photo(raw: bytes | None) -> Image.Image | None:

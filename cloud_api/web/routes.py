@@ -13,6 +13,7 @@ from cloud_api.web.console import api_keys as console_api_keys
 from cloud_api.web.console import audit as console_audit
 from cloud_api.web.console import backups as console_backups
 from cloud_api.web.console import booking_rules as console_booking_rules
+from cloud_api.web.console import brand as console_brand
 from cloud_api.web.console import campaigns as console_campaigns
 from cloud_api.web.console import cleaning as console_cleaning
 from cloud_api.web.console import controllers as console_controllers
@@ -133,6 +134,7 @@ for pages in (
     console_day,
     console_api_keys,
     console_retention,
+    console_brand,
     console_webhooks,
 ):  # a package's console pages are a line here and a row in console.nav
     router.include_router(pages.router)

@@ -49,6 +49,7 @@ class Letter:
     template: str = ""  # the provider's template, where the provider wants one
     params: tuple[tuple[str, str], ...] = ()  # its parameters in order, filled in
     room_id: str | None = None
+    sender: str = ""  # what guests call the merchant, where it chose a name
 
 
 @dataclass(frozen=True, slots=True)

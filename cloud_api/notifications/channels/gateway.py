@@ -30,7 +30,8 @@ class GatewaySms:
         """Post it to the gateway."""
         if cloud.settings.sms_url is None or cloud.settings.sms_key is None:
             return base.failed("not_configured", "KAIMEN_SMS_URL is not set")
-        text = f"【{credentials.sign_name}】{letter.body}" if credentials.sign_name else letter.body
+        sign = credentials.sign_name or letter.sender
+        text = f"【{sign}】{letter.body}" if sign else letter.body
         try:
             await sms.send(cloud, letter.address, text, letter.ref)
         except sms.SmsFailed:

@@ -133,7 +133,7 @@ def message_of(credentials: MailCredentials, letter: Letter) -> EmailMessage:
     """The mail. Headers cannot be broken out of: the library refuses line ends in them."""
     user, _, domain = credentials.sender.partition("@")
     message = EmailMessage()
-    message["From"] = Address("Kaimen", user, domain)
+    message["From"] = Address(letter.sender or "Kaimen", user, domain)
     message["To"] = ", ".join(credentials.to)
     message["Subject"] = " ".join((letter.title or letter.body)[:120].split())
     message["Message-ID"] = f"<{letter.ref}@{domain}>"

@@ -95,11 +95,12 @@ def console_page(
 
     Give ``seen.at(tz)``: instants on the page and its clock are in that zone.
     """
-    shell = seen.shell(person=who.name, events=EVENTS)
+    look = seen.of(frame.merchant.id).look
+    shell = seen.of(frame.merchant.id).shell(person=who.name, events=EVENTS)
     around = nav.shell(
         who.permissions,
         here,
-        merchant=frame.merchant,
+        merchant=look.name if look.version else frame.merchant.name,
         stores=frame.stores,
         badges=frame.badges,
         alarms=frame.alarms,

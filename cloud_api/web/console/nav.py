@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import (
     ALARM_READ,
     AUDIT_READ,
     BACKUP_READ,
     BALANCE_EDIT,
+    BRAND_EDIT,
     CAMPAIGN_READ,
     CLEANING_DO,
     CLEANING_MANAGE,
@@ -121,6 +121,7 @@ PAGES: Final = (
     Page("devices", "scenes", "场景", "/console/scenes", STORE_EDIT),
     Page("settings", "staff-keys", "门卡和开门码", "/console/keys", STAFF_READ),
     Page("settings", "house", "门店和包间", "/console/house", STORE_EDIT),
+    Page("settings", "brand", "品牌", "/console/brand", BRAND_EDIT),
     Page("settings", "prices", "价格", "/console/prices", PRICE_EDIT),
     Page("members", "coupons", "优惠券", "/console/coupons", COUPON_EDIT),
     Page("settings", "deposits", "押金", "/console/deposits", PRICE_EDIT),
@@ -145,7 +146,7 @@ def shell(
     permissions: frozenset[str],
     here: str,
     *,
-    merchant: Merchant,
+    merchant: str,
     stores: Sequence[Store],
     badges: Mapping[str, int] | None = None,
     alarms: int = 0,
@@ -169,5 +170,5 @@ def shell(
         here=here,
         alarms=alarms,
         store_word=stores[0].name if len(stores) == 1 else _("全部门店 {n}").format(n=len(stores)),
-        merchant=merchant.name,
+        merchant=merchant,
     )

@@ -16,6 +16,7 @@ from typing import Final
 
 from reportlab.lib.pagesizes import A4  # type: ignore[import-untyped]
 from reportlab.lib.units import mm  # type: ignore[import-untyped]
+from reportlab.lib.utils import ImageReader  # type: ignore[import-untyped]
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFError, TTFont  # type: ignore[import-untyped]
@@ -50,6 +51,7 @@ class Label:
     rooms: str
     url: str
     keypad: bool = False
+    logo: bytes | None = None  # PNG or JPEG
 
 
 def sheets(labels: Sequence[Label], grid: str, printed: date) -> bytes:
@@ -85,6 +87,10 @@ def _label(
     if label.keypad:
         lines.append((_("没网：键盘上按订单里的 6 位数字，再按 #"), 0.036))
     top = y + height - 0.05 * unit
+    if label.logo is not None:
+        side = 0.12 * unit
+        top -= side
+        _logo(canvas, label.logo, middle - side / 2, top, side)
     for text, size in lines:
         points = _fit(text, font, size * unit, width * 0.9)
         top -= points * 1.4
@@ -99,6 +105,12 @@ def _label(
     _code(
         canvas, label.url, middle - side / 2, below + (top - 0.03 * unit - below - side) / 2, side
     )
+
+
+def _logo(canvas: Canvas, logo: bytes, x: float, y: float, side: float) -> None:
+    """The house's logo in a square, whole; reportlab keeps one copy of it in the file."""
+    picture = ImageReader(io.BytesIO(logo))
+    canvas.drawImage(picture, x, y, side, side, mask="auto", preserveAspectRatio=True, anchor="c")
 
 
 def _code(canvas: Canvas, url: str, x: float, y: float, side: float) -> None:

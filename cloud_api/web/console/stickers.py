@@ -13,6 +13,7 @@ from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door, Store
+from cloud_api.web import logos, pictures
 from cloud_api.web.console.sticker_sheet import GRIDS, Label, sheets
 from cloud_api.web.customer.readers import readers_at
 from cloud_api.web.pages import Visit
@@ -38,6 +39,7 @@ async def stickers_page(
                 url=item.url,
                 qr_svg_url=f"/console/doors/{item.door_id}/sticker.svg",
                 keypad=readers[item.door_id].pins,
+                logo=seen.looks.of(store.merchant_id).icon(192),
             )
             for item in items
         ]
@@ -62,8 +64,18 @@ async def sheet(
     _store, items = await access.stickers(session, who, store.id, seen.cloud.settings.public_url)
     if set(wanted) - {item.door_id for item in items}:
         raise NotFound("door", "没有这扇门，或不归你管")
+    shots = (await pictures.of(session, [store])).get(store.id, [])
+    look = seen.looks.of(store.merchant_id)
+    logo = await asyncio.to_thread(logos.square, seen.cloud.settings, look, shots)
     labels = [
-        Label(store.name, item.name, _("、").join(item.rooms), item.url, readers[item.door_id].pins)
+        Label(
+            store.name,
+            item.name,
+            _("、").join(item.rooms),
+            item.url,
+            readers[item.door_id].pins,
+            logo,
+        )
         for item in items
         if not wanted or item.door_id in wanted
     ]

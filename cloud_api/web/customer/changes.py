@@ -65,7 +65,7 @@ async def extend(
     clocks = seen.cloud.clocks
     async with seen.cloud.db.read() as session:
         order, store, room = await _of(session, seen, order_id)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         rules = await rules_of(session, store, room.id)
         free = await offers.free_minutes(session, order, rules)
         step = rules.extend_step_minutes
@@ -112,7 +112,7 @@ async def change(
     clocks = seen.cloud.clocks
     async with seen.cloud.db.read() as session:
         order, store, now_room = await _of(session, seen, order_id)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         rules = await rules_of(session, store, room or now_room.id)
         rooms = await stores.rooms_of(session, seen.who, store.id)
         begin = here.local(order.starts_at)
@@ -235,7 +235,7 @@ async def pay_change(seen: Seen, order_id: str, change_id: str) -> Response:
         order, store, room = await _of(session, seen, order_id)
         one = await changes.find(session, seen.customer, order.id, change_id)
         tried = await changes.attempts_of(session, order.id, one)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         if one.state != "held":
             return go(f"/orders/{order_id}")
         new_room = await stores.get_room(session, System(), one.room_id)

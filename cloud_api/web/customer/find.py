@@ -29,7 +29,7 @@ from cloud_api.stores.models import Room, Store
 from cloud_api.stores.near import distance_m
 from cloud_api.support import reviews
 from cloud_api.web import pictures, room_days, words
-from cloud_api.web.customer import store_reviews
+from cloud_api.web.customer import sharing, store_reviews
 from cloud_api.web.customer.look_for import Looked, away, place_of
 from cloud_api.web.pages import Visit
 from cloud_api.web.room_days import RoomDay
@@ -84,7 +84,7 @@ async def stores_page(
     covers = await pictures.covers(session, [one.store for one in found])
     cards = [
         _store_card(
-            seen.at(one.store.tz),
+            seen.at_store(one.store),
             one.store,
             one.sold,
             one.prices,
@@ -149,7 +149,7 @@ async def store_page(
         ),
         book_href=book_href(first) if first is not None else "",
         filters=_filters(store, sold, show, seats),
-        phone=store.phone,
+        phone=store.phone or seen.look.phone,
         hours=hours_text(store),
         notice=store.notice,
         about=store.about,
@@ -160,6 +160,8 @@ async def store_page(
         platforms=_("、").join(dict.fromkeys(_(one.label) for one in taken)),
         platforms_href=f"/platform-code?store={store.id}" if taken else "",
         offers_href=f"{store_href(store)}/offers",
+        share_url=f"{sharing.site(seen)}{store_href(store)}",
+        share_picture=sharing.of_store(seen, shots.get(store.id, ())),
         **await store_reviews.latest(session, seen, store, rooms, rating),
     )
 

@@ -32,7 +32,7 @@ async def friends(seen: Seen, order_id: str) -> Response:
         link = await share.link_of(session, seen.customer, order_id)
         came = await share.friends_of(session, order_id)
         tails = await phone_tails(session, {one.account_id for one in came})
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     live = link is not None and link.revoked_at is None
     base = seen.cloud.settings.public_url.rstrip("/")
     model = FriendsPage(
@@ -73,7 +73,7 @@ async def invitation(seen: Seen, token: str) -> Response:
         joined = isinstance(seen.who, Customer) and await share.may_enter(
             session, seen.who.account_id, order
         )
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     model = JoinPage(
         token=token,
         store_name=store.name,

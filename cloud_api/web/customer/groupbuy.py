@@ -154,7 +154,7 @@ async def team_poster(seen: Seen, token: str) -> Response:
     one = await api.get_campaign(told.campaign_id, seen.request)
     missing = _("还差 {n} 人").format(n=told.missing) if told.missing else _("已成团")
     team_line = _("{n} 人团，{missing}").format(n=told.size, missing=missing)
-    return await sharing.poster_of(seen, one, team_line, _share(seen, told))
+    return await sharing.poster_of(await _at(seen, one), one, team_line, _share(seen, told))
 
 
 @router.get("/groupbuy/{campaign_id}/poster.png")
@@ -162,7 +162,7 @@ async def campaign_poster(seen: Seen, campaign_id: str) -> Response:
     """A picture of the campaign to share in chats, with the way to its page as a code."""
     one = await api.get_campaign(campaign_id, seen.request)
     line = _("{n} 人成团").format(n=one.team_size) if one.team_size > 1 else _("不用拼，买了就能用")
-    return await sharing.poster_of(seen, one, line, sharing.campaign_url(seen, one))
+    return await sharing.poster_of(await _at(seen, one), one, line, sharing.campaign_url(seen, one))
 
 
 @router.get("/groupbuy/orders/{order_id}")
@@ -173,7 +173,7 @@ async def group_order(seen: Seen, order_id: str) -> Response:
         store = await stores.get_store(session, System(), told.store_id)
         attempts = await payments.payments_of(session, buy.pays(order_id))
         accounts = await payments.accounts_of(session, store)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         model = GroupOrderPage(
             one=localised(here, told),
             line=_line(here, told),
@@ -295,7 +295,7 @@ async def _at(seen: Visit, one: CampaignOut) -> Visit:
     """The visit in the zone of the campaign's first store."""
     async with seen.cloud.db.read() as session:
         store: Store | None = await _first(session, one)
-    return seen.at(store.tz) if store is not None else seen
+    return seen.at_store(store) if store is not None else seen
 
 
 async def _first(session: AsyncSession, one: CampaignOut) -> Store | None:

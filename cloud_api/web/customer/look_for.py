@@ -44,6 +44,7 @@ class Looked:
     time: str = ""
     minutes: int = 0
     facility: tuple[str, ...] = ()
+    house: str = ""  # a merchant's own front: its stores alone
 
     def parts(self, **other: object) -> tuple[tuple[str, str], ...]:
         """What is asked, with something else; a chosen time and now or tonight exclude each other."""
@@ -58,6 +59,7 @@ class Looked:
             ("time", asked.time),
             ("minutes", asked.minutes),
             *(("facility", kind) for kind in asked.facility if kind in _ASKED),
+            ("house", asked.house),
         ]
         return tuple((name, str(value)) for name, value in told if value)
 
@@ -87,6 +89,7 @@ class Looked:
             free_now=self.when == NOW and at is None,
             free_at=at,
             minutes=self.minutes or None,
+            merchant_id=self.house,
         )
 
     def chips(self, seen: Visit) -> tuple[FilterChip, ...]:

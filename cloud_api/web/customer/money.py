@@ -63,7 +63,7 @@ async def my_balance(seen: Seen, store: str = "") -> Response:
             ways = tuple(PayWay(way.provider, way.channel, way.name) for way in fitting)
             if (away := wechat_payer.lead(seen, accounts)) is not None:
                 return away
-    here = seen if place is None else seen.at(place.tz)
+    here = seen if place is None else seen.at_store(place)
     model = BalancePage(
         balances=tuple(
             balance_view(
@@ -86,7 +86,7 @@ async def ask_refund(seen: Seen, order_id: str) -> Response:
         store = await session.get_one(Store, order.store_id)
         room = await session.get_one(Room, order.room_id)
         earlier = await refund_requests.of_order(session, order.id)
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     proposal = refund_rules.propose(order, seen.cloud.clocks.now)
     last = RefundRequestOut.of(earlier[-1]) if earlier else None
     model = RefundForm(

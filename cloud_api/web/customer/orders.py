@@ -82,7 +82,7 @@ async def orders_page(
     rows = []
     for order in found:
         store, room = rooms[order.room_id]
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         rows.append(
             OrderRow(
                 href=f"/orders/{order.id}",
@@ -392,7 +392,7 @@ async def visit_href(session: AsyncSession, order: Order) -> str:
 
 def stay_card(seen: Visit, order: Order, store: Store, room: Room, href: str) -> StayCard:
     """The card on top of the list of stores."""
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     return StayCard(
         href=href,
         room_name=room.name,

@@ -35,7 +35,7 @@ async def waiting(seen: Seen, payment_id: str) -> Response:
         return go(_back(payment))
     async with seen.cloud.db.read() as session:
         store = await session.get_one(Store, payment.store_id)
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     sheet = paying.step_of(payment, StepKind.JSAPI)
     led = paying.step_of(payment, StepKind.REDIRECT)
     on = str(led.get("url", "")) if led else ""

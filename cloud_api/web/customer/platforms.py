@@ -50,7 +50,7 @@ async def code(seen: Seen, store: Word = "", door: Word = "") -> Response:
         found = await get_store(session, seen.customer, store if room is None else room.store_id)
         ways = await platform_views.ways(session, found.id)
         rules = await rules_of(session, found, None if room is None else room.id)
-    here = seen.at(found.tz)
+    here = seen.at_store(found)
     model = code_page(here, found, room, tuple(ways), f"/d/{door}" if room else f"/s/{found.id}")
     model = replace(model, cancel_words=kept.platform_words(rules))
     return page(here, "customer/platform_code.html", model, shell=here.shell())
@@ -62,7 +62,7 @@ async def one(seen: Seen, use_id: str) -> Response:
     told = await api.one_use(use_id, seen.request, seen.customer)
     async with seen.cloud.db.read() as session:
         store = await session.get_one(Store, told.store_id)
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     tone, icon = _LOOKS[told.state]
     model = PlatformUsePage(
         one=localised(here, told),

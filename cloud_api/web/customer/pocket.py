@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service as access
+from cloud_api.branding.looks import Look
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
@@ -37,7 +39,7 @@ MOST: Final = 3  # bookings whose passes one phone keeps
 _SHEETS = (
     "tokens", "base", "parts/button", "parts/chip", "parts/card", "parts/strip", "parts/sheet", "parts/form",
     "parts/feedback", "parts/timeline", "parts/ring", "parts/door", "parts/device", "parts/nav", "parts/tile",
-    "customer",
+    "parts/brand", "customer",
 )  # fmt: skip
 KEPT: Final = (
     *(f"css/{sheet}.css" for sheet in _SHEETS),
@@ -55,49 +57,67 @@ _ICONS = (
 
 
 @router.get("/manifest.webmanifest")
-async def manifest(seen: Seen) -> Response:
-    """The app as the phone's home screen knows it (W3C Web Application Manifest)."""
+async def manifest(seen: Seen, house: Annotated[str, Query(max_length=64)] = "") -> Response:
+    """The app as the phone's home screen knows it (W3C Web Application Manifest).
+
+    ``house``: a merchant's own, where several share the server: another app with another start.
+    """
+    look = seen.of(house).look
+    start = f"/?house={quote(house, safe='')}" if look != seen.looks.home else "/"
     told: dict[str, Any] = {
-        "id": "/",
-        "name": "Kaimen 开门",
-        "short_name": _("开门"),
-        "description": _("订包间、扫码开门、续时，都在这里"),
+        "id": start,
+        "name": look.name if look.version else "Kaimen 开门",
+        "short_name": look.short or _("开门"),
+        "description": look.slogan or _("订包间、扫码开门、续时，都在这里"),
         "lang": seen.lang,
-        "start_url": "/",
+        "start_url": start,
         "scope": "/",
         "display": "standalone",
         "orientation": "portrait",
         "background_color": "#F2F5F3",
-        "theme_color": "#0A7A5A",
-        "icons": [
-            {"src": static_url(path), "sizes": sizes, "type": "image/png", "purpose": purpose}
-            for path, sizes, purpose in _ICONS
-        ],
+        "theme_color": look.ramp.light.brand if look.ramp else "#0A7A5A",
+        "icons": _icons(look),
         "shortcuts": [
-            {"name": _("扫码开门"), "url": "/scan", "icons": [_shortcut_icon()]},
-            {"name": _("我的订单"), "url": "/orders", "icons": [_shortcut_icon()]},
+            {"name": _("扫码开门"), "url": "/scan", "icons": _icons(look)[:1]},
+            {"name": _("我的订单"), "url": "/orders", "icons": _icons(look)[:1]},
         ],
     }
     return JSONResponse(told, media_type="application/manifest+json")
 
 
-def _shortcut_icon() -> dict[str, str]:
-    return {"src": static_url("art/icon-192.png"), "sizes": "192x192", "type": "image/png"}
+def _icons(look: Look) -> list[dict[str, str]]:
+    own = (look.icon(192), look.icon(512), look.mask)
+    return [
+        {"src": mine or static_url(path), "sizes": sizes, "type": "image/png", "purpose": purpose}
+        for mine, (path, sizes, purpose) in zip(own, _ICONS, strict=True)
+    ]
 
 
 @router.get("/sw.js")
-async def worker() -> Response:
-    """The service worker with the list of what it keeps; another list is another worker."""
-    return Response(_worker(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+async def worker(seen: Seen) -> Response:
+    """The service worker with the list of what it keeps; another list is another worker.
+
+    It keeps one page, of the installation's look. So a merchant's change is another worker with a store of
+    its own, and no merchant's logo or colour stands on another's page.
+    """
+    look = seen.looks.home
+    own = [path for path in (look.css, look.icon(192), look.icon(64)) if path]
+    return Response(
+        _worker(f"{look.merchant_id}.{look.version}", tuple(own)),
+        media_type="text/javascript",
+        headers={"Cache-Control": "no-cache"},
+    )
 
 
-@cache
-def _worker() -> str:
+@lru_cache(maxsize=8)
+def _worker(stamp_of_look: str, own: tuple[str, ...]) -> str:
     # A font is named by the style sheet, without a hash.
     kept = [f"{STATIC_URL}/{p}" if p.endswith(".woff2") else static_url(p) for p in KEPT]
+    kept += own
     body = (STATIC / "js" / "worker.js").read_text(encoding="utf-8")
     template = (STATIC.parent / "templates" / "customer" / "offline.html").read_bytes()
-    stamp = hashlib.sha256(body.encode() + template + "".join(kept).encode()).hexdigest()[:10]
+    whole = body.encode() + template + stamp_of_look.encode() + "".join(kept).encode()
+    stamp = hashlib.sha256(whole).hexdigest()[:10]
     return f"const STAMP = {json.dumps(stamp)};\nconst KEPT = {json.dumps(kept)};\n{body}"
 
 
@@ -105,7 +125,7 @@ def _worker() -> str:
 async def offline(seen: Seen) -> Response:
     """What the worker shows where there is no network. The same for everybody who reads this language."""
     # No token and no name: the worker keeps this page, also after somebody logged out.
-    shell = Shell(now=seen.now, csrf="", lang=seen.lang, theme=seen.theme)
+    shell = Shell(now=seen.now, csrf="", lang=seen.lang, theme=seen.theme, look=seen.looks.home)
     return page(seen, "customer/offline.html", None, shell=shell)
 
 
@@ -144,7 +164,7 @@ async def _kept(seen: Visit, order: Order) -> dict[str, Any]:
         store = await stores.get_store(session, System(), order.store_id)
         room = await stores.get_room(session, System(), order.room_id)
         reader = await reader_of_room(session, order.store_id, order.room_id)
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     begin, end = here.local(order.starts_at), here.local(order.ends_at)
     told: dict[str, Any] = {
         "order": order.id,

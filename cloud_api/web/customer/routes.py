@@ -34,6 +34,7 @@ from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.look_for import Looked
 from cloud_api.web.customer.readers import Reader, reader_of_room
+from cloud_api.web.customer.whose import merchant_of
 from cloud_api.web.language import speak
 from cloud_api.web.pages import (
     CUSTOMER_EVENTS,
@@ -72,9 +73,11 @@ async def home(
     minutes: Annotated[int, Query(ge=0, le=1440)] = 0,
     facility: Annotated[list[Word] | None, Query(max_length=20)] = None,
     cursor: Annotated[str | None, Query(max_length=700)] = None,
+    house: Word = "",
 ) -> Response:
-    """Stores; the running stay or the next booking on top."""
-    looked = Looked(q, when, seats, most_fen, day, time, minutes, tuple(facility or ()))
+    """Stores; the running stay or the next booking on top. ``house``: of one merchant, in its look."""
+    looked = Looked(q, when, seats, most_fen, day, time, minutes, tuple(facility or ()), house)
+    seen = seen.of(house)
     async with seen.cloud.db.read() as session:
         href, card = await door_tab(session, seen)
         model = await find.stores_page(session, seen, looked, card, cursor)
@@ -101,7 +104,7 @@ async def _store(seen: Visit, store_id: str, show: str, seats: str, template: st
         found, told, rating = await room_days.store_now(
             session, seen.who, store_id, seen.cloud.clocks, *stars
         )
-        here = seen.at(found.tz)
+        here = seen.at_store(found)
         model = await find.store_page(
             session, here, found, show, seats, online=told.online, rating=reviews.rated(*rating)
         )
@@ -114,7 +117,7 @@ async def room(seen: Seen, room_id: str) -> Response:
     async with seen.cloud.db.read() as session:
         found = await stores.get_room(session, seen.who, room_id)
         its_store = await stores.get_store(session, seen.who, found.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await find.room_page(session, here, its_store, found)
     return page(here, "customer/room.html", model, shell=here.shell(events=_of_store(its_store)))
 
@@ -131,7 +134,7 @@ async def book(
     async with seen.cloud.db.read() as session:
         found = await stores.get_room(session, seen.who, room_id)
         its_store = await stores.get_store(session, seen.who, found.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await choose.timeline_page(session, here, its_store, found, day, (from_, to))
     return page(here, "customer/book.html", model, shell=here.shell(events=_of_store(its_store)))
 
@@ -151,7 +154,7 @@ async def confirm(seen: Seen, quote_id: str) -> Response:
             return await _choose_again(session, seen, quote_id)
         seen.need_login()
         its_store = await stores.get_store(session, System(), quote.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await checkout.confirm_page(session, here, quote)
     return page(here, "customer/confirm.html", model, shell=here.shell())
 
@@ -161,7 +164,7 @@ async def _choose_again(session: Session, seen: Visit, quote_id: str) -> Respons
     quote = (await session.exec(scoped(seen.who, Quote).where(col(Quote.id) == quote_id))).one()
     found = await stores.get_room(session, System(), quote.room_id)
     its_store = await stores.get_store(session, System(), quote.store_id)
-    return go(checkout.back_href(seen.at(its_store.tz), found, quote.starts_at, quote.ends_at))
+    return go(checkout.back_href(seen.at_store(its_store), found, quote.starts_at, quote.ends_at))
 
 
 @router.get("/orders/{order_id}/pay")
@@ -177,7 +180,7 @@ async def pay(seen: Seen, order_id: str) -> Response:
     owes = told.overtime is not None and told.overtime.state == "due"
     if told.state != "pending_payment" and not owes and not checkout.came_late(told):
         return go(f"/orders/{order_id}{'?paid=1' if told.state in ('paid', 'ready') else ''}")
-    here = seen.at(its_store.tz)
+    here = seen.at_store(its_store)
     if open_one is None and (away := wechat_payer.lead(here, accounts)) is not None:
         return away
     openid = wechat_payer.knows(here, accounts)
@@ -238,7 +241,7 @@ async def my_order(seen: Seen, order_id: str, paid: Word = "") -> Response:
     async with seen.cloud.db.read() as session:
         order = await orders.get_order(session, seen.customer, order_id)
         its_store = await stores.get_store(session, System(), order.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await order_pages.order_page(session, here, order, its_store, fresh=bool(paid))
     return page(here, "customer/order.html", model, shell=here.shell(events=CUSTOMER_EVENTS))
 
@@ -251,7 +254,7 @@ async def stay(seen: Seen, order_id: str) -> Response:
         if order.status != "in_use":
             return go(f"/orders/{order_id}")
         its_store = await stores.get_store(session, System(), order.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await visits.stay_page(session, here, order, its_store)
     events = f"{CUSTOMER_EVENTS}?order={order.id}"
     return page(here, "customer/stay.html", model, shell=here.shell(events=events))
@@ -267,7 +270,7 @@ async def my_pass(seen: Seen, order_id: str) -> Response:
         )
         order = await orders.get_order(session, seen.customer, order_id)
         its_store = await stores.get_store(session, System(), order.store_id)
-    here = seen.at(its_store.tz)
+    here = seen.at_store(its_store)
     model = visits.pass_page(here, made, its_store, reader)
     return page(here, "customer/door.html", model, shell=here.shell())
 
@@ -308,7 +311,7 @@ async def door(seen: Seen, token: str, again: Word = "") -> Response:
     async with seen.cloud.db.read() as session:
         found = await stores.get_door_by_token(session, System(), token)
         its_store = await stores.get_store(session, System(), found.store_id)
-        here = seen.at(its_store.tz)
+        here = seen.at_store(its_store)
         model = await visits.door_page(session, here, token, again=bool(again))
     if model is None:
         return go(login_href(seen.request))
@@ -332,6 +335,8 @@ async def login(
         ("/orders", _("登录后看订单")),
     )
     reason = next((text for start, text in reasons if href.startswith(start)), "")
+    async with seen.cloud.db.read() as session:
+        seen = seen.of(await merchant_of(session, href))
     inside = outside_login.provider_here(seen)
     model = LoginPage(
         next_href=href,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 from fastapi import Response
 
@@ -11,11 +13,16 @@ from cloud_api.groupbuy.schemas import CampaignOut
 from cloud_api.kit.asgi import CSP
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.media.models import Media
+from cloud_api.media.schemas import picture as media_picture
+from cloud_api.media.service import PHOTO
 from cloud_api.media.storage import open_media
-from cloud_api.web import poster, words
+from cloud_api.web import logos, poster, words
 from cloud_api.web.customer.paying import Place, place_of
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models.groupbuy import SharePicture
+
+_LOGO: Final = 512
 
 
 def site(seen: Visit) -> str:
@@ -37,6 +44,18 @@ def picture(seen: Visit, one: CampaignOut, path: str) -> SharePicture:
     wide = int(cover.fallback.rpartition("/")[2].partition(".")[0])
     high = max(1, round(cover.height * wide / cover.width))
     return SharePicture(f"{site(seen)}{cover.fallback}", wide, high, script)
+
+
+def of_store(seen: Visit, shots: Sequence[Media]) -> SharePicture | None:
+    """A store's first photo as JPEG, else its merchant's logo."""
+    shot = next((one for one in shots if one.kind == PHOTO and one.sizes), None)
+    if shot is not None:
+        path = media_picture(shot, "jpg")
+        wide = int(path.rpartition("/")[2].partition(".")[0])
+        high = max(1, round(shot.height * wide / shot.width))
+        return SharePicture(f"{site(seen)}{path}", wide, high)
+    icon = seen.look.icon(_LOGO)
+    return SharePicture(f"{site(seen)}{icon}", _LOGO, _LOGO) if icon else None
 
 
 def shared(seen: Visit, answer: Response) -> Response:
@@ -69,6 +88,9 @@ async def poster_of(seen: Visit, one: CampaignOut, team: str, url: str) -> Respo
         store=_("、").join(one.stores),
         url=url,
         photo=await asyncio.to_thread(_photo, seen, one),
+        house=seen.look.name if seen.look.version else "",
+        logo=await asyncio.to_thread(logos.square, seen.cloud.settings, seen.look),
+        colour=seen.look.ramp.light.brand_ink if seen.look.ramp else "",
     )
     return Response(
         await asyncio.to_thread(poster.draw, drawing),

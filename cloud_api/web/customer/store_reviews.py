@@ -33,7 +33,7 @@ async def store_reviews(
     """All reviews of a store, or of one of its rooms, a page at a time."""
     async with seen.cloud.db.read() as session:
         store = await stores.get_store(session, seen.who, store_id)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         rooms = await stores.rooms_of(session, seen.who, store.id)
         one = next((each for each in rooms if each.id == room), None)
         own = None if one is None else one.id

@@ -90,7 +90,7 @@ async def review(seen: Seen, order_id: str) -> Response:
         room = await stores.get_room(session, System(), order.room_id)
         mine = await reviews.of_order(session, seen.customer, order_id)
         known = await photos.of(session, mine.photos if mine is not None else ())
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     model = ReviewPage(
         order.id,
         room.name,

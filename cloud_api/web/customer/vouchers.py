@@ -66,7 +66,7 @@ async def my_voucher(
     told = await api.my_voucher(voucher_id, seen.request, seen.customer)
     async with seen.cloud.db.read() as session:
         found = await vouchers.get(session, seen.customer, voucher_id)
-        here = seen.at(await _zone(session, found))
+        here = seen.at_store(await _place(session, found))
         rooms: tuple[VoucherRoom, ...] = ()
         at_door = None
         if found.state == "issued":
@@ -115,7 +115,7 @@ async def gift(seen: Seen, token: str) -> Response:
         found = (await session.exec(query)).first()
         if found is None:
             return page(seen, "customer/gift.html", GiftPage(token, gone=True), shell=seen.shell())
-        here = seen.at(await _zone(session, found))
+        here = seen.at_store(await _place(session, found))
         (told,) = await views.vouchers(session, [found])
     own = isinstance(seen.who, Customer) and seen.who.account_id == found.account_id
     model = GiftPage(
@@ -169,8 +169,8 @@ async def _at_door(
     return next((room for room in rooms if room.id in door.rooms and room.free), None)
 
 
-async def _zone(session: AsyncSession, found: Voucher) -> str:
-    return (await session.get_one(Store, str(found.store_ids[0]))).tz
+async def _place(session: AsyncSession, found: Voucher) -> Store:
+    return await session.get_one(Store, str(found.store_ids[0]))
 
 
 def _offset(here: Visit, store: Store) -> str:

@@ -35,7 +35,7 @@ async def waiting(seen: Seen) -> Response:
             name = None
             if wanted is not None:
                 name = (await session.exec(select(Room.name).where(col(Room.id) == wanted))).one()
-            here = seen.at(store.tz)
+            here = seen.at_store(store)
             rows.append(
                 WaitRow(
                     id=entry.id,
@@ -66,7 +66,7 @@ async def wait(
         room = await stores.get_room(session, seen.who, room_id)
         store = await stores.get_store(session, seen.who, room.store_id)
         rules = await rules_of(session, store, room.id)
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     asked = local_time(here, day, time)
     shown = asked or here.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     length = minutes or max(rules.min_minutes, 120)

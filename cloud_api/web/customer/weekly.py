@@ -38,7 +38,7 @@ async def weekly(
         weeks = await series.look(
             session, seen.customer, room.id, starts_at, ends_at, times, seen.cloud.clocks
         )
-    here = seen.at(store.tz)
+    here = seen.at_store(store)
     good = [week for week in weeks if week.total_fen is not None]
     span = {
         "room_id": room.id,

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cloud_api.claims.room_days import RoomState
+from cloud_api.web.view_models.groupbuy import SharePicture
 from cloud_api.web.view_models.parts import Fees, Span, Strip
 from cloud_api.web.view_models.support import Proof
 
@@ -138,6 +139,9 @@ class StorePage:
     platforms_href: str = ""
     offers_href: str = ""
     """GET gives what is worth its money here, with the reason: it comes after the rooms do."""
+    share_url: str = ""
+    share_picture: SharePicture | None = None
+    """What a shared link shows; None where there is neither a photo nor a logo."""
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,7 @@ class Sticker:
     qr_svg_url: str
     keypad: bool = False
     """Whether the door takes the booking's six digits; a sticker promises nothing else."""
+    logo: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cloud_api.branding.looks import KAIMEN, Look
+
 
 class SpanState(StrEnum):
     """What a stretch of a room's day is, as customers may know it."""
@@ -63,6 +65,10 @@ class Shell:
     events_href: str = ""
     stay_href: str = ""
     """Where the raised door tab goes: the running stay or the next booking's door, else the scanner's help."""
+    look: Look = KAIMEN
+    """Whose name, logo and colour the page has."""
+    own_app: bool = False
+    """Whether this merchant's app is another than the installation's: several share the server."""
 
 
 @dataclass(frozen=True)

@@ -50,5 +50,6 @@ self.addEventListener('fetch', (event) => {
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== self.location.origin) return;
   if (request.mode === 'navigate') event.respondWith(visit(request, url));
+  else if (KEPT.includes(url.pathname + url.search)) event.respondWith(file(request));
   else if (url.pathname.startsWith('/static/') && (url.searchParams.has('v') || url.pathname.startsWith('/static/m-') || KEPT.includes(url.pathname))) event.respondWith(file(request));
 });

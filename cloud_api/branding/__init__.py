@@ -1,0 +1,1 @@
+"""Branding: how a merchant looks to its guests."""
