@@ -20,7 +20,7 @@ from cloud_api.media.storage import open_media
 from cloud_api.web import logos, poster, words
 from cloud_api.web.customer.paying import Place, place_of
 from cloud_api.web.pages import Visit
-from cloud_api.web.view_models.groupbuy import SharePicture
+from cloud_api.web.view_models.parts import SharePicture
 
 _LOGO: Final = 512
 

@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cloud_api.claims.room_days import RoomState
-from cloud_api.web.view_models.groupbuy import SharePicture
-from cloud_api.web.view_models.parts import Fees, Span, Strip
+from cloud_api.web.view_models.parts import Fees, SharePicture, Span, Strip
 from cloud_api.web.view_models.support import Proof
 
 

@@ -16,6 +16,7 @@ from cloud_api.groupbuy.schemas import (
     VoucherOut,
 )
 from cloud_api.web.view_models.booking import PayMethod
+from cloud_api.web.view_models.parts import NO_PICTURE, SharePicture
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,6 @@ class CampaignsPage:
 
 
 @dataclass(frozen=True)
-class SharePicture:
-    """The picture of a shared link, with its size in pixels. ``script``: WeChat's own, where it is used."""
-
-    url: str
-    width: int
-    height: int
-    script: str = ""
-
-
-@dataclass(frozen=True)
 class CampaignPage:
     """One campaign; ``closed`` says why nothing can be bought, empty where something can."""
 
@@ -70,7 +61,7 @@ class CampaignPage:
     edit_href: str = ""
     """Where a preview leads back to; empty on the guests' page."""
     share_url: str = ""
-    share_picture: SharePicture = SharePicture("", 0, 0)
+    share_picture: SharePicture = NO_PICTURE
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ class TeamPage:
     length: str
     share_url: str
     closed: str = ""
-    share_picture: SharePicture = SharePicture("", 0, 0)
+    share_picture: SharePicture = NO_PICTURE
 
     @property
     def chairs(self) -> tuple[Chair, ...]:

@@ -226,3 +226,16 @@ class ErrorPage:
     main: Way | None = None
     code: str = ""
     phone: str = ""
+
+
+@dataclass(frozen=True)
+class SharePicture:
+    """The picture of a shared link, with its size in pixels. ``script``: WeChat's own, where it is used."""
+
+    url: str
+    width: int
+    height: int
+    script: str = ""
+
+
+NO_PICTURE = SharePicture("", 0, 0)
