@@ -8,6 +8,7 @@ import { toast } from './sheet.js';
 const csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? '';
 const WORDS = ['name', 'slogan', 'phone', 'wechat', 'footer'];
 let running = null;
+let last = JSON.parse(document.querySelector('[data-ramp]')?.dataset.ramp ?? 'null'); // what the phones are painted in
 
 const form = () => document.querySelector('form[data-brand]');
 const all = (selector) => document.querySelectorAll(`[data-preview] ${selector}`);
@@ -43,6 +44,12 @@ function tell(told) {
   place.textContent = lines.join(' ');
 }
 
+function put(told) {
+  last = told;
+  paint(told);
+  tell(told);
+}
+
 async function colour() {
   const field = form().elements.colour;
   const text = field.value.trim();
@@ -51,8 +58,7 @@ async function colour() {
   field.removeAttribute('aria-invalid');
   running?.abort();
   if (!text) {
-    paint(null);
-    tell(null);
+    put(null);
     return;
   }
   if (!/^#[0-9a-f]{6}$/i.test(text)) return; // still being typed
@@ -60,8 +66,7 @@ async function colour() {
   running = new AbortController();
   try {
     const told = await api('/api/v1/console/brand/ramp', { body: { colour: text }, signal: running.signal });
-    paint(told);
-    tell(told);
+    put(told);
   } catch (problem) {
     if (problem.name !== 'AbortError' && problem.message) error.textContent = problem.message;
   }
@@ -88,8 +93,8 @@ async function redraw() {
   const typed = [...form().elements].filter((field) => field.name && field.name !== 'version').map((field) => [field.name, field.value]);
   await again();
   for (const [name, value] of typed) form().elements[name].value = value;
+  if (last) form().querySelector('[data-pick]').value = last.chosen.toLowerCase();
   show();
-  await colour();
 }
 
 document.addEventListener('input', (event) => {
@@ -116,6 +121,6 @@ document.addEventListener('click', (event) => {
 
 document.addEventListener('km:regions', () => {
   show();
-  colour();
+  put(last);
 });
-colour();
+put(last);
