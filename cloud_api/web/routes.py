@@ -160,6 +160,9 @@ async def error_page(request: Request, refusal: KaimenError) -> Response:
         heads[403] = _("这里只给店员看")
     number = str(getattr(request.state, "request_id", ""))[-6:]
     main = Way("", _("回到实时"), "/console") if on_console else Way("", _("回到找店"), "/")
+    if refusal.code == "store.none":
+        heads[404] = _("还没有门店")
+        main = Way("", _("开第一家店"), "/console/opening")
     if on_console and refusal.code == "staff.none":
         main = Way("", _("换个号码登录"), "/console/login")
     model = ErrorPage(

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from cloud_api.branding.colour import ramp
+from cloud_api.branding.looks import Look
+from cloud_api.branding.schemas import BrandOut, RampOut
 from cloud_api.staff.api_keys import MAY
 from cloud_api.staff.permissions import GROUPS
 from cloud_api.web.view_models import Choice, Column, Empty, Filter, Listing
+from cloud_api.web.view_models.brand import BrandPage
 from cloud_api.web.view_models.retention import KeptRow, RetentionPage
 from cloud_api.web.view_models.software import (
     ApiKeyForm,
@@ -44,6 +48,26 @@ KEYS: Listing[ApiKeyRow] = Listing(
 KEY_FORM = ApiKeyForm(
     tuple((name, tuple(one for one in group if one[0] in MAY)) for name, group in GROUPS), _STORES
 )
+_NO_BRAND = BrandOut(
+    merchant_id="m1", version=0, name="", short="", slogan="", phone="", wechat="", footer="", colour="",
+    square="", wide="", can_undo=False,
+)  # fmt: skip
+BRAND = BrandPage(
+    values=_NO_BRAND.model_copy(
+        update={
+            "version": 4, "name": "听竹轩", "short": "听竹轩", "slogan": "一盏灯，一桌牌", "colour": "#8B1E3F",
+            "phone": "021-5555 0000", "wechat": "tingzhu_01", "footer": "沪ICP备12345678号-1",
+            "square": "/static/art/icon-192.png", "can_undo": True,
+        }
+    ),
+    look=Look("m1", "听竹轩", "听竹轩", "一盏灯，一桌牌", colour="#8B1E3F", version=4),
+    merchant="雀友会",
+    ramp=RampOut.of(ramp("#8B1E3F")),
+    store="雀友会·静安店",
+    room="竹间",
+    shared=True,
+    front_href="/?house=m1",
+)  # fmt: skip
 _HOOK = WebhookRow(
     "w1", "/console/webhooks/w1", "财务软件", "hooks.erp.example", "在推", "is-free", "",
     "订单的全部事件、告警 · 发生", "全部门店",
@@ -106,6 +130,11 @@ def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, 
     """The console's pages about other software inside its frame: full, empty, and only to be read."""
     around = {"nav": nav, "shell": shell}
     pages: dict[str, tuple[str, object]] = {
+        "brand": ("brand.html", BRAND),
+        "brand-none": (
+            "brand.html",
+            replace(BRAND, values=_NO_BRAND, look=Look(name="雀友会"), ramp=None, shared=False),
+        ),
         "api-keys": ("api_keys.html", ApiKeysPage(KEYS, True)),
         "api-keys-none": (
             "api_keys.html",

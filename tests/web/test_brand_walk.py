@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.branding.colour import parse, ramp
@@ -27,7 +27,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         yield running
 
 
-def logo(width: int, height: int) -> dict[str, str | bytes]:
+def logo(width: int, height: int) -> FilePayload:
     """A red seal with a white bamboo, round about what is clear."""
     image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
     pen = ImageDraw.Draw(image)

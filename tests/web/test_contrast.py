@@ -19,7 +19,7 @@ def block(start: str) -> dict[str, str]:
 
 
 LIGHT = block(":root, .paper {")
-DARK = LIGHT | block(':root[data-theme="dark"] {')
+DARK = LIGHT | block(':root[data-theme="dark"], .dusk {')
 SYSTEM_DARK = LIGHT | block(':root:not([data-theme="light"]) {')
 NIGHT = LIGHT | block(":root .night {")
 SETS = {"light": LIGHT, "dark": DARK, "night": NIGHT}

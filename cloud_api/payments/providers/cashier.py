@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from cloud_api.kit.ids import new_token
 from cloud_api.payments.providers.base import (
@@ -62,10 +62,12 @@ class CashierAccount(BaseModel):
     """Credentials of an account, as stored (encrypted). Keys are raw Ed25519 keys in hex."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    base_url: str
-    merchant: str  # our number at the cashier
-    private_key: str  # ours: signs requests
-    cashier_key: str  # theirs, public: verifies answers and notifications
+    base_url: str = Field(title="收银台的地址")
+    merchant: str = Field(title="商户号")  # our number at the cashier
+    private_key: str = Field(title="我们的私钥（十六进制）")  # ours: signs requests
+    cashier_key: str = Field(
+        title="收银台的公钥（十六进制）"
+    )  # theirs, public: verifies answers and notifications
 
 
 class Cashier:

@@ -14,7 +14,7 @@ from cloud_api.orders.views import phone_tails
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_CANCEL, STORE_EDIT, STORE_READ
 from cloud_api.stores.service import rooms_of
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.booking_rules import BlockedRow, BookingRulesPage, PlaceTab
 
@@ -35,9 +35,11 @@ async def booking_rules(
     who.need(STORE_READ)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
+        if not frame.stores:
+            raise NoStore
         chosen = next((one for one in frame.stores if one.id == store), None)
         if chosen is None:
-            if store or not frame.stores:
+            if store:
                 raise NotFound("store", "没有这家店，或不归你管")
             chosen = frame.stores[0]
         rooms = await rooms_of(session, who, chosen.id)

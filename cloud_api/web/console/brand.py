@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
 from cloud_api.branding import service
-from cloud_api.branding.colour import ramp
 from cloud_api.branding.looks import Look, look_of
 from cloud_api.branding.schemas import BrandOut, RampOut
 from cloud_api.kit.actor import Staff
@@ -21,7 +20,6 @@ from cloud_api.web.view_models.brand import BrandPage
 router = APIRouter(prefix="/console/brand", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Who = Annotated[Staff, Depends(staff_actor)]
-JADE: Final = "#0A7A5A"  # where the picker stands before a colour is chosen
 
 
 @router.get("")
@@ -38,7 +36,6 @@ async def brand(seen: Seen, who: Who) -> Response:
         look=look,
         merchant=frame.merchant.name,
         ramp=RampOut.of(look.ramp) if look.ramp else None,
-        kaimen=RampOut.of(ramp(JADE)),
         store=frame.stores[0].name if frame.stores else _("你的门店"),
         room=rooms[0].name if rooms else _("竹间"),
         shared=version > 0 and own != seen.looks.home,

@@ -22,7 +22,7 @@ from cloud_api.staff.permissions import ORDER_CREATE, STORE_READ
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import rooms_of
 from cloud_api.web import words
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.customer.changes import day_word, lengths, local_time, times
 from cloud_api.web.customer.checkout import fee_lines
 from cloud_api.web.pages import Visit, visit
@@ -52,9 +52,11 @@ async def book_for(
     who.need(STORE_READ)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
+        if not frame.stores:
+            raise NoStore
         chosen = next((one for one in frame.stores if one.id == store), None)
         if chosen is None:
-            if store or not frame.stores:
+            if store:
                 raise NotFound("store", "没有这家店，或不归你管")
             chosen = frame.stores[0]
         here = seen.at(chosen.tz)

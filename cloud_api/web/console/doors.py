@@ -11,13 +11,12 @@ from sqlmodel import col
 from cloud_api.devices.doors import NEEDS
 from cloud_api.devices.models import Binding
 from cloud_api.kit.actor import Staff, scoped
-from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores.models import Door
 from cloud_api.stores.service import doors_of
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.prices import Pick
 from cloud_api.web.view_models.running import DoorForm, DoorPart, DoorsPage
@@ -42,7 +41,7 @@ async def all_doors(
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         if not frame.stores:
-            raise NotFound("store", "还没有门店")
+            raise NoStore
         shop = next((one for one in frame.stores if one.id == store), frame.stores[0])
         doors = await doors_of(session, who, shop.id)
         query = scoped(who, Binding).where(col(Binding.store_id) == shop.id)

@@ -9,14 +9,13 @@ from fastapi import APIRouter, Depends, Response
 
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.calendar import Day
-from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.ledger import cash, closing, statement
 from cloud_api.ledger.days import business_day
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import MONEY_CLOSE, REPORT_READ
 from cloud_api.stores.service import get_store
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.money import AccountRow, CountRow, DayRow, FinancePage
 
@@ -35,7 +34,7 @@ async def finance(
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         if not frame.stores:
-            raise NotFound("store")
+            raise NoStore
         place = await get_store(session, who, store or frame.stores[0].id)
         today = business_day(seen.cloud.clocks.now, place.tz)
         until = last or first or today

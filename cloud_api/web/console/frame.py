@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.alarms import service as alarms
 from cloud_api.cleaning import service as cleaning
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import ALARM_READ, CLEANING_DO
@@ -21,6 +22,14 @@ from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.web.console import nav
 from cloud_api.web.pages import HOME_ZONE, Visit, page
+
+
+class NoStore(KaimenError):
+    """404 ``store.none``: the merchant has no store yet; the page says where the first one is made."""
+
+    def __init__(self) -> None:
+        super().__init__("store.none", _("还没有门店，先开一家"), status=404)
+
 
 EVENTS = "/api/v1/console/events"
 

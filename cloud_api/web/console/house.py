@@ -9,7 +9,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import Staff
-from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.media.models import Media
 from cloud_api.media.schemas import picture
@@ -21,7 +20,7 @@ from cloud_api.stores.manage import retired_rooms
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_room, get_store, rooms_of
 from cloud_api.web import pictures, words
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.console.prices import WEEK
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.house import (
@@ -58,7 +57,7 @@ async def house(seen: Seen, who: Who, store: Short = "") -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         if not frame.stores:
-            raise NotFound("store", "还没有门店")
+            raise NoStore
         shop = next((one for one in frame.stores if one.id == store), frame.stores[0])
         rooms = await rooms_of(session, who, shop.id)
         gone = await retired_rooms(session, who, shop.id)

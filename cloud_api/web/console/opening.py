@@ -13,7 +13,6 @@ from cloud_api.devices import profiles, wiring
 from cloud_api.devices.models import Binding
 from cloud_api.devices.status import StoreStatusView
 from cloud_api.kit.actor import Staff, scoped
-from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.staff.deps import staff_actor
@@ -21,7 +20,7 @@ from cloud_api.staff.permissions import DEVICE_ENROL, STORE_EDIT
 from cloud_api.stores.models import Door, Room, Store
 from cloud_api.stores.service import doors_of, rooms_of
 from cloud_api.web import room_days
-from cloud_api.web.console.frame import Frame, console_page, frame_of
+from cloud_api.web.console.frame import Frame, NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.opening import BoardCard, OpeningPage, Step, WireRow, WiringPage
 from cloud_api.web.view_models.prices import Pick
@@ -69,6 +68,11 @@ async def opening(seen: Seen, who: Who, store: Short = "") -> Response:
     who.need(STORE_EDIT)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
+        if not frame.stores:
+            first = OpeningPage("", "", (), (), can_enrol=False, can_add=who.store_ids is None)
+            return console_page(
+                seen.at(frame.tz), who, frame, "console/opening.html", first, here="opening"
+            )
         shop = _shop(frame, store)
         steps = await _steps(session, seen, who, shop)
     model = OpeningPage(
@@ -127,7 +131,7 @@ async def all_wires(seen: Seen, who: Who, store: Short = "") -> Response:
 
 def _shop(frame: Frame, store: str) -> Store:
     if not frame.stores:
-        raise NotFound("store", "还没有门店")
+        raise NoStore
     return next((one for one in frame.stores if one.id == store), frame.stores[0])
 
 

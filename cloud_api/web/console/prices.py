@@ -29,7 +29,7 @@ from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import PRICE_EDIT
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import rooms_of
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.parts import Segment
 from cloud_api.web.view_models.prices import (
@@ -315,7 +315,7 @@ def _until(s: Stretch, zone: ZoneInfo) -> str:
 
 def _picked(stores: Sequence[Store], wanted: str) -> Store:
     if not stores:
-        raise NotFound("store", "还没有门店")
+        raise NoStore
     return next((s for s in stores if s.id == wanted), stores[0])
 
 

@@ -18,7 +18,7 @@ from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
-from cloud_api.web.console.frame import console_page, frame_of
+from cloud_api.web.console.frame import NoStore, console_page, frame_of
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models.running import (
     AirForm,
@@ -167,6 +167,8 @@ async def scenes(seen: Seen, who: Who, store: Word = "", room: Word = "") -> Res
     who.need(STORE_EDIT)
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
+        if not frame.stores:
+            raise NoStore
         shown = next((one for one in frame.stores if not store or one.id == store), None)
         if shown is None:
             raise NotFound("store")

@@ -19,7 +19,6 @@ class BrandPage:
     look: Look
     merchant: str
     ramp: RampOut | None
-    kaimen: RampOut
     store: str
     room: str
     shared: bool
