@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.payments.bill_models import BillDifference, ProviderBill
 from cloud_api.payments.models import ProviderAccount
+from tests.cloud_api.factories import make_login, make_staff
 from tests.web.test_people_walk import sitting
 from tests.web.town import Visitor, running_town
 
@@ -63,12 +64,19 @@ async def _days(session: AsyncSession) -> None:
 def test_differences_are_closed_with_a_note(browser: Browser, town: Visitor):
     """The first at a desk, the last one on a phone: then the day is right."""
     town.site.write(_days)
+    site = town.site
+
+    async def finance(session: AsyncSession) -> str:
+        member = await make_staff(session, site.shop, site.now, role="finance")
+        return await make_login(session, member.account_id, site.cloud.clocks.real)
+
+    token = site.write(finance)
     for phone in (False, True):
-        _close_one(browser, town, phone)
+        _close_one(browser, town, token, phone)
 
 
-def _close_one(browser: Browser, town: Visitor, phone: bool) -> None:
-    with sitting(browser, town, town.town.tokens["owner"], phone=phone) as page:
+def _close_one(browser: Browser, town: Visitor, token: str, phone: bool) -> None:
+    with sitting(browser, town, token, phone=phone) as page:
         page.goto(f"{town.site.url}/console/reconciliation")
         expect(page.get_by_text("2026-11-22")).to_be_visible()
         expect(page.get_by_text("对上了").first).to_be_visible()
