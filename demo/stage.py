@@ -129,6 +129,11 @@ class Stage:
         """The controller's state folder."""
         return self.folder / "store"
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment of its programs, for a command that joins them."""
+        return {**os.environ, **self._environment()}
+
     @classmethod
     def found(cls, folder: Path) -> Stage:
         """The stage that another process runs in ``folder``, to look at; it has no children here."""

@@ -10,7 +10,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import profiles, wiring
-from cloud_api.devices.models import Binding
+from cloud_api.devices.models import Binding, Board
 from cloud_api.devices.status import StoreStatusView
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
@@ -82,6 +82,7 @@ async def opening(seen: Seen, who: Who, store: Short = "") -> Response:
         steps=steps,
         can_enrol=DEVICE_ENROL in who.permissions,
         can_add=who.store_ids is None,
+        site=seen.cloud.settings.public_url.rstrip("/"),
     )
     here = seen.at(shop.tz)
     return console_page(here, who, frame, "console/opening.html", model, here="opening")
@@ -209,7 +210,7 @@ async def _steps(session: AsyncSession, seen: Visit, who: Staff, shop: Store) ->
         Step(3, _("控制器"), _("店里那台小电脑用接入码连上来"), () if status.online else (away,),
              "/console/controllers", _("看控制器")),
         Step(4, _("设备"), _("选板子的型号，说清每一路接的是什么，再按一下试试"),
-             _device_gaps(rooms, wires, bool(boards)), f"/console/wiring{at}", _("去接线")),
+             _device_gaps(rooms, wires, boards, status), f"/console/wiring{at}", _("去接线")),
         Step(5, _("价格"), _("每间都要有价，才订得了"),
              tuple(_("{room}还没有价格").format(room=one.name) for one in rooms if one.id not in prices)
              if rooms else (_("先加包间"),),
@@ -224,14 +225,27 @@ async def _steps(session: AsyncSession, seen: Visit, who: Staff, shop: Store) ->
     )  # fmt: skip
 
 
-def _device_gaps(rooms: Sequence[Room], wires: Sequence[Binding], boards: bool) -> tuple[str, ...]:
+def _device_gaps(
+    rooms: Sequence[Room],
+    wires: Sequence[Binding],
+    boards: Sequence[Board],
+    status: StoreStatusView,
+) -> tuple[str, ...]:
     if not boards:
         return (_("还没有板子"),)
     powered = {str(room) for one in wires if one.capability == "switch.set" for room in one.rooms}
-    return tuple(
-        _("{room}没有接通电的开关").format(room=room.name)
-        for room in rooms
-        if room.id not in powered
+    silent = [
+        one
+        for one in boards
+        if status.online and status.boards.get(one.id) in {"offline", "refused"}
+    ]
+    return (
+        *(
+            _("{room}没有接通电的开关").format(room=room.name)
+            for room in rooms
+            if room.id not in powered
+        ),
+        *(_("{board}没有回应，看看线和地址").format(board=one.name) for one in silent),
     )
 
 

@@ -101,8 +101,8 @@ async def stickers_pdf(
     async with seen.cloud.db.read() as session:
         store = await stores.get_store(session, who, store_id)
         body = await stickers.sheet(session, seen, who, store, door or (), grid)
-    headers = {
-        "Content-Disposition": 'inline; filename="stickers.pdf"',
+    headers = {  # the button says that it downloads; a phone would otherwise leave the page for a viewer
+        "Content-Disposition": 'attachment; filename="stickers.pdf"',
         "Cache-Control": "no-store",
     }
     return Response(body, media_type="application/pdf", headers=headers)

@@ -33,6 +33,8 @@ class OpeningPage:
     steps: tuple[Step, ...]
     can_enrol: bool = False
     can_add: bool = False
+    site: str = ""
+    """The address that the store's computer is told."""
 
     @property
     def left(self) -> int:

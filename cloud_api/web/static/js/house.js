@@ -183,5 +183,7 @@ document.addEventListener('km:done', (event) => {
   const place = form.querySelector('[data-code]');
   place.textContent = event.detail.code;
   place.hidden = false;
+  const run = form.querySelector('[data-code-run]');
+  if (run) run.textContent = run.dataset.codeRun.replace('{code}', event.detail.code);
   form.querySelector('[data-code-line]').hidden = false;
 });
