@@ -16,7 +16,6 @@ class Brand(SQLModel, table=True):
     there until the last change, so that one can be taken back. Instants are wire time.
     """
 
-    __public__ = True
     __table_args__ = (
         CheckConstraint("colour = '' OR length(colour) = 7"),
         CheckConstraint("version > 0"),

@@ -26,6 +26,7 @@ FOR_CUSTOMERS: Final = frozenset(
         "order.changed",  # time or room
         "order.no_show_soon",
         "order.pay_link",  # staff booked for them
+        "order.message",  # a few words of the house
         "waitlist.offer",
         "ticket.answered",
         "order.ended",

@@ -163,6 +163,15 @@ TEXTS: Final[dict[str, EventText]] = {
             channels=_SMS,
         ),
         EventText(
+            "order.message",
+            "店家留言",
+            "{store}给你留言",
+            "{store} {room}，{starts_at}：{reason}",
+            (*_ORDER, "reason"),
+            urgent=True,
+            channels=_SMS,
+        ),
+        EventText(
             "waitlist.offer",
             "候补有位",
             "排到了",

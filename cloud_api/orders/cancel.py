@@ -45,9 +45,15 @@ async def cancel(session: AsyncSession, customer: Customer, order_id: str, clock
 
 
 async def cancel_by_staff(
-    session: AsyncSession, staff: Staff, order_id: str, why: str, clocks: Clocks
+    session: AsyncSession,
+    staff: Staff,
+    order_id: str,
+    why: str,
+    clocks: Clocks,
+    *,
+    by_rules: bool = False,
 ) -> Order:
-    """Cancel a guest's order and give everything back, for a reason.
+    """Cancel a guest's order and give everything back, for a reason; ``by_rules`` keeps what the guest would owe.
 
     Needs ``order.cancel``, and ``order.refund`` where money goes back.
     """
@@ -56,11 +62,22 @@ async def cancel_by_staff(
         raise KaimenError("cancel.why", "请写明取消的原因", status=422, field="why")
     order = await lock_order(session, staff, order_id)
     decision = cancel_rules.decide_staff(order)
+    waits = False
+    if by_rules:
+        store = await session.get_one(Store, order.store_id)
+        decision = cancel_rules.decide(
+            order, await rules_of(session, store, order.room_id), clocks.now
+        )
+        waits = decision.allowed and await refund_wait.needed(
+            session, order, decision.refund_fen, clocks
+        )
     if decision.refund_fen:
         staff.need(ORDER_REFUND)
         staff.need_refund(decision.refund_fen)
     was = audit.facts(order, "status", "refunded_fen", "refunding_fen")
-    order = await _cancel(session, order, decision, staff.ref, BY_STAFF, clocks, why.strip())
+    order = await _cancel(
+        session, order, decision, staff.ref, BY_STAFF, clocks, why.strip(), waits=waits
+    )
     if order.status != was["status"]:
         before, after = audit.changes(
             was, audit.facts(order, "status", "refunded_fen", "refunding_fen")

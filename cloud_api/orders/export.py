@@ -287,7 +287,8 @@ def _stored(wanted: Wanted) -> dict[str, Any]:
 def _read(told: dict[str, Any]) -> Wanted:
     told = {name: value for name, value in told.items() if name != LANGUAGE}
     days = {n: date.fromisoformat(told[n]) if told.get(n) else None for n in ("day", "until")}
-    return Wanted(**{**told, **days, "status": tuple(told["status"])})
+    lists = {n: tuple(told.get(n, ())) for n in ("status", "ids")}
+    return Wanted(**{**told, **days, **lists})
 
 
 async def move(cloud: Cloud, export_id: str, **values: Any) -> None:

@@ -22,7 +22,7 @@ Who = Annotated[Staff, Depends(staff_actor)]
 
 
 class OrderExportIn(BaseModel):
-    """Which orders, as the list finds them; ``day`` to ``until`` are days of use."""
+    """Which orders, as the list finds them; ``day`` to ``until`` are days of use; ``ids`` these alone."""
 
     model_config = ConfigDict(extra="forbid")
     form: Literal["csv", "xlsx"] = "xlsx"
@@ -31,6 +31,7 @@ class OrderExportIn(BaseModel):
     day: Day | None = None
     until: Day | None = None
     q: Annotated[str, Field(max_length=60)] = ""
+    ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
 
 
 class OrderExportOut(BaseModel):
@@ -78,6 +79,7 @@ async def ask(body: OrderExportIn, request: Request, who: Who) -> Response:
         day=body.day or body.until,
         until=body.until,
         text=body.q.strip(),
+        ids=tuple(body.ids),
     )
 
     async def act() -> JSONResponse:

@@ -61,6 +61,7 @@ class Wanted:
     sort: str = "created"
     downwards: bool = True
     tz: str = "Asia/Shanghai"
+    ids: tuple[str, ...] = ()  # none: all that fit
 
 
 async def find(
@@ -103,6 +104,8 @@ async def chosen(session: AsyncSession, actor: Staff, wanted: Wanted) -> SelectO
         if wanted.group not in GROUPS:
             raise KaimenError("order.bad_filter", "没有这种状态", status=422, field="state")
         query = query.where(col(Order.status).in_(GROUPS[wanted.group]))
+    if wanted.ids:
+        query = query.where(col(Order.id).in_(wanted.ids))
     if wanted.status:
         query = query.where(col(Order.status).in_(wanted.status))
     if wanted.day is not None:

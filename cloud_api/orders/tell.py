@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.audit import service as audit
+from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.ids import new_id
 from cloud_api.kit.notices import notify
 from cloud_api.orders.models import Order
 from cloud_api.staff.permissions import ORDER_READ, ORDER_REFUND
@@ -88,6 +91,17 @@ async def pay_link(session: AsyncSession, order: Order, clocks: Clocks) -> None:
         minutes=minutes,
         amount_fen=order.total_fen,
     )
+
+
+async def by_house(
+    session: AsyncSession, staff: Staff, order: Order, text: str, clocks: Clocks
+) -> None:
+    """The house has a few words for the guest; who wrote them stands in the log of acts."""
+    await _customer(session, order, "order.message", new_id(), clocks.now, reason=text)
+    await audit.record(
+        session, staff, "order.message", merchant_id=order.merchant_id, store_id=order.store_id,
+        subject=f"order:{order.id}", after={"number": order.number, "text": text}, clocks=clocks,
+    )  # fmt: skip
 
 
 async def timed(session: AsyncSession, order: Order, clocks: Clocks) -> None:

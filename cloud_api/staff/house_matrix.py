@@ -37,6 +37,10 @@ HOUSE: Final[dict[str, Row]] = {
     "POST /api/v1/console/bulk/members": needs(CUSTOMER_READ),
     "POST /api/v1/console/bulk/campaigns": needs(CAMPAIGN_EDIT),
     "POST /api/v1/console/bulk/tickets": needs(TICKET_HANDLE),
+    "POST /api/v1/console/bulk/rooms": needs(STORE_READ),  # each act its own: bulk/rooms.py
+    "POST /api/v1/console/bulk/orders": needs(ORDER_READ),  # and bulk/orders.py
+    "POST /api/v1/console/bulk/orders/foresee": needs(ORDER_CANCEL),
+    "GET /console/orders/cancel": needs(ORDER_READ, ORDER_CANCEL),
     "POST /api/v1/console/stores/{store_id}/boards": needs(STORE_EDIT),
     "DELETE /api/v1/console/boards/{board_id}": needs(STORE_EDIT),
     "POST /api/v1/console/boards/{board_id}/bindings": needs(STORE_EDIT),

@@ -41,7 +41,7 @@ MAY_FAIL = frozenset({"GET /readyz", "POST /api/v1/auth/code"})
 # Backups are of the whole installation: with several merchants on it they are the platform's.
 DECIDED_ELSEWHERE = frozenset({"backup.platform"})
 NAMES = re.compile(
-    r"\{(event|form)\}$"
+    r"\{(event|form|shape)\}$"
 )  # names a kind of thing that every merchant has, nobody's own
 # What cannot be made up from the schema. The rest of a route's body is.
 SCHEDULE = {

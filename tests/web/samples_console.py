@@ -7,6 +7,8 @@ from datetime import datetime
 
 from cloud_api.web import view_models as vm
 from cloud_api.web.view_models.orders import (
+    CancelPage,
+    CancelRow,
     ConsoleOrder,
     ConsoleOrderRow,
     ConsoleOrdersPage,
@@ -263,7 +265,19 @@ ORDER = ConsoleOrder(
     can_finish=True,
     refund_ask_fen=15200,
 )
-ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER, "{}")
+ORDERS_PAGE = ConsoleOrdersPage(ORDERS, ORDER, "{}", ("confirm", "message", "export", "cancel"))
+CANCEL = CancelPage(
+    (
+        CancelRow(
+            "o1", "KM-7F3Q", vm.OrderWord.READY, "尾号 4821", f"{STORE} 竹间", at(18, 0), at(20, 0),
+            9600, 9600, 4800, 4800,
+        ),
+        CancelRow(
+            "o2", "KM-8G4R", vm.OrderWord.IN_USE, "尾号 1111", f"{STORE} 梅间", at(16, 0), at(20, 0),
+            15200, 0, 0, 0, "顾客已经使用，不能取消", "时间已经开始，不能取消",
+        ),
+    )
+)  # fmt: skip
 
 CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
     "console-live": ("console/live.html", {"page": LIVE, "nav": NAV, "shell": STAFF}),
@@ -282,6 +296,10 @@ CONSOLE_PAGES: dict[str, tuple[str, dict[str, object]]] = {
             "nav": replace(NAV, here="orders"),
             "shell": STAFF,
         },
+    ),
+    "console-orders-cancel": (
+        "console/orders_cancel.html",
+        {"page": CANCEL, "nav": replace(NAV, here="orders"), "shell": STAFF},
     ),
     "console-login": ("console/login.html", {"page": vm.LoginPage("/console")}),
     "console-stickers": ("console/stickers.html", {"page": STICKERS}),

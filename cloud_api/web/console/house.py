@@ -185,7 +185,11 @@ def _row(room: Room, shots: Sequence[Media]) -> RoomRow:
         facts=" · ".join(text for text in facts if text),
         picture=next((picture(one) for one in shots if one.sizes), ""),
         art=words.art(room),
-        selling="" if room.selling == "bookable" else _(_SELLING[room.selling]),
+        selling=_("维护")
+        if room.mode == "maintenance"
+        else ""
+        if room.selling == "bookable"
+        else _(_SELLING[room.selling]),
     )
 
 

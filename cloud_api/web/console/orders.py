@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.bulk import orders as many
+from cloud_api.bulk.service import MOST
 from cloud_api.devices.commands import words as command_words
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.actor import Staff, scoped
@@ -36,6 +38,7 @@ from cloud_api.staff.permissions import (
     ORDER_EXPORT,
     ORDER_REFUND,
     ORDER_WAIVE,
+    TICKET_HANDLE,
 )
 from cloud_api.stored_value import office
 from cloud_api.web import words
@@ -46,6 +49,8 @@ from cloud_api.web.customer.orders import money_moves, overtime_view
 from cloud_api.web.pages import Visit, visit
 from cloud_api.web.view_models import Choice, Column, Empty, Fees, Filter, Listing, OrderWord
 from cloud_api.web.view_models.orders import (
+    CancelPage,
+    CancelRow,
     ConsoleClaim,
     ConsoleDeposit,
     ConsoleOrder,
@@ -65,6 +70,31 @@ PATH = "/console/orders"
 async def all_orders(request: Request, seen: Seen, who: Who) -> Response:
     """The list; its filters, order and page are in the URL. Needs order.read."""
     return await _orders(request, seen, who)
+
+
+@router.get("/cancel")
+async def cancel_many(
+    seen: Seen, who: Who, ids: Annotated[str, Query(max_length=8000)] = ""
+) -> Response:
+    """What cancelling several would give back, one by one. Needs order.read and order.cancel."""
+    wanted = [one for one in ids.split(",") if one][:MOST]
+    async with seen.cloud.db.read() as session:
+        frame = await frame_of(session, who)
+        found = await many.foresee(session, who, wanted, seen.cloud.clocks)
+        shown = await views.for_staff(session, [one.order for one in found], seen.cloud.clocks)
+    here = seen.at(frame.tz)
+    rows = []
+    for one, told in zip(found, shown, strict=True):
+        row = _row(here.at(frame.tz_of(one.order.store_id)), told, "")
+        rows.append(
+            CancelRow(
+                row.id, row.number, row.word, row.who, f"{row.store_name} {row.room_name}",
+                row.starts_at, row.ends_at, one.order.paid_fen, one.back_fen, one.rule_back_fen,
+                one.rule_fee_fen, one.message, one.rule_message,
+            )
+        )  # fmt: skip
+    model = CancelPage(tuple(rows))
+    return console_page(here, who, frame, "console/orders_cancel.html", model, here=HERE)
 
 
 @router.get("/{order_id}")
@@ -90,7 +120,17 @@ async def _orders(request: Request, seen: Visit, who: Staff, order_id: str = "")
             zone = here.at(frame.tz_of(order.store_id))
             opened = await _order(session, zone, who, order, listing)
     export = _export(listing) if ORDER_EXPORT in who.permissions else ""
-    model = ConsoleOrdersPage(listing, opened, export)
+    acts = tuple(
+        act
+        for act, needs in (
+            ("confirm", ORDER_CREATE),
+            ("message", TICKET_HANDLE),
+            ("export", ORDER_EXPORT),
+            ("cancel", ORDER_CANCEL),
+        )
+        if needs in who.permissions
+    )
+    model = ConsoleOrdersPage(listing, opened, export, acts)
     return console_page(here, who, frame, "console/orders.html", model, here=HERE)
 
 

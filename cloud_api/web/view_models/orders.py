@@ -102,6 +102,57 @@ class ConsoleOrder:
 
 
 @dataclass(frozen=True)
+class CancelRow:
+    """An order that may be cancelled with others. ``no``: why it cannot; ``rule_no``: why not by the rules."""
+
+    id: str
+    number: str
+    word: OrderWord
+    who: str
+    place: str
+    starts_at: datetime
+    ends_at: datetime
+    paid_fen: int
+    back_fen: int
+    rule_back_fen: int
+    rule_fee_fen: int
+    no: str = ""
+    rule_no: str = ""
+
+
+@dataclass(frozen=True)
+class CancelPage:
+    """What cancelling these would do, before anybody does it."""
+
+    rows: tuple[CancelRow, ...]
+
+    @property
+    def good(self) -> tuple[CancelRow, ...]:
+        """Those that can be cancelled."""
+        return tuple(row for row in self.rows if not row.no)
+
+    @property
+    def back_fen(self) -> int:
+        """What goes back altogether."""
+        return sum(row.back_fen for row in self.good)
+
+    @property
+    def rule_back_fen(self) -> int:
+        """What goes back where the rules' fee is kept; what they do not let anybody cancel stays."""
+        return sum(row.rule_back_fen for row in self.good if not row.rule_no)
+
+    @property
+    def rule_fee_fen(self) -> int:
+        """What is kept then."""
+        return sum(row.rule_fee_fen for row in self.good if not row.rule_no)
+
+    @property
+    def ids(self) -> list[str]:
+        """Of those that can be cancelled."""
+        return [row.id for row in self.good]
+
+
+@dataclass(frozen=True)
 class ConsoleOrdersPage:
     """The list, and the order that is open beside it."""
 
@@ -109,6 +160,8 @@ class ConsoleOrdersPage:
     order: ConsoleOrder | None = None
     export: str = ""
     """What an export of this list is asked for with, as JSON; empty: this member of staff may not."""
+    acts: tuple[str, ...] = ()
+    """What this member of staff may do with many: confirm, message, export, cancel."""
 
 
 @dataclass(frozen=True)

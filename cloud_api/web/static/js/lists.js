@@ -44,6 +44,8 @@ document.addEventListener('click', (event) => {
   }
   const retry = event.target.closest('[data-list-again]');
   if (retry) visit(retry.dataset.href, { failed });
+  const many = event.target.closest('[data-picks-href]');
+  if (many) location.assign(`${many.dataset.picksHref}?ids=${picked().map(encodeURIComponent).join(',')}`);
   if (event.target.closest('[data-pick-none]')) {
     for (const box of document.querySelectorAll('[data-pick]')) box.checked = false;
     count();

@@ -20,6 +20,7 @@ function topicsOf(event) {
 async function refresh(element) {
   const url = element.dataset.liveHref || ('liveReload' in element.dataset ? location.pathname + location.search : '');
   if (!url || !window.htmx) return;
+  if (element.querySelector('[data-pick]:checked')) return; // rows that somebody is choosing stay where they are
   await window.htmx.ajax('GET', url, { target: element, swap: 'outerMorph', select: `#${CSS.escape(element.id)}` });
   document.dispatchEvent(new CustomEvent('km:live', { detail: { id: element.id } })); // for who places things by script
 }

@@ -1,4 +1,4 @@
-"""An owner gives the business its own look, sees it grow on two phones, and guests meet it at every turn."""
+"""An owner's own work: the look of the house, met by guests at every turn; many rooms and orders at once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, FilePayload, expect
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.branding.colour import parse, ramp
+from cloud_api.orders.models import Order
+from cloud_api.stores.models import Room
 from tests.web.conftest import PATIENCE_MS
 from tests.web.test_people_walk import sitting
 from tests.web.test_prices_walk import look
 from tests.web.town import Visitor, running_town
 
-pytestmark = pytest.mark.xdist_group("brand-walk")
+pytestmark = pytest.mark.xdist_group("owner-walk")
 LONG = "听竹轩棋牌茶社🀄二十四小时自助连锁总店！"
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    with running_town(tmp_path_factory.mktemp("brand-walk")) as running:
+    with running_town(tmp_path_factory.mktemp("owner-walk")) as running:
         yield running
 
 
@@ -129,3 +132,55 @@ def test_a_brand_is_chosen_seen_met_by_guests_and_taken_back(
         desk.get_by_role("dialog").get_by_role("button", name="恢复").click()
         expect(desk.locator("form[data-brand] [name=name]")).to_have_value("")
         expect(desk.locator(".rail-home img")).to_have_attribute("src", re.compile("mark"))
+
+
+def test_many_rooms_and_orders_at_once(browser: Browser, town: Visitor) -> None:
+    """Rooms go out and come back by the toast's undo; orders go only after the page said what each gives back."""
+    site = town.site
+    with sitting(browser, town, town.town.tokens["owner"]) as desk:
+        desk.goto(f"{site.url}/console/house?store={town.town.far.store.id}")
+        for box in desk.locator("[data-pick]").all():
+            box.check()
+        look(desk, "many-rooms")
+        desk.get_by_role("button", name="停用", exact=True).click()
+        sheet = desk.get_by_role("dialog")
+        sheet.get_by_label("为什么").fill("装修两周")
+        sheet.get_by_role("button", name="停用").click()
+        expect(desk.get_by_text("做好 2 项")).to_be_visible()
+
+        async def modes(session: AsyncSession) -> list[str]:
+            return [(await session.get_one(Room, one.id)).mode for one in town.town.far.rooms]
+
+        assert site.write(modes) == ["maintenance"] * 2
+        desk.get_by_role("button", name="撤销").click()
+        expect(desk.get_by_text("撤销了")).to_be_visible()
+        assert site.write(modes) == ["normal"] * 2
+
+        desk.goto(f"{site.url}/console/orders")
+        ready, running = town.town.order("ready"), town.town.order("in_use")
+
+        async def given(session: AsyncSession) -> None:  # no payment stands behind it
+            order = await session.get_one(Order, ready)
+            order.paid_fen = 0
+            session.add(order)
+
+        site.write(given)
+        for order_id in (ready, running):
+            desk.locator(f"#o-{order_id} [data-pick]").check()
+        look(desk, "many-orders")
+        desk.get_by_role("button", name="取消订单").click()
+        expect(desk.locator(f"[data-outcome='{running}']")).to_contain_text("不能取消")
+        expect(desk.locator(f"[data-outcome='{ready}'] [data-whole]")).to_have_text("没有要退的")
+        look(desk, "many-cancel")
+        desk.get_by_text("按预订规则：").click()
+        expect(desk.locator(f"[data-outcome='{ready}'] [data-whole]")).to_be_hidden()
+        desk.get_by_text("全退：").click()
+        desk.set_viewport_size({"width": 390, "height": 844})
+        look(desk, "many-cancel-hand")
+        desk.get_by_role("button", name="取消这 1 单").click()
+        expect(desk.locator("[data-error-for=why]")).not_to_be_empty()
+        desk.get_by_label("为什么").fill("停电停水")
+        desk.get_by_role("button", name="取消这 1 单").click()
+        expect(desk.locator(f"[data-outcome='{ready}']")).to_contain_text("取消了")
+        expect(desk.get_by_text("做好 1 项")).to_be_visible()
+        look(desk, "many-cancelled-hand")
