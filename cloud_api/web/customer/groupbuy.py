@@ -87,7 +87,7 @@ async def offers(seen: Seen, store_id: str) -> Response:
     """What is worth its money at a store, for its page."""
     async with seen.cloud.db.read() as session:
         store = await stores.get_store(session, seen.who, store_id)
-        here = seen.at(store.tz)
+        here = seen.at_store(store)
         best = await recommend.for_guest(session, seen.who, seen.cloud.clocks, store.id)
     rows = tuple(api.advice_out(one) for one in best)
     return page(here, "customer/_offers.html", rows, shell=here.shell())

@@ -7,8 +7,8 @@ from alembic import op
 
 from cloud_api.migrations.types import INSTANT, JSON
 
-revision = "0037"
-down_revision = "0036"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
