@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.chromium import ChromiumError, find_chromium
+from tests.support.compiled import share_compiled_statements
 from tests.support.nats import NatsBroker
 from tests.support.postgres import Server
 from tests.support.shared_postgres import shared_server, template
@@ -21,6 +22,8 @@ from tests.support.stage import RunningStage
 # compile a thousand modules again: half of all the time that starting the cloud takes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+share_compiled_statements()
 
 # Hypothesis: no deadline anywhere, two cores are shared with browsers and databases.
 _PATIENT = (HealthCheck.too_slow,)
