@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
@@ -24,6 +25,19 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 share_compiled_statements()
+
+# All modules and thousands of tests stay to the end: they are not looked through for garbage again
+# and again, neither while they are collected nor while the tests run.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Before the first test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+
 
 # Hypothesis: no deadline anywhere, two cores are shared with browsers and databases.
 _PATIENT = (HealthCheck.too_slow,)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+KEPT = 128  # keys
 ERROR_NODE = "error_response"  # where some calls put their refusals
 
 
@@ -58,8 +60,12 @@ def read_answer(key: RSAPublicKey, raw: bytes, method: str) -> dict[str, Any]:
     return found
 
 
+@lru_cache(maxsize=KEPT)
 def private_key(text: str) -> RSAPrivateKey:
-    """A key as PEM, or as the bare Base64 that Alipay's key tool writes. Raises ValueError."""
+    """A key as PEM, or as the bare Base64 that Alipay's key tool writes. Raises ValueError.
+
+    Read once in a process: proving that its numbers belong together takes longer than signing.
+    """
     raw = text.strip().encode()
     pem = raw.startswith(b"-----")
     key = load_pem_private_key(raw, None) if pem else load_der_private_key(_bare(raw), None)
@@ -68,6 +74,7 @@ def private_key(text: str) -> RSAPrivateKey:
     return key
 
 
+@lru_cache(maxsize=KEPT)
 def public_key(text: str) -> RSAPublicKey:
     """The same for a public key."""
     raw = text.strip().encode()

@@ -5,14 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cloud_api.auth.wechat_oauth import API_URL, OPEN_URL, WechatApp
+from cloud_api.kit import rsa2
 
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
 _LETTERS = r"^([A-Za-z0-9]{16,64})?$"
+
+
+def _pem(key: str) -> None:
+    if not key.lstrip().startswith("-----BEGIN"):
+        raise ValueError("the key is no PEM")
 
 
 class WechatPayAccount(BaseModel):
@@ -43,8 +48,8 @@ class WechatPayAccount(BaseModel):
     @field_validator("private_key")
     @classmethod
     def _is_rsa(cls, value: str) -> str:
-        if not isinstance(load_pem_private_key(value.encode(), None), RSAPrivateKey):
-            raise ValueError("the private key is no RSA key")
+        _pem(value)
+        rsa2.private_key(value)
         return value
 
     @field_validator("api_v3_key")
@@ -60,18 +65,15 @@ class WechatPayAccount(BaseModel):
             raise ValueError("public_key and public_key_id come together")
         if self.public_key_id and not self.public_key_id.startswith(PUBLIC_KEY_PREFIX):
             raise ValueError(f"public_key_id begins with {PUBLIC_KEY_PREFIX}")
-        if self.public_key and not isinstance(
-            load_pem_public_key(self.public_key.encode()), RSAPublicKey
-        ):
-            raise ValueError("the public key is no RSA key")
+        if self.public_key:
+            _pem(self.public_key)
+            rsa2.public_key(self.public_key)
         return self
 
     @cached_property
     def key(self) -> RSAPrivateKey:
         """Ours: signs requests."""
-        key = load_pem_private_key(self.private_key.encode(), None)
-        assert isinstance(key, RSAPrivateKey)
-        return key
+        return rsa2.private_key(self.private_key)
 
     @property
     def appids(self) -> frozenset[str]:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from cloud_api.kit import rsa2
 from cloud_api.payments.providers.base import BadNotification, ProbeNotification, UnknownKey
 from cloud_api.payments.providers.wechatpay.account import PUBLIC_KEY_PREFIX, WechatPayAccount
 
@@ -83,15 +83,14 @@ def _key(
     if serial.startswith(PUBLIC_KEY_PREFIX):
         if serial != account.public_key_id:
             raise BadNotification("signed with a public key that is not in the credentials")
-        key = load_pem_public_key(account.public_key.encode())
-    else:
-        pem = certificates.get(serial.upper())
-        if pem is None:
-            raise UnknownKey("signed with a certificate that is not known here")
-        certificate = load_pem_x509_certificate(pem.encode())
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            raise BadNotification("signed with a certificate that is not valid now")
-        key = certificate.public_key()
+        return rsa2.public_key(account.public_key)
+    pem = certificates.get(serial.upper())
+    if pem is None:
+        raise UnknownKey("signed with a certificate that is not known here")
+    certificate = load_pem_x509_certificate(pem.encode())
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise BadNotification("signed with a certificate that is not valid now")
+    key = certificate.public_key()
     if not isinstance(key, RSAPublicKey):
         raise BadNotification("not an RSA key")
     return key
