@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+PATIENCE_S = 300
+
 
 def can_install() -> bool:
     """Whether ``install`` may work here: root on a system with apt."""
@@ -18,9 +20,16 @@ def install(packages: Sequence[str]) -> None:
     print(f"Installing {' '.join(packages)} with apt-get …", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
-    first = subprocess.run(command, env=environment, capture_output=True, check=False)
-    if first.returncode != 0:  # a fresh image has no package lists yet
-        subprocess.run(
-            ["apt-get", "update", "--quiet"], env=environment, capture_output=True, check=False
+    if not _works(command, environment):  # a fresh image has no package lists yet
+        _works(["apt-get", "update", "--quiet"], environment)
+        _works(command, environment)
+
+
+def _works(command: Sequence[str], environment: dict[str, str]) -> bool:
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, check=False, timeout=PATIENCE_S
         )
-        subprocess.run(command, env=environment, capture_output=True, check=False)
+    except subprocess.TimeoutExpired:  # no way out of here, and nobody says so
+        return False
+    return done.returncode == 0

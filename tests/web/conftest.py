@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
+from tests.support.chromium import find_chromium
+
+CHROMIUM = find_chromium()
 # What is waited for comes within moments, or never: on a loaded machine a moment is long.
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
