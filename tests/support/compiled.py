@@ -24,15 +24,16 @@ _ready: dict[type, tuple[Dialect, LRUCache[Any, Any]]] = {}  # per class of dial
 
 def share_compiled_statements() -> None:
     """Make engines of ``cloud_api.kit.database`` share; call once in a process, before its tests."""
-    make = database.create_async_engine
+    names = vars(database)
+    make = names["create_async_engine"]
 
     @wraps(make)
     def sharing(*args: Any, **kwargs: Any) -> AsyncEngine:
-        engine = make(*args, **kwargs)
+        engine: AsyncEngine = make(*args, **kwargs)
         _share(engine.sync_engine)
         return engine
 
-    database.create_async_engine = sharing
+    names["create_async_engine"] = sharing
 
 
 def _share(engine: Engine) -> None:
