@@ -234,8 +234,10 @@ async def _migrate(cloud: Cloud) -> None:
 
 
 def _keep_what_stays() -> None:
-    """Leave code, routes and models to themselves: to look through all of them for garbage, as Python
-    does now and then, takes a fifth of a second, and somebody stands at a door meanwhile."""
+    """Never look for garbage among code, routes and models again.
+
+    Python does so now and then, for a fifth of a second, while somebody stands at a door.
+    """
     gc.collect()
     gc.freeze()
 
