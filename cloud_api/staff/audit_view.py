@@ -393,6 +393,12 @@ async def names_of(session: AsyncSession, entries: Iterable[AuditEntry]) -> dict
     entries = list(entries)
     refs = {ref for entry in entries for ref in (entry.by, entry.via) if ref}
     refs |= {entry.subject for entry in entries if entry.subject.startswith("staff:")}
+    return await names(session, refs)
+
+
+async def names(session: AsyncSession, refs: Iterable[str]) -> dict[str, str]:
+    """Who references to actors are: staff by name, others by what they are."""
+    refs = set(refs)
     ids = [ref.partition(":")[2] for ref in refs if ref.startswith("staff:")]
     query = scoped(System(), StaffMember).where(col(StaffMember.id).in_(ids))
     staff = {f"staff:{one.id}": one.name for one in (await session.exec(query)).all()}

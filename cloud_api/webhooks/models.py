@@ -14,7 +14,8 @@ class Webhook(SQLModel, table=True):
     """An address of other software. Address and secret may open doors elsewhere: both are encrypted.
 
     ``old_secret`` signs as well until ``old_until``. ``failing_since``: when the deliveries began to
-    fail that have failed ever since. ``kinds`` empty: every kind.
+    fail that have failed ever since. ``kinds`` empty: every kind. ``kept_by``: who made it, or started it
+    again last: it is told while they work here.
     """
 
     __tablename__ = "webhook"
@@ -32,6 +33,7 @@ class Webhook(SQLModel, table=True):
     stopped_why: str = ""
     failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     from_feed: int = Field(default=0, sa_type=BigInteger)  # events after this one
+    kept_by: str = ""  # actor.ref; empty: nobody knows
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

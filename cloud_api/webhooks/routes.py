@@ -40,6 +40,7 @@ class WebhookOut(BaseModel):
     enabled: bool
     stopped_why: str
     failing_since: AwareDatetime | None
+    kept_by: str  # who made it or started it again last; it stops when they leave
     created_at: AwareDatetime
 
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob, FeedEntry
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.notifications.channels.hosts import HostRefused, public_address
+from cloud_api.staff.models import StaffMember
 from cloud_api.webhooks.models import Webhook, WebhookDelivery
 from cloud_api.webhooks.signing import headers
 
@@ -69,10 +71,48 @@ async def follow(cloud: Cloud) -> int:
     async with cloud.db.read() as session:
         query = scoped(_SYSTEM, Webhook).where(col(Webhook.enabled).is_(True))
         hooks = (await session.exec(query)).all()
+        here = await _here(session, hooks)
     for hook in hooks:
         async with cloud.db.write() as session:
-            made += await _of_hook(cloud, session, hook)
+            if hook.kept_by.startswith("staff:") and hook.kept_by not in here:
+                await _hold(cloud, session, hook)
+            else:
+                made += await _of_hook(cloud, session, hook)
     return made
+
+
+async def _here(session: AsyncSession, hooks: Sequence[Webhook]) -> set[str]:
+    """Of those who answer for addresses, who still works here."""
+    ids = [one.kept_by.partition(":")[2] for one in hooks]
+    query = select(col(StaffMember.id)).where(
+        col(StaffMember.id).in_(ids), col(StaffMember.active).is_(True)
+    )
+    return {f"staff:{one}" for one in (await session.exec(query)).all()}
+
+
+async def _hold(cloud: Cloud, session: AsyncSession, hook: Webhook) -> None:
+    """Who left chose where this goes and knows its secret: it waits for somebody to look at it, and says so."""
+    row = (
+        await session.exec(select(Webhook).where(col(Webhook.id) == hook.id).with_for_update())
+    ).first()
+    if row is not None and row.enabled and row.kept_by == hook.kept_by:
+        await _stop(session, row, later("加它的人已经停用，看过地址再恢复"), cloud.clocks.real)
+
+
+async def _stop(session: AsyncSession, row: Webhook, why: str, now: datetime) -> None:
+    """Tell an address nothing more until somebody starts it again, with an alarm."""
+    row.enabled, row.stopped_why = False, why
+    session.add(row)
+    await signal(
+        session,
+        merchant_id=row.merchant_id,
+        store_id=None,
+        kind=FAILING,
+        subject=f"webhook:{row.id}",
+        active=True,
+        data={"detail": f"{row.name} · {row.host}: {why}"},
+        at=now,
+    )
 
 
 async def _of_hook(cloud: Cloud, session: AsyncSession, hook: Webhook) -> int:
@@ -254,18 +294,6 @@ async def _judge(cloud: Cloud, hook: Webhook, good: bool, *, gone: bool) -> None
         row.failing_since = None if good else row.failing_since or now
         since = row.failing_since
         if not good and row.enabled and (gone or (since is not None and now - since >= STOP_AFTER)):
-            row.enabled = False
-            row.stopped_why = (
-                later("对方说地址没有了（410）") if gone else later("连续五天没有送到")
-            )
-            await signal(
-                session,
-                merchant_id=row.merchant_id,
-                store_id=None,
-                kind=FAILING,
-                subject=f"webhook:{row.id}",
-                active=True,
-                data={"detail": f"{row.name} · {row.host}: {row.stopped_why}"},
-                at=now,
-            )
+            why = later("对方说地址没有了（410）") if gone else later("连续五天没有送到")
+            await _stop(session, row, why, now)
         session.add(row)

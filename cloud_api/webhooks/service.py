@@ -70,6 +70,7 @@ async def make(
         host=host,
         secret=new_secret(),
         from_feed=int(newest or 0),
+        kept_by=actor.ref,
         created_at=clocks.real,
         **values,
     )
@@ -123,7 +124,7 @@ async def turn(
 ) -> Webhook:
     """Stop an address, or start it again: it hears of what happens from then on. Needs staff.edit.
 
-    Raises NotFound, Conflict ``webhook.too_many``.
+    Who starts it answers for it from now on. Raises NotFound, Conflict ``webhook.too_many``.
     """
     actor.need(STAFF_EDIT)
     found = await one(session, actor, webhook_id)
@@ -134,7 +135,7 @@ async def turn(
     found.enabled, found.stopped_why, found.failing_since = enabled, "", None
     if enabled:
         newest = (await session.exec(select(func.max(col(FeedEntry.id))))).one()
-        found.from_feed = int(newest or 0)
+        found.from_feed, found.kept_by = int(newest or 0), actor.ref
         await signal(
             session, merchant_id=found.merchant_id, store_id=None, kind=sending.FAILING,
             subject=f"webhook:{found.id}", active=False, data={}, at=clocks.real,

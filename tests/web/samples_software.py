@@ -34,10 +34,10 @@ KEYS: Listing[ApiKeyRow] = Listing(
     rows=(
         ApiKeyRow(
             "k1", "财务软件", "kmk_3fJ9aQ2b", ("看订单", "导出订单", "看收入和统计"), "全部门店",
-            NOW - timedelta(days=30), NOW - timedelta(minutes=20), True,
+            "陈店长", NOW - timedelta(days=30), NOW - timedelta(minutes=20), True,
         ),
-        ApiKeyRow("k2", "门口大屏", "kmk_Zp07xWm1", ("看门店和包间",), "静安店", NOW, None, True),
-        ApiKeyRow("k3", "旧报表", "kmk_Q1kkd93s", ("看订单",), "徐汇店", NOW, NOW, False),
+        ApiKeyRow("k2", "门口大屏", "kmk_Zp07xWm1", ("看门店和包间",), "静安店", "陈店长", NOW, None, True),
+        ApiKeyRow("k3", "旧报表", "kmk_Q1kkd93s", ("看订单",), "徐汇店", "小林", NOW, NOW, False),
     ),
     filters=(
         Filter("state", "chips", "状态", "", (Choice("", "在用"), Choice("stopped", "已停用"))),
@@ -107,6 +107,7 @@ HOOK = WebhookPage(
     row=_HOOK,
     enabled=True,
     kinds=("订单的全部事件", "告警 · 发生"),
+    kept_by="陈店长",
     made_at=NOW - timedelta(days=9),
     old_until=NOW + timedelta(hours=20),
     list=_DELIVERIES,

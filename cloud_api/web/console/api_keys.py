@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.staff import api_keys
+from cloud_api.staff.audit_view import names
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.models import ApiKey
 from cloud_api.staff.permissions import GROUPS, NAMES, STAFF_EDIT
@@ -33,6 +34,7 @@ async def all_keys(request: Request, seen: Seen, who: Who) -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         found = await api_keys.listed(session, who)
+        makers = await names(session, [key.created_by for key in found])
     here = seen.at(frame.tz)
     may = STAFF_EDIT in who.permissions
     make = (_("新建密钥"), f"{PATH}/new") if may else ("", "")
@@ -47,7 +49,9 @@ async def all_keys(request: Request, seen: Seen, who: Who) -> Response:
             Column(""),
         ),
         rows=tuple(
-            _row(here, frame, key) for key in found if stopped == (key.revoked_at is not None)
+            _row(here, frame, key, makers[key.created_by])
+            for key in found
+            if stopped == (key.revoked_at is not None)
         ),
         filters=(
             Filter(
@@ -79,7 +83,7 @@ async def new_key(seen: Seen, who: Who) -> Response:
     return console_page(here, who, frame, "console/api_key_form.html", model, here=HERE)
 
 
-def _row(here: Visit, frame: Frame, key: ApiKey) -> ApiKeyRow:
+def _row(here: Visit, frame: Frame, key: ApiKey, maker: str) -> ApiKeyRow:
     given = frozenset(map(str, key.permissions))
     return ApiKeyRow(
         id=key.id,
@@ -87,6 +91,7 @@ def _row(here: Visit, frame: Frame, key: ApiKey) -> ApiKeyRow:
         start=key.start,
         permissions=tuple(_(name) for one, name in NAMES.items() if one in given),
         stores=frame.names_of(key.store_ids),
+        made_by=maker,
         made_at=here.local(key.created_at),
         used_at=None if key.last_used_at is None else here.local(key.last_used_at),
         active=key.revoked_at is None,

@@ -10,6 +10,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.dates import day_time
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import PAGE
+from cloud_api.staff.audit_view import names
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STAFF_EDIT
 from cloud_api.web.console.frame import Frame, console_page, frame_of
@@ -88,6 +89,7 @@ async def one_webhook(request: Request, seen: Seen, who: Who, webhook_id: str) -
         found, following = await service.deliveries(
             session, who, webhook_id, wish.cursor or None, PAGE
         )
+        keeper = await names(session, [hook.kept_by] if hook.kept_by else [])
     here = seen.at(frame.tz)
     may = STAFF_EDIT in who.permissions
     until = hook.old_until
@@ -95,6 +97,7 @@ async def one_webhook(request: Request, seen: Seen, who: Who, webhook_id: str) -
         row=_row(here, frame, hook),
         enabled=hook.enabled,
         kinds=tuple(name_of(str(kind)) for kind in hook.kinds),
+        kept_by=keeper.get(hook.kept_by, ""),
         made_at=here.local(hook.created_at),
         old_until=here.local(until) if until and until > seen.cloud.clocks.real else None,
         list=Listing(

@@ -21,6 +21,7 @@ class ApiKeyRow:
     start: str
     permissions: tuple[str, ...]
     stores: str
+    made_by: str
     made_at: datetime
     used_at: datetime | None
     active: bool
@@ -91,6 +92,7 @@ class WebhookPage:
     row: WebhookRow
     enabled: bool
     kinds: tuple[str, ...]
+    kept_by: str
     made_at: datetime
     old_until: datetime | None
     list: Listing[DeliveryRow]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.cloud_api.factories import (
 )
 
 HERE = "/api/v1/console/reports"
+CHINESE = re.compile(r"[\u3400-\u9fff]")
 MONDAY = date(2026, 11, 23)
 
 
@@ -244,3 +246,21 @@ async def test_a_period_as_a_file(
             assert sheet is not None
             assert sheet.max_row == 9
     assert sums["day"] == sums["part"] == sums["fact"] == (4, 304.0, 420, 1)
+    # Whoever asks in English reads English heads, though a job writes them later; and so for 繁體.
+    for wanted, head, channel in (
+        ("en", ("Business day", "Store"), "Own pages"),
+        ("zh-Hant", ("營業日", "門市"), "自己的頁面"),
+    ):
+        body = {"form": "csv", "detail": "part", "first": "2026-11-16", "last": "2026-11-23"}
+        asked = await client.post(
+            f"{HERE}/exports", json=body, headers=who["manager"] | {"Cookie": f"={wanted}"}
+        )
+        while await run_due(cloud):
+            pass
+        path = f"/api/v1/console/order-exports/{asked.json()['id']}"
+        told = await client.get(path, headers=who["manager"])
+        got = await client.get(told.json()["url"], headers=who["manager"])
+        heads, *lines = csv.reader(io.StringIO(got.content.decode("utf-8-sig")))
+        assert tuple(heads[:2]) == head, (asked.json(), asked.request.headers)
+        assert wanted != "en" or not CHINESE.search("".join(heads)), heads
+        assert channel in {line[3] for line in lines}

@@ -229,6 +229,56 @@ async def test_a_key_does_what_it_may_where_it_may_until_it_is_stopped(
     assert (gone.status_code, gone.json()["code"]) == (401, "api_key.bad")
 
 
+async def test_what_somebody_made_stops_when_they_leave(
+    client: httpx.AsyncClient, cloud: Cloud, shop: Shop, owner: dict[str, str], receiver: Receiver
+) -> None:
+    """A key and an address, made by an owner who is dismissed: they know the key's text and where the address is.
+
+    The key opens nothing from the next request on; the address waits, with an alarm, until somebody who works
+    here has looked at it. What others made goes on.
+    """
+    async with cloud.db.write() as session:
+        boss = await make_staff(session, shop, cloud.clocks.now)
+        theirs = bearer(await make_login(session, boss.account_id, cloud.clocks.real))
+    kept = await _made(client, cloud, owner, receiver, name="留下的")
+    hook = await _made(client, cloud, theirs, receiver)
+    body = {"name": "ERP", "permissions": ["order.read"]}
+    keys = [
+        bearer((await client.post(KEYS, json=body, headers=by)).json()["key"])
+        for by in (owner, theirs)
+    ]
+    await _tell(cloud, shop)
+    await _work(cloud, receiver)
+    before = _came(receiver)
+    gone = await client.post(f"/api/v1/console/staff/{boss.id}/deactivate", headers=owner)
+    assert gone.status_code == 204, gone.text
+    answers = [await client.get("/api/v1/console/orders", headers=key) for key in keys]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert answers[1].json()["code"] == "api_key.bad"
+    listed = {one["name"]: one for one in (await client.get(KEYS, headers=owner)).json()["items"]}
+    assert listed.keys() == {"ERP"}
+    await _tell(cloud, shop, "ready")
+    await _work(cloud, receiver)
+    hooks = {one["id"]: one for one in (await client.get(HERE, headers=owner)).json()["items"]}
+    assert (hooks[hook["id"]]["enabled"], hooks[kept["id"]]["enabled"]) == (False, True)
+    assert hooks[hook["id"]]["stopped_why"] == "加它的人已经停用，看过地址再恢复"
+    assert _came(receiver) == before + 1  # the one that stays was told
+    async with cloud.db.read() as session:
+        (signal,) = (await session.exec(select(AlarmSignal))).all()
+    assert (signal.kind, signal.subject) == ("webhook.failing", f"webhook:{hook['id']}")
+    again = (await client.post(f"{HERE}/{hook['id']}/start", headers=owner)).json()
+    assert (again["enabled"], again["kept_by"]) == (True, hooks[kept["id"]]["kept_by"])
+    await _tell(cloud, shop, "in_use")
+    await _work(cloud, receiver)
+    log = (await client.get(f"{HERE}/{hook['id']}/deliveries", headers=owner)).json()["items"]
+    assert [one["kind"] for one in log] == ["order.in_use", "order.paid"]
+
+
+def _came(receiver: Receiver) -> int:
+    """All that was sent, also under another address's secret."""
+    return len(receiver.taken) + receiver.refused
+
+
 async def test_a_stopped_address_counts_no_more_and_can_be_deleted(
     client: httpx.AsyncClient, cloud: Cloud, shop: Shop, owner: dict[str, str], receiver: Receiver
 ) -> None:
