@@ -30,7 +30,7 @@ from cloud_api.orders.export import KEEP, LANGUAGE, LIMIT, MOST, finish, move
 from cloud_api.orders.export_sheet import FORMS, Cell, write
 from cloud_api.orders.models import OrderExport
 from cloud_api.reports import facts
-from cloud_api.reports.measures import CHANNELS, COLUMNS, WORDS
+from cloud_api.reports.measures import CHANNELS, COLUMNS, head_of
 from cloud_api.reports.models import ReportDay, ReportPart
 from cloud_api.reports.query import Wanted
 from cloud_api.staff.permissions import ORDER_EXPORT, REPORT_READ
@@ -142,8 +142,8 @@ async def make(cloud: Cloud, job: DueJob) -> None:
 
 
 def heads(detail: str) -> tuple[str, ...]:
-    """The first row of the sheet."""
-    return (*_HEADS[detail], *(WORDS[name] for name in COLUMNS))
+    """The first row of the sheet, in the language that is spoken."""
+    return (*map(_, _HEADS[detail]), *map(head_of, COLUMNS))
 
 
 async def _parts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from cloud_api.kit.i18n import gettext as _
 from cloud_api.reports.models import Measures
 
 COLUMNS: Final = tuple(Measures.model_fields)
@@ -59,12 +60,13 @@ WORDS: Final = {
     "group_fen": "团购金额（元）",
     "redeemed": "核销",
     "faults": "设备故障",
-    **{key: "提前 " + text for key, text in LEADS.items()},
-    **{key: "实付 " + text for key, text in SPENDS.items()},
-    **{key: "到账 " + text + "（元）" for key, text in CASH_WORDS.items()},
-    **{key: "收入 " + text + "（元）" for key, text in REVENUE_WORDS.items()},
 }
-"""Every column as the head of a sheet."""
+_PARTS: Final = {
+    "提前 {part}": LEADS,
+    "实付 {part}": SPENDS,
+    "到账 {part}（元）": CASH_WORDS,
+    "收入 {part}（元）": REVENUE_WORDS,
+}
 CHANNELS: Final = {
     "app": "自己的页面",
     "staff": "代客下单",
@@ -84,6 +86,15 @@ PLATFORMS: Final = {
     "kuaishou": "kuaishou",
 }
 """Providers of payments and vouchers that are platforms, and the channel an order of theirs is of."""
+
+
+def head_of(column: str) -> str:
+    """A column as the head of a sheet, in the language that is spoken."""
+    if column in WORDS:
+        return _(WORDS[column])
+    return next(
+        _(whole).format(part=_(parts[column])) for whole, parts in _PARTS.items() if column in parts
+    )
 
 
 @dataclass(frozen=True, slots=True)
