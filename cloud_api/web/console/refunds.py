@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.dates import day_time
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders import refund_requests, refund_rules
@@ -109,7 +110,7 @@ def _facts(here: Visit, order: Order) -> tuple[tuple[str, str], ...]:
     """What the store saw, in words."""
 
     def at(moment: datetime) -> str:
-        return f"{here.local(moment):%m-%d %H:%M}"
+        return day_time(here.local(moment))
 
     facts = [
         (_("订的时间"), f"{at(order.starts_at)} – {here.local(order.ends_at):%H:%M}"),
