@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 DEADLINE_S = 3.0
 AGAIN_S = 5.0  # after a device did not take what should come back
+MOST_TRIES = 5
 KEPT_AS = "airs"
 KEPT_AS_ONCE = "climates"  # by programs that knew temperatures alone
 AIRED_AS = "aired"
@@ -57,6 +58,7 @@ class Comfort:
         self._locks: dict[str, asyncio.Lock] = {}
         self._again: dict[str, float] = {}  # binding -> line from which it is tried again
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tries: dict[str, tuple[str, int]] = {}  # binding -> for what, and how often in vain
 
     # ------------------------------------------------------------------------------------- by staff
 
@@ -87,7 +89,7 @@ class Comfort:
                 before = merged(before, parts(known.before, of=known.aim))
             record = ClimateRecord(
                 binding=binding.id,
-                aim=merged(NOTHING if known is None else known.aim, aim),
+                aim=merged(_aim(known), aim),
                 before=before,
                 until=now.ms + for_s * 1000,
                 until_line=now.line + for_s,
@@ -97,7 +99,9 @@ class Comfort:
             await self._put(now, record)
             outcome = await self._set(binding, aim, f"override:{command}")
             if settled(outcome)[0] is AckState.FAILED:
-                await self._put(self._time.read(), known, binding.id)
+                taken = _taken(aim, self._is(binding), before)
+                held = known if taken.empty else replace(record, aim=merged(_aim(known), taken))
+                await self._put(self._time.read(), held, binding.id)
             return outcome
 
     async def release(self, binding: Binding) -> Outcome:
@@ -164,7 +168,7 @@ class Comfort:
             await self._put(self._time.read(), None, binding.id)
             return Outcome(OutcomeState.DONE, detail="left as it is")
         outcome = await self._set(binding, back, f"over:{record.command}")
-        if outcome.state is OutcomeState.DONE:
+        if outcome.state is OutcomeState.DONE or self._worn(binding.id, record.command):
             await self._put(self._time.read(), None, binding.id)
         return outcome
 
@@ -205,9 +209,17 @@ class Comfort:
             await self._put(self._time.read(), replace(held, before=merged(held.before, aim)))
             return True
         outcome = await self._set(binding, aim, wish.why)
-        return settled(outcome)[0] is not AckState.FAILED or outcome.reason == "bad_request"
+        if settled(outcome)[0] is not AckState.FAILED or outcome.reason == "bad_request":
+            return True
+        return self._worn(binding.id, wish.occasion)
 
     # -------------------------------------------------------------------------------------- the rest
+
+    def _worn(self, key: str, occasion: str) -> bool:
+        """Count a failure; whether it is enough: a device that will not is not told for ever."""
+        was, tries = self._tries.get(key, ("", 0))
+        self._tries[key] = (occasion, tries + 1 if was == occasion else 1)
+        return self._tries[key][1] >= MOST_TRIES
 
     async def _set(self, binding: Binding, aim: AirAim, why: str) -> Outcome:
         told = Aim(aim.setpoint, aim.mode, aim.fan)
@@ -297,6 +309,22 @@ def parts(aim: AirAim, *, of: AirAim) -> AirAim:
     """Those parts of ``aim`` that ``of`` names."""
     named = of.model_dump(exclude_none=True)
     return AirAim.model_validate({k: v for k, v in aim.model_dump().items() if k in named})
+
+
+def _aim(record: ClimateRecord | None) -> AirAim:
+    return NOTHING if record is None else record.aim
+
+
+def _taken(aim: AirAim, now: AirAim, before: AirAim) -> AirAim:
+    """Of what was asked for, what the device took although the whole failed: it is so now, and was not."""
+    asked, is_, was = aim.model_dump(), now.model_dump(), before.model_dump()
+    return AirAim.model_validate(
+        {
+            name: value
+            for name, value in asked.items()
+            if value is not None and is_[name] == value and was[name] != value
+        }
+    )
 
 
 def _unchanged(record: ClimateRecord, now: AirAim) -> AirAim:

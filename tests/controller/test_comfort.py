@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from controller import comfort
 from firmware_bridge.virtual.rig import Rig, RigFile
 from store_link.clock import from_ms
 from store_link.messages import AckState, Desired, EventKind, Reason
@@ -151,6 +152,46 @@ async def test_mode_and_fan_are_held_part_by_part_and_come_back(world: ComfortWo
     for args in ({"for_s": 60}, {"mode": "freeze", "for_s": 60}, {"setpoint": 24}):
         bad = await world.cloud.ask("climate", "split1", args=args)
         assert bad.reason is Reason.BAD_MESSAGE, args
+
+
+class Stuck(dict[int, int]):
+    """Registers of a unit whose fan speed cannot be changed: it answers, and stays as it is."""
+
+    def update(self, words: Any) -> None:
+        super().update((address, word) for address, word in words if address != 7)
+
+
+async def test_what_a_unit_will_not_take_is_not_told_it_for_ever(
+    world: ComfortWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mode is taken and the fan is not: the mode is held and goes back; a season is tried a few times,
+    not every five seconds of an evening, each time with an event.
+    """
+    monkeypatch.setattr(comfort, "AGAIN_S", 0.1)
+    device = world.rig.lines["air-2"].boards["split"]
+    device._registers["holding"] = Stuck(device._registers["holding"])
+    both = {"mode": "dry", "fan": "high", "for_s": 600}
+    failed = await world.cloud.ask("climate", "split1", args=both)
+    assert (failed.state, failed.reason) == (AckState.FAILED, Reason.DEVICE_ERROR)
+    assert "fan" in failed.evidence["detail"]
+    assert world.split() == (4, 24, 0)
+    world.pass_time(11)
+    await world.splits(2, 24, 0)
+    await until(lambda: all(air.until is None for air in world.cloud.report.airs))
+    now = world.now()
+    scenes = {**world.document().scenes.model_dump(), "air": ({"mode": "heat", "fan": "high"},)}
+    await world.want(stay("s1", "r1", now - MINUTE, now + 20 * MINUTE), scenes=scenes)
+    assert (await world.cloud.ask("unlock", "d1", args={"grant": "g-s1"})).state is AckState.DONE
+    assert world.controller is not None
+    aired = world.controller.state.aired
+    await until(lambda: "split1" in aired, 30)
+
+    def told() -> list[str]:
+        events = world.cloud.of(EventKind.CLIMATE)
+        return [e["outcome"] for e in events if (e["why"], e["binding"]) == ("stay:s1", "split1")]
+
+    await until(lambda: len(told()) >= comfort.MOST_TRIES)
+    assert told() == ["failed"] * comfort.MOST_TRIES
 
 
 async def test_a_scene_sets_the_air_once_and_the_guest_chooses_after_it(
