@@ -20,7 +20,8 @@ from tests.support.statements import statements
 
 # The login's two, the key, the count of taps, the door, the command with its row in the outbox, the
 # lease, the chain of the audit, whether the store is there still, and whose answer it is: until the door
-# is known to be open. Then the mark of what was sent and the outcome with its line in the feed.
+# is known to be open. Then the mark of what was sent and the outcome with its line in the feed. Two are
+# of this store's manner to say first that it acts, which a real one does only when a board is slow.
 POSTGRESQL, SQLITE = 20, 22
 
 
