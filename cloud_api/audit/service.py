@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import chain
 from cloud_api.audit.canonical import plain
@@ -21,6 +22,7 @@ from cloud_api.audit.models import AuditEntry, AuditHead
 from cloud_api.kit.actor import Actor, Customer, Platform, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import before_commit
+from cloud_api.kit.statements import built
 from cloud_api.kit.upsert import insert_or_ignore
 
 INSTALLATION: Final = "installation"  # the chain of acts that belong to no single merchant
@@ -90,13 +92,8 @@ async def append(session: AsyncSession, entry: AuditEntry) -> None:
     entry.seq, entry.prev = head.seq + 1, head.hash
     entry.hash = chain.hash_of(entry)
     session.add(entry)
-    moved = await session.exec(
-        update(AuditHead)
-        .where(col(AuditHead.merchant_id) == entry.merchant_id, col(AuditHead.seq) == head.seq)
-        .values(seq=entry.seq, hash=entry.hash)
-        .returning(col(AuditHead.seq))
-        .execution_options(synchronize_session=False)
-    )
+    step = {"whose": entry.merchant_id, "was": head.seq, "now": entry.seq, "head": entry.hash}
+    moved = await session.execute(_moved(), step)
     if moved.first() is None:  # nobody can get here while the row is locked
         raise RuntimeError(f"the audit chain of {entry.merchant_id} moved under its lock")
     await session.flush()
@@ -104,18 +101,34 @@ async def append(session: AsyncSession, entry: AuditEntry) -> None:
 
 async def lock_head(session: AsyncSession, merchant_id: str) -> AuditHead:
     """The chain's head, locked until the end of the transaction; made where there is none."""
-    query = (
-        select(AuditHead)
-        .where(col(AuditHead.merchant_id) == merchant_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    head = (await session.exec(query)).one_or_none()
+    query, whose = _head(), {"merchant_id": merchant_id}
+    head = (await session.exec(query, params=whose)).one_or_none()
     if head is None:
         first = {"merchant_id": merchant_id, "seq": 0, "hash": chain.genesis(merchant_id)}
         await insert_or_ignore(session, AuditHead, first)
-        head = (await session.exec(query)).one()
+        head = (await session.exec(query, params=whose)).one()
     return head
+
+
+@built
+def _head() -> SelectOfScalar[AuditHead]:
+    return (
+        select(AuditHead)
+        .where(col(AuditHead.merchant_id) == bindparam("merchant_id"))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+@built
+def _moved() -> Any:
+    heads = AuditHead.__table__  # type: ignore[attr-defined]
+    return (
+        update(heads)
+        .where(heads.c.merchant_id == bindparam("whose"), heads.c.seq == bindparam("was"))
+        .values(seq=bindparam("now"), hash=bindparam("head"))
+        .returning(heads.c.seq)
+    )
 
 
 def _where(actor: Actor) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import and_, bindparam, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
 from cloud_api.audit.service import changes, facts, record
 from cloud_api.auth import phones
@@ -18,6 +19,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.paging import page_of
+from cloud_api.kit.statements import built
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff import api_keys, rights, roles
 from cloud_api.staff.models import Invitation, Role, StaffMember
@@ -40,7 +42,13 @@ class Workplace:
 
 async def places_of(session: AsyncSession, account_id: str) -> list[Workplace]:
     """Where an account works now, the oldest first. Asked before there is a staff actor."""
-    query = (
+    found = (await session.exec(_places(), params={"account_id": account_id})).all()
+    return [Workplace(member, merchant, role) for member, merchant, role in found]
+
+
+@built
+def _places() -> Select[StaffMember, Merchant, Role]:
+    return (
         select(StaffMember, Merchant, Role)
         .join(Merchant, col(Merchant.id) == col(StaffMember.merchant_id))
         .join(
@@ -51,11 +59,9 @@ async def places_of(session: AsyncSession, account_id: str) -> list[Workplace]:
             ),
             isouter=True,
         )
-        .where(col(StaffMember.account_id) == account_id, col(StaffMember.active))
+        .where(col(StaffMember.account_id) == bindparam("account_id"), col(StaffMember.active))
         .order_by(col(StaffMember.id))
     )
-    found = (await session.exec(query)).all()
-    return [Workplace(member, merchant, role) for member, merchant, role in found]
 
 
 async def workplaces(session: AsyncSession, account_id: str) -> list[tuple[StaffMember, Merchant]]:

@@ -6,11 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import bindparam
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.devices.models import StoreCredential
 from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.statements import built
 from cloud_api.store_channel.mosquitto import Revoked
 from store_link.signing import MacKey
 
@@ -32,9 +35,7 @@ async def trusted(session: AsyncSession, store_id: str) -> Trusted | None:
 
 async def trusted_of(session: AsyncSession, store_ids: Collection[str]) -> dict[str, Trusted]:
     """The live credentials of many stores by store; those that have none are left out."""
-    query = scoped(System(), StoreCredential).where(
-        col(StoreCredential.store_id).in_(store_ids), col(StoreCredential.revoked_at).is_(None)
-    )
+    found = (await session.exec(_live(), params={"stores": list(store_ids)})).all()
     return {
         row.store_id: Trusted(
             row.merchant_id,
@@ -42,8 +43,16 @@ async def trusted_of(session: AsyncSession, store_ids: Collection[str]) -> dict[
             row.mqtt_user,
             MacKey(row.mac_kid, bytes.fromhex(row.mac_key)),
         )
-        for row in await session.exec(query)
+        for row in found
     }
+
+
+@built
+def _live() -> SelectOfScalar[StoreCredential]:
+    return scoped(System(), StoreCredential).where(
+        col(StoreCredential.store_id).in_(bindparam("stores", expanding=True)),
+        col(StoreCredential.revoked_at).is_(None),
+    )
 
 
 async def broker_users(session: AsyncSession) -> list[tuple[str, str]]:

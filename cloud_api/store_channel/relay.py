@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -34,7 +34,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.keys import CloudKeys
 from cloud_api.kit.models import OutboxLease, OutboxRow
 from cloud_api.kit.outbox import COMMAND, DESIRED, OUTBOX, lease
@@ -249,11 +248,7 @@ class Relay:
         return await lease(session, stream, self.holder, now, again=True) is not None
 
     async def _release(self, session: AsyncSession, stream: str) -> None:
-        await session.execute(
-            delete(OutboxLease).where(
-                col(OutboxLease.stream) == stream, col(OutboxLease.holder) == self.holder
-            )
-        )
+        await session.execute(_given_back(), {"stream": stream, "holder": self.holder})
 
     async def _rows(self, session: AsyncSession, stream: str) -> Sequence[_Found]:
         """The first rows that wait, with their commands and where the store is: one round trip."""
@@ -397,24 +392,9 @@ class Relay:
         async with self._cloud.db.write() as session:
             sent = [ready.seq for ready in batch.sent]
             if sent or batch.done:
-                await session.execute(
-                    update(OutboxRow)
-                    .where(col(OutboxRow.seq).in_([*sent, *batch.done]))
-                    .values(sent_at=now)
-                )
-            if sent:
-                at_store = col(DeviceCommand.state)
-                when = {
-                    ready.command_id: literal(ready.sent_at, UTCDateTime()) for ready in batch.sent
-                }
-                await session.execute(
-                    update(DeviceCommand)
-                    .where(col(DeviceCommand.id).in_(list(when)))
-                    .values(
-                        sent_at=case(when, value=col(DeviceCommand.id)),
-                        state=case((at_store == "created", "sent"), else_=at_store),
-                    )
-                )
+                await session.execute(_settled(), {"rows": [*sent, *batch.done], "at": now})
+            for ready in batch.sent:
+                await session.execute(_sent(), {"command": ready.command_id, "at": ready.sent_at})
             while batch.refused:  # no broker: nobody shall wait for nothing
                 ready = batch.refused.pop()
                 if now - ready.created_at >= PATIENCE:
@@ -434,8 +414,7 @@ class Relay:
             # In this order: whoever asked for the lease in vain has committed when it is given back, so
             # its row is seen here; who asks later waits for this commit, and gets it.
             await self._release(session, stream)
-            waiting = select(col(OutboxRow.seq)).where(col(OutboxRow.stream) == stream, *_pending())
-            return (await session.execute(waiting.limit(1))).first() is not None
+            return (await session.execute(_more(), {"stream": stream})).first() is not None
 
     async def _not_sent(
         self, session: AsyncSession, store_id: str, command_id: str, reason: str
@@ -464,6 +443,38 @@ def _nonce() -> Any:
     return select(col(StoreStatus.nonce)).where(
         col(StoreStatus.store_id) == bindparam("store_id"), col(StoreStatus.online)
     )
+
+
+@built
+def _settled() -> Any:
+    rows = OutboxRow.__table__  # type: ignore[attr-defined]
+    these = rows.c.seq.in_(bindparam("rows", expanding=True))
+    return update(rows).where(these).values(sent_at=bindparam("at"))
+
+
+@built
+def _sent() -> Any:
+    commands = DeviceCommand.__table__  # type: ignore[attr-defined]
+    state = commands.c.state
+    return (
+        update(commands)
+        .where(commands.c.id == bindparam("command"))
+        .values(sent_at=bindparam("at"), state=case((state == "created", "sent"), else_=state))
+    )
+
+
+@built
+def _given_back() -> Any:
+    leases = OutboxLease.__table__  # type: ignore[attr-defined]
+    return delete(leases).where(
+        leases.c.stream == bindparam("stream"), leases.c.holder == bindparam("holder")
+    )
+
+
+@built
+def _more() -> Any:
+    ours = col(OutboxRow.stream) == bindparam("stream")
+    return select(col(OutboxRow.seq)).where(ours, *_pending()).limit(1)
 
 
 def _pending() -> tuple[ColumnElement[bool], ...]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import bindparam
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import service as audit
 from cloud_api.kit import outbox
-from cloud_api.kit.actor import Actor, Staff, scoped
+from cloud_api.kit.actor import Actor, Staff, scoped, stand_in
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.paging import page_of
+from cloud_api.kit.statements import built
 from cloud_api.staff.permissions import PRICE_EDIT, STORE_EDIT, STORE_READ
 from cloud_api.stores.hours import check_hours, without_past
 from cloud_api.stores.models import Door, Room, Store
@@ -79,15 +81,23 @@ async def get_door_and_store(
     session: AsyncSession, actor: Actor, door_id: str
 ) -> tuple[Door, Store]:
     """One door and its store, asked at once. Raises NotFound ``door.not_found``."""
-    query = (
-        scoped(actor, Door)
-        .where(col(Door.id) == door_id)
-        .join(Store, col(Store.id) == col(Door.store_id))
-    )
-    found = (await session.execute(query.add_columns(Store))).one_or_none()
+    who, theirs = stand_in(actor)
+    found = (
+        await session.execute(_door_and_store(who), {"door_id": door_id, **theirs})
+    ).one_or_none()
     if found is None:
         raise NotFound("door")
     return found[0], found[1]
+
+
+@built
+def _door_and_store(who: Actor) -> Any:
+    return (
+        scoped(who, Door)
+        .where(col(Door.id) == bindparam("door_id"))
+        .join(Store, col(Store.id) == col(Door.store_id))
+        .add_columns(Store)
+    )
 
 
 async def get_door_by_token(session: AsyncSession, actor: Actor, token: str) -> Door:
