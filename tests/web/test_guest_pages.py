@@ -17,6 +17,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from cloud_api.members.models import MemberLevel, Membership
+from cloud_api.orders.models import OvertimeCharge
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.stores.models import Store
@@ -80,6 +81,41 @@ def test_the_running_stay_tells_what_overtime_costs_so_far(visitor: Visitor):
     assert "+0:30" in text
     assert "11:30 到点了，你还在使用" in visitor.get("stranger", path[:-5]).text
     assert "目前" not in visitor.get("guest", f"/orders/{visitor.town.order('in_use')}/stay").text
+
+
+def test_overtime_that_is_due_is_disputed_from_the_order(visitor: Visitor):
+    """The order says what is owed and why, and leads to a question about it; a kind of its own."""
+    site, over = visitor.site, visitor.town.orders["done"]
+
+    async def owes(session):
+        session.add(
+            OvertimeCharge(
+                merchant_id=over.merchant_id, store_id=over.store_id, account_id=over.account_id,
+                order_id=over.id, state="due", seconds=1140, minutes=19, free_minutes=0, units=2,
+                unit_minutes=15, unit_fen=600, amount_fen=1200, left_at=over.ends_at,
+                created_at=site.now,
+            )
+        )  # fmt: skip
+
+    site.write(owes)
+    text = page(visitor, "guest", f"/orders/{over.id}")
+    assert "超时 19 分钟，按 15 分钟 ¥6 计 ¥12" in text
+    assert "待付超时费" in text
+    (href,) = re.findall(r'href="([^"]+kind=dispute)"', text)
+    assert '<option value="dispute" selected>' in page(visitor, "guest", href)
+    asked = httpx.post(
+        f"{site.url}/api/v1/tickets", trust_env=False, timeout=60,
+        json={"order_id": over.id, "kind": "dispute", "text": "我们到点就走了"},
+        headers=bearer(visitor.town.tokens["guest"]),
+    )  # fmt: skip
+    assert asked.status_code == 200, asked.text
+    assert "我们到点就走了" in page(visitor, "guest", f"/me/tickets/{asked.json()['id']}")
+
+    async def settled(session):
+        row = (await session.exec(select(OvertimeCharge))).one()
+        await session.delete(row)
+
+    site.write(settled)
 
 
 def test_who_is_a_member_reads_it_on_ones_own_page(visitor: Visitor):
