@@ -26,10 +26,12 @@ FOLDER = Path(__file__).parents[2] / "docs" / "images" / "pages"
 SIZE = {"width": 390, "height": 844}
 SAMPLES = (  # what the town does not show
     "door-early", "door-none_free", "door-none_taken", "door-unpaid", "door-store_offline", "door-lock_dead",
-    "door-ended", "door-closed", "stay-grace", "stay-over", "pay-waiting", "pay-late", "campaign", "team",
-    "voucher",
+    "door-ended", "door-closed", "stay-grace", "stay-over", "pay-waiting", "pay-late", "team",
 )  # fmt: skip
-DARK = ("stores", "store", "book", "order-ready")
+DARK = (
+    "stores", "store", "book", "order-ready", "room", "confirm", "pay", "orders", "groupbuy", "voucher", "balance",
+    "notices",
+)  # fmt: skip
 QUALITY = 72
 
 

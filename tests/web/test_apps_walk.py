@@ -417,3 +417,54 @@ def test_a_campaign_is_shared_by_wechats_own_menu(
     told = outside.request.get(url)
     assert "res.wx.qq.com" not in told.text() + told.headers["content-security-policy"]
     outside.close()
+
+
+def test_two_tabs_a_lost_line_and_the_way_back_make_one_payment(
+    browser: Browser, apps: Apps, running: Site
+) -> None:
+    """What people do who are not sure whether it worked; on a phone whose clock is in another zone."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, locale="zh-CN", timezone_id="America/Los_Angeles"
+    )
+    context.set_default_timeout(30_000)
+    order = apps.unpaid(apps.member(context, "13800000045"), 1, days=5)
+    first, second = context.new_page(), context.new_page()
+    pay = re.compile("^付 ¥76")
+    for tab in (first, second):
+        tab.goto(order + "/pay")
+        expect(tab.get_by_text("14:00").first).to_be_visible()  # the store's time, not the phone's
+        tab.get_by_role("radio", name=re.compile("收银台")).check()
+    context.set_offline(True)
+    first.get_by_role("button", name=pay).click()
+    expect(first.get_by_text("没连上网络，刚才的操作没有发出")).to_be_visible()
+    assert first.get_by_role("radio", name=re.compile("收银台")).is_checked()
+    context.set_offline(False)
+    first.get_by_role("button", name=pay).click()
+    first.wait_for_url(re.compile(re.escape(running.till.url)))
+    before = len(running.till.payments())
+    # The other tab was opened before: it asks for the same payment, and is led to the same till.
+    second.get_by_role("button", name=pay).click()
+    second.wait_for_url(lambda url: not url.endswith("/pay") or "till" in url)
+    first.get_by_role("button", name=re.compile("支付")).first.click()
+    expect(first.get_by_role("heading", name="订好了")).to_be_visible()
+    assert len(running.till.payments()) == before
+    # Back to where one paid: nothing there asks for money again.
+    for tab, way in ((first, first.go_back), (second, lambda: second.goto(order + "/pay"))):
+        way()
+        tab.goto(order + "/pay")
+        expect(tab.get_by_role("button", name=pay)).to_have_count(0)
+        expect(tab.get_by_text("付款成功")).to_be_visible()
+    # A link that is over, or somebody else's, says so and leads on.
+    other = browser.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN")
+    other.set_default_timeout(30_000)
+    apps.member(other, "13800000046")
+    page = other.new_page()
+    for path in (order, order + "/pay", f"{running.url}/join/nope", f"{running.url}/quotes/nope"):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 404, path
+        expect(page.get_by_role("link", name="回到找店")).to_be_visible()
+    page.goto(f"{running.url}/?q=🀄️👨‍👩‍👧‍👦")
+    expect(page.get_by_role("searchbox")).to_have_value("🀄️👨‍👩‍👧‍👦")
+    other.close()
+    context.close()

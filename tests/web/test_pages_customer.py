@@ -477,3 +477,11 @@ def test_what_is_recommended_says_why_and_a_room_shows_what_is_said_of_it(visito
     only = look(visitor, "", f"/s/{store.id}/reviews?room={town.shop.rooms[1].id}")
     assert "空调太冷" in only
     assert "新桌子" not in only
+
+
+def test_while_a_store_is_offline_no_word_says_that_one_can_go_in(visitor: Visitor):
+    """Its page said 现在能进 of rooms whose door nobody could open then."""
+    assert "现在能进" in look(visitor, "", "/")
+    text = look(visitor, "", f"/s/{visitor.town.far.store.id}")
+    assert "现在能进" not in text
+    assert "空闲" in text

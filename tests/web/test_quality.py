@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from tests.web.customer_pages import pages_of
+from tests.web.server import serving
 from tests.web.town import Visitor, running_town
 
 pytestmark = pytest.mark.xdist_group("walk")
@@ -149,6 +150,36 @@ def test_dark_and_narrow(phone: Page, visitor: Visitor, addresses: dict[str, str
         told = phone.evaluate("() => axe.run(document, { runOnly: ['color-contrast'] })")
         for one in told["violations"]:
             wrong += [f"{name}: dark {node['html'][:140]}" for node in one["nodes"][:3]]
+    assert not wrong, "\n".join(wrong)
+
+
+ELSEWHERE = (  # what a town does not show at one moment: a door's other answers, a payment under way, a present
+    "door-early", "door-none_free", "door-none_taken", "door-unpaid", "door-store_offline", "door-lock_dead",
+    "door-ended", "door-closed", "stay-grace", "stay-over", "pay-waiting", "pay-code", "pay-failed", "pay-late",
+    "login", "login-inside", "order-fresh", "team", "team-over", "group-order-done", "voucher-used", "gift",
+    "gift-gone", "error", "coupons-none",
+)  # fmt: skip
+
+
+def test_what_a_town_does_not_show(phone: Page):
+    """The same eyes on the samples of these, at 320 px: reach, targets, names and contrast, by day and by night."""
+    wrong: list[str] = []
+    phone.set_viewport_size({"width": 320, "height": 568})
+    with serving() as url:
+        for name in ELSEWHERE:
+            phone.emulate_media(color_scheme="light")
+            phone.goto(f"{url}/{name}")
+            wide = phone.evaluate("document.documentElement.scrollWidth - innerWidth")
+            wrong += [f"{name}: {wide} px too wide"] if wide > 0 else []
+            wrong += [f"{name}: small target {found}" for found in phone.evaluate(TARGETS)]
+            wrong += [f"{name}: {found}" for found in serious(phone)]
+            phone.emulate_media(color_scheme="dark")
+            told = phone.evaluate("() => axe.run(document, { runOnly: ['color-contrast'] })")
+            wrong += [
+                f"{name}: dark {node['html'][:140]}"
+                for one in told["violations"]
+                for node in one["nodes"][:3]
+            ]
     assert not wrong, "\n".join(wrong)
 
 

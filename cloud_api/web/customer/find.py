@@ -148,7 +148,7 @@ async def store_page(
             _room_card(seen, day, prices[day.room.id], covers.get(day.room.id, "")) for day in shown
         ),
         book_href=book_href(first) if first is not None else "",
-        filters=_filters(store, sold, show, seats),
+        filters=_filters(store, sold, show, seats, online=online),
         phone=store.phone or seen.look.phone,
         hours=hours_text(store),
         notice=store.notice,
@@ -298,7 +298,7 @@ def _map(store: Store) -> str:
 
 
 def _filters(
-    store: Store, days: Sequence[RoomDay], show: str, seats: str
+    store: Store, days: Sequence[RoomDay], show: str, seats: str, *, online: bool
 ) -> tuple[FilterChip, ...]:
     """None where there is nothing to narrow."""
     sizes = sorted({day.room.capacity for day in days})
@@ -309,7 +309,7 @@ def _filters(
     chips = [
         FilterChip(_("全部"), here, plain, len(days)),
         FilterChip(
-            _("现在能进"),
+            _("现在能进") if online else _("现在空着"),
             f"{here}?show=now",
             show == "now",
             sum(day.state is RoomState.FREE for day in days),

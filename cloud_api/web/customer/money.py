@@ -19,6 +19,7 @@ from cloud_api.stored_value.split import RULES
 from cloud_api.stores.models import Room, Store
 from cloud_api.stores.service import get_store, list_stores
 from cloud_api.web.customer import paying, wechat_payer
+from cloud_api.web.customer.routes import door_tab
 from cloud_api.web.pages import Visit, page, visit
 from cloud_api.web.view_models.money import (
     Balance,
@@ -39,6 +40,7 @@ async def my_balance(seen: Seen, store: str = "") -> Response:
     """One's balances; with ``store`` the plans of its merchant, to be bought there."""
     who = seen.customer
     async with seen.cloud.db.read() as session:
+        href, _card = await door_tab(session, seen)
         at = await office.merchants_of(session, who.account_id)
         place: Store | None = None
         if store:
@@ -75,7 +77,7 @@ async def my_balance(seen: Seen, store: str = "") -> Response:
         store_name="" if place is None else place.name,
         ways=ways,
     )
-    return page(here, "customer/balance.html", model, shell=here.shell())
+    return page(here, "customer/balance.html", model, shell=here.shell(stay_href=href))
 
 
 @router.get("/orders/{order_id}/refund")

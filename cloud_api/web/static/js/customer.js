@@ -225,6 +225,12 @@ if (stay) {
   });
 }
 
+// --- a row of chips shows the one that is chosen, however far to the side ------------------------------
+for (const row of document.querySelectorAll('.chips')) {
+  const on = row.querySelector('[aria-current]');
+  if (on) row.scrollLeft = on.offsetLeft - row.offsetLeft - (row.clientWidth - on.clientWidth) / 2;
+}
+
 // --- no network ----------------------------------------------------------------------------------
 function network() {
   const strip = document.querySelector('.offline-strip');
