@@ -443,6 +443,9 @@ def test_orders_are_found_by_their_state(visitor: Visitor):
         text = look(visitor, "guest", f"/orders?state={state}")
         return {name for name, order in town.orders.items() if f'"/orders/{order.id}"' in text}
 
+    first = look(visitor, "guest", "/orders")
+    places = [first.index(town.orders[name].id) for name in ("in_use", "ready", "unpaid", "done")]
+    assert places == sorted(places)  # what is to come, in the order it comes, then what was
     assert shown("") == {"in_use", "ready", "unpaid", "done", "cancelled"} == shown("nonsense")
     assert shown("unpaid") == {"unpaid"}
     assert shown("ready") == {"ready"}

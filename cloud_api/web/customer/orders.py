@@ -66,18 +66,27 @@ _STATES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "cancelled": ("取消、退款", ("cancelled",)),
 }
 """The chips above the list: what people call them, and the statuses behind."""
+_COMING: Final = ("in_use", "paid", "ready", "pending_payment")
+_OVER: Final = ("completed", "cancelled")
+_MOST_COMING: Final = 100
 _NOW: Final = ("unpaid", "ready", "in_use")  # something is to be done there: how many
 
 
 async def orders_page(
     session: AsyncSession, seen: Visit, cursor: str | None, state: str = ""
 ) -> OrdersPage:
-    """One's own orders, newest first; of one state where ``state`` is one, else all."""
+    """One's own orders: those of one state where ``state`` is one; else what is to come, then the rest."""
     state = state if state in _STATES else ""
     has = await service.counts(session, seen.customer)
+    statuses = _STATES[state][1] or _OVER
     found, following = await service.list_orders(
-        session, seen.customer, cursor=cursor, status=_STATES[state][1]
+        session, seen.customer, cursor=cursor, status=statuses
     )
+    if not state and not cursor:  # among all, what is to come stands first, in the order it comes
+        coming, _more = await service.list_orders(
+            session, seen.customer, status=_COMING, limit=_MOST_COMING
+        )
+        found = [*sorted(coming, key=lambda order: order.starts_at), *found]
     rooms = await _by_id(session, found)
     rows = []
     for order in found:
