@@ -177,6 +177,7 @@ def test_what_a_town_does_not_show(phone: Page):
             wrong += [f"{name}: small target {found}" for found in phone.evaluate(TARGETS)]
             wrong += [f"{name}: {found}" for found in serious(phone)]
             phone.emulate_media(color_scheme="dark")
+            phone.wait_for_timeout(200)  # colours fade over
             told = phone.evaluate("() => axe.run(document, { runOnly: ['color-contrast'] })")
             wrong += [
                 f"{name}: dark {node['html'][:140]}"
