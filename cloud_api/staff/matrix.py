@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloud_api.staff.guest_matrix import GUESTS
 from cloud_api.staff.house_matrix import HOUSE
 from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
 from cloud_api.staff.money_matrix import MONEY
@@ -61,7 +62,6 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /metrics": PROVES,
     "GET /api/v1/openapi.json": ANYONE,
     "GET /media/{media_id}/{name}": ANYONE,
-    "GET /brand/{merchant_id}.css": ANYONE,
     "GET /manifest.webmanifest": ANYONE,
     "GET /sw.js": ANYONE,
     "GET /me/passes": ANYONE,  # of nobody, nothing
@@ -480,6 +480,7 @@ MATRIX: Final[dict[str, Row]] = {
     **_MONEY,
     **OFFICE,
     **VOUCHERS,
+    **GUESTS,
     **HOUSE,
     **_PLATFORM,
 }
