@@ -28,12 +28,6 @@ GONE_S = 10.0
 PROGRAMS = 6
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data that the runs of this module hand on."""
-    return tmp_path_factory.mktemp("life") / "stage"
-
-
 @contextlib.contextmanager
 def taken(port: int) -> Iterator[None]:
     """Somebody else listens at a port, if not really somebody else does."""
@@ -64,8 +58,12 @@ def seeded(eyes: Sight) -> tuple[int, ...]:
     return found
 
 
-def test_it_takes_other_ports_ends_and_goes_on_with_its_data(folder: Path):
-    """A busy port is evaded and told; after SIGTERM and on other ports all is as it was."""
+def test_it_takes_other_ports_ends_or_is_killed_and_goes_on_with_its_data(tmp_path: Path):
+    """A busy port is evaded and told; after SIGTERM and on other ports all is as it was.
+
+    ``kill -9`` gives nobody time to tidy up: the leashes feel it and end their programs.
+    """
+    folder = tmp_path / "stage"
     first = RunningStage(folder, any_ports=False)
     with taken(8000):
         first.start()
@@ -100,22 +98,17 @@ def test_it_takes_other_ports_ends_and_goes_on_with_its_data(folder: Path):
     )
     assert answer["state"] == "done", answer
     assert anew.pulses("竹间") == 1
-    assert again.stop(signal.SIGINT) == 0  # Ctrl-C reaches the whole group
+    assert len(again.alive()) >= 2 * PROGRAMS
+    os.kill(again.pid, signal.SIGKILL)
     nobody_left(again)
+    assert again.stop(signal.SIGKILL) == -signal.SIGKILL
 
-
-def test_killed_it_leaves_no_process_and_starts_again(folder: Path):
-    """``kill -9`` gives nobody time to tidy up: the leashes feel it and end their programs."""
-    run = RunningStage(folder)
-    run.start()
-    assert len(run.alive()) >= 2 * PROGRAMS
-    os.kill(run.pid, signal.SIGKILL)
-    nobody_left(run)
-    assert run.stop(signal.SIGKILL) == -signal.SIGKILL
-
-    with RunningStage(folder) as again:
-        assert all(program["running"] for program in again.state()["programs"])
-        assert seeded(again.eyes())[0] == 1
+    third = RunningStage(folder)
+    third.start()
+    assert all(program["running"] for program in third.state()["programs"])
+    assert seeded(third.eyes())[0] == 1
+    assert third.stop(signal.SIGINT) == 0  # Ctrl-C reaches the whole group
+    nobody_left(third)
 
 
 @pytest.mark.parametrize(
