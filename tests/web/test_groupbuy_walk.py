@@ -163,7 +163,7 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
             expect(phone).to_have_url(f"{site.url}/")
         one.get_by_role("link", name="拼团").click()
         shot(one, "groupbuy")
-        one.get_by_role("link", name=NAME).click()
+        one.get_by_role("link", name=NAME).first.click()
         expect(one.locator(".gallery video")).to_have_count(1)
         shot(one, "groupbuy-campaign")
         one.get_by_role("button", name="开团 ¥58").click()
