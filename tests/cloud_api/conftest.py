@@ -20,7 +20,7 @@ from cloud_api.kit.waiters import Waiters
 from cloud_api.settings import Settings
 from store_link.clock import ManualClock
 from tests.cloud_api.databases import PostgresTemplates, SqliteTemplates
-from tests.cloud_api.factories import Shop, make_store
+from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, make_store
 from tests.support.shared_postgres import shared_server
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday 12:00 in Shanghai
@@ -120,6 +120,14 @@ async def shop(db: Database, now: datetime) -> Shop:
     """A store with three rooms, committed."""
     async with db.write() as session:
         return await make_store(session, now)
+
+
+@pytest.fixture
+async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
+    """The shop's owner, logged in: what their requests carry."""
+    async with cloud.db.write() as session:
+        boss = await make_staff(session, shop, cloud.clocks.now)
+        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 from sqlmodel import col, select
 
 from cloud_api.audit.models import AuditEntry
@@ -12,22 +11,13 @@ from cloud_api.members.models import MemberProfile
 from cloud_api.support.models import Ticket
 from tests.cloud_api.factories import (
     Shop,
-    bearer,
     make_customer,
-    make_login,
     make_order,
     make_staff,
     make_store,
 )
 
 HERE = "/api/v1/console/bulk"
-
-
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        boss = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
 
 
 async def _profiles(cloud: Cloud, shop: Shop, *phones: str) -> list[str]:

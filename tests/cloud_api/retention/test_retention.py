@@ -30,13 +30,6 @@ from tests.cloud_api.factories import (
 HERE = "/api/v1/console/retention"
 
 
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        boss = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
-
-
 async def _number(cloud: Cloud, model: type[SQLModel], *where: Any) -> int:
     async with cloud.db.read() as session:
         query = select(func.count()).select_from(model).where(*where)

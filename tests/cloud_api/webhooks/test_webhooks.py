@@ -37,13 +37,6 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        boss = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
-
-
 def test_the_signature_is_that_of_the_specification() -> None:
     """The example of the Standard Webhooks libraries' own tests."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
