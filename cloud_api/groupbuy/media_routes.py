@@ -6,13 +6,14 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.groupbuy import pictures
 from cloud_api.kit.actor import Staff
-from cloud_api.kit.errors import Conflict
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.throttle import hit
 from cloud_api.media import service as media
+from cloud_api.media.models import Media
 from cloud_api.media.schemas import MediaList, MediaOrder, MediaOut
 from cloud_api.staff.deps import staff_actor
 from cloud_api.stores.media_routes import MOST_UPLOADS
@@ -57,20 +58,13 @@ async def order(request: Request, campaign_id: str, body: MediaOrder, who: Who) 
 @router.put("/media/{media_id}/poster")
 async def film_poster(request: Request, campaign_id: str, media_id: str, who: Who) -> MediaOut:
     """The picture that a film shows before it plays."""
-    cloud = cloud_of(request)
-    async with cloud.db.write() as session:
-        campaign = await pictures.editable(session, who, campaign_id)
-        found = await pictures.named(session, campaign, media_id)
-    if found.kind != media.VIDEO:
-        raise Conflict("media.no_video", "只有视频要封面")
-    async with media.arriving(request.stream(), cloud.settings, media.PHOTO) as path:
-        sizes = await asyncio.to_thread(media.add_poster, path, media_id, cloud.settings)
-    async with cloud.db.write() as session:
-        campaign = await pictures.editable(session, who, campaign_id)
-        found = await pictures.named(session, campaign, media_id)
-        found.sizes = sizes
-        session.add(found)
-    return MediaOut.of(found)
+
+    async def find(session: AsyncSession) -> Media:
+        return await pictures.named(
+            session, await pictures.editable(session, who, campaign_id), media_id
+        )
+
+    return MediaOut.of(await media.give_poster(cloud_of(request), request.stream(), find))
 
 
 @router.delete("/media/{media_id}", status_code=204)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.kit.actor import Actor, System, scoped
+from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
@@ -32,6 +33,7 @@ KINDS: Final = (PHOTO, LOGO, VIDEO)
 DROP: Final = "media.drop"
 MOST: Final = 24  # of a room or of a store itself
 _UPLOADS: Final = ".uploads"
+Find = Callable[[AsyncSession], Awaitable[Media]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,25 @@ def add_poster(source: Path, media_id: str, settings: Settings) -> list[int]:
     for name, data in made.files.items():
         storage.put(media_id, name, data)
     return made.sizes
+
+
+async def give_poster(cloud: Cloud, chunks: AsyncIterator[bytes], find: Find) -> Media:
+    """Take in the picture that a video shows before it plays.
+
+    ``find`` gets the video within the asker's rights, before the file is taken in and again after. Raises
+    what it raises, Conflict ``media.no_video``, and what a photo may be refused for.
+    """
+    async with cloud.db.write() as session:
+        found = await find(session)
+    if found.kind != VIDEO:
+        raise Conflict("media.no_video", "只有视频要封面")
+    async with arriving(chunks, cloud.settings, PHOTO) as path:
+        sizes = await asyncio.to_thread(add_poster, path, found.id, cloud.settings)
+    async with cloud.db.write() as session:
+        found = await find(session)
+        found.sizes = sizes
+        session.add(found)
+    return found
 
 
 async def add(

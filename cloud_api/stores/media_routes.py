@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import service as audit
 from cloud_api.auth.deps import actor
@@ -99,18 +100,11 @@ async def upload(
 async def poster(request: Request, media_id: str, who: StaffWho) -> MediaOut:
     """The picture that a video shows before it plays."""
     who.need(STORE_EDIT)
-    cloud = cloud_of(request)
-    async with cloud.db.read() as session:
-        found = await media.one(session, who, media_id)
-    if found.kind != media.VIDEO:
-        raise Conflict("media.no_video", "只有视频要封面")
-    async with media.arriving(request.stream(), cloud.settings, media.PHOTO) as path:
-        sizes = await asyncio.to_thread(media.add_poster, path, media_id, cloud.settings)
-    async with cloud.db.write() as session:
-        found = await media.one(session, who, media_id)
-        found.sizes = sizes
-        session.add(found)
-    return MediaOut.of(found)
+
+    async def find(session: AsyncSession) -> Media:
+        return await media.one(session, who, media_id)
+
+    return MediaOut.of(await media.give_poster(cloud_of(request), request.stream(), find))
 
 
 @router.patch("/console/media/{media_id}")
