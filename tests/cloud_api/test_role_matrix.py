@@ -52,6 +52,8 @@ SCHEDULE = {
     "ends": "02:00",
 }
 BODIES: dict[str, dict[str, Any]] = {
+    "PUT /api/v1/console/stores/{store_id}/air": {"own": True},
+    "PUT /api/v1/console/rooms/{room_id}/air": {"own": True},
     "POST /api/v1/console/orders/{order_id}/refunds/{number}/by-hand": {
         "proof": "转账单号 1234",
         "why": "测试一下",
