@@ -12,6 +12,7 @@ import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 import cloud_api.ledger.jobs
+import cloud_api.members.personal
 import cloud_api.orders.personal
 import cloud_api.stored_value.jobs
 import cloud_api.stored_value.personal  # noqa: F401  they register their handlers
