@@ -1,4 +1,7 @@
-"""Why a board is away, in words for people. What the store's program says itself is for engineers."""
+"""Why a board is away or a journal is refused, in words for people.
+
+What the store's program says itself is for engineers.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ WHY: Final[Mapping[str, str]] = {
     "wrong_board": "不是这个型号，或没按型号设置好",
     "two_boards": "两块板用了同一个站号，改掉一块",
     "unfit": "门店的控制器不认识它的型号或参数，先更新控制器",
+    "journal_fork": "两台电脑用着同一份门店记录，或者记录是从旧备份放回来的：只留一台，用新接入码重新接入",
 }
-"""By ``BoardReport.why``; a store whose program is older gives none."""
+"""By ``BoardReport.why`` (a store whose program is older gives none), and by what the cloud finds itself."""
 
 
 def reason(data: Mapping[str, Any]) -> str | None:

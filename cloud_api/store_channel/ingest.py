@@ -13,6 +13,10 @@ A store forgets events a week after they were acknowledged. A cloud that lost it
 database, a backup older than that) can never have them: where a store says that its oldest event lies
 beyond the next one, that gap is taken, never in silence: a dead EventFailure of kind ``gap`` and an
 alarm stand for it until somebody settles them.
+
+Two computers with one store's files (a card that was copied) write one journal each under one name. The
+cloud takes the events of whichever is first under a number; a batch that brings other events under a
+number that was taken is refused whole, and an alarm says so (``ForkedJournal``).
 """
 
 from __future__ import annotations
@@ -43,12 +47,16 @@ from store_link.messages import ClockQuality, Event, EventBatch, EventKind
 log = structlog.get_logger(__name__)
 
 MAX_TRIES = 5
+FORK = "journal_fork"  # why of the alarm; its subject names the journal
 GAP = "gap"  # kind of an EventFailure that stands for events which no longer exist anywhere
 _RACES = 8  # how often a batch is begun anew because another worker moved the cursor
 
 
 class ForkedJournal(Exception):
-    """A store sends other events under numbers that were taken: its journal went back in time."""
+    """A store sends other events under numbers that were taken.
+
+    Its journal went back in time, or two computers write it.
+    """
 
 
 class _Raced(Exception):
@@ -82,19 +90,20 @@ async def take(cloud: Cloud, store_id: str, batch: EventBatch, effects: Effects 
                 return await _take(Scene(cloud, session, store), batch, effects)
         except _Raced:
             continue
+        except ForkedJournal:
+            await _tell_of_fork(cloud, store_id, batch.journal)
+            raise
     raise TimeoutError("other workers keep moving this journal's cursor")
 
 
 async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     session, now = scene.session, scene.cloud.clocks.real
     before = await _cursor(scene, batch.journal, now)
+    await _refuse_fork(session, batch, before)
     lost = _lost(batch, before)
     fresh = _contiguous(batch.events, before + lost)
     if not fresh:
-        gap = batch.events[0].seq > before + 1
-        if not gap:
-            await _refuse_fork(session, batch)
-        return Taken(before, 0, gap)
+        return Taken(before, 0, gap=batch.events[0].seq > before + 1)
     if not await _move(session, batch.journal, before, fresh[-1].seq, now):
         raise _Raced
     if lost:
@@ -342,15 +351,33 @@ async def _failures(session: AsyncSession, events: Sequence[Event]) -> dict[str,
     return {failure.event_id: failure for failure in await session.exec(query)}
 
 
-async def _refuse_fork(session: AsyncSession, batch: EventBatch) -> None:
-    """A duplicate must be the same event; else a store's journal file was put back from a copy."""
-    last = batch.events[-1]
+async def _refuse_fork(session: AsyncSession, batch: EventBatch, before: int) -> None:
+    """What was taken must be the same event; else this is another journal under the same name."""
+    last = next((event for event in reversed(batch.events) if event.seq <= before), None)
+    if last is None:
+        return
     query = select(col(StoreEvent.id)).where(
         col(StoreEvent.journal) == batch.journal, col(StoreEvent.seq) == last.seq
     )
     known = (await session.execute(query)).scalar()
     if known is not None and known != last.id:
         raise ForkedJournal(f"journal {batch.journal} has other events from {last.seq} or before")
+
+
+async def _tell_of_fork(cloud: Cloud, store_id: str, journal: str) -> None:
+    """An alarm that stands until somebody says what was done: the cloud cannot know which one is right."""
+    async with cloud.db.write() as session:
+        store = await session.get_one(Store, store_id)
+        await signal(
+            session,
+            merchant_id=store.merchant_id,
+            store_id=store.id,
+            kind="event.poison",
+            subject=f"journal:{journal}",
+            active=True,
+            data={"detail": FORK, "why": FORK},
+            at=cloud.clocks.real,
+        )
 
 
 def storable(event: Event) -> Event:

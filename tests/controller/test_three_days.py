@@ -21,6 +21,8 @@ HOUR = 60 * MINUTE
 SOON_S = 30.0
 RUNNING = "SELECT count(*) FROM stay WHERE grant = ? AND power_since IS NOT NULL"
 BILLED = "SELECT count(*) FROM outbox WHERE kind = 'usage'"
+ANSWERS = """SELECT json_extract(body, '$.by'), json_extract(body, '$.outcome'), json_extract(body, '$.reason')
+    FROM outbox WHERE kind = 'access' ORDER BY seq"""
 
 
 async def counts(world: DoorWorld, number: int, query: str, *values: object) -> None:
@@ -78,6 +80,46 @@ async def test_seventy_two_hours_offline(tmp_path: Path) -> None:
             assert [body["grant"] for body in entries] == grants
             assert world.pulses(LOCK_1) == 6
             assert size < 1 << 20
+        finally:
+            await world.close()
+
+
+async def test_what_was_taken_back_before_the_cut_stays_taken_back(tmp_path: Path) -> None:
+    """Cancelled, then cut off, then started anew: neither the pass nor the PIN in the guest's hand opens."""
+    with NatsBroker(tmp_path / "broker") as broker:
+        world = DoorWorld(tmp_path, broker.host, broker.mqtt_port)
+        world.role = "keypad"
+        await world.open()
+        try:
+            await world.run()
+            gone, kept, now = new_grant(), new_grant(), world.now()
+            ends = now + HOUR
+            cancelled = stay("gone", "r1", now - MINUTE, ends, grant=gone)
+            await world.want(cancelled, pins=[world.pin(gone, "424242")])
+            await world.boards_up()
+            held = world.make_pass(gone)
+            await world.want(stay("kept", "r1", now - MINUTE, ends, grant=kept), revoked=[gone])
+            broker.kill()
+            await until(lambda: not world.cloud.side.up)
+            await world.stop()
+            bridge = (await world.run(alone=True)).bridge
+            boards = ("relay", "io", "scan")
+            await until(
+                lambda: all(bridge.board_state(b).state == "online" for b in boards), SOON_S
+            )
+            said: list[tuple[str, str, str | None]] = []
+            for code, told in (
+                (held, ("pass", "refused", "revoked")),
+                (world.make_pass(gone), ("pass", "refused", "revoked")),  # of a clever telephone
+                ("424242", ("pin", "refused", "no_grant")),
+                (world.make_pass(kept), ("pass", "done", None)),  # the control: this store opens
+            ):
+                assert world.pulses(LOCK_1) == 0
+                said.append(told)
+                world.show(code)
+                await until(lambda: len(world.rows(ANSWERS)) == len(said), SOON_S, told[1])
+                assert world.rows(ANSWERS) == said
+            assert world.pulses(LOCK_1) == 1
         finally:
             await world.close()
 

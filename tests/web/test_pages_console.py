@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -10,7 +12,12 @@ import zxingcpp
 
 from cloud_api.staff.models import Role
 from cloud_api.staff.permissions import AUDIT_READ
-from tests.cloud_api.factories import make_login, make_staff, make_store
+from cloud_api.store_channel import status
+from cloud_api.store_channel.enrolment import enrol
+from cloud_api.store_channel.office import office_of
+from store_link.reports import Reported
+from tests.cloud_api.factories import Shop, make_login, make_staff, make_store, reported
+from tests.cloud_api.store_channel.store_side import make_code, new_csr
 from tests.web.real import Site
 from tests.web.town import Visitor, read, running_town
 
@@ -256,3 +263,43 @@ def test_a_sheet_of_stickers_is_a_pdf_of_ones_own_doors(visitor: Visitor) -> Non
     others = {"door": far.doors[0].id}
     assert visitor.get("owner", path, params=others).status_code == 404
     assert visitor.get("guest", path).status_code == 403
+
+
+def test_the_controllers_of_all_stores_say_which_version_each_runs(visitor: Visitor) -> None:
+    """Enrolled by a code, known by its own report: one card a store, the one to be updated said so."""
+    site, near, far = visitor.site, visitor.site.shop, visitor.town.far
+    assert look(visitor, "owner", "/console/controllers").count("没有控制器") >= 2
+    ours = version("kaimen")
+    site.run(_reports(site, near, version=ours))
+    late = {"version": "0.0.7", "clock": "holdover"}
+    boards = [{"id": b.id, "state": "offline", "detail": ""} for b in far.boards]
+    outbox = {"depth": 31, "oldest_at": None, "full": False}
+    site.run(_reports(site, far, **late, boards=boards, outbox=outbox))
+    text = look(visitor, "owner", "/console/controllers")
+    assert f"云端的版本是 {ours}" in text
+    cards = {card.split('"')[0]: card for card in text.split('data-region="c-')[1:]}
+    for shop, words, absent in (
+        (near, (near.store.name, "在线", f">{ours}<", "对准了", "块都在线"), "版本和云端不一样"),
+        (
+            far,
+            ("徐汇店", "版本和云端不一样", ">0.0.7<", "靠自己走着", ">31<", "块不在线"),
+            "对准了",
+        ),
+    ):
+        card = cards[shop.store.id]
+        assert [one for one in words if one not in card] == []
+        assert absent not in card
+    # A cleaner of one store sees that store's, and may not ask for its inside.
+    seen = look(visitor, "cleaner", "/console/controllers")
+    assert ours in seen
+    assert "徐汇店" not in seen
+    assert "要诊断包" in text
+    assert "要诊断包" not in seen
+
+
+async def _reports(site: Site, shop: Shop, **said: Any) -> None:
+    await enrol(
+        site.cloud, office_of(site.cloud), await make_code(site.cloud, shop.store.id), new_csr()[1]
+    )
+    message = Reported.model_validate(reported(shop, site.cloud.clocks.real, **said))
+    await status.take_reported(site.cloud, shop.merchant.id, message, retained=False)
