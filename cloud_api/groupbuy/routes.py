@@ -326,7 +326,7 @@ async def take_gift(token: str, request: Request, who: Who) -> Response:
 
     async def act() -> VoucherOut:
         async with cloud.db.write() as session:
-            found = await vouchers.take_gift(session, who, token)
+            found = await vouchers.take_gift(session, who, token, cloud.clocks)
             return (await views.vouchers(session, [found]))[0]
 
     return await once(cloud, who.ref, request, await request.body(), act)

@@ -107,7 +107,7 @@ async def join(session: AsyncSession, customer: Customer, token: str, clocks: Cl
         raise NotFound("share", "邀请链接已经收回了，请朋友再发一次")
     if order.account_id == customer.account_id:
         return order
-    if order.status not in _LIVE or clocks.now >= order.ends_at:
+    if over(order, clocks):
         raise Conflict("share.not_live", "这场已经结束或取消了")
     known = scoped(System(), OrderGuest).where(
         col(OrderGuest.order_id) == order.id, col(OrderGuest.account_id) == customer.account_id
@@ -152,6 +152,11 @@ async def look(session: AsyncSession, token: str) -> tuple[OrderShare, Order]:
     if link is None:
         raise NotFound("share", "邀请链接已经收回了，请朋友再发一次")
     return link, await session.get_one(Order, link.order_id)
+
+
+def over(order: Order, clocks: Clocks) -> bool:
+    """Whether nobody can join any more: it was cancelled, given up, or its time is over."""
+    return order.status not in _LIVE or clocks.now >= order.ends_at
 
 
 async def link_of(session: AsyncSession, customer: Customer, order_id: str) -> OrderShare | None:

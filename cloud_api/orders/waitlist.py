@@ -63,8 +63,7 @@ async def join(
             break
     else:
         raise refused or KaimenError("booking.closed", "这段时间不能订", status=422)
-    mine = scoped(customer, WaitEntry).where(col(WaitEntry.state).in_(_OPEN))
-    known = (await session.exec(mine)).all()
+    known = await mine(session, customer, clocks)
     for entry in known:
         if (entry.store_id, entry.room_id, entry.starts_at, entry.ends_at) == (
             store.id,
@@ -197,9 +196,11 @@ async def offer_ended(cloud: Cloud, job: DueJob) -> None:
         await _let_go(session, entry, "left" if gone else "waiting", clocks)
 
 
-async def mine(session: AsyncSession, customer: Customer) -> list[WaitEntry]:
-    """What one waits for, the nearest first."""
-    query = scoped(customer, WaitEntry).where(col(WaitEntry.state).in_(_OPEN))
+async def mine(session: AsyncSession, customer: Customer, clocks: Clocks) -> list[WaitEntry]:
+    """What one waits for, the nearest first. A time that began is waited for no more."""
+    query = scoped(customer, WaitEntry).where(
+        col(WaitEntry.state).in_(_OPEN), col(WaitEntry.starts_at) > clocks.now
+    )
     return list((await session.exec(query.order_by(col(WaitEntry.starts_at)).limit(50))).all())
 
 

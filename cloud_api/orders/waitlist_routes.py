@@ -76,8 +76,10 @@ async def join(store_id: str, body: WaitIn, request: Request, who: Who) -> Respo
 @router.get("/me/waitlist")
 async def mine(request: Request, who: Who) -> WaitsOut:
     """What one waits for."""
-    async with cloud_of(request).db.read() as session:
-        return WaitsOut(items=[WaitOut.of(one) for one in await waitlist.mine(session, who)])
+    cloud = cloud_of(request)
+    async with cloud.db.read() as session:
+        found = await waitlist.mine(session, who, cloud.clocks)
+    return WaitsOut(items=[WaitOut.of(one) for one in found])
 
 
 @router.post("/me/waitlist/{entry_id}/take", response_model=OrderOut)

@@ -27,6 +27,7 @@ from cloud_api.vouchers.transitions import lock_voucher, move
 EXPIRE: Final = "voucher.expire"
 REMIND: Final = "voucher.remind"
 REMIND_BEFORE: Final = timedelta(days=3)
+_GIFT_GONE: Final = "这份礼物已经被领走、收回或过期了"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +178,18 @@ async def offer(session: AsyncSession, customer: Customer, voucher_id: str) -> s
     return token
 
 
-async def take_gift(session: AsyncSession, customer: Customer, token: str) -> Voucher:
+async def take_gift(
+    session: AsyncSession, customer: Customer, token: str, clocks: Clocks
+) -> Voucher:
     """Make a voucher that was offered one's own; whoever is first has it.
 
-    Raises NotFound (taken, used or withdrawn), Conflict ``voucher.own_gift``.
+    Raises NotFound (taken, used, withdrawn or over), Conflict ``voucher.own_gift``.
     """
     gift = vault().hash_token(f"gift:{token}")
     query = scoped(System(), Voucher).where(col(Voucher.gift_hash) == gift)
     voucher = (await session.exec(query)).first()
     if voucher is None:
-        raise NotFound("gift", "这份礼物已经被领走，或者主人收回了")
+        raise NotFound("gift", _GIFT_GONE)
     if voucher.account_id == customer.account_id:
         raise Conflict("voucher.own_gift", "这是你自己的券，发给朋友再让他领")
     changed = await session.exec(
@@ -195,13 +198,14 @@ async def take_gift(session: AsyncSession, customer: Customer, token: str) -> Vo
             col(Voucher.id) == voucher.id,
             col(Voucher.gift_hash) == gift,
             col(Voucher.state) == "issued",
+            col(Voucher.valid_until) > clocks.now,
         )
         .values(account_id=customer.account_id, gift_hash=None, version=Voucher.version + 1)
         .returning(col(Voucher.id))
         .execution_options(synchronize_session=False)
     )
     if changed.first() is None:
-        raise NotFound("gift", "这份礼物已经被领走，或者主人收回了")
+        raise NotFound("gift", _GIFT_GONE)
     await session.refresh(voucher)
     return voucher
 

@@ -33,7 +33,8 @@ async def friends(seen: Seen, order_id: str) -> Response:
         came = await share.friends_of(session, order_id)
         tails = await phone_tails(session, {one.account_id for one in came})
     here = seen.at_store(store)
-    live = link is not None and link.revoked_at is None
+    over = share.over(order, seen.cloud.clocks)
+    live = link is not None and link.revoked_at is None and not over
     base = seen.cloud.settings.public_url.rstrip("/")
     model = FriendsPage(
         order_id=order.id,
@@ -47,6 +48,7 @@ async def friends(seen: Seen, order_id: str) -> Response:
         friends=tuple(
             (one.id, _("尾号 {tail}").format(tail=tails.get(one.account_id, ""))) for one in came
         ),
+        over=over,
     )
     return page(here, "customer/friends.html", model, shell=here.shell())
 
@@ -84,5 +86,6 @@ async def invitation(seen: Seen, token: str) -> Response:
         ends_at=here.local(order.ends_at),
         joined=joined,
         door_href=f"/d/{door.token}" if door is not None else "/",
+        over_href=f"/s/{store.id}" if share.over(order, seen.cloud.clocks) else "",
     )
     return page(here, "customer/join.html", model, shell=here.shell())

@@ -111,6 +111,7 @@ async def gift(seen: Seen, token: str) -> Response:
         query = scoped(System(), Voucher).where(
             col(Voucher.gift_hash) == vault().hash_token(f"gift:{token}"),
             col(Voucher.state) == "issued",
+            col(Voucher.valid_until) > seen.cloud.clocks.now,
         )
         found = (await session.exec(query)).first()
         if found is None:

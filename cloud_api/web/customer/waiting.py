@@ -29,7 +29,7 @@ async def waiting(seen: Seen) -> Response:
     """What one waits for, and what may be taken now."""
     async with seen.cloud.db.read() as session:
         rows = []
-        for entry in await waitlist.mine(session, seen.customer):
+        for entry in await waitlist.mine(session, seen.customer, seen.cloud.clocks):
             store = await session.get_one(Store, entry.store_id)
             wanted = entry.offered_room_id or entry.room_id
             name = None
@@ -45,8 +45,11 @@ async def waiting(seen: Seen) -> Response:
                     ends_at=here.local(entry.ends_at),
                     before=await waitlist.before(session, entry),
                     until=here.local(entry.offer_expires_at)
-                    if entry.state == "offered" and entry.offer_expires_at is not None
+                    if entry.state == "offered"
+                    and entry.offer_expires_at is not None
+                    and entry.offer_expires_at > here.now
                     else None,
+                    missed=entry.passed > 0,
                 )
             )
     model = WaitingPage(tuple(rows))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class FriendsPage:
-    """``url`` is empty while there is no link; ``friends`` are (id, masked phone)."""
+    """``url`` is empty while there is no link; ``friends`` are (id, masked phone). ``over``: nobody joins any more."""
 
     order_id: str
     number: str
@@ -19,6 +19,7 @@ class FriendsPage:
     qr_href: str
     most: int
     friends: tuple[tuple[str, str], ...]
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,4 @@ class JoinPage:
     ends_at: datetime
     joined: bool
     door_href: str
+    over_href: str = ""  # where to go on, once it is over

@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class WaitRow:
-    """``until`` is set while it is offered; ``before`` counts who came earlier."""
+    """``until`` is set while it is offered; ``before`` counts who came earlier; ``missed``: an offer was let go by."""
 
     id: str
     store_name: str
@@ -17,6 +17,7 @@ class WaitRow:
     ends_at: datetime
     before: int
     until: datetime | None = None
+    missed: bool = False
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ async def test_who_gave_a_voucher_away_cannot_use_it(club: Club) -> None:
     async with club.cloud.db.write() as session:
         token = await vouchers.offer(session, customer(club.people[0]), voucher.id)
     async with club.cloud.db.write() as session:
-        await vouchers.take_gift(session, customer(club.people[1]), token)
+        await vouchers.take_gift(session, customer(club.people[1]), token, club.cloud.clocks)
     with pytest.raises(NotFound):
         async with club.cloud.db.write() as session:
             await redeem.redeem(

@@ -86,6 +86,8 @@ async def test_leaving_gives_the_place_on_and_a_time_that_began_is_over(house: H
     await house.order(room=house.shop.rooms[1], in_h=5)
     late = await _wait(house, house.guest, order)
     house.passes(6 * 3600)
+    async with house.cloud.db.read() as session:  # also before anybody looked: it takes no place
+        assert await waitlist.mine(session, house.who, house.cloud.clocks) == []
     async with house.cloud.db.write() as session:
         await schedule(
             session, merchant_id=order.merchant_id, kind="waitlist.look", ref=order.store_id,
