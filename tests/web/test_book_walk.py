@@ -282,4 +282,9 @@ def test_the_nearest_store_that_fits(browser: Browser, whole: Site):
     expect(names).to_have_count(2)
     page.get_by_role("button", name="离我最近").click()
     expect(page.get_by_role("button", name="离我最近")).to_have_attribute("aria-pressed", "false")
+    # The way there is an address that WeChat and an iPhone open: longitude first, as the phone measured it.
+    names.filter(has_text="静安店").click()
+    way = page.get_by_role("link", name="导航").get_attribute("href") or ""
+    assert way.startswith("https://uri.amap.com/marker?position=121.4581%2C31.2288&name=")
+    assert "coordinate=wgs84" in way
     context.close()

@@ -184,6 +184,9 @@ def test_an_owner_sets_a_room_up_and_a_guest_books_a_slot(
         expect(page.locator(".facs")).to_contain_text("麻将机 雀友 T8")
         look(page, "customer-room")
         page.goto(f"{site.url}/s/{site.shop.store.id}")
+        card = page.locator(".room-pic img[loading=lazy][width][height]")
+        expect(card).to_have_js_property("complete", True)
+        assert card.evaluate("img => img.naturalWidth") > 0
         look(page, "customer-store")
         page.goto(f"{site.url}/rooms/{room.id}/book")
         night = page.locator("[data-product]", has_text="通宵")

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.coupons.models import Coupon
+from cloud_api.groupbuy.models import Campaign
+from cloud_api.staff.models import StaffMember
+from cloud_api.stores.models import Room, Store
 from tests.web.customer_pages import pages_of
 from tests.web.server import serving
 from tests.web.town import Visitor, running_town
@@ -212,3 +218,77 @@ def test_going_back_and_a_refusal_keep_what_was_typed(phone: Page, visitor: Visi
     phone.wait_for_url("**/rooms/*")
     phone.go_back()
     phone.wait_for_url("**/s/*?seats=4")
+
+
+FAMILY = "🀄️👨‍👩‍👧‍👦"
+LONG = {  # as long as each may be
+    Store: (f"{FAMILY}雀友会·" + "南京西路静安寺地铁站二号口旁" * 6)[:80],
+    Room: (f"{FAMILY}竹间" + "最里面靠窗能看见苏州河的那一间大包" * 3)[:40],
+    StaffMember: (f"{FAMILY}欧阳" + "阿依古丽买买提江" * 6)[:40],
+    Campaign: (f"{FAMILY}四人下午场" + "送一壶明前龙井和一碟瓜子" * 6)[:60],
+    Coupon: (f"{FAMILY}周末减" + "老顾客专享限静安店使用" * 5)[:40],
+}
+NAMED = (  # pages of the customer's on which such names stand
+    "stores", "store", "room", "book", "confirm", "weekly", "wait", "pay", "orders", "order-ready", "order-in-use",
+    "order-cancelled", "stay", "extend", "change", "friends", "join", "review", "door-open", "door-other-room",
+    "door-store-offline", "groupbuy", "campaign", "group-order", "store-reviews", "coupons",
+)  # fmt: skip
+DESKS = (
+    "",
+    "/orders",
+    "/cleaning",
+    "/staff",
+    "/campaigns",
+    "/coupons",
+    "/controllers",
+    "/stickers",
+    "/audit",
+    "/day",
+)
+# What a thumb cannot reach: it ends beyond the edge, and nothing around it scrolls sideways.
+BEYOND = """() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, h1, h2')].filter(el => {
+  const box = el.getBoundingClientRect();
+  if (!box.width || box.right <= innerWidth + 1 && box.left >= -1 || el.closest('.skip, .vh, dialog:not([open])')) return false;
+  for (let up = el.parentElement; up; up = up.parentElement) if (/auto|scroll/.test(getComputedStyle(up).overflowX) && up.tagName !== 'HTML' && up.tagName !== 'BODY') return false;
+  return true;
+}).map(el => `${el.tagName} ${(el.textContent || '').trim().slice(0, 12)} ${Math.round(el.getBoundingClientRect().right)}`)"""
+
+
+def test_the_longest_names_and_emoji_fit_the_smallest_phone(
+    phone: Page, browser: Browser, visitor: Visitor, addresses: dict[str, str]
+):
+    """Names as long as they may be, with a family of four in one sign: whole in the page, nothing beyond the edge."""
+
+    async def rename(session: AsyncSession) -> None:
+        for model, name in LONG.items():
+            await session.execute(update(model).values(name=name))
+
+    visitor.site.write(rename)
+    wrong: list[str] = []
+
+    def look(page: Page, name: str, url: str) -> str:
+        page.set_viewport_size({"width": 320, "height": 568})
+        page.goto(url)
+        settled(page)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        wrong.extend([f"{name}: {wide} px too wide"] if wide > 0 else [])
+        wrong.extend(f"{name}: beyond {what}" for what in page.evaluate(BEYOND))
+        return page.content()
+
+    for name in NAMED:
+        shown = look(phone, name, visitor.site.url + addresses[name])
+        assert FAMILY in shown, name
+    desk = browser.new_context(viewport={"width": 320, "height": 568}, service_workers="block")
+    owner = {"name": LOGIN_COOKIE, "value": visitor.town.tokens["owner"], "url": visitor.site.url}
+    desk.add_cookies([owner])  # type: ignore[list-item]
+    table = desk.new_page()
+    for path in DESKS:
+        look(table, f"console{path}", f"{visitor.site.url}/console{path}")
+    desk.close()
+    assert not wrong, "\n".join(wrong)
+    # Whole where no browser cuts them off: the telephone's calendar and the printed stickers.
+    told = visitor.get("guest", f"/orders/{visitor.town.order('in_use')}/calendar.ics")
+    assert all(len(line.encode()) <= 75 for line in told.content.decode().split("\r\n"))
+    assert f"SUMMARY:{LONG[Room]} · {LONG[Store]}" in told.text.replace("\r\n ", "")
+    sheet = visitor.get("owner", f"/console/stores/{visitor.site.shop.store.id}/stickers.pdf")
+    assert sheet.content.startswith(b"%PDF")

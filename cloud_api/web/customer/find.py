@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,6 +31,7 @@ from cloud_api.support import reviews
 from cloud_api.web import pictures, room_days, words
 from cloud_api.web.customer import sharing, store_reviews
 from cloud_api.web.customer.look_for import Looked, away, place_of
+from cloud_api.web.customer.whereabouts import map_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.room_days import RoomDay
 from cloud_api.web.view_models import (
@@ -155,7 +156,7 @@ async def store_page(
         about=store.about,
         exceptions=_exceptions(store, seen),
         photos=pictures.gallery(shots.get(store.id, ())),
-        map_href=_map(store),
+        map_href=map_href(store),
         rooms_href=f"{store_href(store)}/rooms{own}",
         platforms=_("、").join(dict.fromkeys(_(one.label) for one in taken)),
         platforms_href=f"/platform-code?store={store.id}" if taken else "",
@@ -288,13 +289,6 @@ def _exceptions(store: Store, seen: Visit) -> tuple[str, ...]:
         f"{day_month(day)}{f' {name}' if name else ''} {spans}"
         for day, name, spans in coming_exceptions(store, seen.now.date())
     )
-
-
-def _map(store: Store) -> str:
-    """A ``geo:`` address (RFC 5870), which a phone opens in its own map; "" without a position."""
-    if store.lat is None or store.lon is None:
-        return ""
-    return f"geo:{store.lat},{store.lon}?q={store.lat},{store.lon}({quote(store.name)})"
 
 
 def _filters(

@@ -28,6 +28,7 @@ from cloud_api.web.customer import order_history, sooner
 from cloud_api.web.customer.checkout import fee_lines
 from cloud_api.web.customer.find import book_href
 from cloud_api.web.customer.readers import reader_at
+from cloud_api.web.customer.whereabouts import map_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import (
     DepositClaimRow,
@@ -170,6 +171,7 @@ async def order_page(
         pass_href=f"/orders/{order.id}/pass" if with_pass else "",
         pin=held.pin if with_pass and reader.pins and held is not None else "",
         door_word=_("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
+        map_href=map_href(store),
         phone=store.phone,
         can_finish=order.status == "in_use" and not order.finished_early,
         finish_back_fen=await leaving.early_back(session, order, seen.cloud.clocks.now)
