@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.stores.models import Store
+from tests.cloud_api.factories import make_order, make_store
 from tests.web.storekeeper import answering
 from tests.web.test_console_walk import answering as console_answering
 from tests.web.town import Visitor, running_town
@@ -110,3 +111,59 @@ def test_the_last_minutes_warn_and_overtime_grows(page: Page, visitor: Visitor, 
     first = over.text_content()
     visitor.site.passes(hours=1)
     expect(over).not_to_have_text(str(first))
+
+
+def test_more_time_is_bought_where_the_price_was_told_first(
+    page: Page, visitor: Visitor, site: str
+):
+    made = visitor.site
+
+    async def stay(session):
+        shop = await make_store(
+            session, made.now, merchant=made.shop.merchant, name="雀友会·长宁店"
+        )
+        begins = made.now - timedelta(minutes=30)
+        order = await make_order(
+            session, shop, visitor.town.guest, begins, now=made.now, minutes=120, status="in_use"
+        )
+        order.entered_at = begins
+        session.add(order)
+        return order.id
+
+    order = made.write(stay)
+    at_the_stay(page, visitor)
+    page.goto(f"{site}/orders/{order}/stay")
+    page.get_by_role("link", name="续时").click()
+    page.get_by_role("navigation", name="再玩多久").get_by_role("link").last.click()
+    more = page.get_by_role("button", name=re.compile("^续到 .*，付 ¥"))
+    told = re.search(r"续到 (\d\d:\d\d)，付 (¥\d+)", more.inner_text())
+    assert told is not None
+    more.click()
+    expect(page.get_by_text("没付成，原来的时间照旧")).to_be_visible()
+    page.get_by_role("button", name=f"付 {told[2]}", exact=True).click()
+    page.get_by_role("button", name=re.compile("支付")).first.click()
+    expect(page).to_have_url(re.compile(rf"/orders/{order}(\?|$)"))
+    expect(page.locator(f"time:text-is('{told[1]}')").first).to_be_visible()
+
+
+def test_a_stay_is_reviewed_and_reminders_are_chosen(page: Page, visitor: Visitor, site: str):
+    """What others read of it holds nothing of who wrote it; a choice stands after the page is opened anew."""
+    at_the_stay(page, visitor)
+    said = "新桌子，洗牌安静 🀄️👍 茶也好"
+    page.goto(f"{site}/orders/{visitor.town.order('done')}")
+    page.get_by_role("link", name="评价").first.click()
+    page.get_by_role("radio", name=re.compile("4 星")).check()
+    page.get_by_label("想说什么").fill(said)
+    page.get_by_role("button", name="发表").click()
+    expect(page.get_by_role("heading", name="你给了 4 星")).to_be_visible()
+    told = visitor.get("", f"/s/{visitor.site.shop.store.id}/reviews").text
+    assert said in told
+    assert "5678" not in told
+    page.goto(f"{site}/me/notices")
+    page.get_by_role("link", name=re.compile("设置")).click()
+    first = page.get_by_role("switch").first
+    expect(first).to_have_attribute("aria-checked", "true")
+    first.click()
+    expect(first).to_have_attribute("aria-checked", "false")
+    page.reload()
+    expect(page.get_by_role("switch").first).to_have_attribute("aria-checked", "false")
