@@ -240,7 +240,9 @@ def create_app(
     app.state.metrics = health.Metrics()
     app.state.pages = _pages() if pages else None
     app.router.routes.extend(_routes(app.state.pages))
-    app.mount("/static", StaticForLong(directory=_PACKAGE / "web" / "static"), name="static")
+    bundles = {} if app.state.pages is None else app.state.pages.BUNDLES
+    static = StaticForLong(_PACKAGE / "web" / "static", bundles)
+    app.mount("/static", static, name="static")
     for kind in (KaimenError, RequestValidationError, HTTPException, SQLAlchemyError):
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,21 @@ _SHORT: Final = "public, max-age=300"
 def file_digest(path: Path) -> str:
     """What an address says of a file's content."""
     return _digest_of(str(path), path.stat().st_mtime_ns)
+
+
+Bundles = Mapping[str, tuple[str, ...]]
+"""By its name, the files that stand in it one after the other: one request instead of one for each."""
+
+
+def bundle_digest(directory: Path, parts: tuple[str, ...]) -> str:
+    """What an address says of a bundle's content."""
+    whole = "\n".join(file_digest(directory / part) for part in parts)
+    return hashlib.sha256(whole.encode()).hexdigest()[:10]
+
+
+def bundle_content(directory: Path, parts: tuple[str, ...]) -> bytes:
+    """The files of a bundle, one after the other."""
+    return b"\n".join((directory / part).read_bytes() for part in parts)
 
 
 @cache
@@ -56,13 +72,16 @@ class StaticForLong(StaticFiles):
     One that says something else, as while two versions run side by side, is kept by nobody.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bundles: Bundles | None = None) -> None:
         super().__init__(directory=directory)
         self._modules = modules_folder(directory)
+        self._folder, self._bundles = directory, bundles or {}
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file with its Cache-Control, gzipped where that is asked for."""
         name = inside(path)
+        if name in self._bundles and scope["method"] in ("GET", "HEAD"):
+            return self._bundle(self._bundles[name], scope)
         response = await super().get_response(name, scope)
         told = _SHORT
         if name != path:
@@ -73,6 +92,18 @@ class StaticForLong(StaticFiles):
             response = _packed(response, Headers(scope=scope))
         response.headers["Cache-Control"] = told
         return response
+
+    def _bundle(self, parts: tuple[str, ...], scope: Scope) -> Response:
+        digest = bundle_digest(self._folder, parts)
+        plain, packed = _together(str(self._folder), parts, digest)
+        takes = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        told = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if takes else {})
+        said = _said(scope)
+        told["Cache-Control"] = (
+            _SHORT if said is None else _FOREVER if said == digest else "no-store"
+        )
+        kind = _PACKED[Path(parts[0]).suffix]
+        return Response(packed if takes else plain, media_type=kind, headers=told)
 
 
 def _said(scope: Scope) -> str | None:
@@ -107,3 +138,10 @@ def _digest_of(path: str, mtime_ns: int) -> str:
 def _gzip(path: str, mtime_ns: int, size: int) -> bytes:
     """The packed file; another time or size is another file."""
     return gzip.compress(Path(path).read_bytes(), 9, mtime=0)
+
+
+@lru_cache(maxsize=16)
+def _together(directory: str, parts: tuple[str, ...], digest: str) -> tuple[bytes, bytes]:
+    """A bundle plain and packed; another digest is another bundle."""
+    whole = bundle_content(Path(directory), parts)
+    return whole, gzip.compress(whole, 9, mtime=0)

@@ -67,6 +67,7 @@ from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.customer import wechat_payer as customer_wechat_payer
 from cloud_api.web.customer import weekly as customer_weekly
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
+from cloud_api.web.rendering import BUNDLES as BUNDLES  # what the static files are put together by
 from cloud_api.web.view_models import ErrorPage, Way
 
 router = APIRouter(include_in_schema=False)

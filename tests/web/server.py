@@ -15,8 +15,8 @@ from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cloud_api.kit.static_files import inside
-from cloud_api.web.rendering import STATIC, render
+from cloud_api.kit.static_files import bundle_content, inside
+from cloud_api.web.rendering import BUNDLES, STATIC, render
 from tests.web import samples, samples_groupbuy
 from tests.web.samples_console import CONSOLE_PAGES
 
@@ -71,6 +71,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path.startswith("/static/"):
+            if parts := BUNDLES.get(path.removeprefix("/static/")):
+                return self.send(bundle_content(STATIC, parts), "text/css")
             file = (STATIC / inside(path.removeprefix("/static/"))).resolve()
             if not file.is_relative_to(STATIC) or not file.is_file():
                 return self.send(b"", "text/plain", 404)

@@ -36,13 +36,10 @@ Seen = Annotated[Visit, Depends(visit)]
 
 AHEAD: Final = timedelta(hours=24)
 MOST: Final = 3  # bookings whose passes one phone keeps
-_SHEETS = (
-    "tokens", "base", "parts/button", "parts/chip", "parts/card", "parts/strip", "parts/sheet", "parts/form",
-    "parts/feedback", "parts/timeline", "parts/ring", "parts/door", "parts/device", "parts/nav", "parts/tile",
-    "parts/brand", "customer",
-)  # fmt: skip
 KEPT: Final = (
-    *(f"css/{sheet}.css" for sheet in _SHEETS),
+    "css/parts.css",
+    "css/parts/brand.css",
+    "css/customer.css",
     "js/offline.js",
     "vendor/barlow/kaimen-num-500.woff2",
     "vendor/barlow/kaimen-num-600.woff2",
