@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.web import rendering
 from cloud_api.web.console import account as console_account
 from cloud_api.web.console import alarm_rules as console_alarm_rules
 from cloud_api.web.console import alarms as console_alarms
@@ -67,8 +68,9 @@ from cloud_api.web.customer import waiting as customer_waiting
 from cloud_api.web.customer import wechat_payer as customer_wechat_payer
 from cloud_api.web.customer import weekly as customer_weekly
 from cloud_api.web.pages import go, login_href, page, visit, visit_of
-from cloud_api.web.rendering import BUNDLES as BUNDLES  # what the static files are put together by
 from cloud_api.web.view_models import ErrorPage, Way
+
+BUNDLES = rendering.BUNDLES  # static files that stand in one address; the app serves them
 
 router = APIRouter(include_in_schema=False)
 FACTOR_PAGES = {  # who may go on once they prove, or set up, their second factor
