@@ -268,7 +268,9 @@ def test_the_longest_names_and_emoji_fit_the_smallest_phone(
 
     def look(page: Page, name: str, url: str) -> str:
         page.set_viewport_size({"width": 320, "height": 568})
-        page.goto(url)
+        answer = page.goto(url)
+        assert answer is not None
+        assert answer.status == 200, (name, answer.status)
         settled(page)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         wrong.extend([f"{name}: {wide} px too wide"] if wide > 0 else [])
