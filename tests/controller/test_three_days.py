@@ -110,8 +110,8 @@ async def test_what_was_taken_back_before_the_cut_stays_taken_back(tmp_path: Pat
             said: list[tuple[str, str, str | None]] = []
             for code, told in (
                 (held, ("pass", "refused", "revoked")),
-                (world.make_pass(gone), ("pass", "refused", "revoked")),  # of a clever telephone
-                ("424242", ("pin", "refused", "no_grant")),
+                (world.make_pass(gone, expires=ends - MINUTE), ("pass", "refused", "revoked")),
+                ("424242", ("pin", "refused", "wrong_pin")),
                 (world.make_pass(kept), ("pass", "done", None)),  # the control: this store opens
             ):
                 assert world.pulses(LOCK_1) == 0

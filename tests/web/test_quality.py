@@ -243,7 +243,8 @@ DESKS = (
     "/controllers",
     "/stickers",
     "/audit",
-    "/day",
+    "/timeline",
+    "/book",
 )
 # What a thumb cannot reach: it ends beyond the edge, and nothing around it scrolls sideways.
 BEYOND = """() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, h1, h2')].filter(el => {

@@ -132,7 +132,7 @@ def test_what_is_over_says_so(visitor: Visitor) -> None:
     assert refused(act(visitor, "stranger", f"/shares/{token}/join")) == (404, "share.not_found")
 
     # An offer that is let go by, twice.
-    done(act(visitor, "guest", f"/orders/{town.order('ready')}/cancel"))
+    done(act(visitor, "guest", f"/orders/{town.order('unpaid')}/cancel"))
     text = comes(visitor, "stranger", "/me/waitlist", "空出来了")
     assert "上次给你留的时间过了" not in text
     (entry,) = re.findall(r'action="/api/v1(/me/waitlist/[^"]+)/take"', text)
