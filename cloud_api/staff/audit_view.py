@@ -67,6 +67,7 @@ ACTIONS: Final = {
     "room.mode": "切换包间状态",
     "store.edit": "改门店",
     "order.cancel": "取消订单",
+    "order.message": "给客人留言",
     "balance.adjust": "调整顾客余额",
     "balance.pay_out": "退还顾客余额",
     "balance.rule": "改储值规则",

@@ -30,6 +30,8 @@ BOUNDED = {
     "/console/payment-accounts": "the merchant's accounts",
     "/console/reconciliation": "the last days of each account",
     "/console/refund-requests": "the latest 100",
+    "/groupbuy/recommendations": "three, groupbuy/recommend.py MOST",
+    "/me/levels": "one per house where one is a member",
     "/console/reports/advice": "one per rule, reports/advice.py",
     "/console/reports/figures/{figure}/rows": "whole days from the newest on until there are so many",
     "/console/reports/guests/{segment}": "the 200 who spent most, reports/guests.py MOST",

@@ -73,6 +73,7 @@ PLAIN = {
     "invitation.phone_tail": "four digits, for masked display",
     "login_code.phone_index": "a keyed hash",
     "store.phone": "the store's public number",
+    "brand.phone": "the house's public number",
     "store.address": "the store's public address",
     "password.hash": "argon2id",
     "login.token_hash": "a keyed hash",

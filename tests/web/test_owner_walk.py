@@ -126,7 +126,8 @@ def test_a_brand_is_chosen_seen_met_by_guests_and_taken_back(
         desk.locator("[data-logo=wide] input").set_input_files(logo(900, 220))
         expect(desk.locator("[data-logo=wide] img")).to_be_visible()
         desk.get_by_role("button", name="撤销上一次").click()
-        desk.get_by_role("dialog").get_by_role("button", name="撤销").click()
+        with desk.expect_navigation():
+            desk.get_by_role("dialog").get_by_role("button", name="撤销").click()
         expect(desk.locator("[data-logo=wide] img")).to_have_count(0)
         desk.get_by_role("button", name="恢复成开门").click()
         desk.get_by_role("dialog").get_by_role("button", name="恢复").click()

@@ -14,6 +14,7 @@ from cloud_api.auth import identities
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.personal import holders
 from cloud_api.migrations.tables import metadata
+from cloud_api.notifications import choices
 from cloud_api.support import photos
 
 # Not in the export: proofs of who somebody is, and figures without a name.
@@ -53,7 +54,10 @@ NO_PERSON: Final = {
 
 
 _PARTS: Final = {"export": "sections", "forget": "forget"}  # of a package's personal_parts
-_BESIDE: Final = {"export": (identities.of, coupons.mine), "forget": (photos.forget,)}
+_BESIDE: Final = {
+    "export": (identities.of, coupons.mine, choices.choices),
+    "forget": (photos.forget,),
+}
 
 
 def _tables() -> dict[str, type[SQLModel]]:

@@ -81,7 +81,7 @@ async def test_offline_it_goes_back_when_the_store_obeys_and_has_told_everything
         told = (await views.one(session, order, house.cloud.clocks)).cancel
     assert (told.allowed, told.waits, told.refund_fen) == (True, True, 7600)
     assert "断网" in told.message
-    assert "11-23 17:10" in told.message  # 15:00–17:00 in the store, and its grace
+    assert "不晚于 17:10" in told.message  # today: 15:00–17:00 in the store, and its grace
     order = await cancelled(house, order)
     assert (order.status, order.waiting_fen, order.refunding_fen) == ("cancelled", 7600, 0)
     assert refund_rules.propose(order, house.cloud.clocks.now).kept_fen == 0  # it is no fee
