@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -154,11 +155,50 @@ def chromium_path() -> str:
     return str(browser)
 
 
+STAGE = "stage"  # xdist's group of all tests that use it
+
+
 @pytest.fixture(scope="session")
-def running_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStage]:
+def shared_stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStage]:
+    """The whole demonstration, down until somebody wants it."""
+    shared = RunningStage(tmp_path_factory.mktemp("shared") / "stage")
+    request.config.stash[_SHARED] = shared
+    yield shared
+    _end(shared)
+
+
+@pytest.fixture
+def running_stage(shared_stage: RunningStage) -> RunningStage:
     """The whole demonstration, running; shared, so tests that use it are of xdist_group "stage".
 
     Time only moves forward on it, and whoever breaks a part mends it.
     """
-    with RunningStage(tmp_path_factory.mktemp("shared") / "stage") as running:
-        yield running
+    if not shared_stage.is_up:
+        shared_stage.start()
+    return shared_stage
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """Its twenty processes end with the last test that may want them, not with the session."""
+    yield
+    shared = item.config.stash.get(_SHARED, None)
+    if shared is not None and (nextitem is None or _group(nextitem) != STAGE):
+        _end(shared)
+
+
+_SHARED = pytest.StashKey[RunningStage]()
+
+
+def _group(item: pytest.Item) -> str | None:
+    mark = item.get_closest_marker("xdist_group")
+    return None if mark is None else str(mark.kwargs.get("name") or mark.args[0])
+
+
+def _end(shared: RunningStage) -> None:
+    if shared.is_up:
+        shared.stop(signal.SIGTERM)

@@ -12,7 +12,7 @@ from tests.brokers.sites import SITES, Credential, Site
 
 
 @pytest.fixture(
-    scope="session",
+    scope="package",
     params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"broker-{kind}")) for kind in SITES],
 )
 def site(

@@ -24,7 +24,7 @@ ARGS = [
 
 
 @pytest.fixture(scope="package")
-def browser(running_stage: RunningStage, chromium_path: str) -> Iterator[Browser]:
+def browser(chromium_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium_path, args=ARGS)
         yield running

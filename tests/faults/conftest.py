@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(400))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_site(pg_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Started once; every test of it belongs to xdist's group ``faults``."""
     name = f"faults_{uuid4().hex[:12]}"

@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.soak)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_cluster(
     pg_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:

@@ -100,6 +100,11 @@ class RunningStage:
         assert time.monotonic() - began < STOP_S, f"it did not end within {STOP_S} s: {self.said}"
         return code
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
     # -------------------------------------------------------------------------------------- the panel
 
     @property
