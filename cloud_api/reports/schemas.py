@@ -97,6 +97,11 @@ class SummaryOut(BaseModel):
     guests_ever: int
     average_guest_fen: int
 
+    @property
+    def parted(self) -> bool:
+        """Whether it is of one room or one channel alone: then nothing is known of guests and hours."""
+        return self.room_id is not None or self.channel is not None
+
 
 class RowOut(BaseModel):
     """One row behind a figure: ``ref`` names it ("order:…"), ``values`` what it adds, by column."""

@@ -73,6 +73,10 @@ def _drawn(tab: Page) -> None:
     tab.evaluate("scrollTo(0, 0)")
 
 
+def _yuan(text: str) -> float:
+    return float(text.strip("¥").replace(",", ""))
+
+
 def test_statistics_from_nothing_to_a_figure_and_its_rows(running: Site, page: Page) -> None:
     """On a desktop, then on a phone; whatever the policy blocks fails the test by the fixture."""
     page.set_viewport_size({"width": 1440, "height": 900})
@@ -106,6 +110,23 @@ def test_statistics_from_nothing_to_a_figure_and_its_rows(running: Site, page: P
     _shot(page, "stats-rows-phone")
     page.set_viewport_size({"width": 1440, "height": 900})
     _shot(page, "stats-rows")
+    # Of one room, then of what came to it by one way: each figure less than before, and its rows say so.
+    page.get_by_role("link", name="回到统计").click()
+    sources = page.locator("[data-chart-table=channels] tbody tr")
+    expect(sources.filter(has_text="代客下单")).to_contain_text("¥")
+    for label, option, words in (("包间", "竹间", "竹间"), ("来处", "代客下单", "竹间 · 代客下单")):
+        before, shown = total, page.locator(".st-kpis .kpi-v").nth(1)
+        page.get_by_label(label, exact=True).select_option(label=option)
+        expect(shown).not_to_have_text(before)
+        total = shown.inner_text()
+        assert 0 < _yuan(total) < _yuan(before)
+        _drawn(page)
+        _shot(page, f"stats-{option}")
+        page.get_by_role("link", name=re.compile("^确认收入 ")).click()
+        expect(page.locator(".kpi")).to_contain_text(words)
+        expect(page.locator(".kpi-v")).to_have_text(total)
+        page.get_by_role("link", name="回到统计").click()
+        expect(page.get_by_label(label, exact=True).locator("option:checked")).to_have_text(option)
 
 
 def test_one_click_makes_what_is_advised_a_draft(running: Site, page: Page) -> None:

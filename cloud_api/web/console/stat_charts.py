@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -183,6 +185,27 @@ def pie(
     )
 
 
+def sources(key: str, title: str, sub: str, lines: Sequence[LineOut]) -> Chart:
+    """Where orders come from or lie: their shares, and in the table what each brings."""
+    found = sorted(
+        (line for line in lines if any(line.sums[name] for name in ("made", "stays", *REVENUE))),
+        key=lambda line: (-line.sums["made"], -line.sums["stays"]),
+    )
+    drawn = pie(key, title, sub, [(line.name, line.sums["made"]) for line in found], _("单"))
+    whole = sum(line.sums["made"] for line in found)
+    rows = []
+    for line in found:
+        sums = line.sums
+        each = sums["stay_fen"] / sums["stays"] if sums["stays"] else None
+        part = f"{100 * sums['made'] / whole:.1f}%" if whole else "—"
+        income = yuan(sum(sums[name] for name in REVENUE))
+        rows.append(
+            (line.name, str(sums["made"]), part, str(sums["stays"]), whole_yuan(each), income)
+        )
+    head = (_("名称"), _("订单"), _("占比"), _("场次"), _("场均"), _("确认收入"))
+    return replace(drawn, head=head, rows=tuple(rows))
+
+
 def columns(key: str, title: str, sub: str, shares: Sequence[ShareOut], one: str) -> Chart:
     """A distribution, in the order of its steps."""
     whole = sum(share.count for share in shares)
@@ -329,4 +352,7 @@ def rate(told: SummaryOut) -> Chart:
 def rows_href(told: SummaryOut, figure: str) -> str:
     """The page of the rows behind a figure of this period."""
     store = told.store_ids[0] if len(told.store_ids) == 1 else ""
-    return f"/console/stats/rows/{figure}?first={told.first}&last={told.until}&store={store}"
+    parts = {"room": told.room_id, "channel": told.channel}
+    query = {"first": told.first, "last": told.until, "store": store}
+    query |= {key: value for key, value in parts.items() if value}
+    return f"/console/stats/rows/{figure}?{urlencode(query)}"

@@ -47,6 +47,8 @@ async def rows(
     first: str = "",
     last: str = "",
     store: Annotated[str, Query(max_length=64)] = "",
+    room: Annotated[str, Query(max_length=64)] = "",
+    channel: Annotated[str, Query(max_length=20)] = "",
     after: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
     """The rows behind a figure, today's if no days are given. Needs report.read."""
@@ -54,25 +56,25 @@ async def rows(
         frame = await frame_of(session, who)
         period, wanted, stores = await service.asked(
             session, who, seen.cloud.clocks, kind="custom", first=day_of(first), last=day_of(last),
-            store_id=store,
+            store_id=store, room_id=room, channel=channel or None,
         )  # fmt: skip
         told = await service.rows(session, who, figure, wanted, stores, after=after)
         rooms = await _rooms(session, who, stores)
     zones = {one.id: seen.at(one.tz) for one in stores}
     known = FIGURES[figure]
+    same = {"first": first, "last": last, "store": store, "room": room, "channel": channel}
     more = ""
     if told.next is not None:
-        more = href_of(
-            f"/console/stats/rows/{figure}", first=first, last=last, store=store, after=told.next
-        )
+        more = href_of(f"/console/stats/rows/{figure}", **same, after=told.next)
+    part = [rooms[room].name if room in rooms else "", _(CHANNELS[channel]) if channel else ""]
     model = StatRowsPage(
         text=_(known.text),
         what=_(known.what),
-        period=period_words(period),
+        period=" · ".join(word for word in (period_words(period), *part) if word),
         total=_sums(known.columns, told.total),
         rows=tuple(_row(zones[one.store_id], one, rooms) for one in told.items),
         more_href=more,
-        back_href=href_of("/console/stats", kind="custom", first=first, last=last, store=store),
+        back_href=href_of("/console/stats", kind="custom", **same),
     )
     return console_page(
         seen.at(stores[0].tz), who, frame, "console/stats_rows.html", model, here="stats"

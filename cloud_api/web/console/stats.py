@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
@@ -15,14 +16,16 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.reports import advice, service
 from cloud_api.reports.advice import AdviceOut, AdvicesOut
+from cloud_api.reports.measures import CHANNELS
 from cloud_api.reports.periods import Kind, Period, period_of
 from cloud_api.reports.schemas import FigureOut, GuestsOut, SummaryOut
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import ORDER_EXPORT
-from cloud_api.stores.models import Store
+from cloud_api.stores.models import Room, Store
 from cloud_api.web.console import stat_charts as charts
 from cloud_api.web.console.frame import console_page, frame_of
 from cloud_api.web.pages import Visit, visit
+from cloud_api.web.room_days import rooms_of_all
 from cloud_api.web.view_models.stats import (
     Advice,
     Chart,
@@ -50,9 +53,15 @@ async def stats(
     first: str = "",
     last: str = "",
     store: Annotated[str, Query(max_length=64)] = "",
+    room: Annotated[str, Query(max_length=64)] = "",
+    channel: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
-    """A period in charts. Needs report.read. What of the URL is no period counts as this week."""
+    """A period in charts, of a store, a room, a channel. Needs report.read.
+
+    What of the URL is no period counts as this week; a room or channel that is none, as all of them.
+    """
     view = view if view in VIEWS else "business"
+    channel = channel if channel in CHANNELS else ""
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         if not frame.stores:
@@ -60,20 +69,27 @@ async def stats(
             return console_page(
                 here, who, frame, "console/stats.html", _nothing(view), here="stats"
             )
+        shops = [one for one in frame.stores if one.id == store] or frame.stores
+        rooms = await rooms_of_all(session, who, shops)
+        room = room if any(one.id == room for one in rooms) else ""
         period, wanted, stores = await service.asked(
             session, who, seen.cloud.clocks, kind=_kind(kind), day=day_of(day),
             first=day_of(first), last=day_of(last),
             store_id=store if any(one.id == store for one in frame.stores) else None,
+            room_id=room or None, channel=channel or None,
         )  # fmt: skip
         told = await service.summary(
             session, who, period, wanted, stores, seen.cloud.clocks, segments=view == "guests"
         )
         tips = AdvicesOut(items=[], quiet=[])
-        if view == "business":
+        if view == "business" and not told.parted:
             tips = await advice.advice(session, who, stores, seen.cloud.clocks)
     here = seen.at(stores[0].tz)
     model = _page(here, told, period, view, frame.stores, store, who.permissions)
-    if view == "business" and not model.empty:
+    model = replace(
+        model, rooms=_rooms(rooms, shops), room_id=room, channels=_sources(), channel=channel
+    )
+    if view == "business" and not model.empty and not told.parted:
         shown_tips = tuple(_tip(one, who.permissions) for one in tips.items)
         model = replace(model, advice=shown_tips, checked=tuple(tips.quiet))
     return console_page(here, who, frame, "console/stats.html", model, here="stats")
@@ -145,7 +161,8 @@ def _page(
     store: str,
     permissions: frozenset[str],
 ) -> StatsPage:
-    same: dict[str, Any] = {"kind": period.kind, "store": store}
+    part: dict[str, Any] = {"store": store, "room": told.room_id, "channel": told.channel}
+    same: dict[str, Any] = {"kind": period.kind, **part}
     if period.kind == "custom":
         same |= {"first": period.first, "last": period.last}
     else:
@@ -156,7 +173,7 @@ def _page(
         if period.kind != "custom"
         else None
     )
-    back: dict[str, Any] = {"view": view, "kind": period.kind, "store": store}
+    back: dict[str, Any] = {"view": view, "kind": period.kind, **part}
     on = dict(back)
     if period.kind == "custom":
         step = period.last - period.first + timedelta(days=1)
@@ -176,7 +193,7 @@ def _page(
                     "/console/stats",
                     view=view,
                     kind=key,
-                    store=store,
+                    **part,
                     day=min(period.until, period.last),
                 )
                 if key != "custom"
@@ -184,7 +201,7 @@ def _page(
                     "/console/stats",
                     view=view,
                     kind=key,
-                    store=store,
+                    **part,
                     first=period.first,
                     last=period.last,
                 ),
@@ -214,6 +231,19 @@ def _page(
         empty=not told.guests_ever
         and not any(f.value for f in told.figures if f.key in {"made", "cash", "revenue"}),
     )
+
+
+def _rooms(rooms: Sequence[Room], shops: Sequence[Store]) -> tuple[tuple[str, str], ...]:
+    """Rooms to choose from, with their store's name where there are several."""
+    named = {one.id: one.name for one in shops}
+    return tuple(
+        (one.id, f"{one.name} · {named[one.store_id]}" if len(shops) > 1 else one.name)
+        for one in rooms
+    )
+
+
+def _sources() -> tuple[tuple[str, str], ...]:
+    return tuple((key, _(text)) for key, text in CHANNELS.items() if key)
 
 
 def _short(day: date) -> str:
@@ -343,6 +373,8 @@ def _charts(told: SummaryOut, view: str) -> tuple[Chart, ...]:
             charts.columns("leads", _("提前多久订"), _("从下单到开始"), told.leads, _("订单")),
             charts.columns("spends", _("一场花多少"), _("实付，不含退掉的"), told.spends, _("场次")),
         ]  # fmt: skip
+        if told.parted:  # a guest is a guest of the house, not of a room
+            found = found[1:]
         if told.guests is not None:
             came = told.guests
             parts = [(_("以前来过"), came.active - came.fresh), (_("第一次来"), came.fresh)]
@@ -363,10 +395,18 @@ def _charts(told: SummaryOut, view: str) -> tuple[Chart, ...]:
             charts.per_day(told, "faults", _("设备故障"), _("断线、门没开、过载的告警"),
                            (("faults", _("次")),)),
         )  # fmt: skip
-    parts = [(line.name, line.sums["made"]) for line in told.channels]
+    if (
+        told.parted
+    ):  # the hours of a day, and what is on offer, are counted for all rooms and sources
+        of_one = (
+            charts.sources("rooms", _("订在哪间"), _("按包间"), told.rooms)
+            if told.channel is not None
+            else charts.sources("channels", _("订单从哪来"), _("按下单的来处"), told.channels)
+        )
+        return charts.cash(told), of_one, charts.revenue(told)
     found = [
         charts.cash(told),
-        charts.pie("channels", _("订单从哪来"), _("按下单的来处"), parts, _("单")),
+        charts.sources("channels", _("订单从哪来"), _("按下单的来处"), told.channels),
         charts.heat(told),
         charts.by_occupancy("rooms", _("哪间最受欢迎"), told, told.rooms),
         charts.revenue(told),

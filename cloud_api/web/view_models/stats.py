@@ -90,6 +90,10 @@ class StatsPage:
     as_of: datetime | None
     behind: int
     empty: bool
+    rooms: tuple[tuple[str, str], ...] = ()  # to choose from, and the one that is chosen
+    room_id: str = ""
+    channels: tuple[tuple[str, str], ...] = ()
+    channel: str = ""
     export: str = ""
     advice: tuple[Advice, ...] = ()
     checked: tuple[str, ...] = ()  # what was looked at and gave no advice
