@@ -214,6 +214,11 @@ class ConsoleShell:
         return not any(section.holds(self.here) for section in self.tabs)
 
     @property
+    def finds(self) -> bool:
+        """Whether orders may be searched from here."""
+        return any(item.key == "orders" for section in self.sections for item in section.items)
+
+    @property
     def siblings(self) -> tuple[NavItem, ...]:
         """The pages of the section one is in; nothing when it has one page."""
         mine = next((s.items for s in self.sections if s.holds(self.here)), ())

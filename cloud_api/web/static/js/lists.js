@@ -52,6 +52,37 @@ document.addEventListener('click', (event) => {
   }
 });
 
+// "/" goes to the search of this page, else to that of orders. One key alone can be in the way of who
+// speaks to the browser, so it can be switched off in one's menu; that is kept in this browser.
+const KEY = 'km-find-key';
+const keyed = () => {
+  try { return localStorage.getItem(KEY) !== 'off'; } catch { return true; }
+};
+const field = () => document.querySelector('[data-filters] input[type="search"]');
+const find = () => {
+  field()?.focus();
+  field()?.select();
+  return field();
+};
+if (location.hash === '#find') find();
+for (const box of document.querySelectorAll('[data-find-key]')) {
+  box.checked = keyed();
+  box.addEventListener('change', () => {
+    try { localStorage.setItem(KEY, box.checked ? 'on' : 'off'); } catch { /* nothing is kept here */ }
+  });
+}
+document.addEventListener('keydown', (event) => {
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keyed()) return;
+  if (event.target.closest('input, textarea, select, [contenteditable]') || document.querySelector('dialog[open]')) return;
+  const link = document.querySelector('[data-find]');
+  if (!field() && !link) return;
+  event.preventDefault();
+  if (!find()) link.click();
+});
+document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-find]') && location.pathname === '/console/orders' && find()) event.preventDefault();
+});
+
 /** What is picked, by id. */
 export function picked() {
   return [...document.querySelectorAll('[data-pick]:checked')].map((box) => box.value);
