@@ -84,7 +84,6 @@ HOUSE = HousePage(
     ) | {"holidays": "CN"},
     hours=tuple(Weekday(f"周{d}", d == "日", (("10:00", "02:00"),)) for d in "一二三四五六日"),
     special=(SpecialDayRow("2027-02-06", "春节 · 休息"),),
-    days_json="{}",
     shots=SHOTS,
     rooms=(RoomRow("r1", "竹间", "/console/house/rooms/r1", "4 人 · 25 m²", "", "room-scroll", "不对外"),),
     retired=(("r9", "旧间"),),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -74,7 +73,6 @@ async def house(seen: Seen, who: Who, store: Short = "") -> Response:
         special=tuple(
             SpecialDayRow(day, _special(one)) for day, one in sorted((shop.days or {}).items())
         ),
-        days_json=json.dumps(shop.days or {}, ensure_ascii=False),
         shots=_shots(shots.get(shop.id, [])),
         rooms=tuple(_row(room, shots.get(room.id, [])) for room in rooms),
         retired=tuple((room.id, room.name) for room in gone),

@@ -44,14 +44,13 @@ class RoomRow:
 
 @dataclass(frozen=True)
 class HousePage:
-    """``days_json`` is the table of special days that the form sends back with one more or less."""
+    """A store's facts, hours, pictures and rooms, as a form shows them."""
 
     store_id: str
     stores: tuple[Pick, ...]
     facts: dict[str, str]
     hours: tuple[Weekday, ...]
     special: tuple[SpecialDayRow, ...]
-    days_json: str
     shots: tuple[Shot, ...]
     rooms: tuple[RoomRow, ...]
     retired: tuple[tuple[str, str], ...]

@@ -15,12 +15,15 @@ function problem(scope, text) {
   return undefined;
 }
 
+/** Saves `body`, or what it makes of what stands there now: somebody else may have changed that meanwhile. */
 async function save(form, body, done) {
   const button = form.querySelector('[type="submit"]');
+  const action = form.getAttribute('action');
   await busy(button, async () => {
     problem(form, '');
     try {
-      await api(form.getAttribute('action'), { method: form.dataset.method ?? 'PATCH', body, key: intent() });
+      const sent = typeof body === 'function' ? body(await api(action, { method: 'GET' })) : body;
+      await api(action, { method: form.dataset.method ?? 'PATCH', body: sent, key: intent() });
       toast(done ?? form.dataset.done);
       await again();
     } catch (refused) {
@@ -42,13 +45,11 @@ function hoursOf(form) {
   });
 }
 
-function daysOf(form) {
-  const days = JSON.parse(form.dataset.days);
+function dayOf(form) {
   const { date, name, as, how } = form.elements;
   if (!date.value) return null;
   const hours = how.value === 'usual' ? null : how.value === 'closed' ? [] : spansOf(form);
-  days[date.value] = { name: name.value.trim(), as: as.value, hours };
-  return days;
+  return { [date.value]: { name: name.value.trim(), as: as.value, hours } };
 }
 
 // --- rooms -------------------------------------------------------------------------------------
@@ -75,8 +76,8 @@ document.addEventListener('submit', (event) => {
     save(form, { hours: hoursOf(form) });
   } else if (form.matches('[data-special]')) {
     event.preventDefault();
-    const days = daysOf(form);
-    if (days) save(form, { days });
+    const day = dayOf(form);
+    if (day) save(form, (store) => ({ days: { ...store.days, ...day } }));
     else problem(form, form.dataset.tDate);
   } else if (form.matches('[data-room]')) {
     event.preventDefault();
@@ -111,9 +112,10 @@ document.addEventListener('click', async (event) => {
   const day = event.target.closest('[data-drop-day]');
   if (day) {
     const form = document.querySelector('form[data-special]');
-    const days = JSON.parse(form.dataset.days);
-    delete days[day.dataset.dropDay];
-    await save(form, { days });
+    await save(form, ({ days }) => {
+      delete days[day.dataset.dropDay];
+      return { days };
+    });
   }
   const move = event.target.closest('[data-move]');
   if (move) {
