@@ -85,6 +85,17 @@ async def merchants_of(session: AsyncSession, account_id: str) -> list[str]:
     return list((await session.exec(query.order_by(col(Wallet.merchant_id)))).all())
 
 
+async def at_a_glance(session: AsyncSession, account_id: str) -> list[tuple[str, int]]:
+    """Each merchant's name with what somebody has there in fen; where nothing is left it is not named."""
+    query = (
+        select(col(Merchant.name), col(Wallet.paid_fen) + col(Wallet.gift_fen))
+        .join(Wallet, col(Wallet.merchant_id) == col(Merchant.id))
+        .where(col(Wallet.account_id) == account_id)
+        .order_by(col(Merchant.name))
+    )
+    return [(name, int(fen)) for name, fen in (await session.execute(query)).all() if fen]
+
+
 async def refundable(session: AsyncSession, wallet: Wallet) -> int:
     """What can be paid out again: the paid part that is left, as far as its payments allow it."""
     return min(wallet.paid_fen, sum(left for _, left in await _payable(session, wallet)))

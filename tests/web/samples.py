@@ -476,7 +476,13 @@ PAGES: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "me": (
         "customer/me.html",
-        {"page": vm.MePage("138****4821", levels=(("雀友会", "金卡会员 9 折"),))},
+        {
+            "page": vm.MePage(
+                "138****4821",
+                levels=(("雀友会", "金卡会员 9 折"),),
+                balances=(("听竹轩棋牌茶社二十四小时自助连锁总店", 12_650), ("雀友会", 35_000)),
+            )
+        },
     ),
     "scan": ("customer/scan.html", {"page": ScanPage("shop.test")}),
     "offline": ("customer/offline.html", {}),

@@ -106,6 +106,7 @@ def _used(site: Site) -> None:
 def test_a_guest_sees_the_balance_and_its_movements(page: Page, running: Site) -> None:
     _as(page, running, "guest")
     page.goto(f"{running.url}/me")
+    expect(page.get_by_role("link", name="我的余额")).to_contain_text("¥50")  # before one asks
     page.get_by_role("link", name="我的余额").click()
     expect(page.get_by_text("¥50", exact=True).first).to_be_visible()
     expect(page.get_by_text("新店开业，送你的")).to_be_visible()

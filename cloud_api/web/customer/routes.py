@@ -25,6 +25,7 @@ from cloud_api.pricing.lines import level_words
 from cloud_api.pricing.models import Quote
 from cloud_api.pricing.service import take_quote
 from cloud_api.staff import service as staff
+from cloud_api.stored_value import office
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.support import reviews
@@ -355,11 +356,13 @@ async def me(seen: Seen) -> Response:
         href, _card = await door_tab(session, seen)
         works = await staff.workplaces(session, seen.customer.account_id)
         mine = await levels.of_customer(session, seen.customer)
+        money = await office.at_a_glance(session, seen.customer.account_id)
     shell = seen.shell(stay_href=href)
     model = MePage(
         phone=shell.person,
         console_href="/console" if works else "",
         levels=tuple((name, level_words(one.name, one.per_cent)) for name, one in mine),
+        balances=tuple(money),
     )
     return page(seen, "customer/me.html", model, shell=shell)
 

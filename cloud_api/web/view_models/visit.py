@@ -234,6 +234,13 @@ class MePage:
     """For those who work somewhere."""
     levels: tuple[tuple[str, str], ...] = ()
     """Merchants where one has a member level, and what it is worth there."""
+    balances: tuple[tuple[str, int], ...] = ()
+    """Merchants where one has money, and how much, in fen."""
+
+    @property
+    def balance_fen(self) -> int:
+        """All of it, wherever it is."""
+        return sum(fen for _name, fen in self.balances)
 
 
 @dataclass(frozen=True)
