@@ -81,6 +81,11 @@ class Listing(Generic[Row]):
         return any(one.value for one in self.filters)
 
     @property
+    def bare(self) -> bool:
+        """Whether there is nothing at all: then the empty state alone offers the first one."""
+        return not (self.rows or self.filtered or self.cursor)
+
+    @property
     def next_href(self) -> str:
         """The next page, or nothing."""
         return self.href(cursor=self.next_cursor) if self.next_cursor else ""
