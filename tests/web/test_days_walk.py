@@ -214,6 +214,17 @@ def test_a_cleaner_takes_a_room_opens_its_door_and_hands_it_in_and_it_is_paid(
         column = desk.locator(".board-col").filter(has_text="待验")
         expect(column.get_by_role("link", name="听雨")).to_be_visible()  # by itself
         column.get_by_role("link", name="听雨").click()
+        desk.get_by_role("button", name="要返工").click()  # the ashtray was left
+        desk.get_by_role("dialog").get_by_role("button", name="有烟味").click()
+        desk.get_by_role("dialog").get_by_role("button", name="退回").click()
+        expect(desk.get_by_text("退回了")).to_be_visible()
+        phone.reload()
+        expect(phone.get_by_text("有烟味").first).to_be_visible()
+        if phone.get_by_role("button", name="门开着，直接开始").is_visible():
+            phone.get_by_role("button", name="门开着，直接开始").click()
+        phone.get_by_role("button", name="打扫好了").click()
+        expect(phone.get_by_text("等验收").first).to_be_visible()
+        desk.reload()
         desk.get_by_role("button", name="通过").first.click()
         desk.get_by_role("dialog").get_by_role("button", name="通过").click()
         expect(desk.get_by_text("验收好了")).to_be_visible()
