@@ -296,15 +296,23 @@ NUMBERS = ReportRow(
 )
 DAYS: Listing[ReportRow] = Listing(
     path="/console/groupbuy/report",
-    columns=(),
+    columns=(
+        Column("活动", sort="name"),
+        *(
+            Column(text, sort=key, number=True)
+            for text, key in (("卖出", "sold"), ("金额", "sold_fen"), ("核销", "redeemed"))
+        ),
+        *(Column(text, sort=text, number=True) for text in ("核销金额", "过期", "退")),
+    ),
     rows=(),
-    query={"sort": ""},
+    query={"sort": "-sold_fen"},
+    sort="-sold_fen",
     filters=(
         Filter("first", "date", "从", "2026-11-01"),
         Filter("last", "date", "到", "2026-11-22"),
     ),
 )
-REPORT = CampaignReportPage(DAYS, (NUMBERS,), 75400, NUMBERS, "活动")
+REPORT = CampaignReportPage(DAYS, (NUMBERS,), 75400, NUMBERS)
 
 
 def console_pages(nav: object, shell: object) -> dict[str, tuple[str, dict[str, object]]]:

@@ -249,4 +249,8 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
         desk.get_by_role("link", name="团购", exact=True).first.click()
         desk.get_by_role("link", name="团购统计").click()
         expect(desk.locator("tr.lr").filter(has_text=NAME)).to_contain_text("¥116")
+        desk.get_by_role("link", name="金额", exact=True).click()  # sorted by the server
+        expect(desk.locator("th[aria-sort=descending]")).to_have_text("金额")
+        expect(desk).to_have_url(re.compile("sort=-sold_fen"))
+        expect(desk.locator("tr.lr").filter(has_text=NAME)).to_contain_text("¥116")
         shot(desk, "report")

@@ -82,7 +82,6 @@ class CampaignReportPage:
     rows: tuple[ReportRow, ...]
     liability_fen: int
     total: ReportRow
-    by: str
     problem: str = ""
     csv_href: str = ""
     xlsx_href: str = ""
