@@ -18,6 +18,7 @@ from cloud_api.orders.models import Order, OvertimeCharge
 from cloud_api.stored_value.models import TopupPlan
 from cloud_api.stores.models import Store
 from tests.cloud_api.factories import bearer, make_order
+from tests.web.test_groupbuy_walk import hired
 from tests.web.test_people_walk import sitting
 from tests.web.test_prices_walk import look
 from tests.web.town import Visitor, running_town
@@ -107,6 +108,44 @@ def test_who_calls_is_booked_a_stay_made_longer_and_overtime_let_go(
         return len(booked), charge.state, (await session.get_one(Order, stay.id)).ends_at
 
     assert site.write(kept) == (1, "waived", stay.ends_at + timedelta(minutes=30))
+
+
+def test_a_cashier_takes_cash_gives_some_back_and_no_more_than_the_role_may(
+    browser: Browser, town: Visitor
+) -> None:
+    site, unpaid = town.site, town.town.orders["unpaid"]
+    with sitting(browser, town, hired(town, "cashier")) as desk:
+        desk.goto(f"{site.url}/console/orders/{unpaid.id}")
+        glass = desk.locator("#inspector")
+        glass.get_by_role("button", name="收现金 ¥76").click()
+        sheet = desk.locator("#sheet-take-cash")
+        sheet.get_by_role("button", name="客人要付现金").click()
+        sheet.get_by_role("button", name="收到了").click()
+        expect(glass).to_contain_text("待使用")
+        glass.get_by_role("button", name="替客人申请退款").click()
+        sheet = desk.locator("#sheet-ask-refund")
+        sheet.get_by_role("button", name="设备坏了").click()
+        sheet.get_by_role("button", name="提交申请").click()
+        glass.get_by_role("link", name="有退款申请等处理").click()
+        expect(desk.get_by_text("你的岗位最多退 ¥100，超过的交给店长")).to_be_visible()
+        desk.get_by_label("退多少元").fill("76.01")
+        desk.get_by_label("给顾客的说明").fill("灯坏了")
+        desk.get_by_role("button", name="同意退款").click()
+        expect(desk.locator("[data-error-for=amount_fen], [data-form-error]").first).not_to_be_empty()
+        desk.get_by_label("退多少元").fill("6")
+        desk.get_by_role("button", name="同意退款").click()
+        expect(desk.get_by_text("没有等着处理的退款申请")).to_be_visible()
+        desk.goto(f"{site.url}/console/orders/{unpaid.id}")
+        glass.get_by_role("button", name="退现金 ¥6").click()
+        sheet = desk.locator("#sheet-hand-back")
+        sheet.get_by_role("button", name="退给本人").click()
+        sheet.get_by_role("button", name="已经退给客人").dblclick()
+        expect(glass.get_by_role("button", name="退现金 ¥6")).to_have_count(0)
+
+    async def given(session):
+        return (await session.get_one(Order, unpaid.id)).refunded_fen
+
+    assert site.write(given) == 600
 
 
 def test_a_member_gets_a_level_is_barred_and_let_in_again(browser: Browser, town: Visitor) -> None:
