@@ -23,6 +23,8 @@ from cloud_api.stores.models import Store
 GiveBack = Callable[[AsyncSession, RefundAttempt, PaymentAttempt, Clocks], Awaitable[RefundView]]
 CASH: Final = "cash"
 LABELS: Final = {CASH: "现金", "balance": "余额"}
+SPENT: Final = tuple(LABELS.keys() - {CASH})
+"""Providers whose payments bring nothing in: that money came before, when a balance was topped up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from cloud_api.ledger.models import LedgerEntry, LedgerTxn
 from cloud_api.orders.books import part_of
 from cloud_api.orders.models import Order
 from cloud_api.payments.dispatch import kind_of, ref_of
-from cloud_api.payments.house import CASH, is_house
+from cloud_api.payments.house import SPENT
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.platform_vouchers.books import subject_of
 from cloud_api.platform_vouchers.models import PlatformUse
@@ -317,7 +317,7 @@ async def _entries(session: AsyncSession, store: Store, day: date) -> list[_Mone
                 values[_REVENUE.get(row.detail, "other_fen")] -= row.amount_fen
             elif row.kind in _MOVES:
                 pays, provider = ways.get(_cause(row.key), ("", ""))
-                if is_house(provider) and provider != CASH:
+                if provider in SPENT:
                     continue  # a balance that pays was money when it was topped up
                 name = _CASH.get(kind_of(pays), "cash_topup_fen")
                 values["cash_group_fen" if provider in PLATFORMS else name] += row.amount_fen

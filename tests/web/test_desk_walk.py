@@ -131,7 +131,9 @@ def test_a_cashier_takes_cash_gives_some_back_and_no_more_than_the_role_may(
         desk.get_by_label("退多少元").fill("76.01")
         desk.get_by_label("给顾客的说明").fill("灯坏了")
         desk.get_by_role("button", name="同意退款").click()
-        expect(desk.locator("[data-error-for=amount_fen], [data-form-error]").first).not_to_be_empty()
+        expect(
+            desk.locator("[data-error-for=amount_fen], [data-form-error]").first
+        ).not_to_be_empty()
         desk.get_by_label("退多少元").fill("6")
         desk.get_by_role("button", name="同意退款").click()
         expect(desk.get_by_text("没有等着处理的退款申请")).to_be_visible()

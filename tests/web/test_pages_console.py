@@ -9,7 +9,9 @@ from typing import Any
 import pypdfium2
 import pytest
 import zxingcpp
+from sqlmodel import select
 
+from cloud_api.payments.models import PaymentAttempt, ProviderAccount, RefundAttempt
 from cloud_api.staff.models import Role
 from cloud_api.staff.permissions import AUDIT_READ
 from cloud_api.store_channel import status
@@ -125,6 +127,32 @@ def test_states_figures_and_names(visitor: Visitor):
     for words in ("陈店长", "原因：客人手机没电", "锁已动作", "已通电", "已断电", "下一场"):
         assert words in glass, words
     assert glass.count('role="switch"') == 3
+
+
+def test_money_today_is_counted_when_it_comes_and_not_again_when_it_is_spent(visitor: Visitor):
+    """A balance that was topped up and then paid a room stood in the day's income twice."""
+    site, order = visitor.site, visitor.town.orders["done"]
+
+    async def paid(session):
+        till = (await session.exec(select(ProviderAccount).limit(1))).one()
+        own = {
+            "merchant_id": order.merchant_id, "store_id": order.store_id, "account_id": order.account_id,
+            "created_at": site.now, "succeeded_at": site.now, "state": "succeeded",
+        }  # fmt: skip
+        for n, (provider, fen, back) in enumerate(
+            (("cashier", 30_000, 2_000), ("balance", 7_600, 1_900), ("cash", 5_000, 1_000))
+        ):
+            payment = PaymentAttempt(
+                account_ref=till.id, provider=provider, pays=f"topup:{n}", part_of=f"topup:{n}",
+                number=f"T{n}", amount_fen=fen, expires_at=site.now, **own,
+            )  # fmt: skip
+            session.add(payment)
+            await session.flush()
+            values = {"payment_id": payment.id, "number": f"T{n}-R1", "reason": "试", **own}
+            session.add(RefundAttempt(amount_fen=back, **values))
+
+    site.write(paid)
+    assert ">¥320<" in look(visitor, "owner", "/console")  # 300 and 50, less 20 and 10
 
 
 def test_a_cleaner_sees_rooms_of_ones_own_store_without_guests_and_money(visitor: Visitor):

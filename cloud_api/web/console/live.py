@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import union_all
 from sqlmodel import col, func, select
@@ -21,6 +22,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order
+from cloud_api.payments.house import SPENT
 from cloud_api.payments.models import PaymentAttempt, RefundAttempt
 from cloud_api.staff.permissions import (
     ALARM_READ,
@@ -154,25 +156,35 @@ async def _read(
 async def _income(
     session: AsyncSession, seen: Visit, who: Staff, found: Sequence[Store]
 ) -> dict[str, int]:
-    """What came in today less what went back today, by store; a day is the page's zone's."""
+    """What came in today less what went back today, by store; a day is the page's zone's.
+
+    A balance that pays, or gets something back, was counted when it was topped up.
+    """
     midnight = seen.now.replace(hour=0, minute=0, second=0, microsecond=0)
     income = {store.id: 0 for store in found}
+    back = col(PaymentAttempt.id) == col(RefundAttempt.payment_id)
     both = union_all(
         *(
-            select(col(model.store_id), sign * func.sum(col(model.amount_fen)))
-            .where(
+            query.where(
                 col(model.merchant_id) == who.merchant_id,
                 col(model.store_id).in_(list(income)),
                 col(model.state) == "succeeded",
                 col(model.succeeded_at) >= midnight,
+                col(PaymentAttempt.provider).not_in(SPENT),
+            ).group_by(col(model.store_id))
+            for model, query in (
+                (PaymentAttempt, _sums(PaymentAttempt, 1)),
+                (RefundAttempt, _sums(RefundAttempt, -1).join(PaymentAttempt, back)),
             )
-            .group_by(col(model.store_id))
-            for model, sign in ((PaymentAttempt, 1), (RefundAttempt, -1))
         )
     )
     for store_id, amount in (await session.execute(both)).all():
         income[store_id] += int(amount)
     return income
+
+
+def _sums(model: type[PaymentAttempt | RefundAttempt], sign: int) -> Any:
+    return select(col(model.store_id), sign * func.sum(col(model.amount_fen)))
 
 
 def _kpis(seen: Visit, who: Staff, house: House) -> tuple[Kpi, ...]:
