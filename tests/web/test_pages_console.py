@@ -135,7 +135,7 @@ def test_money_today_is_counted_when_it_comes_and_not_again_when_it_is_spent(vis
 
     async def paid(session):
         till = (await session.exec(select(ProviderAccount).limit(1))).one()
-        own = {
+        own: dict[str, Any] = {
             "merchant_id": order.merchant_id, "store_id": order.store_id, "account_id": order.account_id,
             "created_at": site.now, "succeeded_at": site.now, "state": "succeeded",
         }  # fmt: skip
@@ -148,7 +148,12 @@ def test_money_today_is_counted_when_it_comes_and_not_again_when_it_is_spent(vis
             )  # fmt: skip
             session.add(payment)
             await session.flush()
-            values = {"payment_id": payment.id, "number": f"T{n}-R1", "reason": "试", **own}
+            values: dict[str, Any] = {
+                "payment_id": payment.id,
+                "number": f"T{n}-R1",
+                "reason": "试",
+                **own,
+            }
             session.add(RefundAttempt(amount_fen=back, **values))
 
     site.write(paid)
