@@ -134,7 +134,9 @@ def test_more_time_is_bought_where_the_price_was_told_first(
     at_the_stay(page, visitor)
     page.goto(f"{site}/orders/{order}/stay")
     page.get_by_role("link", name="续时").click()
-    page.get_by_role("navigation", name="再玩多久").get_by_role("link").last.click()
+    longest = page.get_by_role("navigation", name="再玩多久").get_by_role("link").last
+    longest.click()
+    expect(longest).to_have_attribute("aria-current", "true")  # else the price is the last page's
     more = page.get_by_role("button", name=re.compile("^续到 .*，付 ¥"))
     told = re.search(r"续到 (\d\d:\d\d)，付 (¥\d+)", more.inner_text())
     assert told is not None
