@@ -21,6 +21,8 @@ from cloud_api.settings import Settings
 from store_link.clock import ManualClock
 from tests.cloud_api.databases import PostgresTemplates, SqliteTemplates
 from tests.cloud_api.factories import Shop, bearer, make_login, make_staff, make_store
+from tests.cloud_api.house import House, running_house
+from tests.support.cashier import Till, running_till
 from tests.support.shared_postgres import shared_server
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday 12:00 in Shanghai
@@ -128,6 +130,24 @@ async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
     async with cloud.db.write() as session:
         boss = await make_staff(session, shop, cloud.clocks.now)
         return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
+
+
+@pytest.fixture
+def till(clocks: Clocks) -> Iterator[Till]:
+    """A cashier that tells the time of the wire clock."""
+
+    def now() -> float:
+        return clocks.real.timestamp()
+
+    with running_till(now=now) as running:
+        yield running
+
+
+@pytest.fixture
+async def house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
+    """The shop, taking money at that cashier."""
+    async with running_house(cloud, shop, till) as running:
+        yield running
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ from tests.cloud_api.conftest import (
     cloud,
     db,
     db_url,
+    house,
     now,
     postgres_templates,
     settings,
     shop,
     sqlite_templates,
+    till,
     wire,
 )
 
@@ -24,10 +26,12 @@ __all__ = [
     "cloud",
     "db",
     "db_url",
+    "house",
     "now",
     "postgres_templates",
     "settings",
     "shop",
     "sqlite_templates",
+    "till",
     "wire",
 ]

@@ -5,10 +5,9 @@ same answer or a refusal that says why; never an error, and the books balance.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 import cloud_api.ledger.jobs
@@ -18,8 +17,6 @@ import cloud_api.stored_value.jobs
 import cloud_api.stored_value.personal  # noqa: F401  they register their handlers
 from cloud_api.auth.models import Account
 from cloud_api.kit.actor import Staff
-from cloud_api.kit.clocks import Clocks
-from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.ledger import cash, closing
 from cloud_api.ledger.verify import verify
@@ -37,26 +34,10 @@ from cloud_api.payments import dispatch
 from cloud_api.staff.permissions import ALL
 from cloud_api.stored_value import office, service, topup
 from cloud_api.stored_value.schemas import AdjustIn, PayOutIn, PlanIn
-from tests.cloud_api.factories import Shop, make_customer, make_staff, staff
-from tests.cloud_api.house import House, running_house
-from tests.support.cashier import Till, running_till
+from tests.cloud_api.factories import make_customer, make_staff, staff
+from tests.cloud_api.house import House
 
 Act = Callable[[AsyncSession], Awaitable[Any]]
-
-
-@pytest.fixture
-def till(clocks: Clocks) -> Iterator[Till]:
-    def now() -> float:
-        return clocks.real.timestamp()
-
-    with running_till(now=now) as running:
-        yield running
-
-
-@pytest.fixture
-async def house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
-    async with running_house(cloud, shop, till) as running:
-        yield running
 
 
 async def _at_once(house: House, *acts: Act) -> list[str]:

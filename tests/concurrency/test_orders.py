@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
-import pytest
 from sqlmodel import col, select
 
 import cloud_api.ledger.jobs  # noqa: F401  registers its handlers
-from cloud_api.kit.clocks import Clocks
-from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import NOTICE
@@ -22,24 +18,7 @@ from cloud_api.payments import service as payments
 from cloud_api.payments.models import Notification
 from cloud_api.pricing import service as pricing
 from store_link.messages import StayBody, StayState
-from tests.cloud_api.factories import Shop
-from tests.cloud_api.house import House, running_house
-from tests.support.cashier import Till, running_till
-
-
-@pytest.fixture
-def till(clocks: Clocks) -> Iterator[Till]:
-    def now() -> float:
-        return clocks.real.timestamp()
-
-    with running_till(now=now) as running:
-        yield running
-
-
-@pytest.fixture
-async def house(cloud: Cloud, shop: Shop, till: Till) -> AsyncIterator[House]:
-    async with running_house(cloud, shop, till) as running:
-        yield running
+from tests.cloud_api.house import House
 
 
 async def test_eight_taps_on_order_make_one_order(house: House) -> None:

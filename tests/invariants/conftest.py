@@ -9,14 +9,15 @@ from tests.cloud_api.conftest import (
     cloud,
     db,
     db_url,
+    house,
     now,
     postgres_templates,
     settings,
     shop,
     sqlite_templates,
+    till,
     wire,
 )
-from tests.cloud_api.orders.conftest import house, till
 
 __all__ = [
     "_vault",

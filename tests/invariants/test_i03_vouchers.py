@@ -17,9 +17,9 @@ from cloud_api.orders.models import Order
 from cloud_api.vouchers import transitions
 from cloud_api.vouchers.models import Redemption, Voucher
 from tests.cloud_api.factories import customer
-from tests.cloud_api.groupbuy.conftest import Club, club, till
+from tests.cloud_api.groupbuy.conftest import Club, club
 
-__all__ = ["club", "till"]  # fixtures
+__all__ = ["club"]  # fixtures
 
 
 async def _try(club: Club, voucher: Voucher, who: Any, room: int, said: Counter[str]) -> None:

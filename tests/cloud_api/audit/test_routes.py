@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import pytest
 from sqlmodel import col, select
 
 from cloud_api.audit.models import AuditEntry
@@ -22,13 +21,6 @@ from tests.cloud_api.factories import (
     make_staff,
     make_store,
 )
-
-
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        member = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, member.account_id, cloud.clocks.now))
 
 
 async def entries(cloud: Cloud, action: str) -> list[AuditEntry]:

@@ -44,13 +44,6 @@ def with_pages() -> bool:
     return True
 
 
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        boss = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
-
-
 def png(width: int, height: int, colour: tuple[int, ...] = (139, 30, 63, 255)) -> bytes:
     out = io.BytesIO()
     image = Image.new("RGBA", (width, height), (0, 0, 0, 0))

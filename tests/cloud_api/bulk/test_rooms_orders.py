@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import httpx
-import pytest
 from sqlmodel import col, select
 
 from cloud_api.audit.models import AuditEntry
@@ -30,13 +29,6 @@ from tests.cloud_api.factories import (
 )
 
 HERE = "/api/v1/console/bulk"
-
-
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        boss = await make_staff(session, shop, cloud.clocks.now)
-        return bearer(await make_login(session, boss.account_id, cloud.clocks.real))
 
 
 async def test_rooms_go_out_come_back_and_are_put_back_as_each_was(

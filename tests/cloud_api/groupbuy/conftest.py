@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from cloud_api.groupbuy import buy, campaigns
 from cloud_api.groupbuy.models import Campaign, GroupOrder, Team
 from cloud_api.groupbuy.schemas import CampaignIn
 from cloud_api.kit.actor import Staff
-from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.ledger.accounts import Account as BookAccount
 from cloud_api.ledger.accounts import shown
@@ -28,7 +27,7 @@ from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from tests.cloud_api.factories import Shop, customer, make_customer, make_staff, staff
 from tests.cloud_api.house import House, running_house
-from tests.support.cashier import Till, running_till
+from tests.support.cashier import Till
 
 
 @dataclass
@@ -131,15 +130,6 @@ class Club:
                 name = f"{account}.{detail}" if account == "revenue" else str(account)
                 held[name] = held.get(name, 0) + shown(BookAccount(account), int(total))
         return {name: amount for name, amount in held.items() if amount}
-
-
-@pytest.fixture
-def till(clocks: Clocks) -> Iterator[Till]:
-    def now() -> float:
-        return clocks.real.timestamp()
-
-    with running_till(now=now) as running:
-        yield running
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from cloud_api.kit.database import Database
 from cloud_api.orders import store_events
 from cloud_api.reports import rollup
 from cloud_api.reports.models import ReportGuest, ReportPart
-from tests.cloud_api.groupbuy.conftest import Club, club, till
+from tests.cloud_api.groupbuy.conftest import Club, club
 
-__all__ = ["club", "till"]
+__all__ = ["club"]
 MONDAY = date(2026, 11, 23)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import datetime
 from typing import Any
 
 import httpx
-import pytest
 from sqlmodel import select
 
 from cloud_api.audit.models import AuditEntry
@@ -20,7 +18,7 @@ from cloud_api.staff.models import StaffMember
 from store_link.clock import ms
 from store_link.messages import Desired
 from store_link.staff_keys import staff_key_matches
-from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
+from tests.cloud_api.factories import Shop, make_staff
 from tests.cloud_api.store_channel.store_side import StoreSide
 from tests.cloud_api.store_channel.test_desired import built
 
@@ -30,13 +28,6 @@ EVENINGS = {
     "begins": "17:30",
     "ends": "02:00",
 }
-
-
-@pytest.fixture
-async def owner(cloud: Cloud, shop: Shop, now: datetime) -> dict[str, str]:
-    async with cloud.db.write() as session:
-        member = await make_staff(session, shop, now)
-        return bearer(await make_login(session, member.account_id, now))
 
 
 class Console:

@@ -7,23 +7,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-import pytest
 from sqlmodel import col, select
 
 from cloud_api.audit.models import AuditEntry
-from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import Database
 from cloud_api.pricing.rules import is_open
 from cloud_api.stores.hours import coming_exceptions, in_words, opening_intervals
 from cloud_api.stores.models import Store
-from tests.cloud_api.factories import Shop, bearer, make_login, make_staff
-
-
-@pytest.fixture
-async def owner(db: Database, shop: Shop, clocks: Clocks) -> dict[str, str]:
-    async with db.write() as session:
-        member = await make_staff(session, shop, clocks.real)
-        return bearer(await make_login(session, member.account_id, clocks.real))
+from tests.cloud_api.factories import Shop
 
 
 async def test_a_store_and_its_rooms_are_set_up(
