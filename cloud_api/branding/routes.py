@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.branding import service
 from cloud_api.branding.colour import ramp
 from cloud_api.branding.looks import forget, looks_of
+from cloud_api.branding.models import Brand
 from cloud_api.branding.pictures import MOST_BYTES, Shape, prepare
 from cloud_api.branding.schemas import BrandIn, BrandOut, ColourIn, RampOut, VersionIn
 from cloud_api.branding.stylesheet import stylesheet
 from cloud_api.kit.actor import Staff
+from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.ids import new_id
@@ -41,33 +45,26 @@ async def read(request: Request, who: Who) -> BrandOut:
 @router.put("")
 async def save(body: BrandIn, request: Request, who: Who) -> BrandOut:
     """Take these words and this colour. 409 ``brand.changed`` if ``version`` is not the last. Needs brand.edit."""
-    cloud = cloud_of(request)
-    async with cloud.db.write() as session:
-        made = await service.save(
-            session, who, body.model_dump(exclude={"version"}), body.version, cloud.clocks
-        )
-    forget(cloud)
-    return BrandOut.of(made)
+    words = body.model_dump(exclude={"version"})
+    return await _changed(
+        request, lambda session, clocks: service.save(session, who, words, body.version, clocks)
+    )
 
 
 @router.post("/reset")
 async def reset(body: VersionIn, request: Request, who: Who) -> BrandOut:
     """Kaimen's own look again. Needs brand.edit."""
-    cloud = cloud_of(request)
-    async with cloud.db.write() as session:
-        made = await service.reset(session, who, body.version, cloud.clocks)
-    forget(cloud)
-    return BrandOut.of(made)
+    return await _changed(
+        request, lambda session, clocks: service.reset(session, who, body.version, clocks)
+    )
 
 
 @router.post("/undo")
 async def undo(body: VersionIn, request: Request, who: Who) -> BrandOut:
     """Take the last change back; twice brings it again. Needs brand.edit."""
-    cloud = cloud_of(request)
-    async with cloud.db.write() as session:
-        made = await service.undo(session, who, body.version, cloud.clocks)
-    forget(cloud)
-    return BrandOut.of(made)
+    return await _changed(
+        request, lambda session, clocks: service.undo(session, who, body.version, clocks)
+    )
 
 
 @router.post("/ramp")
@@ -96,18 +93,26 @@ async def logo(shape: Shape, request: Request, who: Who) -> BrandOut:
         prepared = await asyncio.to_thread(
             prepare, path, shape, new_id(), open_media(cloud.settings)
         )
-    async with cloud.db.write() as session:
-        made = await service.set_logo(session, who, shape, prepared, cloud.clocks)
-    forget(cloud)
-    return BrandOut.of(made)
+    return await _changed(
+        request, lambda session, clocks: service.set_logo(session, who, shape, prepared, clocks)
+    )
 
 
 @router.delete("/logos/{shape}")
 async def drop_logo(shape: Shape, request: Request, who: Who) -> BrandOut:
     """Show Kaimen's mark in its place. Needs brand.edit."""
+    return await _changed(
+        request, lambda session, clocks: service.set_logo(session, who, shape, None, clocks)
+    )
+
+
+async def _changed(
+    request: Request, act: Callable[[AsyncSession, Clocks], Awaitable[Brand]]
+) -> BrandOut:
+    """What ``act`` made of the brand, once it is committed: pages of this process look anew."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        made = await service.set_logo(session, who, shape, None, cloud.clocks)
+        made = await act(session, cloud.clocks)
     forget(cloud)
     return BrandOut.of(made)
 
