@@ -45,16 +45,6 @@ _HEADS: Final = {
     "part": ("营业日", "门店", "包间", "来源"),
     "fact": ("营业日", "门店", "时间", "类型", "对象", "说明", "包间", "来源"),
 }
-_FACTS: Final = {
-    "placed": "下单",
-    "stay": "使用",
-    "time": "占用",
-    "open": "营业",
-    "money": "账本",
-    "group": "团购订单",
-    "redemption": "核销",
-    "fault": "告警",
-}
 
 
 async def ask(
@@ -208,7 +198,7 @@ async def _facts(
                     f"{day}",
                     store.name,
                     one.at.astimezone(zone),
-                    _(_FACTS[one.kind]),
+                    _(facts.KINDS[one.kind]),
                     one.ref,
                     one.text,
                     rooms.get(one.room_id, ""),

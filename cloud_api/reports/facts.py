@@ -37,6 +37,16 @@ from cloud_api.stores.hours import opening_intervals
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers.models import Redemption
 
+KINDS: Final = {  # by Fact.kind
+    "placed": "下单",
+    "stay": "使用",
+    "time": "占用",
+    "open": "营业",
+    "money": "账本",
+    "group": "团购订单",
+    "redemption": "核销",
+    "fault": "告警",
+}
 FAULTS: Final = (
     "device.offline",
     "door.unlock_failed",
@@ -78,7 +88,7 @@ _SPENDS: Final = (
 class Fact:
     """One thing: ``kind`` says what, ``ref`` ("order:…") of which row; ``values`` are columns of Measures."""
 
-    kind: str  # placed | stay | time | open | money | group | redemption | fault
+    kind: str  # of KINDS
     ref: str
     at: datetime
     values: dict[str, int]

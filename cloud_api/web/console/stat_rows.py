@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,6 +13,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.reports import guests, service
+from cloud_api.reports.facts import KINDS
 from cloud_api.reports.measures import CHANNELS, FIGURES
 from cloud_api.reports.query import SEGMENTS
 from cloud_api.reports.schemas import RowOut
@@ -27,16 +28,6 @@ from cloud_api.web.view_models.stats import GuestRow, StatGuestsPage, StatRow, S
 router = APIRouter(prefix="/console/stats", include_in_schema=False)
 Seen = Annotated[Visit, Depends(visit)]
 Who = Annotated[Staff, Depends(staff_actor)]
-_FACTS: Final = {
-    "placed": "下单",
-    "stay": "使用",
-    "time": "占用",
-    "open": "营业",
-    "money": "账本",
-    "group": "团购订单",
-    "redemption": "核销",
-    "fault": "告警",
-}
 
 
 @router.get("/rows/{figure}")
@@ -126,11 +117,11 @@ def _row(here: Visit, one: RowOut, rooms: dict[str, Room]) -> StatRow:
     known = rooms.get(one.room_id)
     return StatRow(
         at=here.local(one.at),
-        text=_(RULES[one.text].name) if kind == "alarm" else one.text or _(_FACTS[one.kind]),
+        text=_(RULES[one.text].name) if kind == "alarm" else one.text or _(KINDS[one.kind]),
         href=href,
         room=known.name if known is not None else "",
         channel=_(CHANNELS[one.channel]) if one.channel else "",
-        kind=_(_FACTS[one.kind]),
+        kind=_(KINDS[one.kind]),
         value=_sums(tuple(one.values), one.values),
     )
 
