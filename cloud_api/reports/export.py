@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -67,6 +69,8 @@ async def ask(
         "first": wanted.first.isoformat(),
         "last": wanted.last.isoformat(),
         "stores": [one.id for one in stores],
+        "room_id": wanted.room_id,
+        "channel": wanted.channel,
         LANGUAGE: language(),
     }
     made = OrderExport(
@@ -141,6 +145,8 @@ async def _parts(
 ) -> AsyncIterator[tuple[list[tuple[Cell, ...]], int]]:
     """Rows, and for how many days of stores, in the order of stores and days."""
     first, last = (date.fromisoformat(str(row.wanted[key])) for key in ("first", "last"))
+    # Asked for before an upgrade, a list says nothing of these: it is about the whole.
+    part = Wanted(first, last, room_id=row.wanted.get("room_id"), channel=row.wanted.get("channel"))
     async with cloud.db.read() as session:
         query = scoped(_SYSTEM, Store).where(
             col(Store.merchant_id) == row.merchant_id,
@@ -154,7 +160,9 @@ async def _parts(
         while day <= last:
             until = min(last, day + _CHUNK - timedelta(days=1))
             async with cloud.db.read() as session:
-                rows = await _rows(session, store, rooms, day, until, detail)
+                rows = await _rows(
+                    session, store, rooms, replace(part, first=day, last=until), detail
+                )
             yield rows, (until - day).days + 1
             day = until + timedelta(days=1)
 
@@ -163,36 +171,53 @@ async def _rows(
     session: AsyncSession,
     store: Store,
     rooms: dict[str, str],
-    first: date,
-    last: date,
+    wanted: Wanted,
     detail: str,
 ) -> list[tuple[Cell, ...]]:
     if detail == "fact":
-        return await _facts(session, store, rooms, first, last)
-    table: Any = ReportDay if detail == "day" else ReportPart
+        return await _facts(session, store, rooms, wanted)
+    table: Any = ReportDay if detail == "day" and not wanted.parted else ReportPart
     query = scoped(_SYSTEM, table).where(
-        col(table.store_id) == store.id, col(table.day) >= first, col(table.day) <= last
+        col(table.store_id) == store.id,
+        col(table.day) >= wanted.first,
+        col(table.day) <= wanted.last,
     )
     query = query.order_by(col(table.day))
     if table is ReportPart:
         query = query.order_by(col(ReportPart.room_id), col(ReportPart.channel))
-    made: list[tuple[Cell, ...]] = []
-    for one in (await session.exec(query)).all():
-        where: tuple[Cell, ...] = ()
-        if isinstance(one, ReportPart):
-            where = (rooms.get(one.room_id, ""), _(CHANNELS.get(one.channel, one.channel)))
-        made.append((f"{one.day}", store.name, *where, *_numbers(vars(one))))
-    return made
+        query = query.where(*wanted.of_parts(ReportPart))
+    found = (await session.exec(query)).all()
+    if detail == "day":
+        return [
+            (f"{day}", store.name, *_numbers(_sum(list(parts))))
+            for day, parts in groupby(found, lambda one: one.day)
+        ]
+    return [
+        (
+            f"{one.day}",
+            store.name,
+            rooms.get(one.room_id, ""),
+            _(CHANNELS.get(one.channel, one.channel)),
+            *_numbers(vars(one)),
+        )
+        for one in found
+    ]
+
+
+def _sum(rows: Sequence[Any]) -> dict[str, int]:
+    return {name: sum(getattr(one, name) for one in rows) for name in COLUMNS}
 
 
 async def _facts(
-    session: AsyncSession, store: Store, rooms: dict[str, str], first: date, last: date
+    session: AsyncSession, store: Store, rooms: dict[str, str], wanted: Wanted
 ) -> list[tuple[Cell, ...]]:
     zone = ZoneInfo(store.tz)
     made: list[tuple[Cell, ...]] = []
-    for n in range((last - first).days + 1):
-        day = first + timedelta(days=n)
+    for n in range((wanted.last - wanted.first).days + 1):
+        day = wanted.first + timedelta(days=n)
         for one in (await facts.of_day(session, store, day)).facts:
+            if not wanted.holds(one.room_id, one.channel):
+                continue
             made.append(
                 (
                     f"{day}",

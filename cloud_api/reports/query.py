@@ -51,6 +51,15 @@ class Wanted:
         """Whether it is about parts of days."""
         return self.room_id is not None or self.channel is not None
 
+    def holds(self, room_id: str, channel: str) -> bool:
+        """Whether a part of a day is of what is wanted."""
+        return self.room_id in {None, room_id} and self.channel in {None, channel}
+
+    def of_parts(self, table: Any) -> list[Any]:
+        """The same as conditions on a table of parts."""
+        pairs = ((table.room_id, self.room_id), (table.channel, self.channel))
+        return [col(column) == value for column, value in pairs if value is not None]
+
 
 def _mine(who: Staff, table: Any, wanted: Wanted) -> Any:
     day = table.month if hasattr(table, "month") else table.day
@@ -58,10 +67,7 @@ def _mine(who: Staff, table: Any, wanted: Wanted) -> Any:
     if wanted.store_ids is not None:
         query = query.where(col(table.store_id).in_(wanted.store_ids))
     if table is ReportPart or table is ReportMonthPart:
-        if wanted.room_id is not None:
-            query = query.where(col(table.room_id) == wanted.room_id)
-        if wanted.channel is not None:
-            query = query.where(col(table.channel) == wanted.channel)
+        query = query.where(*wanted.of_parts(table))
     return query.subquery()
 
 

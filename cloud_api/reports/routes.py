@@ -96,6 +96,8 @@ class ExportIn(BaseModel):
     first: Day
     last: Day
     store_id: Annotated[str, Field(max_length=64)] = ""
+    room_id: Annotated[str, Field(max_length=64)] = ""
+    channel: Annotated[str | None, Field(max_length=20)] = None
 
 
 @router.post("/exports", response_model=OrderExportOut, status_code=202)
@@ -110,7 +112,7 @@ async def ask_for_export(body: ExportIn, request: Request, who: Who) -> Response
         async with cloud.db.write() as session:
             _, wanted, stores = await service.asked(
                 session, who, cloud.clocks, kind="custom", first=body.first, last=body.last,
-                store_id=body.store_id,
+                store_id=body.store_id, room_id=body.room_id, channel=body.channel,
             )  # fmt: skip
             made = await export.ask(
                 session, who, body.form, body.detail, wanted, stores, cloud.clocks

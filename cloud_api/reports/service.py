@@ -239,8 +239,7 @@ async def _of_day(
         )
         for fact in sorted(found.facts, key=lambda one: one.at, reverse=True)
         if (mine := {name: some for name, some in fact.values.items() if name in columns and some})
-        and wanted.room_id in {None, fact.room_id}
-        and wanted.channel in {None, fact.channel}
+        and wanted.holds(fact.room_id, fact.channel)
     ]
 
 

@@ -227,7 +227,15 @@ def _page(
         behind=told.behind,
         export=""
         if ORDER_EXPORT not in permissions
-        else json.dumps({"first": f"{period.first}", "last": f"{period.until}", "store_id": store}),
+        else json.dumps(
+            {
+                "first": f"{period.first}",
+                "last": f"{period.until}",
+                "store_id": store,
+                "room_id": told.room_id or "",
+                "channel": told.channel,
+            }
+        ),
         empty=not told.guests_ever
         and not any(f.value for f in told.figures if f.key in {"made", "cash", "revenue"}),
     )

@@ -218,6 +218,26 @@ async def test_what_is_left_alone_is_not_made_again(cloud: Cloud, shop: Shop) ->
     assert await rollup.catch_up(cloud) == 0
 
 
+async def _exported(
+    client: httpx.AsyncClient,
+    cloud: Cloud,
+    headers: dict[str, str],
+    detail: str,
+    part: dict[str, str],
+) -> float:
+    """How many stays a CSV of a part of the period holds."""
+    body = {"form": "csv", "detail": detail, "first": "2026-11-16", "last": "2026-11-23", **part}
+    asked = await client.post(f"{HERE}/exports", json=body, headers=headers)
+    assert asked.status_code == 202, asked.text
+    while await run_due(cloud):
+        pass
+    path = f"/api/v1/console/order-exports/{asked.json()['id']}"
+    told = (await client.get(path, headers=headers)).json()
+    got = await client.get(told["url"], headers=headers)
+    rows = csv.DictReader(io.StringIO(got.content.decode("utf-8-sig")))
+    return sum(float(row["场次"]) for row in rows)
+
+
 async def test_a_period_as_a_file(
     client: httpx.AsyncClient, cloud: Cloud, shop: Shop, now: datetime
 ) -> None:
@@ -247,6 +267,19 @@ async def test_a_period_as_a_file(
             assert sheet is not None
             assert sheet.max_row == 9
     assert sums["day"] == sums["part"] == sums["fact"] == (4, 304.0, 420, 1)
+    # Of one room and one source it is their part in each detail, and all sources together are the whole.
+    room = {"room_id": shop.room.id}
+    whole = await _exported(client, cloud, who["manager"], "day", room)
+    assert 0 < whole < 4
+    for detail in ("day", "part", "fact"):
+        by_source = [
+            await _exported(client, cloud, who["manager"], detail, room | {"channel": channel})
+            for channel in ("app", "staff", "groupbuy")
+        ]
+        assert sum(by_source) == whole, (detail, by_source)
+    body = {"first": "2026-11-16", "last": "2026-11-23", "channel": "moon"}
+    refused = await client.post(f"{HERE}/exports", json=body, headers=who["manager"])
+    assert (refused.status_code, refused.json()["code"]) == (422, "report.channel")
     # Whoever asks in English reads English heads, though a job writes them later; and so for 繁體.
     for wanted, head, channel in (
         ("en", ("Business day", "Store"), "Own pages"),
