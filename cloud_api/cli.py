@@ -35,6 +35,7 @@ from cloud_api.settings import Settings
 from cloud_api.staff.cli import app as platform_commands
 from cloud_api.staff.cli import first_owner
 from cloud_api.store_channel.broker_files import write_broker_files
+from cloud_api.store_channel.cli import app as event_commands
 from cloud_api.store_channel.desired import raise_epochs
 from cloud_api.store_plan import make_planned_store, read_plan
 from cloud_api.stores.models import Store
@@ -296,6 +297,7 @@ app.add_typer(key_commands(metadata), name="keys", context_settings={"obj": _run
 app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
 app.add_typer(ledger_commands, name="ledger", context_settings={"obj": _run})
 app.add_typer(report_commands, name="reports", context_settings={"obj": _run})
+app.add_typer(event_commands, name="events", context_settings={"obj": _run})
 
 if __name__ == "__main__":
     sys.exit(app())

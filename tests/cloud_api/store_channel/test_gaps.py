@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from sqlmodel import select
+from typer.testing import CliRunner
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import AlarmSignal
 from cloud_api.store_channel import ingest
+from cloud_api.store_channel.cli import app as events_app
 from cloud_api.store_channel.models import EventFailure
 from store_link.codec import decode, encode
 from store_link.messages import Event, EventBatch, EventKind
@@ -31,6 +37,20 @@ async def alarms(cloud: Cloud) -> list[tuple[str, bool]]:
         return [(row.subject, row.active) for row in rows if row.kind == "event.poison"]
 
 
+async def command(cloud: Cloud, *words: str) -> tuple[list[str], int]:
+    """What ``kaimen-cloud events`` prints on this cloud, and its exit code."""
+    loop = asyncio.get_running_loop()
+
+    def here(act: Callable[[Cloud], Awaitable[Any]]) -> Any:
+        async def whole() -> Any:
+            return await act(cloud)
+
+        return asyncio.run_coroutine_threadsafe(whole(), loop).result(30)
+
+    done = await asyncio.to_thread(CliRunner().invoke, events_app, list(words), obj=here)
+    return done.output.splitlines(), done.exit_code
+
+
 async def test_a_new_cloud_begins_where_the_store_can_and_raises_an_alarm(
     cloud: Cloud, shop: Shop
 ) -> None:
@@ -47,9 +67,13 @@ async def test_a_new_cloud_begins_where_the_store_can_and_raises_an_alarm(
     again = await ingest.take(cloud, shop.store.id, kept_from(shop, events[7:], 8))
     assert (again.upto, again.fresh) == (12, 0)
     assert len(await gaps(cloud)) == 1
-    assert await ingest.settle_failure(cloud, "j1.1-7")
+    said, code = await command(cloud, "failed")
+    assert (code, said[-1]) == (0, "1 events")
+    assert said[0].startswith(f"j1.1-7  {ingest.GAP}  store {shop.store.id}")
+    assert await command(cloud, "retry") == (["j1.1-7  settled"], 0)
     assert await alarms(cloud) == [("event:j1.1-7", False)]
-    assert not await ingest.settle_failure(cloud, "j1.1-7")
+    assert await command(cloud, "retry", "j1.1-7") == (["j1.1-7  no such failed event"], 1)
+    assert await command(cloud, "failed") == (["0 events"], 0)
 
 
 async def test_no_gap_is_taken_that_the_store_could_fill(cloud: Cloud, shop: Shop) -> None:
