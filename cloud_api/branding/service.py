@@ -15,6 +15,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError
 from cloud_api.media.models import Media
 from cloud_api.media.service import Prepared, give_up, of_subject
+from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import BRAND_EDIT
 
 WORDS: Final = ("name", "short", "slogan", "phone", "wechat", "footer", "colour")
@@ -22,9 +23,18 @@ LOGOS: Final = ("square_id", "wide_id")
 VALUES: Final = (*WORDS, *LOGOS)
 
 
-async def of(session: AsyncSession, who: Staff, clocks: Clocks) -> tuple[Brand, int]:
-    """The merchant's brand and its version: an empty one of version 0 where nothing was chosen yet."""
+async def of(
+    session: AsyncSession, who: Staff, clocks: Clocks, *, alone: bool = False
+) -> tuple[Brand, int]:
+    """The merchant's brand and its version: an empty one of version 0 where nothing was chosen yet.
+
+    ``alone``: nobody else changes it until this transaction ends. The merchant's row is what is locked, as
+    there may be no other yet; rows that refer to it are written as ever.
+    """
     need(who)
+    if alone:
+        mine = select(Merchant.id).where(col(Merchant.id) == who.merchant_id)
+        await session.exec(mine.with_for_update(key_share=True))
     found = (await session.exec(scoped(who, Brand))).one_or_none()
     if found is not None:
         return found, found.version
@@ -53,7 +63,7 @@ async def reset(session: AsyncSession, who: Staff, version: int, clocks: Clocks)
 
 async def undo(session: AsyncSession, who: Staff, version: int, clocks: Clocks) -> Brand:
     """What stood there before the last change. Raises Conflict ``brand.changed``, ``brand.no_undo``."""
-    found, _ = await of(session, who, clocks)
+    found, _ = await of(session, who, clocks, alone=True)
     if found.before is None:
         raise Conflict("brand.no_undo", "还没有改过，没有可以撤销的")
     return await _change(session, who, found.before, version, clocks, "brand.undo")
@@ -63,7 +73,7 @@ async def set_logo(
     session: AsyncSession, who: Staff, shape: Shape, prepared: Prepared | None, clocks: Clocks
 ) -> Brand:
     """Take a new logo, or none. The old one stays until the change after this, so it can come back."""
-    _, version = await of(session, who, clocks)
+    _, version = await of(session, who, clocks, alone=True)
     if prepared is not None:
         session.add(
             Media(
@@ -92,7 +102,7 @@ async def _change(
     session: AsyncSession, who: Staff, wish: dict[str, Any], version: int, clocks: Clocks,
     action: str,
 ) -> Brand:  # fmt: skip
-    found, there = await of(session, who, clocks)
+    found, there = await of(session, who, clocks, alone=True)
     if version != there:
         raise Conflict("brand.changed", "品牌刚被改过，看一眼新的再改")
     before = audit.facts(found, *VALUES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 
@@ -225,3 +226,24 @@ def test_a_mail_is_from_the_house_and_a_name_breaks_out_of_no_header() -> None:
     sent = message_of(known, letter)
     (sender,) = sent["From"].addresses
     assert (sender.display_name, sender.addr_spec) == ('听竹轩 "<x@y>', "no@example.com")
+
+
+async def test_of_many_who_save_at_once_one_is_first_and_the_others_are_told(
+    client: httpx.AsyncClient, cloud: Cloud, owner: dict[str, str]
+) -> None:
+    """Of the very first words, and of later ones: nobody's change is lost without a word."""
+    for version in (0, 1):
+        said = await asyncio.gather(
+            *(
+                client.put(
+                    HERE,
+                    headers=owner,
+                    json={**WORDS, "slogan": f"{version} {n}", "version": version},
+                )
+                for n in range(6)
+            )
+        )
+        assert sorted(one.status_code for one in said) == [200, *[409] * 5]
+        assert {one.json()["code"] for one in said if one.status_code == 409} == {"brand.changed"}
+        (won,) = [one.json() for one in said if one.status_code == 200]
+        assert (await client.get(HERE, headers=owner)).json()["slogan"] == won["slogan"]
