@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, case
@@ -16,7 +15,7 @@ from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.models import Throttle
-from cloud_api.kit.statements import is_sqlite
+from cloud_api.kit.statements import built, is_sqlite
 
 
 class TooOften(KaimenError):
@@ -52,7 +51,7 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
         raise TooOften(max(1, round(left.total_seconds())))
 
 
-@cache
+@built
 def _hit(sqlite_: bool) -> Any:
     over = col(Throttle.window_start) <= bindparam("since")
     # A bare value would be written as another text than the column's, which no longer sorts.

@@ -6,9 +6,9 @@ hang on the lease: a command carries its expiry and its connection's nonce and a
 document carries its number. The lease keeps the order.
 
 The process in which somebody taps sends that command itself where it can (``begin``): the lease came with
-the row's own transaction, and where nothing else waits in the stream, all that is read between its
-commit and the broker is whether the store is there. Whatever cannot leave that way is found by the relays that look (``run``), those of the
-workers.
+the row's own transaction, and where nothing else waits in the stream, all that is read between its commit
+and the broker is whether the store is there. Whatever cannot leave that way is found by the relays that
+look (``run``), those of the workers.
 
 Commands are worth something now or never. One that has expired, or whose store is not there, or
 that finds no broker, is not sent, and who waits for it hears so at once. One whose publication was
