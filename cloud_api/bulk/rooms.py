@@ -22,7 +22,7 @@ Was = Mapping[str, Any]
 """By room what it goes back to; where it is given it stands above the one value for all."""
 
 
-async def out(cloud: Cloud, actor: Staff, ids: Sequence[str], why: str) -> Told:
+async def out(cloud: Cloud, actor: Staff, ids: Sequence[str], why: str, was: Was) -> Told:
     """Take rooms out of service until they are brought back. Needs room.mode and a reason.
 
     Only free rooms' time is taken: who has booked keeps the booking (claims/modes.py).
@@ -36,7 +36,13 @@ async def out(cloud: Cloud, actor: Staff, ids: Sequence[str], why: str) -> Told:
         if room.mode != modes.NORMAL:
             raise KaimenError("room.in_mode", "这间现在是常开或保洁，先恢复正常再停用", status=409)
         await modes.set_mode(
-            session, actor, room_id, mode=OUT, for_s=None, why=why, clocks=cloud.clocks
+            session,
+            actor,
+            room_id,
+            mode=OUT,
+            for_s=None,
+            why=str(was.get(room_id, why)),
+            clocks=cloud.clocks,
         )
         return True
 
@@ -47,20 +53,20 @@ async def out(cloud: Cloud, actor: Staff, ids: Sequence[str], why: str) -> Told:
 async def back(cloud: Cloud, actor: Staff, ids: Sequence[str]) -> Told:
     """Bring rooms that are out of service back. Needs room.mode."""
     actor.need(ROOM_MODE)
-    whys: list[str] = []
+    had: dict[str, Any] = {}
 
     async def act(session: AsyncSession, room_id: str) -> bool:
         room = await get_room(session, actor, room_id)
         if room.mode != OUT:
             return False
-        whys.append(room.mode_why)
+        had[room_id] = room.mode_why
         await modes.set_mode(
             session, actor, room_id, mode=modes.NORMAL, for_s=None, why="", clocks=cloud.clocks
         )
         return True
 
     items = await each(cloud, ids, act)
-    return _told(items, {"act": "out", "why": whys[0]} if whys and whys[0] else {})
+    return _told(items, {"act": "out", "was": had})
 
 
 async def tag(cloud: Cloud, actor: Staff, ids: Sequence[str], word: str, *, put: bool) -> Told:

@@ -182,11 +182,15 @@ async def many_rooms(body: RoomsIn, request: Request, who: Who) -> Response:
 
     async def act() -> BulkOut:
         if body.act == "out":
-            return BulkOut.of(await rooms.out(cloud, who, body.ids, body.why))
+            return BulkOut.of(
+                await rooms.out(cloud, who, body.ids, body.why, _texts(body.was, 200))
+            )
         if body.act == "back":
             return BulkOut.of(await rooms.back(cloud, who, body.ids))
         if body.act == "kind":
-            return BulkOut.of(await rooms.kind(cloud, who, body.ids, body.kind, _texts(body.was)))
+            return BulkOut.of(
+                await rooms.kind(cloud, who, body.ids, body.kind, _texts(body.was, 20))
+            )
         if body.act == "buffer":
             told = await rooms.buffer(cloud, who, body.ids, body.minutes, _minutes(body.was))
             return BulkOut.of(told)
@@ -237,8 +241,8 @@ async def foresee(body: ForeseenIn, request: Request, who: Who) -> ForeseenList:
     )  # fmt: skip
 
 
-def _texts(was: dict[str, Any]) -> dict[str, str]:
-    if not all(isinstance(one, str) and len(one) <= 20 for one in was.values()):
+def _texts(was: dict[str, Any], most: int) -> dict[str, str]:
+    if not all(isinstance(one, str) and len(one) <= most for one in was.values()):
         raise _missing("was", _("这一项填得不对"))
     return was
 

@@ -61,7 +61,15 @@ async def test_rooms_go_out_come_back_and_are_put_back_as_each_was(
     assert [one.mode for one in await rooms()] == ["maintenance", "open", "maintenance"]
     undone = await post(**told["undo"])  # type: ignore[arg-type]
     assert states(undone) == ["done", "done"]
-    assert undone["undo"] == {"ids": [mine[0], mine[2]], "act": "out", "why": "停电检修"}
+    was = {mine[0]: "停电检修", mine[2]: "停电检修"}
+    assert undone["undo"] == {"ids": [mine[0], mine[2]], "act": "out", "was": was}
+    # Each had its own reason, and has it again after both ways.
+    was[mine[2]] = "换麻将机"
+    assert states(await post(ids=[mine[0], mine[2]], act="out", was=was)) == ["done", "done"]
+    told = await post(ids=[mine[0], mine[2]], act="back")
+    await post(**told["undo"])  # type: ignore[arg-type]
+    assert [(await rooms())[n].mode_why for n in (0, 2)] == ["停电检修", "换麻将机"]
+    assert states(await post(ids=[mine[0], mine[2]], act="back")) == ["done", "done"]
     # What differed before differs again after the undo.
     told = await post(ids=mine, act="kind", kind="大包")
     assert [one.kind for one in await rooms()] == ["大包"] * 3
