@@ -145,7 +145,7 @@ async def for_guest(
         )
     found, _more = await campaigns.on_sale(session, store_id, clocks, cursor=None, limit=_LOOKED_AT)
     at = {store_id} if store_id is not None else set(habit.visits)
-    packages = await _packages(session, at, clocks.now)
+    packages = await _packages(session, at)
     places = {str(one) for campaign in found for one in campaign.store_ids} | at
     query_stores = scoped(_SYSTEM, Store).where(col(Store.id).in_(places))
     stores = {one.id: one for one in (await session.exec(query_stores)).all()} if places else {}
@@ -158,17 +158,11 @@ async def for_guest(
     )
 
 
-async def _packages(session: AsyncSession, at: set[str], now: datetime) -> list[Package]:
+async def _packages(session: AsyncSession, at: set[str]) -> Sequence[Package]:
     if not at:
         return []
     query = scoped(_SYSTEM, Package).where(col(Package.store_id).in_(at), col(Package.active))
-    day = now.date()
-    return [
-        one
-        for one in (await session.exec(query.order_by(col(Package.id)).limit(_LOOKED_AT))).all()
-        if (one.valid_from is None or one.valid_from <= day)
-        and (one.valid_until is None or one.valid_until > day)
-    ]
+    return (await session.exec(query.order_by(col(Package.id)).limit(_LOOKED_AT))).all()
 
 
 async def _offers(
@@ -211,10 +205,11 @@ async def _offers(
 
 
 def _sold_soon(package: Package, store: Store, now: datetime) -> bool:
-    """Whether a week has a day for it while it is valid: what nobody can book is no advice."""
+    """Whether a day of the next week is one of its days, in the store's zone: else nobody can book it."""
     today = now.astimezone(ZoneInfo(store.tz)).date()
     return any(
         package.weekdays >> day.weekday() & 1
+        and (package.valid_from is None or package.valid_from <= day)
         and (package.valid_until is None or day <= package.valid_until)
         for day in (today + timedelta(days=n) for n in range(7))
     )

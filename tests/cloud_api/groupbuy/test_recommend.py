@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_api.groupbuy.recommend import MOST, Habit, Offer, habit_of, recommend
+from cloud_api.groupbuy.recommend import MOST, Habit, Offer, for_guest, habit_of, recommend
+from cloud_api.kit.actor import Anyone
+from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.database import Database
+from cloud_api.pricing.models import Package
+from store_link.clock import ManualClock
+from tests.cloud_api.factories import Shop
 
 HERE, THERE = {"s1": "静安店"}, {"s2": "徐汇店"}
 CAMPAIGN = Offer("campaign", "c", "四人下午场", HERE | THERE, 180, 5800, 8800)
@@ -59,3 +66,29 @@ def test_never_more_than_a_few_never_a_loss_and_always_a_reason(rows, stays):
     assert len(told) == min(MOST, sum(o.saves_fen > 0 and o.left != 0 for o in offers))
     assert all(a.offer.saves_fen > 0 and a.reason and a.offer.left != 0 for a in told)
     assert recommend(habit_of(stays), offers[::-1]) == told
+
+
+async def test_a_package_is_recommended_to_the_last_minute_of_its_last_day_there(
+    db: Database, shop: Shop, clocks: Clocks, business: ManualClock
+) -> None:
+    """The day is the store's: in Shanghai it begins and ends eight hours before it does in UTC."""
+    monday = clocks.now.astimezone(ZoneInfo(shop.store.tz)).date()
+    async with db.write() as session:
+        session.add(
+            Package(
+                name="三小时畅打", minutes=180, price_fen=100, weekdays=1 << monday.weekday(),
+                valid_from=monday, valid_until=monday, merchant_id=shop.merchant.id,
+                store_id=shop.store.id, created_at=clocks.real,
+            )
+        )  # fmt: skip
+
+    async def told() -> list[str]:
+        async with db.read() as session:
+            found = await for_guest(session, Anyone(), clocks, shop.store.id)
+        return [one.offer.name for one in found]
+
+    assert await told() == ["三小时畅打"]
+    business.pass_time(12 * 3600 - 1)  # 23:59:59
+    assert await told() == ["三小时畅打"]
+    business.pass_time(1)
+    assert await told() == []
