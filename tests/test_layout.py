@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,21 @@ def test_classes_use_the_words_of_the_field_and_money_is_integer_fen():
                 columns.append(f"{named(path)}:{node.lineno} {node.target.id}")
     assert classes == [], "see the words in docs: stay, claim, order, slot"
     assert columns == []
+
+
+def test_the_architecture_page_names_every_package_of_the_cloud_in_its_place():
+    """As import-linter holds them; what stands beside the packages (migrations, health, …) it does not."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (cloud,) = [one for one in layers["contracts"] if one.get("containers") == ["cloud_api"]]
+    held = re.findall(r"\w+", " ".join(reversed(cloud["layers"])))
+    page = (ROOT / "docs/architecture.md").read_text()
+    told = re.search(r"`(settings · [^`]+)`", page)
+    assert told is not None
+    named = re.findall(r"\w+", told[1])
+    assert {one for one in held if (ROOT / "cloud_api" / one).is_dir()} - set(named) == {
+        "migrations"
+    }
+    assert [one for one in held if one in named and one != "settings"] == named[1:]
 
 
 def test_tests_mirror_packages():
