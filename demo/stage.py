@@ -177,6 +177,8 @@ class Stage:
             "KAIMEN_SMS_URL": f"{self.url('sms', local=True)}/send",
             "KAIMEN_SMS_KEY": known["sms"],
             "KAIMEN_PAYMENT_PRIVATE_HOSTS": "true",
+            "KAIMEN_BACKUP_TO": str(self.folder / "backups"),
+            "KAIMEN_BACKUP_PASSPHRASE": known["cloud"],
         }
 
     def _children(self, env: dict[str, str]) -> None:

@@ -81,7 +81,7 @@ def in_words(rules: Rules) -> str:
     parts: list[str] = []
     for tier in rules.cancel_tiers:
         when = (
-            _("开始 {time} 前").format(time=span_words(tier.minutes))
+            _("开始 {time}前").format(time=span_words(tier.minutes))
             if tier.minutes
             else _("开始前")
         )

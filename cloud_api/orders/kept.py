@@ -71,7 +71,7 @@ def platform_words(rules: Rules) -> str:
         return _("用了以后取消，券算用掉")
     if not free[-1]:
         return _("开始前取消，券整张退回")
-    return _("开始 {time} 前取消，券整张退回；再晚取消，券算用掉").format(time=span_words(free[-1]))
+    return _("开始 {time}前取消，券整张退回；再晚取消，券算用掉").format(time=span_words(free[-1]))
 
 
 async def per_cent_of(session: AsyncSession, order: Order, was: str, at: datetime) -> int:

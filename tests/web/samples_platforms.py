@@ -148,7 +148,7 @@ CODE = PlatformCodePage(
     offset="+08:00",
     first_day="2026-11-23T14:08",
     last_day="2026-12-23T14:08",
-    cancel_words="开始 2 小时 前取消，券整张退回；再晚取消，券算用掉",
+    cancel_words="开始 2 小时前取消，券整张退回；再晚取消，券算用掉",
 )
 WAITING = PlatformUsePage(
     USE,

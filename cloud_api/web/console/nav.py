@@ -54,16 +54,27 @@ class Section:
 class Page:
     """A page: ``key`` is what its route calls itself, ``needs`` the permission of its first read.
 
-    ``also`` is needed beside it; ``any_of`` opens it to whoever has one of several.
+    ``also`` is needed beside it; ``any_of`` opens it to whoever has one of several. ``place`` is a section,
+    and one of ``GROUPS`` after a slash where the section has more pages than a row holds.
     """
 
-    section: str
+    place: str
     key: str
     text: str
     href: str
     needs: str = ""
     any_of: tuple[str, ...] = ()
     also: str = ""
+
+    @property
+    def section(self) -> str:
+        """Where it stands on the rail."""
+        return self.place.partition("/")[0]
+
+    @property
+    def group(self) -> str:
+        """What its row is called there; empty where the section has one row."""
+        return GROUPS.get(self.place.partition("/")[2], "")
 
     def open_to(self, permissions: frozenset[str]) -> bool:
         """Whether somebody with ``permissions`` sees it."""
@@ -83,6 +94,14 @@ SECTIONS: Final = (
     Section("devices", "cpu", "设备"),
     Section("settings", "settings", "设置"),
 )
+
+GROUPS: Final = {
+    "shop": "门店",
+    "money": "价格和收款",
+    "people": "员工",
+    "words": "通知",
+    "data": "数据和接口",
+}
 
 PAGES: Final = (
     Page("live", "live", "实时", "/console", STORE_READ),
@@ -107,33 +126,41 @@ PAGES: Final = (
     Page("redeem", "platform-vouchers", "平台券", "/console/platform-vouchers", VOUCHER_REDEEM),
     Page("groupbuy", "campaigns", "团购", "/console/campaigns", CAMPAIGN_READ),
     Page("groupbuy", "groupbuy-report", "团购统计", "/console/groupbuy/report", CAMPAIGN_READ),
-    Page("settings", "opening", "开店", "/console/opening", STORE_EDIT),
-    Page("settings", "staff", "员工", "/console/staff", STAFF_READ),
-    Page("settings", "roles", "岗位", "/console/roles", STAFF_READ),
     Page("devices", "doors", "门", "/console/doors", STORE_EDIT),
     Page("devices", "stickers", "门贴", "/console/stickers", STORE_READ),
-    Page("settings", "booking-rules", "预订规则", "/console/booking-rules", STORE_READ),
-    Page("settings", "payments", "支付方式", "/console/payments", PAYMENT_ACCOUNTS),
-    Page("settings", "platforms", "平台账号", "/console/platforms", PAYMENT_ACCOUNTS),
     Page("devices", "wiring", "接线", "/console/wiring", STORE_EDIT),
     Page("devices", "controllers", "控制器", "/console/controllers", DEVICE_READ),
     Page("devices", "schedules", "定时", "/console/schedules", STORE_EDIT),
     Page("devices", "scenes", "场景", "/console/scenes", STORE_EDIT),
-    Page("settings", "staff-keys", "门卡和开门码", "/console/keys", STAFF_READ),
-    Page("settings", "house", "门店和包间", "/console/house", STORE_EDIT),
-    Page("settings", "brand", "品牌", "/console/brand", BRAND_EDIT),
-    Page("settings", "prices", "价格", "/console/prices", PRICE_EDIT),
     Page("members", "coupons", "优惠券", "/console/coupons", COUPON_EDIT),
-    Page("settings", "deposits", "押金", "/console/deposits", PRICE_EDIT),
-    Page("settings", "overtime", "超时收费", "/console/overtime", PRICE_EDIT, also=STORE_EDIT),
-    Page("settings", "api-keys", "API 密钥", "/console/api-keys", STAFF_READ),
-    Page("settings", "webhooks", "事件推送", "/console/webhooks", STAFF_READ),
-    Page("settings", "notifications", "通知", "/console/notifications", NOTICE_READ),
-    Page("settings", "notice-words", "通知模板", "/console/notifications/templates", NOTICE_READ),
-    Page("settings", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
-    Page("settings", "audit", "操作记录", "/console/audit", AUDIT_READ),
-    Page("settings", "retention", "数据保留", "/console/retention", CUSTOMER_DELETE),
-    Page("settings", "backups", "备份", "/console/backups", BACKUP_READ),
+    Page("settings/shop", "opening", "开店", "/console/opening", STORE_EDIT),
+    Page("settings/shop", "house", "门店和包间", "/console/house", STORE_EDIT),
+    Page("settings/shop", "brand", "品牌", "/console/brand", BRAND_EDIT),
+    Page("settings/shop", "booking-rules", "预订规则", "/console/booking-rules", STORE_READ),
+    Page("settings/money", "prices", "价格", "/console/prices", PRICE_EDIT),
+    Page("settings/money", "deposits", "押金", "/console/deposits", PRICE_EDIT),
+    Page(
+        "settings/money", "overtime", "超时收费", "/console/overtime", PRICE_EDIT, also=STORE_EDIT
+    ),
+    Page("settings/money", "payments", "支付方式", "/console/payments", PAYMENT_ACCOUNTS),
+    Page("settings/money", "platforms", "平台账号", "/console/platforms", PAYMENT_ACCOUNTS),
+    Page("settings/people", "staff", "员工", "/console/staff", STAFF_READ),
+    Page("settings/people", "roles", "岗位", "/console/roles", STAFF_READ),
+    Page("settings/people", "staff-keys", "门卡和开门码", "/console/keys", STAFF_READ),
+    Page("settings/words", "notifications", "通知", "/console/notifications", NOTICE_READ),
+    Page(
+        "settings/words",
+        "notice-words",
+        "通知模板",
+        "/console/notifications/templates",
+        NOTICE_READ,
+    ),
+    Page("settings/words", "notice-log", "通知记录", "/console/notifications/log", NOTICE_READ),
+    Page("settings/data", "audit", "操作记录", "/console/audit", AUDIT_READ),
+    Page("settings/data", "retention", "数据保留", "/console/retention", CUSTOMER_DELETE),
+    Page("settings/data", "backups", "备份", "/console/backups", BACKUP_READ),
+    Page("settings/data", "api-keys", "API 密钥", "/console/api-keys", STAFF_READ),
+    Page("settings/data", "webhooks", "事件推送", "/console/webhooks", STAFF_READ),
 )
 
 
@@ -159,7 +186,13 @@ def shell(
     shown = []
     for section in SECTIONS:
         items = tuple(
-            NavItem(page.key, _(page.text), page.href, counts.get(page.key, 0))
+            NavItem(
+                page.key,
+                _(page.text),
+                page.href,
+                counts.get(page.key, 0),
+                _(page.group) if page.group else "",
+            )
             for page in PAGES
             if page.section == section.key and page.open_to(permissions)
         )

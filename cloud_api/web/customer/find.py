@@ -191,6 +191,8 @@ async def room_page(session: AsyncSession, seen: Visit, store: Store, room: Room
         offers=_offers(seen, menu),
         facilities=_facilities(room),
         rules=_rules(store, await rules_of(session, store, room.id), own),
+        address=store.address,
+        map_href=map_href(store),
         **await store_reviews.latest(
             session, seen, store, [room], await reviews.rating(session, store.id, room.id), room.id
         ),
@@ -334,7 +336,7 @@ def _rules(store: Store, rules: Rules, tariffs: Sequence[Tariff]) -> tuple[str, 
     lead, grace = store.lead_s // 60, store.grace_s // 60
     lines = [_("；").join(told) + _("。跨时段分开算")] if told else []
     lines.append(
-        _("最少订 {least}，按 {step} 加").format(
+        _("最少订 {least}，每次加 {step}").format(
             least=words.hours(rules.min_minutes), step=words.hours(rules.step_minutes)
         )
     )

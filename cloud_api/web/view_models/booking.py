@@ -190,6 +190,8 @@ class RoomPage:
     reviews_total: int = 0
     reviews: tuple[StoreReview, ...] = ()
     reviews_href: str = ""
+    address: str = ""
+    map_href: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -159,12 +159,13 @@ class Inspector:
 
 @dataclass(frozen=True)
 class NavItem:
-    """A page one may go to; ``badge`` counts what waits there."""
+    """A page one may go to; ``badge`` counts what waits there, ``group`` names its row among many."""
 
     key: str
     text: str
     href: str
     badge: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,25 @@ class ConsoleShell:
 
     @property
     def siblings(self) -> tuple[NavItem, ...]:
-        """The pages of the section one is in; nothing when it has one page."""
-        mine = next((s.items for s in self.sections if s.holds(self.here)), ())
+        """The pages of the section one is in, of its group where it has some; nothing when it is one."""
+        mine = self._own
+        group = next((item.group for item in mine if item.key == self.here), "")
+        mine = tuple(item for item in mine if item.group == group)
         return mine if len(mine) > 1 else ()
+
+    @property
+    def groups(self) -> tuple[NavItem, ...]:
+        """The groups of the section one is in: each leads to the first of its pages; ``key`` is where one is."""
+        found: dict[str, NavItem] = {}
+        for item in self._own:
+            first = found.setdefault(item.group, item)
+            if item.key == self.here:
+                found[item.group] = replace(item, href=first.href)
+        return tuple(found.values()) if len(found) > 1 else ()
+
+    @property
+    def _own(self) -> tuple[NavItem, ...]:
+        return next((s.items for s in self.sections if s.holds(self.here)), ())
 
 
 @dataclass(frozen=True)
