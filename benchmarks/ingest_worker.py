@@ -12,7 +12,7 @@ import logging
 
 import structlog
 
-from cloud_api.app import make_cloud
+from cloud_api.kit.process import make_cloud
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.settings import Settings
 from cloud_api.store_channel.office import office_of

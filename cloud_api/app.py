@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
-import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpx
-import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,10 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud_api import events, health
 from cloud_api.access import routes as access
 from cloud_api.alarms import routes as alarms
-from cloud_api.alarms import watch as alarm_watch
 from cloud_api.auth import routes as auth
 from cloud_api.auth import security_routes as security
-from cloud_api.auth import service as auth_service
 from cloud_api.auth.csrf import CsrfGuard, DeviceCookie
 from cloud_api.backups import routes as backups
 from cloud_api.branding import routes as branding
@@ -45,34 +39,26 @@ from cloud_api.groupbuy import console_routes as groupbuy_console
 from cloud_api.groupbuy import media_routes as campaign_media
 from cloud_api.groupbuy import platform_routes
 from cloud_api.groupbuy import routes as groupbuy
-from cloud_api.kit import due_jobs, feed, idempotency, problems, recurring, throttle
+from cloud_api.kit import problems
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.crypto import use_vault
-from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
-from cloud_api.kit.ids import new_id
+from cloud_api.kit.process import make_cloud
 from cloud_api.kit.repeat import Repeat
 from cloud_api.kit.static_files import StaticForLong
-from cloud_api.kit.waiters import Waiters
-from cloud_api.kit.wakeups import Wakeups
 from cloud_api.ledger import routes as ledger
 from cloud_api.media import routes as media
 from cloud_api.members import routes as members
-from cloud_api.members import service as members_service
-from cloud_api.notifications import inbox as notices_inbox
 from cloud_api.notifications import routes as notifications
 from cloud_api.orders import (
     change_routes,
     coupon_routes,
     desk_routes,
-    export,
     export_routes,
     guest_routes,
     money_routes,
     overtime_routes,
-    place,
     refund_routes,
     series_routes,
     share_routes,
@@ -98,15 +84,13 @@ from cloud_api.staff import platform_routes as platform
 from cloud_api.staff import role_routes as roles
 from cloud_api.staff import routes as staff
 from cloud_api.store_channel import routes as edge
-from cloud_api.store_channel import worker as channel
 from cloud_api.stored_value import routes as stored_value
 from cloud_api.stores import manage_routes as stores_manage
 from cloud_api.stores import media_routes
 from cloud_api.stores import routes as stores
 from cloud_api.support import routes as support
 from cloud_api.webhooks import routes as webhooks
-
-log = structlog.get_logger(__name__)
+from cloud_api.worker import register_jobs, work
 
 API = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -181,37 +165,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     events.router,
 )
 _PACKAGE = Path(__file__).parent
-_RESTART_S = 2.0
 _STOP_S = 8.0
-_FORGET_EVERY_S = 3600.0
-
-
-def outgoing(*, trust_env: bool = True) -> httpx.AsyncClient:
-    """The client for all calls to other people's servers.
-
-    Connections are given up before those servers do: many close an idle one after 5 s, and a POST that
-    meets the closing is lost and must not be sent again blindly. ``trust_env``: heed proxy variables.
-    """
-    return httpx.AsyncClient(
-        trust_env=trust_env,
-        timeout=httpx.Timeout(10, connect=3),
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2),
-        follow_redirects=False,
-    )
-
-
-def make_cloud(settings: Settings, clocks: Clocks | None = None) -> Cloud:
-    """What this process has in hand. Sets the process's vault; connects to nothing yet."""
-    use_vault(settings.vault)
-    name = f"{socket.gethostname()[:20]}-{os.getpid()}"
-    return Cloud(
-        settings=settings,
-        db=Database(settings.database_url),
-        clocks=clocks or Clocks.of(settings.clock_file),
-        http=outgoing(),
-        waiters=Waiters(new_id()),
-        holder=f"{name}-{new_id()[-6:]}",
-    )
 
 
 def create_app(
@@ -268,75 +222,6 @@ def _routes(pages: ModuleType | None) -> tuple[BaseRoute, ...]:
     if pages is not None:
         whole.include_router(pages.router)
     return tuple(whole.routes)
-
-
-def register_jobs() -> None:
-    """Import every package's ``jobs`` and ``personal`` modules: each registers what it does."""
-    for name in ("jobs", "personal"):
-        for path in sorted(_PACKAGE.glob(f"*/{name}.py")):
-            importlib.import_module(f"cloud_api.{path.parent.name}.{name}")
-
-
-async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> None:
-    """Due jobs and the store channel until ``stop``; a part that falls over is started again.
-
-    Without ``all_parts`` only answers to this process's own commands are heard.
-    """
-    parts: dict[str, Callable[[], Awaitable[None]]]
-    if all_parts:
-        parts = {
-            "due_jobs": lambda: due_jobs.worker_loop(cloud, stop),
-            "store_channel": lambda: channel.run(cloud, stop),
-            "forget": lambda: _forget(cloud, stop),
-            "alarms": lambda: alarm_watch.run(cloud, stop),
-        }
-    else:
-        parts = {"acks": lambda: channel.run_acks(cloud, stop)}
-    if not cloud.db.is_sqlite:
-        parts["wakeups"] = lambda: Wakeups(cloud.db).run(stop)
-    await asyncio.gather(*(_keep(name, run, stop) for name, run in parts.items()))
-
-
-async def _keep(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        try:
-            await run()
-        except Exception:
-            log.exception("worker.part_failed", part=name)
-        if not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), _RESTART_S)
-            except TimeoutError:
-                continue
-
-
-async def _forget(cloud: Cloud, stop: asyncio.Event) -> None:
-    """Every hour: delete what has served its time, plan what recurs. Several processes may do it."""
-    while not stop.is_set():
-        await recurring.plan(cloud)
-        await forget_old(cloud)
-        try:
-            await asyncio.wait_for(stop.wait(), _FORGET_EVERY_S)
-        except TimeoutError:
-            continue
-
-
-async def forget_old(cloud: Cloud) -> None:
-    """Old counts, keys, codes, logins, feed lines and notices go."""
-    for forget in (
-        throttle.forget_old,
-        idempotency.forget_old,
-        auth_service.forget_old,
-        feed.forget_old,
-        members_service.forget_old,
-        export.forget_old,
-    ):
-        async with cloud.db.write() as session:
-            await forget(session, cloud.clocks.real)
-    async with cloud.db.write() as session:
-        await place.forget_quotes(session, cloud.clocks.now)
-    async with cloud.db.write() as session:
-        await notices_inbox.forget_old(session, cloud.clocks)
 
 
 def _lifespan(own: bool) -> Callable[[FastAPI], Any]:

@@ -1,49 +1,123 @@
-"""``kaimen-cloud``: serve, work, migrate, make the first merchant, check."""
+"""``kaimen-cloud``: serve, work, migrate, make the first merchant, check.
+
+Each command loads what it needs when it runs: a migration no routes, a broker's files no tables.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-import uvicorn
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
+from typer.core import TyperGroup
 
-from cloud_api import health
-from cloud_api.app import create_app, make_cloud, register_jobs, work
-from cloud_api.audit.cli import app as audit_commands
-from cloud_api.backups.cli import add_to as add_backup_commands
-from cloud_api.backups.keys_cli import make_app as key_commands
-from cloud_api.devices.service import make_enrolment_code
-from cloud_api.kit import logs
-from cloud_api.kit.actor import System, scoped
-from cloud_api.kit.cloud import Cloud
-from cloud_api.kit.database import Database
-from cloud_api.kit.errors import KaimenError
-from cloud_api.ledger.cli import app as ledger_commands
-from cloud_api.migrations import runner
-from cloud_api.migrations.tables import metadata
-from cloud_api.reports.cli import app as report_commands
 from cloud_api.settings import Settings
-from cloud_api.staff.cli import app as platform_commands
-from cloud_api.staff.cli import first_owner
-from cloud_api.store_channel.broker_files import write_broker_files
-from cloud_api.store_channel.cli import app as event_commands
-from cloud_api.store_channel.desired import raise_epochs
-from cloud_api.store_plan import make_planned_store, read_plan
-from cloud_api.stores.models import Store
+
+if TYPE_CHECKING:
+    from cloud_api.kit.cloud import Cloud
+    from cloud_api.kit.database import Database
+
+Result = TypeVar("Result")
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Code that stays is loaded here: looking through it for garbage would take a fifth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _platform_admin(late: typer.Typer) -> None:
+    from cloud_api.staff.cli import app as commands
+
+    late.add_typer(commands, name="platform-admin", context_settings={"obj": _run})
+
+
+def _backups(late: typer.Typer) -> None:
+    from cloud_api.backups.cli import add_to
+    from cloud_api.store_channel.desired import raise_epochs
+
+    add_to(late, _run, _upgrade, raise_epochs)
+
+
+def _keys(late: typer.Typer) -> None:
+    from cloud_api.backups.keys_cli import make_app
+    from cloud_api.migrations.tables import metadata
+
+    late.add_typer(make_app(metadata), name="keys", context_settings={"obj": _run})
+
+
+def _audit(late: typer.Typer) -> None:
+    from cloud_api.audit.cli import app as commands
+
+    late.add_typer(commands, name="audit", context_settings={"obj": _run})
+
+
+def _ledger(late: typer.Typer) -> None:
+    from cloud_api.ledger.cli import app as commands
+
+    late.add_typer(commands, name="ledger", context_settings={"obj": _run})
+
+
+def _reports(late: typer.Typer) -> None:
+    from cloud_api.reports.cli import app as commands
+
+    late.add_typer(commands, name="reports", context_settings={"obj": _run})
+
+
+def _events(late: typer.Typer) -> None:
+    from cloud_api.store_channel.cli import app as commands
+
+    late.add_typer(commands, name="events", context_settings={"obj": _run})
+
+
+_LATE: Final[dict[str, Callable[[typer.Typer], None]]] = {
+    "platform-admin": _platform_admin,
+    **dict.fromkeys(("backup", "backups", "backup-key", "verify", "restore"), _backups),
+    "keys": _keys,
+    "audit": _audit,
+    "ledger": _ledger,
+    "reports": _reports,
+    "events": _events,
+}
+"""The commands that packages bring, in the order of the help."""
+
+
+class _Commands(TyperGroup):
+    """Loads a package's commands when one of them, or the help of all, is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Ours, then the packages'."""
+        return [*super().list_commands(ctx), *(name for name in _LATE if name not in self.commands)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The one of this name."""
+        if cmd_name in _LATE and cmd_name not in self.commands:
+            late = typer.Typer()
+            late.callback()(lambda: None)
+            with _loading():
+                _LATE[cmd_name](late)
+            found: Any = typer.main.get_group(late)
+            return found.commands.get(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Kaimen's cloud. Settings: KAIMEN_* variables."
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Kaimen's cloud. Settings: KAIMEN_* variables.",
 )
-Result = TypeVar("Result")
 
 
 @app.command()
@@ -56,10 +130,16 @@ def serve(
 ) -> None:
     """Serve API and pages; with KAIMEN_RUN_WORKER (default) the worker runs inside."""
     settings = _settings()
+    with _loading():
+        import uvicorn
+
+        from cloud_api.app import create_app
+        from cloud_api.kit import logs
     logs.set_up()
     if migrate_first:
         _run(_migrate)
-    served = create_app(settings)
+    with _loading():
+        served = create_app(settings)
     _keep_what_stays()
     uvicorn.run(
         served,
@@ -83,8 +163,13 @@ def worker(
     ] = None,
 ) -> None:
     """Run due jobs and the store channel without serving; any number of them may run."""
+    with _loading():
+        from cloud_api import health
+        from cloud_api.kit import logs
+        from cloud_api.worker import register_jobs, work
+
+        register_jobs()
     logs.set_up()
-    register_jobs()
 
     async def act(cloud: Cloud) -> None:
         _keep_what_stays()
@@ -104,6 +189,8 @@ def worker(
 @app.command()
 def migrate() -> None:
     """Bring the database to the present schema and put up the overlap guard; safe to run again."""
+    from cloud_api.migrations import runner
+
     _run(_migrate)
     typer.echo(f"The database is at revision {runner.head()}.")
 
@@ -119,6 +206,7 @@ def init(
     Run again for the same merchant it changes nothing but prints a new link, as long as the owner
     has not set a password.
     """
+    from cloud_api.staff.cli import first_owner
 
     async def act(cloud: Cloud) -> list[str]:
         async with cloud.db.write() as session:
@@ -133,6 +221,12 @@ def enrol_code(
     store: Annotated[str, typer.Option(help="The store's id or its exact name.")],
 ) -> None:
     """Print a one-time code for ``kaimen-edge enroll``; it lives for 15 minutes."""
+    from sqlmodel import col
+
+    from cloud_api.devices.service import make_enrolment_code
+    from cloud_api.kit.actor import System, scoped
+    from cloud_api.kit.errors import KaimenError
+    from cloud_api.stores.models import Store
 
     async def act(cloud: Cloud) -> str:
         async with cloud.db.write() as session:
@@ -158,6 +252,7 @@ def enrol_code(
 @app.command()
 def check() -> None:
     """Say what is wrong with settings and database; exit code 1 if anything is."""
+    from cloud_api import health
 
     async def act(cloud: Cloud) -> dict[str, str]:
         return await health.check(cloud)
@@ -188,6 +283,8 @@ def broker_files(
     """Write certificate, configuration and rules of the broker; safe to run again."""
     if kind not in {"mosquitto", "nats"}:
         raise typer.BadParameter("mosquitto or nats", param_hint="KIND")
+    from cloud_api.store_channel.broker_files import write_broker_files
+
     try:
         written = write_broker_files(
             _settings(), "nats" if kind == "nats" else "mosquitto", out, name or [], node or []
@@ -205,6 +302,7 @@ def add_store(
     merchant: Annotated[str, typer.Option(help="The merchant's exact name.")],
 ) -> None:
     """Make a store with rooms, doors, devices and prices, once; prints the addresses of its doors."""
+    from cloud_api.store_plan import make_planned_store, read_plan
 
     async def act(cloud: Cloud) -> list[str]:
         plan = read_plan(file)
@@ -231,6 +329,8 @@ def settings_doc(
 
 
 async def _migrate(cloud: Cloud) -> None:
+    from cloud_api.migrations import runner
+
     await runner.upgrade(cloud.db)
 
 
@@ -256,6 +356,11 @@ def _settings() -> Settings:
 
 def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
     """Run ``act`` on this installation's Cloud; a refusal is one sentence and exit code 1."""
+    with _loading():
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from cloud_api.kit.errors import KaimenError
+        from cloud_api.kit.process import make_cloud
 
     async def whole() -> Result:
         cloud = make_cloud(_settings())
@@ -277,12 +382,12 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
         raise typer.Exit(1) from error
 
 
-app.add_typer(platform_commands, name="platform-admin", context_settings={"obj": _run})
-
-
 async def _upgrade(db: Database) -> None:
     """Bring a restored database up to date."""
     from alembic.util import CommandError  # loaded by who migrates, see runner
+
+    from cloud_api.kit.errors import KaimenError
+    from cloud_api.migrations import runner
 
     try:
         await runner.upgrade(db)
@@ -291,13 +396,6 @@ async def _upgrade(db: Database) -> None:
             "restore.too_new", f"这份备份来自更新的版本，先升级程序：{error}", status=409
         ) from error
 
-
-add_backup_commands(app, _run, _upgrade, raise_epochs)
-app.add_typer(key_commands(metadata), name="keys", context_settings={"obj": _run})
-app.add_typer(audit_commands, name="audit", context_settings={"obj": _run})
-app.add_typer(ledger_commands, name="ledger", context_settings={"obj": _run})
-app.add_typer(report_commands, name="reports", context_settings={"obj": _run})
-app.add_typer(event_commands, name="events", context_settings={"obj": _run})
 
 if __name__ == "__main__":
     sys.exit(app())

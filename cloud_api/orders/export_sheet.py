@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from openpyxl import Workbook
-
 from cloud_api.kit.i18n import gettext as _
 
 FORMS: Final = {
@@ -83,6 +81,8 @@ def _csv(rows: Iterable[tuple[Cell, ...]], columns: Sequence[str]) -> bytes:
 def _xlsx(
     rows: Iterable[tuple[Cell, ...]], columns: Sequence[str], title: str, house: str
 ) -> bytes:
+    from openpyxl import Workbook  # loaded by who makes a sheet: no start pays for it
+
     book = Workbook(write_only=True)
     book.properties.creator, book.properties.title = house or "Kaimen", title
     sheet = book.create_sheet(title)

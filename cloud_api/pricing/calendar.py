@@ -12,8 +12,6 @@ from datetime import date
 from functools import cache
 from typing import Any, Final, Protocol
 
-import holidays as package
-
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.stores.hours import special
 from cloud_api.stores.models import Store
@@ -108,5 +106,7 @@ def matches(thing: Condition, day: Day) -> bool:
 
 @cache
 def _country(country: str, year: int) -> Any:
+    import holidays as package
+
     language = "zh_CN" if country in ("CN", "HK", "MO", "TW") else None
     return package.country_holidays(country, years=year, language=language)

@@ -9,13 +9,13 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from cloud_api.app import forget_old
 from cloud_api.auth.models import Login
 from cloud_api.kit import feed, throttle
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.models import FeedEntry, Throttle
 from cloud_api.kit.problems import MEDIA_TYPE
+from cloud_api.worker import forget_old
 from tests.cloud_api.factories import make_customer, make_login
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -43,6 +44,63 @@ def answers(url: str) -> bool:
         return httpx.get(url, trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+STARTS = """
+import json, sys
+from cloud_api import cli
+held = {}
+
+def look(name):
+    held[name] = [one for one, module in sys.modules.items() if module is not None]
+
+look("any command")
+import cloud_api.store_channel.broker_files
+look("broker-files")
+import cloud_api.migrations.runner, cloud_api.migrations.tables
+cloud_api.migrations.tables.metadata()
+look("migrate")
+import cloud_api.health, cloud_api.worker
+cloud_api.worker.register_jobs()
+look("worker")
+import cloud_api.app, cloud_api.web.routes
+look("serve")
+print(json.dumps(held))
+"""
+RARE = r"(openpyxl|holidays|apprise|stripe|alembic|playwright|pytest)(\.|$)"
+UNWANTED = {
+    "any command": r"(sqlalchemy|fastapi|cloud_api\.(?!cli|settings|kit))",
+    "broker-files": rf"fastapi|.*\.routes$|{RARE}",
+    "migrate": rf".*routes$|uvicorn|{RARE}",
+    "worker": rf"cloud_api\..*routes$|cloud_api\.web(\.|$)|jinja2|{RARE}",
+    "serve": RARE,
+}
+
+
+def test_a_start_loads_nothing_that_it_does_not_use():
+    """Bug: writing a broker's files loaded all routes, pages and the spreadsheets: four seconds of work."""
+    ran = subprocess.run(
+        [sys.executable, "-c", STARTS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    held = json.loads(ran.stdout)
+    found = {
+        name: [one for one in held[name] if re.match(unwanted, one)]
+        for name, unwanted in UNWANTED.items()
+    }
+    assert found == {name: [] for name in UNWANTED}
+
+
+def test_the_help_names_every_command_with_what_packages_bring(env: dict[str, str]):
+    told = run(env, "--help").stdout
+    for name in ("serve", "worker", "migrate", "backup-key", "restore", "audit", "keys", "events"):
+        assert re.search(rf"^│ {name} ", told, re.M), told
+    assert "rotate" in run(env, "keys", "--help").stdout
+    assert run(env, "no-such-thing").exit_code == 2
 
 
 def test_from_nothing_to_an_owner(env: dict[str, str]):

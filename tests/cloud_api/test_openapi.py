@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 
-from cloud_api.app import create_app, make_cloud
+from cloud_api.app import create_app
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.problems import MEDIA_TYPE
+from cloud_api.kit.process import make_cloud
 from cloud_api.migrations.tables import metadata
 from cloud_api.settings import Settings
 from store_link.clock import ManualClock

@@ -14,10 +14,10 @@ import sys
 from sqlalchemy import text
 from sqlmodel import select
 
-from cloud_api.app import make_cloud
 from cloud_api.kit import due_jobs
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import DueJob
+from cloud_api.kit.process import make_cloud
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.settings import Settings
 

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.app import create_app, outgoing
+from cloud_api.app import create_app
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.crypto import use_vault
 from cloud_api.kit.database import Database
 from cloud_api.kit.due_jobs import worker_loop
+from cloud_api.kit.process import outgoing
 from cloud_api.kit.waiters import Waiters
 from cloud_api.payments import service as payments
 from cloud_api.settings import Settings

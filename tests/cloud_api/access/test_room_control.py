@@ -9,13 +9,13 @@ import httpx
 from sqlmodel import col, select, update
 
 from cloud_api.access.room_control import let_go
-from cloud_api.app import register_jobs
 from cloud_api.devices.models import Binding, Board, DeviceCommand, StoreStatus
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.orders import followers
 from cloud_api.orders.models import Order
+from cloud_api.worker import register_jobs
 from tests.cloud_api.access.conftest import Guest
 from tests.cloud_api.answers import answering
 from tests.cloud_api.factories import Shop, bearer, make_customer, make_login

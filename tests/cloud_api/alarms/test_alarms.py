@@ -13,7 +13,6 @@ from sqlmodel import col, select
 
 from cloud_api.alarms import service, watch
 from cloud_api.alarms.models import Alarm, AlarmEvent, AlarmRule
-from cloud_api.app import register_jobs
 from cloud_api.audit.models import AuditEntry
 from cloud_api.devices.models import StoreCredential
 from cloud_api.kit import due_jobs
@@ -24,6 +23,7 @@ from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import NOTICE
 from cloud_api.staff.permissions import ALARM_HANDLE, ALARM_READ
+from cloud_api.worker import register_jobs
 from store_link.clock import ManualClock
 from tests.cloud_api.factories import Shop, make_staff, make_store, staff
 

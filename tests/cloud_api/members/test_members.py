@@ -11,7 +11,6 @@ from sqlmodel import SQLModel, col, select
 
 import cloud_api
 from cloud_api.access.models import Grant
-from cloud_api.app import register_jobs
 from cloud_api.audit.models import AuditEntry
 from cloud_api.coupons.models import Coupon, CouponGrant
 from cloud_api.kit.actor import Staff
@@ -33,6 +32,7 @@ from cloud_api.staff.service import actor_of
 from cloud_api.stored_value import office, service
 from cloud_api.stored_value.models import Wallet, WalletMove
 from cloud_api.stored_value.schemas import AdjustIn
+from cloud_api.worker import register_jobs
 from tests.cloud_api.factories import Shop, make_customer, make_order, make_staff, make_store, staff
 
 register_jobs()

@@ -9,13 +9,13 @@ from typing import Final
 from sqlalchemy import Table
 from sqlmodel import SQLModel
 
-from cloud_api.app import register_jobs
 from cloud_api.auth import identities
 from cloud_api.coupons import service as coupons
 from cloud_api.kit.personal import holders
 from cloud_api.migrations.tables import metadata
 from cloud_api.notifications import choices
 from cloud_api.support import photos
+from cloud_api.worker import register_jobs
 
 # Not in the export: proofs of who somebody is, and figures without a name.
 NOT_TOLD: Final = {

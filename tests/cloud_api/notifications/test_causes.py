@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import col, select
 
-from cloud_api.app import register_jobs
 from cloud_api.auth import service as auth
 from cloud_api.kit import due_jobs
 from cloud_api.kit.clocks import Clocks
@@ -16,6 +15,7 @@ from cloud_api.kit.models import DueJob
 from cloud_api.kit.notices import NOTICE
 from cloud_api.notifications.models import Notice
 from cloud_api.orders.transitions import move, note, system_lock
+from cloud_api.worker import register_jobs
 from tests.cloud_api.factories import Shop, make_customer, make_order, make_staff
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from cloud_api.app import register_jobs
 from cloud_api.auth.models import Account
 from cloud_api.kit import due_jobs
 from cloud_api.kit.cloud import Cloud
@@ -32,6 +31,7 @@ from cloud_api.notifications.models import (
 from cloud_api.notifications.quiet import next_loud
 from cloud_api.notifications.transitions import move
 from cloud_api.orders.transitions import change
+from cloud_api.worker import register_jobs
 from store_link.clock import ManualClock
 from tests.cloud_api.factories import Shop, make_customer, make_order, make_staff
 from tests.cloud_api.notifications.providers import CREDENTIALS

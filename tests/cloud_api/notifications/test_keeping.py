@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from cloud_api.app import forget_old
 from cloud_api.devices.models import Binding, Board, DeviceCommand
 from cloud_api.kit.errors import KaimenError
 from cloud_api.notifications import template_service
@@ -15,6 +14,7 @@ from cloud_api.notifications.inbox import KEPT
 from cloud_api.notifications.models import Delivery, Notice, NoticeRule, WechatConsent
 from cloud_api.notifications.schemas import RuleIn, TemplateIn
 from cloud_api.staff.service import actor_of
+from cloud_api.worker import forget_old
 from tests.cloud_api.factories import make_staff
 from tests.cloud_api.notifications.test_delivery import (  # noqa: F401  the fixture
     Scene,

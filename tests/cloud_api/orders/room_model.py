@@ -29,7 +29,6 @@ from hypothesis.stateful import (
 )
 from sqlmodel import col, select
 
-from cloud_api.app import make_cloud, register_jobs
 from cloud_api.auth.models import Account
 from cloud_api.claims.models import RoomClaim
 from cloud_api.kit.actor import Customer
@@ -37,6 +36,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.models import DueJob
+from cloud_api.kit.process import make_cloud
 from cloud_api.ledger.verify import verify
 from cloud_api.orders import cancel, change_service, changes, differences, finish, hold, place
 from cloud_api.orders import store_events as store
@@ -52,6 +52,7 @@ from cloud_api.payments.records import record_payment, record_refund
 from cloud_api.payments.transitions import OPEN_PAYMENT
 from cloud_api.pricing import service as pricing
 from cloud_api.settings import Settings
+from cloud_api.worker import register_jobs
 from store_link.clock import ManualClock
 from store_link.messages import StayBody, StayState
 from tests.cloud_api.conftest import NOON, SECRETS
