@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from cloud_api.kit.actor import System
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import use_vault
 from cloud_api.kit.database import Database
+from cloud_api.migrations import runner
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.service import notify_path
 from cloud_api.settings import Settings
@@ -79,7 +81,10 @@ PAID_AT = ("cashier", "wechat", "alipay", "unionpay", "stripe")
 """The payment providers, in the order in which guests see them."""
 SOLD_AT = ("douyin", "meituan")
 """The platforms that sell the store's vouchers."""
-ORDER = ("boards", "broker", *PAID_AT, *SOLD_AT, "sms", "cloud", "controller")
+COUNTERS = (*PAID_AT, *SOLD_AT, "sms")
+"""What needs nothing of ours to start."""
+ORDER = ("boards", "broker", *COUNTERS, "cloud", "controller")
+LAST_UP = ("controller", "cloud")
 NAMES = {
     "broker": "消息中心",
     "cloud": "云端",
@@ -249,15 +254,17 @@ class Stage:
         self._write_boards()
         say("继电器板")
         self._start("boards", lambda: answers(f"{self.url('boards', local=True)}/state"))
+        say("收银台和短信")  # they come up while the database is made
+        for name in COUNTERS:
+            self.children[name].start()
         say("数据库")
-        self._tool("kaimen-cloud", "migrate")
+        asyncio.run(self._migrate())
         say("消息中心")
         self._write_broker()
         self._start("broker", lambda: listens(self.ports["mqtt"]))
-        say("收银台和短信")
-        self._start("sms", lambda: answers(f"{self.url('sms', local=True)}/messages"))
-        for name in (*PAID_AT, *SOLD_AT):
-            self._start(name, partial(answers, f"{self.url(name, local=True)}/healthz"))
+        for name in COUNTERS:
+            path = "messages" if name == "sms" else "healthz"
+            self._start(name, partial(answers, f"{self.url(name, local=True)}/{path}"))
         say("门店资料")
         code = asyncio.run(self._seed())
         self._tell_stripe()
@@ -274,10 +281,13 @@ class Stage:
         self._note()
 
     def down(self) -> None:
-        """Stop everything, the store first."""
-        for name in reversed(ORDER):
+        """Stop everything: the store, then the cloud, then all others at once."""
+        for name in LAST_UP:
             if name in self.children:
                 self.children[name].stop()
+        with ThreadPoolExecutor(len(ORDER)) as pool:
+            for done in [pool.submit(child.stop) for child in self.children.values()]:
+                done.result()
 
     @property
     def online(self) -> bool:
@@ -298,6 +308,14 @@ class Stage:
         child = self.children[name]
         child.start()
         child.wait_until(ready, "它准备好")
+
+    async def _migrate(self) -> None:
+        """As ``kaimen-cloud migrate`` does it, which would load again what is loaded here."""
+        db = Database(self._env["KAIMEN_DATABASE_URL"])
+        try:
+            await runner.upgrade(db)
+        finally:
+            await db.close()
 
     def _tool(self, program: str, *words: str) -> None:
         done = subprocess.run(

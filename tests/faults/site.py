@@ -62,12 +62,12 @@ class Site(Stage):
         self.points.mkdir(parents=True)
         self.prepare()
         self._write_boards()
-        self._start("boards", lambda: answers(f"{self.url('boards', local=True)}/state"))
-        self._tool("kaimen-cloud", "migrate")
+        for name in ("boards", "sms", "cashier"):
+            self.children[name].start()
+        asyncio.run(self._migrate())
         self._write_broker()
         self._start("broker", lambda: listens(self.ports["mqtt"]))
-        for name in ("sms", "cashier"):
-            self.children[name].start()
+        self._ready("boards", f"{self.url('boards', local=True)}/state")
         for name, path in (("sms", "messages"), ("cashier", "healthz")):
             self._ready(name, f"{self.url(name, local=True)}/{path}")
         code = asyncio.run(self._seed())
@@ -92,9 +92,7 @@ class Site(Stage):
 
     def close(self) -> None:
         """Stop everything, the store first."""
-        for name in reversed(self.sides):
-            if name in self.children:
-                self.children[name].stop()
+        self.down()
         self.wire.close()
 
     @property
