@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.chromium import ChromiumError, find_chromium
 from tests.support.compiled import share_compiled_statements
+from tests.support.memory import keep_temporary_files_in_memory
 from tests.support.nats import NatsBroker
 from tests.support.postgres import Server
 from tests.support.shared_postgres import shared_server, template
@@ -26,6 +27,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 share_compiled_statements()
+keep_temporary_files_in_memory()
 
 # All modules and thousands of tests stay to the end: they are not looked through for garbage again
 # and again, neither while they are collected nor while the tests run.

