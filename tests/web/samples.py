@@ -127,7 +127,6 @@ ROOM_PAGE = vm.RoomPage(
     store_name=STORE,
     store_href="/stores/s1",
     address="静安区南京西路 1618 号 3 楼",
-    map_href="https://uri.amap.com/marker?position=121.4581%2C31.2288",
     room=BAMBOO,
     facilities=(
         vm.Facility("layout-grid", "雀友 T8"),
