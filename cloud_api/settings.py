@@ -184,6 +184,17 @@ class Settings(BaseSettings):
         "WeChat people log in by it. Without one they log in by phone and code.",
     )
     wechat_login_secret: str | None = Field(None, description="Its AppSecret.")
+    wechat_mini_app: str | None = Field(
+        None,
+        description="AppID of the WeChat mini-program that shows our pages (docs/mini-program.md): inside it "
+        "people are known by it, and pay by the accounts that name the same one.",
+    )
+    wechat_mini_secret: str | None = Field(None, description="Its AppSecret.")
+    domain_proofs: str = Field(
+        "",
+        description="Files at the root of our address by which WeChat sees that it is ours, as "
+        "`NAME.txt=CONTENT,NAME.txt=CONTENT`.",
+    )
     wechat_share: bool = Field(
         False,
         description="Inside WeChat let pages of group-buy say how they are shared, by WeChat's own script: "

@@ -15,8 +15,10 @@ from cloud_api.auth import phones
 from cloud_api.auth.csrf import token_of
 from cloud_api.auth.deps import LoginNeeded, account_of
 from cloud_api.auth.models import Account
+from cloud_api.auth.wechat_share import SCRIPT, SCRIPT_HOST
 from cloud_api.branding.looks import Look, Looks, looks_now, looks_of
 from cloud_api.kit.actor import Actor, Anyone, Customer
+from cloud_api.kit.asgi import CSP
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.http import client_ip, cloud_of
 from cloud_api.kit.i18n import language
@@ -86,6 +88,12 @@ class Visit:
         return replace(self, merchant_id=merchant_id)
 
     @property
+    def in_mini(self) -> bool:
+        """Whether the web-view of a WeChat mini-program shows it (its own words, since WeChat 7.0)."""
+        agent = self.request.headers.get("user-agent", "").lower()
+        return "micromessenger" in agent and "miniprogram" in agent
+
+    @property
     def look(self) -> Look:
         """How the page looks: its merchant's way, or the installation's."""
         return self.looks.of(self.merchant_id)
@@ -108,6 +116,7 @@ class Visit:
             stay_href=stay_href,
             look=self.look,
             own_app=self.look != self.looks.home,
+            mini_script=SCRIPT if self.in_mini else "",
         )
 
 
@@ -146,7 +155,14 @@ def page(
 ) -> HTMLResponse:
     """A rendered template; ``model`` is its ``page``."""
     context = {"shell": shell, "page": model, **more}
-    return answer(render(template, context, seen.lang), status)
+    made = answer(render(template, context, seen.lang), status)
+    if (
+        shell.mini_script
+    ):  # only there is WeChat's script let in: the way to the mini-program's own pages
+        made.headers["Content-Security-Policy"] = CSP.replace(
+            "script-src 'self'", f"script-src 'self' {SCRIPT_HOST}"
+        )
+    return made
 
 
 def go(href: str) -> RedirectResponse:

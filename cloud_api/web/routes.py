@@ -53,6 +53,7 @@ from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import coupons as customer_coupons
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
+from cloud_api.web.customer import mini as customer_mini
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
 from cloud_api.web.customer import outside_login as customer_outside_login
@@ -83,6 +84,7 @@ router.include_router(customer_changes.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_wechat_payer.router)
+router.include_router(customer_mini.router)
 router.include_router(customer_outside_login.router)
 router.include_router(customer_payment.router)
 router.include_router(customer_support.router)

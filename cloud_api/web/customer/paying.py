@@ -18,6 +18,7 @@ class Place(StrEnum):
     """Where the payer's browser is."""
 
     WECHAT = "wechat"
+    MINI = "mini"  # the web-view of a mini-program inside WeChat
     ALIPAY = "alipay"
     PHONE = "phone"
     DESKTOP = "desktop"
@@ -25,22 +26,24 @@ class Place(StrEnum):
 
 _FIT: Final[dict[Place, tuple[str, ...]]] = {
     Place.WECHAT: ("jsapi", "page", "wap"),
+    Place.MINI: ("mini",),
     Place.ALIPAY: ("wap", "page"),
     Place.PHONE: ("h5", "wap", "page"),
     Place.DESKTOP: ("native", "qr", "page", "wap"),
 }
-"""The channels that work there, the best first: WeChat opens no H5 in itself, a phone scans no code
-off its own screen."""
+"""The channels that work there, the best first: WeChat opens no H5 in itself, a web-view no address but
+its owner's, a phone scans no code off its own screen."""
+_NAMED: Final = frozenset({"jsapi", "mini"})
 _SHUT: Final = {Place.WECHAT: "alipay", Place.ALIPAY: "wechat"}
 """Each of the two apps refuses the other's pages."""
-_HOME: Final = {Place.WECHAT: "wechat", Place.ALIPAY: "alipay"}
+_HOME: Final = {Place.WECHAT: "wechat", Place.MINI: "wechat", Place.ALIPAY: "alipay"}
 
 
 def place_of(user_agent: str) -> Place:
     """Where a browser is, by its own words."""
     agent = user_agent.lower()
     if "micromessenger" in agent:
-        return Place.WECHAT
+        return Place.MINI if "miniprogram" in agent else Place.WECHAT
     if "alipayclient" in agent:
         return Place.ALIPAY
     phone = any(word in agent for word in ("iphone", "android", "mobile", "harmonyos"))
@@ -56,7 +59,7 @@ def methods(
     """
     chosen: dict[tuple[str, bool], PayWayOut] = {}
     own = [way for way in ways if way.channel == "house"]  # a balance fits everywhere
-    order = tuple(one for one in _FIT[place] if openid or one != "jsapi")
+    order = tuple(one for one in _FIT[place] if openid or one not in _NAMED)
     for way in ways:
         if way.channel not in order or way.provider == _SHUT.get(place):
             continue

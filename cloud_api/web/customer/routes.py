@@ -30,7 +30,15 @@ from cloud_api.stores import service as stores
 from cloud_api.stores.models import Store
 from cloud_api.support import reviews
 from cloud_api.web import qr, room_days
-from cloud_api.web.customer import checkout, choose, find, outside_login, paying, wechat_payer
+from cloud_api.web.customer import (
+    checkout,
+    choose,
+    find,
+    mini,
+    outside_login,
+    paying,
+    wechat_payer,
+)
 from cloud_api.web.customer import orders as order_pages
 from cloud_api.web.customer import visit as visits
 from cloud_api.web.customer.look_for import Looked
@@ -330,6 +338,8 @@ async def login(
     href = local_path(next_, "/")
     if seen.account is not None:
         return go(href)
+    if bind := mini.to_bind(seen, href):
+        return go(bind)
     reasons = (
         ("/d/", _("登录后就能看这扇门")),
         ("/quotes/", _("登录后下单，选好的时间还在")),

@@ -16,6 +16,7 @@ from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.payments import payers, ways
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers.base import Channel
+from cloud_api.web.customer import mini
 from cloud_api.web.customer.paying import Place, place_of
 from cloud_api.web.pages import Visit, go, visit
 
@@ -35,13 +36,14 @@ def knows(seen: Visit, accounts: Sequence[ProviderAccount]) -> bool:
 
 def lead(seen: Visit, accounts: Sequence[ProviderAccount]) -> Response | None:
     """On to WeChat's authorize page, which leads back here; None where there is no need or no use."""
-    if place_of(seen.request.headers.get("user-agent", "")) is not Place.WECHAT:
-        return None
-    if seen.request.query_params.get(TRIED) == "no":
+    where = place_of(seen.request.headers.get("user-agent", ""))
+    if where not in {Place.WECHAT, Place.MINI} or seen.request.query_params.get(TRIED) == "no":
         return None
     found = _app(seen, accounts)
     if found is None or found[1].appid in _known(seen):
         return None
+    if where is Place.MINI:
+        return go(mini.again_href(_here(seen)))
     account, app = found
     settings = seen.cloud.settings
     ticket = oauth_tickets.ticket(
@@ -102,8 +104,9 @@ def _app(
     seen: Visit, accounts: Sequence[ProviderAccount]
 ) -> tuple[ProviderAccount, WechatApp] | None:
     """The account that takes WeChat's money here, if its sheet is on, and the app it asks by."""
+    channel = Channel.MINI if seen.in_mini else Channel.JSAPI
     for account in ways.first_of_each(accounts, seen.cloud.clocks.real):
-        if account.provider == "wechat" and Channel.JSAPI in ways.channels_of(account):
-            app = payers.app_of(account, Channel.JSAPI)
+        if account.provider == "wechat" and channel in ways.channels_of(account):
+            app = payers.app_of(account, channel)
             return None if app is None else (account, app)
     return None

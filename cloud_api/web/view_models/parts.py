@@ -69,6 +69,8 @@ class Shell:
     """Whose name, logo and colour the page has."""
     own_app: bool = False
     """Whether this merchant's app is another than the installation's: several share the server."""
+    mini_script: str = ""
+    """WeChat's script, where its mini-program shows the page; empty everywhere else."""
 
 
 @dataclass(frozen=True)

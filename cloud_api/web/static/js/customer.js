@@ -4,6 +4,7 @@ import { api, busy, clearProblems, fill, intent, showProblem, word } from './api
 import './countdown.js';
 import './going.js';
 import './live.js';
+import { pay as payInMini } from './mini.js';
 import './pocket.js';
 import './sheet.js';
 
@@ -153,7 +154,7 @@ if (waiting) {
   }));
   // WeChat's own sheet. Whatever it says, the server asks WeChat before anything is believed.
   const sheet = waiting.dataset.payJsapi;
-  const wechat = () => new Promise((done) => {
+  const wechat = async () => payInMini ? payInMini(sheet) : new Promise((done) => {
     const call = () => window.WeixinJSBridge.invoke('getBrandWCPayRequest', JSON.parse(sheet), done);
     if (window.WeixinJSBridge) call();
     else document.addEventListener('WeixinJSBridgeReady', call, { once: true });

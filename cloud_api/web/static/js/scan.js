@@ -1,6 +1,7 @@
 // The scanner's page: the door's sticker leads to the door; it opens nothing by itself.
 
 import { busy } from './api.js';
+import { scan as scanInMini } from './mini.js';
 import { hasCamera, readFile, watch } from './scanner.js';
 
 const page = document.querySelector('[data-scan]');
@@ -57,7 +58,9 @@ async function open() {
   }
 }
 
-if (hasCamera) {
+if (scanInMini) {
+  start.addEventListener('click', scanInMini);
+} else if (hasCamera) {
   start.addEventListener('click', () => busy(start, open));
   // Whoever allowed it once need not tap again.
   navigator.permissions?.query({ name: 'camera' }).then((found) => found.state === 'granted' && busy(start, open)).catch(() => undefined);
