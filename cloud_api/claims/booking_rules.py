@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from sqlalchemy import bindparam
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -135,6 +136,30 @@ async def _rows(session: AsyncSession, ids: Sequence[str]) -> dict[str, dict[str
         known.update(dict.fromkeys(unknown))
         known.update({row.id: row.rules for row in rows})
     return {key: found for key in ids if (found := known[key]) is not None}
+
+
+def beside(query: Any) -> Any:
+    """``query`` of a Room with its Store, and what is set about booking for either: two more columns.
+
+    Give them to ``know``, and nobody in that session asks for them again.
+    """
+    of_store, of_room = aliased(BookingRule), aliased(BookingRule)
+    return (
+        query.outerjoin(of_store, col(of_store.id) == col(Store.id))
+        .outerjoin(of_room, col(of_room.id) == col(Room.id))
+        .add_columns(of_store.rules, of_room.rules)
+    )
+
+
+def know(
+    session: AsyncSession,
+    room: Room,
+    of_store: dict[str, Any] | None,
+    of_room: dict[str, Any] | None,
+) -> None:
+    """Remember what ``beside`` brought."""
+    known = session.info.setdefault(_KNOWN, {})
+    known.update({room.store_id: of_store, room.id: of_room})
 
 
 @built

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, insert, literal, update
+from sqlalchemy import Integer, bindparam, func, insert, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -26,6 +26,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
+from cloud_api.kit.statements import built, is_sqlite
+from cloud_api.kit.writing import values_of, written
 from cloud_api.stores.models import Room, Store
 
 ENDED: Final = "ended"  # released_why of a claim whose stay is over
@@ -57,24 +59,19 @@ async def hold(
     """
     store = await session.get_one(Store, room.store_id)
     cleaning = (await rules_of(session, store, room.id)).cleaning
-    claim = await _insert(
-        session,
-        {
-            "id": new_id(),
-            "merchant_id": room.merchant_id,
-            "store_id": room.store_id,
-            "room_id": room.id,
-            "order_id": order_id,
-            "kind": "booking",
-            "starts_at": starts_at,
-            "ends_at": ends_at,
-            "block_from": starts_at,
-            "block_until": ends_at + cleaning,
-            "state": "held",
-            "created_at": clocks.now,
-        },
+    claim = RoomClaim(
+        id=new_id(),
+        merchant_id=room.merchant_id,
+        store_id=room.store_id,
+        room_id=room.id,
+        order_id=order_id,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        block_from=starts_at,
+        block_until=ends_at + cleaning,
+        created_at=clocks.now,
     )
-    if claim is None:
+    if not await _insert(session, claim):
         raise taken(RoomTaken(), room.id, starts_at, ends_at, clocks.now)
     return claim
 
@@ -98,33 +95,43 @@ def taken(
     return refused
 
 
-async def _insert(session: AsyncSession, values: dict[str, Any]) -> RoomClaim | None:
-    """The claim, if the guard lets it be; None if the room is somebody's. One statement, no savepoint.
+async def _insert(session: AsyncSession, claim: RoomClaim) -> bool:
+    """Write the claim, if the guard lets it be; False if the room is somebody's. One statement, no savepoint.
 
     PostgreSQL queues for the room and inserts at once; a conflict with the guard's constraint is no
     error there. SQLite's trigger undoes the statement alone.
     """
     await session.flush()
-    if session.get_bind().dialect.name == "postgresql":
-        queue = select(_lock(values["room_id"])).cte("queue")
-        row = select(
-            *(literal(value, RoomClaim.__table__.c[name].type) for name, value in values.items())  # type: ignore[attr-defined]
-        ).select_from(queue)
-        statement: Any = (
-            postgresql.insert(RoomClaim)
-            .from_select(list(values), row)
-            .on_conflict_do_nothing()
-            .returning(RoomClaim)
-        )
-        return (await session.scalars(statement)).one_or_none()
+    sqlite = is_sqlite(session)
+    values = values_of(claim)
+    if not sqlite:
+        values["lock"] = _lock_key(claim.room_id)
     try:
-        return (
-            await session.scalars(insert(RoomClaim).values(**values).returning(RoomClaim))
-        ).one()
+        found = await session.execute(_claimed(sqlite), values)
     except IntegrityError as error:
-        if guard.is_overlap(error):
-            return None
+        if sqlite and guard.is_overlap(error):
+            return False
         raise
+    if found.first() is None:
+        return False
+    written(session, claim)
+    return True
+
+
+@built
+def _claimed(sqlite: bool) -> Any:
+    table: Any = RoomClaim.__table__  # type: ignore[attr-defined]
+    places = {name: bindparam(name, type_=column.type) for name, column in table.c.items()}
+    if sqlite:
+        return insert(table).values(places).returning(table.c.id)
+    queue = select(func.pg_advisory_xact_lock(_LOCKS, bindparam("lock", type_=Integer))).cte("queue")
+    row = select(*places.values()).select_from(queue)
+    return (
+        postgresql.insert(table)
+        .from_select(list(places), row)
+        .on_conflict_do_nothing()
+        .returning(table.c.id)
+    )
 
 
 async def take_for(
@@ -325,9 +332,8 @@ async def under_guard(session: AsyncSession, room_id: str) -> AsyncIterator[None
 async def lock_room(session: AsyncSession, room_id: str) -> None:
     """Queue for ``room_id`` until this transaction ends (PostgreSQL; SQLite has one writer anyway)."""
     if session.get_bind().dialect.name == "postgresql":
-        await session.exec(select(_lock(room_id)))
+        await session.exec(select(func.pg_advisory_xact_lock(_LOCKS, _lock_key(room_id))))
 
 
-def _lock(room_id: str) -> Any:
-    key = zlib.crc32(room_id.encode()) - 2**31  # fits int4, the second key of the pair
-    return func.pg_advisory_xact_lock(_LOCKS, key)
+def _lock_key(room_id: str) -> int:
+    return zlib.crc32(room_id.encode()) - 2**31  # fits int4, the second key of the pair

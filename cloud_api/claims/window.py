@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.claims.models import RoomClaim
-from cloud_api.kit.statements import built
+from cloud_api.kit.statements import Bound, built
 from cloud_api.stores.models import Store
 
 _LOOK_BACK: Final = timedelta(
@@ -42,14 +42,19 @@ async def previous_until(
     return found
 
 
+def until_before(room_id: Bound[str], starts_at: Bound[datetime]) -> SelectOfScalar[datetime]:
+    """When the last claim before ``starts_at`` in a room gives it free."""
+    return select(func.max(col(RoomClaim.block_until))).where(
+        col(RoomClaim.room_id) == room_id,
+        col(RoomClaim.state).in_(_SOLD),
+        col(RoomClaim.block_from) < starts_at,
+    )
+
+
 @built
 def _previous() -> SelectOfScalar[datetime]:
-    return select(func.max(col(RoomClaim.block_until))).where(
-        col(RoomClaim.room_id) == bindparam("room_id"),
-        col(RoomClaim.id) != bindparam("claim_id"),
-        col(RoomClaim.state).in_(_SOLD),
-        col(RoomClaim.block_from) < bindparam("starts_at"),
-    )
+    others = col(RoomClaim.id) != bindparam("claim_id")
+    return until_before(bindparam("room_id"), bindparam("starts_at")).where(others)
 
 
 @built

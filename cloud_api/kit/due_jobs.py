@@ -99,6 +99,19 @@ async def schedule(
     announce_after_commit(session, JOBS, kind)
 
 
+def schedule_first(
+    session: AsyncSession, *, merchant_id: str, kind: str, ref: str, run_at: datetime
+) -> None:
+    """As ``schedule``, where ``ref`` was made in this transaction, so that nobody has scheduled it yet.
+
+    The job is added to the session and written with what else was.
+    """
+    session.add(
+        DueJob(id=new_id(), merchant_id=merchant_id, kind=kind, ref=ref, run_at=run_at, body={})
+    )
+    announce_after_commit(session, JOBS, kind)
+
+
 async def run_due(cloud: Cloud) -> int:
     """Run what is due now, once; returns how many jobs were tried. For tests and single steps."""
     jobs = await _lease(cloud, limit=100)

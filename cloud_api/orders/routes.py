@@ -24,8 +24,8 @@ async def place_order(body: OrderIn, request: Request, who: Who) -> Response:
     cloud = cloud_of(request)
 
     async def act(session: AsyncSession) -> OrderOut:
-        order = await place.place(session, who, body.quote_id, cloud.clocks)
-        return await views.one(session, order, cloud.clocks)
+        placed = await place.place_new(session, who, body.quote_id, cloud.clocks)
+        return await views.placed(session, placed, cloud.clocks)
 
     return await once_within(cloud, who.ref, request, await request.body(), act)
 

@@ -119,27 +119,27 @@ async def note(
     clocks: Clocks,
     why: str = "",
     body: dict[str, Any] | None = None,
-) -> None:
+) -> OrderEvent:
     """Write down something that happened to an order without changing its status.
 
     With ``amount_fen`` in ``body`` it is about money: the books follow (orders/books.py).
     """
-    session.add(
-        OrderEvent(
-            merchant_id=order.merchant_id,
-            store_id=order.store_id,
-            order_id=order.id,
-            kind=kind,
-            by=by,
-            why=why,
-            body=body or {},
-            at=clocks.now,
-        )
+    event = OrderEvent(
+        merchant_id=order.merchant_id,
+        store_id=order.store_id,
+        order_id=order.id,
+        kind=kind,
+        by=by,
+        why=why,
+        body=body or {},
+        at=clocks.now,
     )
+    session.add(event)
     if "amount_fen" in (body or {}):
         books.follow_later(session, order, clocks)
     await _tell(session, order, clocks)
     await tell.noted(session, order, kind, why, body or {}, clocks)
+    return event
 
 
 async def change(session: AsyncSession, order: Order, **values: Any) -> None:

@@ -17,8 +17,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.auth.models import Account
-from cloud_api.claims.booking_rules import Rules, rules_by_room
-from cloud_api.claims.window import opens_of
+from cloud_api.claims.booking_rules import Rules, rules_by_room, rules_of
+from cloud_api.claims.window import opens_at, opens_of
 from cloud_api.devices.status import online
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.dates import said
@@ -39,6 +39,7 @@ from cloud_api.orders.money import pays
 from cloud_api.orders.money_schemas import DepositOut, RefundRequestOut
 from cloud_api.orders.overtime_out import OvertimeOut
 from cloud_api.orders.pay_ways import with_balance
+from cloud_api.orders.placed import Beside, Placed
 from cloud_api.orders.words import event_text, next_step, refund_words, word, words
 from cloud_api.payments import service as payments
 from cloud_api.payments.dispatch import kind_of, ref_of
@@ -52,6 +53,14 @@ _Row = TypeVar("_Row", bound=SQLModel)
 async def one(session: AsyncSession, order: Order, clocks: Clocks) -> schemas.OrderOut:
     """One order for its customer."""
     return (await many(session, [order], clocks))[0]
+
+
+async def placed(session: AsyncSession, new: Placed, clocks: Clocks) -> schemas.OrderOut:
+    """What ``one`` shows of an order that was placed in this transaction; what is known is not read again."""
+    if new.beside is None:
+        return await one(session, new.order, clocks)
+    parts = await _Parts.of_new(session, new.order, new.beside)
+    return schemas.OrderOut(**parts.show(new.order, clocks))
 
 
 async def many(
@@ -175,6 +184,20 @@ class _Parts:
         waiting = {order.store_id for order in orders if parts.payable(order)}
         for store_id in waiting:
             parts.accounts[store_id] = await payments.accounts_of(session, parts.stores[store_id])
+        return parts
+
+    @classmethod
+    async def of_new(cls, session: AsyncSession, order: Order, beside: Beside) -> _Parts:
+        """Of an order that was placed a moment ago: nothing was paid, returned or claimed yet."""
+        parts = cls()
+        store = await session.get_one(Store, order.store_id)
+        room = await session.get_one(Room, order.room_id)
+        parts.stores, parts.rooms = {store.id: store}, {room.id: room}
+        parts.rules = {room.id: await rules_of(session, store, room.id)}
+        parts.lines[order.id], parts.events[order.id] = list(beside.lines), list(beside.events)
+        parts.opens = {order.claim_id: opens_at(store, order.starts_at, beside.before_until)}
+        parts.wallets = {(order.merchant_id, order.account_id): beside.balance_fen}
+        parts.accounts = {store.id: await payments.accounts_of(session, store)}
         return parts
 
     async def _money(self, session: AsyncSession, ids: list[str]) -> None:

@@ -197,10 +197,20 @@ async def take_quote(session: AsyncSession, actor: Actor, quote_id: str, clocks:
     who, theirs = stand_in(actor)
     found = (await session.exec(_quote(who), params={"quote_id": quote_id, **theirs})).first()
     if found is None:
-        raise NotFound("quote", "没有这份报价，请重新选择时间")
-    if found.expires_at <= clocks.now:
-        raise KaimenError("quote.expired", "报价已过期，请重新选择时间", status=410)
+        raise quote_unknown()
+    check_valid(found, clocks)
     return found
+
+
+def quote_unknown() -> NotFound:
+    """Nobody was told such a quote."""
+    return NotFound("quote", "没有这份报价，请重新选择时间")
+
+
+def check_valid(quote: Quote, clocks: Clocks) -> None:
+    """Raise KaimenError ``quote.expired`` (410) for one that nobody may order from any more."""
+    if quote.expires_at <= clocks.now:
+        raise KaimenError("quote.expired", "报价已过期，请重新选择时间", status=410)
 
 
 @built

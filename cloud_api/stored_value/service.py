@@ -12,14 +12,16 @@ from typing import Any, Final
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
-from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
+from cloud_api.kit.statements import Bound
 from cloud_api.kit.upsert import insert_or_ignore
 from cloud_api.ledger.service import Line, post
 from cloud_api.payments.models import PaymentAttempt
@@ -37,6 +39,13 @@ async def wallet_of(session: AsyncSession, merchant_id: str, account_id: str) ->
         col(Wallet.merchant_id) == merchant_id, col(Wallet.account_id) == account_id
     )
     return (await session.exec(query)).one_or_none()
+
+
+def balance_of(customer: Customer, merchant_id: Bound[str]) -> SelectOfScalar[int]:
+    """What a member can spend at a merchant, in fen (``Wallet.total_fen``); no row without a wallet."""
+    return select(col(Wallet.paid_fen) + col(Wallet.gift_fen)).where(
+        col(Wallet.account_id) == customer.account_id, col(Wallet.merchant_id) == merchant_id
+    )
 
 
 async def lock_wallet(
