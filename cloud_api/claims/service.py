@@ -124,7 +124,9 @@ def _claimed(sqlite: bool) -> Any:
     places = {name: bindparam(name, type_=column.type) for name, column in table.c.items()}
     if sqlite:
         return insert(table).values(places).returning(table.c.id)
-    queue = select(func.pg_advisory_xact_lock(_LOCKS, bindparam("lock", type_=Integer))).cte("queue")
+    queue = select(func.pg_advisory_xact_lock(_LOCKS, bindparam("lock", type_=Integer))).cte(
+        "queue"
+    )
     row = select(*places.values()).select_from(queue)
     return (
         postgresql.insert(table)

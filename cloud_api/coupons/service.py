@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import bindparam, func, update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import Select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.coupons.models import Coupon, CouponGrant
-from cloud_api.kit.actor import Customer, System, scoped
+from cloud_api.kit.actor import Customer, System, scoped, stand_in
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
-from cloud_api.kit.statements import built
+from cloud_api.kit.statements import Bound, built
 from cloud_api.pricing.offers import Offer
 
 HOME_ZONE: Final = (
@@ -30,8 +30,9 @@ async def offers_for(
     session: AsyncSession, customer: Customer, merchant_id: str, now: datetime
 ) -> list[Offer]:
     """What the customer could take off an order at a merchant now; the soonest to expire first."""
-    values = {"account_id": customer.account_id, "merchant_id": merchant_id, "now": now}
-    found = (await session.exec(_unused(), params=values)).all()
+    who, theirs = stand_in(customer)
+    values = {"merchant_id": merchant_id, "now": now, **theirs}
+    found = (await session.execute(_weighed(who), values)).all()
     today = now.astimezone(ZoneInfo(HOME_ZONE)).date()
     return [
         offer_of(grant.id, coupon)
@@ -40,20 +41,23 @@ async def offers_for(
     ]
 
 
+def unused(
+    customer: Customer, merchant_id: Bound[str], now: Bound[datetime]
+) -> SelectOfScalar[CouponGrant]:
+    """What a customer has of a merchant's coupons that could still be used."""
+    return scoped(customer, CouponGrant).where(
+        col(CouponGrant.merchant_id) == merchant_id,
+        col(CouponGrant.state) == "unused",
+        or_(col(CouponGrant.expires_at).is_(None), col(CouponGrant.expires_at) > now),
+    )
+
+
 @built
-def _unused() -> Select[CouponGrant, Coupon]:
+def _weighed(who: Customer) -> Any:
     return (
-        select(CouponGrant, Coupon)
+        unused(who, bindparam("merchant_id"), bindparam("now"))
         .join(Coupon, col(Coupon.id) == col(CouponGrant.coupon_id))
-        .where(
-            col(CouponGrant.account_id) == bindparam("account_id"),
-            col(CouponGrant.merchant_id) == bindparam("merchant_id"),
-            col(CouponGrant.state) == "unused",
-            or_(
-                col(CouponGrant.expires_at).is_(None),
-                col(CouponGrant.expires_at) > bindparam("now"),
-            ),
-        )
+        .add_columns(Coupon)
         .order_by(col(CouponGrant.expires_at), col(CouponGrant.id))
         .limit(_MOST_WEIGHED)
     )

@@ -21,11 +21,12 @@ from functools import cache
 from typing import ParamSpec, TypeAlias, TypeVar, cast
 
 from sqlalchemy import BindParameter
+from sqlalchemy.orm import Mapped
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _Value = TypeVar("_Value")
-# A value, or the place of one that is sent with the statement.
-Bound: TypeAlias = _Value | BindParameter[_Value]
+# A value, the place of one that is sent with the statement, or a column of the same query.
+Bound: TypeAlias = _Value | BindParameter[_Value] | Mapped[_Value]
 _Statement = TypeVar("_Statement")
 _Kind = ParamSpec("_Kind")
 

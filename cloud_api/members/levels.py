@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam
+from typing import Any
+
+from sqlalchemy import and_, bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -13,7 +15,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import MOST
-from cloud_api.kit.statements import built
+from cloud_api.kit.statements import Bound, built
 from cloud_api.members.models import MemberLevel, Membership
 from cloud_api.merchants.models import Merchant
 from cloud_api.staff.permissions import PRICE_EDIT
@@ -36,6 +38,18 @@ def _level_of() -> SelectOfScalar[MemberLevel]:
             col(Membership.merchant_id) == bindparam("merchant_id"),
             col(Membership.account_id) == bindparam("account_id"),
         )
+    )
+
+
+def beside(query: Any, merchant_id: Bound[str], account_id: Bound[str]) -> Any:
+    """``query`` with one more column: the customer's level at a merchant, or None."""
+    theirs = and_(
+        col(Membership.merchant_id) == merchant_id, col(Membership.account_id) == account_id
+    )
+    return (
+        query.outerjoin(Membership, theirs)
+        .outerjoin(MemberLevel, col(MemberLevel.id) == col(Membership.level_id))
+        .add_columns(MemberLevel)
     )
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import language
 from cloud_api.kit.money import times
+from cloud_api.members.models import MemberLevel
 from cloud_api.pricing.calendar import Calendar, calendar_of
 from cloud_api.pricing.models import Extra, Package, PriceRule, Slot, Tariff
 from cloud_api.pricing.split import amount, split
@@ -74,10 +75,16 @@ class Book:
     tariffs: Sequence[Tariff]
     rule: PriceRule
     calendar: Calendar
+    level: MemberLevel | None = None  # of the customer who asks
 
     @classmethod
     def of(
-        cls, store: Store, room: Room, tariffs: Iterable[Tariff], rule: PriceRule | None
+        cls,
+        store: Store,
+        room: Room,
+        tariffs: Iterable[Tariff],
+        rule: PriceRule | None,
+        level: MemberLevel | None = None,
     ) -> Book:
         """The book of a room, out of all tariffs of its store."""
         mine = [
@@ -86,7 +93,7 @@ class Book:
             if t.room_id in (None, room.id) and t.room_kind in (None, "", room.kind)
         ]
         counted = rule or PriceRule(store_id=store.id, merchant_id=store.merchant_id)
-        return cls(store, room, mine, counted, calendar_of(store))
+        return cls(store, room, mine, counted, calendar_of(store), level)
 
     @property
     def zone(self) -> ZoneInfo:

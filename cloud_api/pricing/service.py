@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam
-from sqlmodel import col
+from sqlalchemy import bindparam, null
+from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -18,7 +18,9 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.statements import built
-from cloud_api.members.levels import level_of
+from cloud_api.kit.writing import write_new
+from cloud_api.members import levels
+from cloud_api.members.models import MemberLevel
 from cloud_api.pricing import admission
 from cloud_api.pricing import lines as pricing
 from cloud_api.pricing import offers as offering
@@ -88,7 +90,7 @@ async def make_quote(
             "unit_minutes": rule.payg_unit_minutes,
             "least_minutes": rule.payg_least_minutes,
         }
-    lines += await _discounts(session, actor, book, lines)
+    lines += _level_off(book.level, lines)
     lines += await _extras(session, book.store.id, wish.extras)
     coupon = None
     if kind != PAYG:
@@ -111,7 +113,7 @@ async def make_quote(
         expires_at=clocks.now + QUOTE_VALID,
     )
     session.add(made)
-    await session.flush()
+    await write_new(session)
     return made
 
 
@@ -133,35 +135,51 @@ async def price_interval(
     book = await book_of(session, actor, room_id)
     lines = pricing.time_lines(book, starts_at.astimezone(UTC), ends_at.astimezone(UTC))
     if account_id is not None:
-        lines += await _level_off(session, account_id, book, lines)
+        lines += _level_off(
+            await levels.level_of(session, book.store.merchant_id, account_id), lines
+        )
     return [line.stored() for line in lines], pricing.total(lines)
 
 
 async def book_of(session: AsyncSession, actor: Actor, room_id: str) -> Book:
     """All that prices a room. Raises NotFound ``room.not_found``."""
     who, theirs = stand_in(actor)
-    found = (await session.execute(_priced(who), {"room_id": room_id, **theirs})).first()
+    found = (await session.execute(priced(who), {"room_id": room_id, **theirs})).first()
+    return await book_from(session, found)
+
+
+async def book_from(session: AsyncSession, found: Sequence[Any] | None) -> Book:
+    """The book out of a row of ``priced``. Raises NotFound ``room.not_found`` for None."""
     if found is None:
         raise NotFound("room", "没有这个包间")
-    room, store, rule = found
-    tariffs = (await session.exec(_tariffs(), params={"store_id": store.id})).all()
-    return Book.of(store, room, tariffs, rule)
+    room, store, rule, level = found[:4]
+    of = {"store_id": store.id, "room_id": room.id}
+    tariffs = (await session.exec(_tariffs(), params=of)).all()
+    return Book.of(store, room, tariffs, rule, level)
 
 
 @built
-def _priced(who: Actor) -> Any:
-    return (
+def priced(who: Actor) -> Any:
+    """A room (``room_id``), its store, how time is counted there, and the level of the customer who asks."""
+    query: Any = (
         scoped(who, Room)
         .where(col(Room.id) == bindparam("room_id"))
         .join(Store, col(Store.id) == col(Room.store_id))
         .outerjoin(PriceRule, col(PriceRule.store_id) == col(Store.id))
         .add_columns(Store, PriceRule)
     )
+    if isinstance(who, Customer):
+        return levels.beside(query, col(Store.merchant_id), who.account_id)
+    return query.add_columns(null())
 
 
 @built
 def _tariffs() -> SelectOfScalar[Tariff]:
-    return scoped(System(), Tariff).where(col(Tariff.store_id) == bindparam("store_id"))
+    """Those that may rule in a room: its own, and those of no one room."""
+    return scoped(System(), Tariff).where(
+        col(Tariff.store_id) == bindparam("store_id"),
+        or_(col(Tariff.room_id).is_(None), col(Tariff.room_id) == bindparam("room_id")),
+    )
 
 
 def lowest(tariffs: Iterable[Tariff], rooms: Iterable[Room]) -> dict[str, int]:
@@ -257,18 +275,7 @@ async def _time(
     return HOURLY, pricing.hourly(book, starts_at, ends_at), starts_at, ends_at
 
 
-async def _discounts(
-    session: AsyncSession, actor: Actor, book: Book, lines: Sequence[Line]
-) -> list[Line]:
-    if not isinstance(actor, Customer):
-        return []
-    return await _level_off(session, actor.account_id, book, lines)
-
-
-async def _level_off(
-    session: AsyncSession, account_id: str, book: Book, lines: Sequence[Line]
-) -> list[Line]:
-    level = await level_of(session, book.store.merchant_id, account_id)
+def _level_off(level: MemberLevel | None, lines: Sequence[Line]) -> list[Line]:
     if level is None:
         return []
     line = pricing.member_line(level.name, level.per_cent, lines)
