@@ -91,6 +91,9 @@ _PUBLIC: Final[dict[str, Row]] = {
     "GET /s/{store_id}": ANYONE,
     "GET /s/{store_id}/rooms": ANYONE,
     "GET /s/{store_id}/reviews": ANYONE,
+    "GET /mini": ANYONE,
+    "GET /mini/again": ANYONE,
+    "GET /{name}.txt": ANYONE,
     "GET /rooms/{room_id}": ANYONE,
     "GET /rooms/{room_id}/book": ANYONE,
     "GET /rooms/{room_id}/weekly": ANYONE,  # asks who is not logged in to log in
