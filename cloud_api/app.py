@@ -39,6 +39,7 @@ from cloud_api.groupbuy import console_routes as groupbuy_console
 from cloud_api.groupbuy import media_routes as campaign_media
 from cloud_api.groupbuy import platform_routes
 from cloud_api.groupbuy import routes as groupbuy
+from cloud_api.invoices import routes as invoices
 from cloud_api.kit import problems
 from cloud_api.kit.asgi import BodyLimit, Requests, SecurityHeaders
 from cloud_api.kit.clocks import Clocks
@@ -150,7 +151,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     platform_accounts.router,
     cleaning.router,
     support.router,
+    invoices.router,
     support.console,
+    invoices.console,
     alarms.router,
     notifications.router,
     members.router,

@@ -35,6 +35,8 @@ FOR_CUSTOMERS: Final = frozenset(
         "refund.succeeded",
         "refund.failed",
         "refund.declined",  # staff said no to a request
+        "invoice.issued",
+        "invoice.refused",
         "overtime.due",
         "team.full",
         "team.failed",
@@ -57,6 +59,7 @@ FOR_STAFF: Final = frozenset(
         "ticket.new",
         "review.new",
         "refund.requested",  # a guest asks; somebody has to decide
+        "invoice.wanted",  # a guest asks; somebody makes it out
         "refund.refused",  # the provider will not give the money back; somebody has to act
         "platform.asked",  # a guest waits for staff to confirm a platform's code
         "platform.stuck",  # a platform will not take a verification back

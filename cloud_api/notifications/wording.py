@@ -97,6 +97,7 @@ def link_of(event: str, subject: str, public_url: str) -> str:
     paths = {
         "order": f"/orders/{key}" if customer else f"/console/orders/{key}",
         "alarm": "/console/alarms",
+        "invoice": "/console/invoices",
         "voucher": f"/me/vouchers/{key}",
         "platform_use": "/console/platform-vouchers",
         "group_order": f"/groupbuy/orders/{key}",

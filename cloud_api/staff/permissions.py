@@ -17,6 +17,7 @@ ORDER_CREATE: Final = "order.create"
 ORDER_CANCEL: Final = "order.cancel"
 ORDER_REFUND: Final = "order.refund"
 ORDER_WAIVE: Final = "order.waive"
+INVOICE_ISSUE: Final = "invoice.issue"
 CASH_TAKE: Final = "cash.take"
 MONEY_CLOSE: Final = "money.close"
 BALANCE_EDIT: Final = "balance.edit"
@@ -77,6 +78,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (ORDER_CANCEL, "取消订单"),
             (ORDER_REFUND, "退款"),
             (ORDER_WAIVE, "免收超时费"),
+            (INVOICE_ISSUE, "开发票"),
             (CASH_TAKE, "收现金、退现金"),
             (MONEY_CLOSE, "点钞和日结"),
             (BALANCE_EDIT, "改储值方案和会员余额"),
@@ -165,6 +167,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             ORDER_CANCEL,
             ORDER_REFUND,
             ORDER_WAIVE,
+            INVOICE_ISSUE,
             CASH_TAKE,
             CAMPAIGN_READ,
             VOUCHER_REDEEM,
@@ -195,7 +198,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "cleaner": frozenset({STORE_READ, DEVICE_READ, DOOR_OPEN_CLEANING, CLEANING_DO}),
     "finance": frozenset(
         {STORE_READ, ORDER_READ, ORDER_REFUND, CAMPAIGN_READ, MONEY_CLOSE, MONEY_RECONCILE}
-        | {ORDER_EXPORT, REPORT_READ, AUDIT_READ}
+        | {ORDER_EXPORT, REPORT_READ, AUDIT_READ, INVOICE_ISSUE}
     ),
 }
 

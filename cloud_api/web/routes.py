@@ -24,6 +24,7 @@ from cloud_api.web.console import desk as console_desk
 from cloud_api.web.console import doors as console_doors
 from cloud_api.web.console import finance as console_finance
 from cloud_api.web.console import house as console_house
+from cloud_api.web.console import invoices as console_invoices
 from cloud_api.web.console import keys as console_keys
 from cloud_api.web.console import members as console_members
 from cloud_api.web.console import notice_words as console_notice_words
@@ -53,6 +54,7 @@ from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import coupons as customer_coupons
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
+from cloud_api.web.customer import invoices as customer_invoices
 from cloud_api.web.customer import mini as customer_mini
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
@@ -85,6 +87,7 @@ router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_wechat_payer.router)
 router.include_router(customer_mini.router)
+router.include_router(customer_invoices.router)
 router.include_router(customer_outside_login.router)
 router.include_router(customer_payment.router)
 router.include_router(customer_support.router)
@@ -117,6 +120,7 @@ for pages in (
     console_stat_rows,
     console_stats,
     console_refunds,
+    console_invoices,
     console_stuck_refunds,
     console_stored_value,
     console_booking_rules,

@@ -18,6 +18,9 @@ from cloud_api.web.view_models.money import (
     DepositsPage,
     FinancePage,
     Gift,
+    InvoiceForm,
+    InvoiceRow,
+    InvoicesPage,
     MemberBalancePage,
     PaymentPage,
     PayWay,
@@ -53,6 +56,25 @@ ANSWERED = replace(
     FORM, state="approved", word="同意退一部分", why="空调坏了", answer="修好了", asked_fen=7_600,
     approved_fen=4_000,
 )  # fmt: skip
+INVOICE = InvoiceForm(
+    "o1", "2611231430123456", "雀友会·静安店", 7_600, can_ask=True, kind="company", title="上海雀友文化有限公司",
+    tax_no="91310000MA1K3XYZ2B", email="fapiao@example.com", phone="021-6258 0000",
+)  # fmt: skip
+INVOICE_ROW = InvoiceRow(
+    id="i1", order_href="/console/orders/o1", order_number="2611231430123456", store_name="雀友会·静安店",
+    who="4821", company=True, title="上海雀友文化有限公司", tax_no="91310000MA1K3XYZ2B",
+    email="fapiao@example.com", amount_fen=7_600, now_fen=7_600, at=AT,
+)  # fmt: skip
+ISSUED = replace(
+    INVOICE_ROW,
+    id="i2",
+    company=False,
+    title="王小明",
+    tax_no="",
+    email="",
+    now_fen=5_600,
+    number="26312",
+)
 CASE = RefundCase(
     id="r1",
     href="/console/refunds/r1",
@@ -143,6 +165,16 @@ def customer_pages() -> dict[str, tuple[str, dict[str, object]]]:
             "customer/payment.html",
             {"page": replace(PAYMENT, code_href="", open_state="unknown")},
         ),
+        "invoice": ("customer/invoice.html", {"page": INVOICE}),
+        "invoice-issued": (
+            "customer/invoice.html",
+            {
+                "page": replace(
+                    INVOICE, can_ask=False, state="issued", word="已开", invoice_number="26312"
+                )
+            },
+        ),
+        "mini-again": ("customer/mini.html", {"page": "/orders/o1/pay"}),
         "refund-form": ("customer/refund.html", {"page": FORM}),
         "refund-answered": ("customer/refund.html", {"page": ANSWERED}),
     }
@@ -158,6 +190,14 @@ def console_pages(nav: ConsoleShell, staff: Shell) -> dict[str, tuple[str, dict[
             "refunds",
             RefundsPage((DECIDED,), DECIDED, True, LIMIT),
         ),
+        ("console-invoices", "invoices", "invoices", InvoicesPage("asked", (INVOICE_ROW,), 7_600)),
+        (
+            "console-invoices-issued",
+            "invoices",
+            "invoices",
+            InvoicesPage("issued", (ISSUED,), 7_600),
+        ),
+        ("console-no-invoices", "invoices", "invoices", InvoicesPage("asked", (), 0)),
         ("console-no-refunds", "refunds", "refunds", RefundsPage((), None, False, LIMIT)),
         (
             "console-stuck-refunds",

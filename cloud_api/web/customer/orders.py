@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.access import grants
 from cloud_api.access.situation import door_of_room
 from cloud_api.claims.window import opens_at, previous_until
+from cloud_api.invoices import service as invoices
 from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -188,10 +189,23 @@ async def order_page(
         overtime=overtime_view(seen, told),
         refund_href=_refund_href(order, told),
         refund_word="" if told.refund_request is None else told.refund_request.word,
+        **await _invoice(session, seen, order),
         deposit=_deposit(seen, told),
         sooner_href=await sooner.href(session, seen, order, store),
         history=await order_history.history(session, seen, order, told),
     )
+
+
+async def _invoice(session: AsyncSession, seen: Visit, order: Order) -> dict[str, str]:
+    """Where an invoice is asked for once the stay is over and brought money, and what became of it."""
+    if order.status != "completed":
+        return {}
+    found = await invoices.of_order(session, seen.customer, order.id)
+    asked = found is not None and found.state != "withdrawn"
+    if not asked and not (await invoices.worth(session, [order]))[order.id]:
+        return {}
+    word = _(invoices.STATES[found.state]) if found is not None and asked else ""
+    return {"invoice_href": f"/orders/{order.id}/invoice", "invoice_word": word}
 
 
 def _refund_href(order: Order, told: OrderOut) -> str:

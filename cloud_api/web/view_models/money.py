@@ -269,3 +269,52 @@ class MemberBalancePage:
     stores: tuple[tuple[str, str], ...]
     can_edit: bool
     limit: str
+
+
+@dataclass(frozen=True)
+class InvoiceForm:
+    """Asking for an order's invoice: who it is for, filled with what was said last."""
+
+    order_id: str
+    number: str
+    store_name: str
+    amount_fen: int
+    can_ask: bool
+    state: str = ""
+    word: str = ""
+    invoice_number: str = ""
+    why: str = ""
+    kind: str = "person"
+    title: str = ""
+    tax_no: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True)
+class InvoiceRow:
+    """One to be made out, or that was; ``now_fen`` is what the order keeps now."""
+
+    id: str
+    order_href: str
+    order_number: str
+    store_name: str
+    who: str
+    company: bool
+    title: str
+    tax_no: str
+    email: str
+    amount_fen: int
+    now_fen: int
+    at: datetime
+    number: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class InvoicesPage:
+    """Those in one state."""
+
+    state: str
+    rows: tuple[InvoiceRow, ...]
+    total_fen: int

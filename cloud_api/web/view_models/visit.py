@@ -117,6 +117,8 @@ class OrderPage:
     overtime: Overtime | None = None
     refund_href: str = ""
     refund_word: str = ""
+    invoice_href: str = ""
+    invoice_word: str = ""
     deposit: DepositPart | None = None
     history: tuple[Happened, ...] = ()
     sooner_href: str = ""
