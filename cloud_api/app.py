@@ -47,6 +47,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.process import make_cloud
 from cloud_api.kit.repeat import Repeat
+from cloud_api.kit.routing import Nearest
 from cloud_api.kit.static_files import StaticForLong
 from cloud_api.ledger import routes as ledger
 from cloud_api.media import routes as media
@@ -95,7 +96,7 @@ from cloud_api.worker import register_jobs, work
 
 API = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
-    # A request is held against one after the other: what is asked most often comes first.
+    # A request is held against those that begin like it (kit/routing.py), one after the other.
     access.router,
     quote_routes.router,
     orders.router,
@@ -200,6 +201,7 @@ def create_app(
     bundles = {} if app.state.pages is None else app.state.pages.BUNDLES
     static = StaticForLong(_PACKAGE / "web" / "static", bundles)
     app.mount("/static", static, name="static")
+    app.router.middleware_stack = Nearest(app.router)
     for kind in (KaimenError, RequestValidationError, HTTPException, SQLAlchemyError):
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.
@@ -223,7 +225,7 @@ def _routes(pages: ModuleType | None) -> tuple[BaseRoute, ...]:
     for router in (edge.router, health.router, media.router, branding.files):
         whole.include_router(router)
     if pages is not None:
-        whole.include_router(pages.router)
+        whole.routes.extend(pages.router.routes)  # page by page, so that each is found by its path
     return tuple(whole.routes)
 
 
