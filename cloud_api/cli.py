@@ -361,6 +361,9 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
 
         from cloud_api.kit.errors import KaimenError
         from cloud_api.kit.process import make_cloud
+        from cloud_api.migrations.tables import metadata
+
+        metadata()  # rows point at tables of other packages: all of them must be known
 
     async def whole() -> Result:
         cloud = make_cloud(_settings())

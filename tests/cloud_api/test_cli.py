@@ -93,6 +93,7 @@ def test_a_start_loads_nothing_that_it_does_not_use():
         for name, unwanted in UNWANTED.items()
     }
     assert found == {name: [] for name in UNWANTED}
+    assert "cloud_api.claims.suggest" in held["worker"]  # it says who may hold a room's time
 
 
 def test_the_help_names_every_command_with_what_packages_bring(env: dict[str, str]):
