@@ -41,6 +41,10 @@ class Person:
         """The login's token; empty before."""
         return str(self._http.headers.get("authorization", "")).removeprefix("Bearer ")
 
+    def stay_logged_in(self, token: str) -> None:
+        """With the token of an earlier day."""
+        self._http.headers["authorization"] = f"Bearer {token}"
+
     def log_in(self) -> None:
         """Ask for a code, read it on the phone, log in; nothing if that was done before."""
         if self.token:
@@ -56,7 +60,7 @@ class Person:
         if found is None:
             raise AssertionError(f"no code in {messages[0]['text']!r}")
         answer = self.post("/auth/login", {"phone": self.phone, "code": found.group()})
-        self._http.headers["authorization"] = f"Bearer {answer['token']}"
+        self.stay_logged_in(answer["token"])
 
     def close(self) -> None:
         """Put the phone away."""

@@ -48,8 +48,13 @@ class Sight:
 
     def close(self) -> None:
         """Nobody looks any more."""
-        for person in (self.guest, self.other, self.owner):
+        for person in self.people:
             person.close()
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        """Who has a phone here."""
+        return (self.guest, self.other, self.owner)
 
     # --------------------------------------------------------------------------------------- looking
 

@@ -19,7 +19,7 @@ from tests.support.memory import keep_temporary_files_in_memory
 from tests.support.nats import NatsBroker
 from tests.support.postgres import Server
 from tests.support.shared_postgres import shared_server, template
-from tests.support.stage import RunningStage
+from tests.support.stage import RunningStage, until
 
 # Dozens of tests start processes. Where the environment forbids compiled modules, each of them would
 # compile a thousand modules again: half of all the time that starting the cloud takes.
@@ -203,4 +203,5 @@ def _group(item: pytest.Item) -> str | None:
 
 def _end(shared: RunningStage) -> None:
     if shared.is_up:
-        shared.stop(signal.SIGTERM)
+        assert shared.stop(signal.SIGTERM) == 0, shared.said
+        until(lambda: shared.alive() == [], 10, shared.alive)

@@ -15,8 +15,6 @@ from demo import check
 from demo.stage import Stage
 from tests.support.stage import RunningStage
 
-pytestmark = pytest.mark.xdist_group("stage")
-
 
 def run(*words: str, seconds: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -78,6 +76,7 @@ class Borrowed(Stage):
         pass
 
 
+@pytest.mark.xdist_group("stage")
 @pytest.mark.timeout(240)
 def test_a_step_that_fails_fails_it(running_stage: RunningStage, monkeypatch: pytest.MonkeyPatch):
     """Without power for the boards the owner's door does not open: the walk must notice."""

@@ -6,6 +6,7 @@ Hosts and folders of containers are replaced by this machine's; everything else 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -82,17 +83,26 @@ class Machine:
 
     def start(self, name: str, ready: Callable[[], bool], **env: str) -> Child:
         """A service that stays."""
+        child = self.begin(name, **env)
+        child.wait_until(ready, "it was ready")
+        return child
+
+    def begin(self, name: str, **env: str) -> Child:
+        """A service that stays; it is not waited for."""
         whole = self.environment(name) if "KAIMEN_SECRETS" in str(self.services[name]) else {}
         child = Child(name, self.command(name), whole | env, self.folder / f"{name}.log")
         self.children.append(child)
         child.start()
-        child.wait_until(ready, "it was ready")
         return child
 
     def healthy(self, name: str) -> bool:
         """The service's own health check, run here."""
         test: list[Any] = self.services[name]["healthcheck"]["test"]
         words = [str(word) for word in test[1:]]
+        asked = re.search(r":(\d+)/", " ".join(words))
+        assert asked is not None, words
+        if not listens(int(self.ports[asked[1]])):  # a check is a process: not before it can answer
+            return False
         for port in ("8000", "8001"):
             words = [word.replace(f":{port}/", f":{self.ports[port]}/") for word in words]
         if words[0] == "python":
@@ -125,8 +135,9 @@ def test_one_machine_with_mosquitto(machine: Callable[..., Machine]):
     assert "revision" in here.run("migrate")
     assert "mosquitto.conf" in here.run("broker-files")
     here.start("mosquitto", lambda: listens(int(here.ports["8884"])))
+    api = here.begin("api-1")
     here.start("worker", lambda: here.healthy("worker"))
-    api = here.start("api-1", lambda: here.healthy("api-1"))
+    api.wait_until(lambda: here.healthy("api-1"), "it was ready")
     url = f"http://127.0.0.1:{here.ports['8000']}"
     refused = httpx.get(f"{url}/metrics", trust_env=False)
     assert refused.status_code == 401

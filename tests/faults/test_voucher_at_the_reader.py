@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -41,29 +41,39 @@ def _voucher(site: Site) -> dict[str, Any]:
 
 
 def _free(site: Site) -> None:
-    """Nobody is in either room: whoever is in leaves, and what is being cleaned is done."""
+    """Nobody is in either room: whoever is in leaves, and what is booked or being cleaned is past."""
     rooms = [site.rooms[ROOM], site.rooms[OTHER]]
     for _ in range(12):
-        for order in site.sql(
-            "SELECT id FROM orders WHERE status = 'in_use' AND room_id = ANY($1)", rooms
-        ):
+        for order in _inside(site, rooms):
             with contextlib.suppress(Refused):
                 site.guest.post(f"/orders/{order['id']}/finish")
-        site.advance_to(site.clock.now() + timedelta(hours=1))
+        later = site.clock.now() + timedelta(hours=1)
+        site.advance_to(max(later, _busy_until(site, rooms) or later))
         with contextlib.suppress(AssertionError):
-            eventually(lambda: not _busy(site, rooms), 10, "the rooms to be free")
+            eventually(
+                lambda: not _inside(site, rooms) and _busy_until(site, rooms) is None,
+                10,
+                "the rooms to be free",
+            )
             return
     raise AssertionError("the rooms never came free")
 
 
-def _busy(site: Site, rooms: list[str]) -> int:
+def _inside(site: Site, rooms: list[str]) -> list[Any]:
+    query = "SELECT id FROM orders WHERE status = 'in_use' AND room_id = ANY($1)"
+    return site.sql(query, rooms)
+
+
+def _busy_until(site: Site, rooms: list[str]) -> datetime | None:
+    """The end of the last claim that blocks one of them from now on."""
     (row,) = site.sql(
-        "SELECT count(*) AS n FROM room_claim WHERE state <> 'released' AND room_id = ANY($1)"
-        " AND block_until > $2",
+        "SELECT max(block_until) AS until FROM room_claim WHERE state <> 'released'"
+        " AND room_id = ANY($1) AND block_until > $2",
         rooms,
         site.clock.now(),
     )
-    return int(row["n"])
+    until: datetime | None = row["until"]
+    return until
 
 
 def _uses(site: Site, voucher: dict[str, Any]) -> list[Any]:

@@ -97,6 +97,7 @@ def run(url: str, folder: Path, how: str) -> tuple[Counter[str], set[str], float
         while asyncio.run(listening()) < 2:
             assert all(one.running for one in workers), workers[0].tail() + workers[1].tail()
             assert time.monotonic() < deadline, "the workers do not listen"
+            time.sleep(0.1)  # looking is work that the workers would do
         return asyncio.run(_scheduled_and_run(url))
     finally:
         for one in workers:

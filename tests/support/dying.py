@@ -1,9 +1,9 @@
 """A process that dies at the n-th await of a flow of money, and the next one, which finds what it left.
 
-``python -m tests.support.dying FOLDER TILL FLOW FIRST STEP`` runs ``FLOW`` (create, notify, refund) in a fork that
-is killed at its FIRST-th await, then at the (FIRST+STEP)-th … until one lives through it. After each a
+``python -m tests.support.dying FOLDER TILL FIRST FLOW=STEP…`` runs each ``FLOW`` (create, notify, refund) in a fork
+that is killed at its FIRST-th await, then at the (FIRST+STEP)-th … until one lives through it. After each a
 second fork starts on the same database, with nothing else in hand, and brings the order to its end. Prints
-how many awaits the flow has. The cashier at TILL is real and remembers everything.
+how many awaits each flow has. The cashier at TILL is real and remembers everything.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ def _forked(act: Callable[[], Coroutine[Any, Any, Any]]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def main(folder: Path, till_url: str, flow: str, first: int, step: int) -> None:
+def main(folder: Path, till_url: str, first: int, steps: dict[str, int]) -> None:
     """See the module."""
     use_vault(Settings(secrets=SECRETS).vault)
     till = Till(till_url)
@@ -302,11 +302,19 @@ def main(folder: Path, till_url: str, flow: str, first: int, step: int) -> None:
         """The layer above, which gives access, is not here."""
 
     due_jobs._handlers |= {GRANT: nobody, REVOKE: nobody}
-    template = folder / f"{flow}.db"
+    template = folder / "prepared.db"
     known = asyncio.run(_prepare(template, till, datetime.now(UTC)))
+    for flow, step in steps.items():
+        print(flow, _lives_through(template, till, flow, known, first, step))
+
+
+def _lives_through(
+    template: Path, till: Till, flow: str, known: dict[str, str], first: int, step: int
+) -> int:
+    """The first await of those tried that the flow does not have."""
     at = first
     while True:
-        database = folder / f"{flow}-{at}.db"
+        database = template.with_name(f"{flow}-{at}.db")
         shutil.copyfile(template, database)
         now = datetime.now(UTC)  # what the cashier signs is good for some minutes
         how = _forked(lambda: _die(database, till, flow, known, now, at))  # noqa: B023
@@ -316,13 +324,18 @@ def main(folder: Path, till_url: str, flow: str, first: int, step: int) -> None:
         later = datetime.now(UTC) + NEXT_RUN
         if _forked(lambda: _finish(database, till, flow, known, later)):  # noqa: B023
             raise SystemExit(f"killed at await {at} of {flow}: the next run did not finish")
-        for left in folder.glob(f"{database.name}*"):
+        for left in template.parent.glob(f"{database.name}*"):
             left.unlink()
         if lived:
-            print(at)
-            return
+            return at
         at += step
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    named = (one.partition("=") for one in sys.argv[4:])
+    main(
+        Path(sys.argv[1]),
+        sys.argv[2],
+        int(sys.argv[3]),
+        {flow: int(step) for flow, _, step in named},
+    )

@@ -23,15 +23,15 @@ STOP_S = 15.0
 
 
 class RunningStage:
-    """One ``kaimen-demo run``; ``panel`` speaks to its page, ``eyes()`` looks at everything else."""
+    """``kaimen-demo run`` in a folder; ``panel`` speaks to its page, ``eyes()`` looks at everything else."""
 
-    def __init__(self, folder: Path, *, any_ports: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._log = folder.with_suffix(".log")
-        self._any_ports = any_ports
         self._process: GuardedProcess | None = None
         self._begins = 0
         self._eyes: Sight | None = None
+        self._tokens: dict[str, str] = {}  # by phone: who was logged in stays so
 
     def __enter__(self) -> RunningStage:
         self.start()
@@ -61,16 +61,19 @@ class RunningStage:
         return Stage.found(self.folder)
 
     def eyes(self) -> Sight:
-        """Coils, rows of the database, people; the same for one run, so that they log in once."""
+        """Coils, rows of the database, people; the same for one run; people log in once."""
         if self._eyes is None:
             self._eyes = Sight(self.stage)
+            for person in self._eyes.people:
+                if person.phone in self._tokens:
+                    person.stay_logged_in(self._tokens[person.phone])
         return self._eyes
 
-    def start(self, *, only_until: str = "") -> None:
+    def start(self, *, only_until: str = "", any_ports: bool = True) -> None:
         """Start it and wait until it has printed its addresses, or only until it says something."""
         self._begins = self._log.stat().st_size if self._log.exists() else 0
         command = [sys.executable, "-m", "demo.cli", "run", "--data", str(self.folder)]
-        command += ["--host", "127.0.0.1", *(["--any-ports"] if self._any_ports else [])]
+        command += ["--host", "127.0.0.1", *(["--any-ports"] if any_ports else [])]
         process = GuardedProcess(command, log=self._log, kill_with=signal.SIGTERM)
         self._process = process
         wanted = only_until or "演示台"
@@ -90,6 +93,7 @@ class RunningStage:
         """Send the signal to the whole group, as a terminal does with Ctrl-C; the exit code."""
         process, self._process = self._process, None
         if self._eyes is not None:
+            self._tokens |= {who.phone: who.token for who in self._eyes.people if who.token}
             self._eyes.close()
             self._eyes = None
         assert process is not None
@@ -102,8 +106,8 @@ class RunningStage:
 
     @property
     def is_up(self) -> bool:
-        """Whether it was started and not stopped."""
-        return self._process is not None
+        """Whether it was started, not stopped, and lives."""
+        return self._process is not None and self._process.running
 
     # -------------------------------------------------------------------------------------- the panel
 
