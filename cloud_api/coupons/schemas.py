@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from cloud_api.coupons.models import Coupon
 from cloud_api.coupons.service import offer_of
 from cloud_api.kit.calendar import Day
+from cloud_api.pricing.manage_schemas import EndMinute, Minute, Weekdays
 from cloud_api.pricing.offers import in_words
 
 Fen = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -36,10 +37,10 @@ class CouponIn(BaseModel):
     products: Annotated[list[Literal["hourly", "slot", "package"]], Field(min_length=1)] = [
         "hourly"
     ]
-    weekdays: Annotated[int, Field(ge=1, le=127)] = 127
+    weekdays: Weekdays = 127
     holidays: Literal["any", "only", "not"] = "any"
-    from_minute: Minutes = 0
-    until_minute: Minutes = 1440
+    from_minute: Minute = 0
+    until_minute: EndMinute = 1440  # no later than ``from_minute``: on the next day
     valid_from: Day | None = None
     valid_until: Day | None = None
     valid_days: Annotated[int, Field(ge=1, le=730)] | None = None
@@ -59,8 +60,8 @@ class CouponIn(BaseModel):
             raise ValueError("写上送多少分钟")
         if self.kind == "off" and self.min_fen and self.min_fen < self.off_fen:
             raise ValueError("满的金额不能比减的还少")
-        if self.until_minute <= self.from_minute:
-            raise ValueError("时段的结束要晚于开始")
+        if self.until_minute == self.from_minute:
+            raise ValueError("时段的开始和结束一样")
         if self.valid_from and self.valid_until and self.valid_until < self.valid_from:
             raise ValueError("有效期的结束要晚于开始")
         return self

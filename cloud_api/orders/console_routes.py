@@ -33,6 +33,7 @@ async def list_orders(
     status: Annotated[list[str] | None, Query()] = None,
     day: Day | None = None,
     q: Annotated[str, Query(max_length=60)] = "",
+    member: Annotated[str, Query(max_length=64)] = "",
     sort: Annotated[str, Query(max_length=20)] = "-created",
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = service.PAGE,
@@ -40,7 +41,7 @@ async def list_orders(
     """Orders of one's stores, newest first unless ``sort`` says otherwise. Needs order.read.
 
     ``state``: unpaid, ready, in_use, done, cancelled, refunding; ``status`` the stored ones. ``q`` finds
-    an order's number, a whole phone number, or its last four digits.
+    an order's number, a whole phone number, or its last four digits; ``member`` is one guest's account.
     """
     cloud = cloud_of(request)
     wanted = search.Wanted(
@@ -49,6 +50,7 @@ async def list_orders(
         store_id=store_id or "",
         day=day,
         text=q.strip(),
+        member=member,
         sort=sort.removeprefix("-"),
         downwards=sort.startswith("-"),
     )

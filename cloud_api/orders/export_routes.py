@@ -31,6 +31,7 @@ class OrderExportIn(BaseModel):
     day: Day | None = None
     until: Day | None = None
     q: Annotated[str, Field(max_length=60)] = ""
+    member: Annotated[str, Field(max_length=64, description="an account's id")] = ""
     ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
 
 
@@ -79,6 +80,7 @@ async def ask(body: OrderExportIn, request: Request, who: Who) -> Response:
         day=body.day or body.until,
         until=body.until,
         text=body.q.strip(),
+        member=body.member,
         ids=tuple(body.ids),
     )
 

@@ -62,6 +62,7 @@ class Wanted:
     downwards: bool = True
     tz: str = "Asia/Shanghai"
     ids: tuple[str, ...] = ()  # none: all that fit
+    member: str = ""  # an account's id: of one guest alone
 
 
 async def find(
@@ -104,6 +105,8 @@ async def chosen(session: AsyncSession, actor: Staff, wanted: Wanted) -> SelectO
         if wanted.group not in GROUPS:
             raise KaimenError("order.bad_filter", "没有这种状态", status=422, field="state")
         query = query.where(col(Order.status).in_(GROUPS[wanted.group]))
+    if wanted.member:
+        query = query.where(col(Order.account_id) == wanted.member)
     if wanted.ids:
         query = query.where(col(Order.id).in_(wanted.ids))
     if wanted.status:

@@ -129,12 +129,14 @@ def _not_here(offer: Offer, book: Book) -> str:
 
 
 def _not_then(offer: Offer, book: Book, starts_at: datetime) -> str:
+    """A window that ends no later than it begins goes over midnight, and its night is of the day it began on."""
     local = starts_at.astimezone(book.zone)
-    if not matches(offer, book.calendar(local.date())):
+    minute, night = local.hour * 60 + local.minute, offer.until_minute <= offer.from_minute
+    late = night and minute < offer.until_minute
+    if not matches(offer, book.calendar(local.date() - timedelta(days=late))):
         return _("这一天不能用")
-    if not offer.from_minute <= local.hour * 60 + local.minute < offer.until_minute:
-        return _("这个时段不能用")
-    return ""
+    end = 1440 if night else offer.until_minute
+    return "" if late or offer.from_minute <= minute < end else _("这个时段不能用")
 
 
 def _why_not(

@@ -70,7 +70,8 @@ def _when(coupon: Coupon) -> list[str]:
     if coupon.valid_days is not None:
         told.append(_("领后 {n} 天").format(n=coupon.valid_days))
     if coupon.from_minute or coupon.until_minute < 1440:
-        told.append(f"{clock(coupon.from_minute)}–{clock(coupon.until_minute)}")
+        night = _("次日 ") if coupon.until_minute <= coupon.from_minute else ""
+        told.append(f"{clock(coupon.from_minute)}–{night}{clock(coupon.until_minute)}")
     if coupon.weekdays != 127:
         on = [weekday_name(d) for d in range(7) if coupon.weekdays & (1 << d)]
         told.append(_("、").join(on))

@@ -236,7 +236,7 @@ async def _page(
         coupons=coupons,
         give=give,
         orders=tuple(orders),
-        orders_href=f"/console/orders?q={one.phone_tail}",
+        orders_href=f"/console/orders?member={one.account_id}",
         blocked_id="" if barred is None else barred.id,
         blocked_why="" if barred is None else barred.why,
         blocked_until=None if barred is None or barred.until is None else seen.local(barred.until),

@@ -106,7 +106,7 @@ async def one_order(request: Request, seen: Seen, who: Who, order_id: str) -> Re
 async def _orders(request: Request, seen: Visit, who: Staff, order_id: str = "") -> Response:
     wish = asked(
         request,
-        names=("state", "store", "day", "q"),
+        names=("state", "store", "day", "q", "member"),
         sorts=("created", "starts", "total"),
         path=PATH,
     )
@@ -143,12 +143,14 @@ async def _list(
         store_id=wish.get("store") if wish.get("store") in {s.id for s in frame.stores} else "",
         day=wish.day("day"),
         text=wish.get("q"),
+        member=wish.get("member"),
         sort=wish.key,
         downwards=wish.downwards,
         tz=frame.tz,
     )
     found, following = await search.find(session, who, wanted, cursor=wish.cursor or None)
     shown = await views.for_staff(session, found, seen.cloud.clocks)
+    tail = shown[0].phone_tail if wanted.member and shown else ""
     made: Listing[ConsoleOrderRow] = Listing(
         path=PATH,
         caption=_("订单"),
@@ -161,7 +163,7 @@ async def _list(
             Column(_("金额"), sort="total", number=True),
         ),
         rows=(),
-        filters=_filters(frame, wanted, wish),
+        filters=_filters(frame, wanted, wish, tail),
         query=wish.query,
         sort=wish.sort,
         cursor=wish.cursor,
@@ -178,12 +180,13 @@ async def _list(
 
 def _export(listing: Listing[ConsoleOrderRow]) -> str:
     """The list's own filters as the body of an export."""
-    names = {"state": "state", "store": "store_id", "day": "day", "q": "q"}
+    names = {"state": "state", "store": "store_id", "day": "day", "q": "q", "member": "member"}
     told = {names[one.name]: one.value for one in listing.filters if one.value}
     return json.dumps(told, ensure_ascii=False)
 
 
-def _filters(frame: Frame, wanted: search.Wanted, wish: Asked) -> tuple[Filter, ...]:
+def _filters(frame: Frame, wanted: search.Wanted, wish: Asked, tail: str) -> tuple[Filter, ...]:
+    """``tail`` is of the one guest whose orders these are, where they are one guest's."""
     states = (
         ("", _("全部")),
         ("unpaid", _("待支付")),
@@ -199,6 +202,10 @@ def _filters(frame: Frame, wanted: search.Wanted, wish: Asked) -> tuple[Filter, 
     if len(frame.stores) > 1:
         every = (Choice("", _("全部门店")), *(Choice(s.id, s.name) for s in frame.stores))
         made.append(Filter("store", "select", _("门店"), wanted.store_id, every))
+    if wanted.member:
+        whose = _("尾号 {tail}").format(tail=tail) if tail else _("一位顾客")
+        guests = (Choice("", _("全部顾客")), Choice(wanted.member, whose))
+        made.append(Filter("member", "select", _("顾客"), wanted.member, guests))
     day = wanted.day.isoformat() if wanted.day else ""
     made.append(Filter("day", "date", _("使用的日子"), day))
     made.append(Filter("q", "search", _("单号或手机尾号"), wish.get("q")))

@@ -55,6 +55,9 @@ async def test_by_state_day_number_and_phone(
     assert await numbers(db, owner, Wanted(text=soon.number[2:9])) == [soon.number]
     assert set(await numbers(db, owner, Wanted(text="5678"))) >= {soon.number, past.number}
     assert await numbers(db, owner, Wanted(text="139 8765 4321")) == [late.number]
+    assert await numbers(db, owner, Wanted(member=bob.id)) == [
+        late.number
+    ]  # and nobody of the same tail
     assert await numbers(db, owner, Wanted(text="%")) == []  # no pattern of the database's
     await _paid(db, shop, soon, "4200002611202611237654321098")
     await _paid(db, other, theirs, "4200002611202611237654321099")

@@ -16,7 +16,7 @@ from cloud_api.pricing import lines as pricing
 from cloud_api.pricing.calendar import calendar_of
 from cloud_api.pricing.lines import Book, price_used, time_lines, total
 from cloud_api.pricing.models import Package, PriceRule, Slot, Tariff
-from cloud_api.pricing.offers import Offer, best, in_words, weigh
+from cloud_api.pricing.offers import Offer, best, in_words, refused_at, weigh
 from cloud_api.pricing.products import package_ends, slot_on, slot_times
 from cloud_api.stores.models import Room, Store
 from tests.cloud_api.pricing.test_split import ZONES, instants, lengths, tariff, tariffs
@@ -178,6 +178,21 @@ def test_packages_begin_when_they_may() -> None:
         with pytest.raises(KaimenError) as refused:
             package_ends(here.store, here.room, pack, at)
         assert refused.value.code == code
+
+
+def test_a_coupon_of_a_friday_night_is_good_on_saturday_morning() -> None:
+    """A window of a coupon ended at midnight: one for the night was refused after twelve, or stood for all day."""
+    here = book([tariff("t", 4000)])
+    night = Offer(
+        "n", "通宵券", "off", off_fen=500, weekdays=16, from_minute=1320, until_minute=480
+    )
+    told = {
+        (day, hour): refused_at(night, here, datetime(2026, 11, day, hour, tzinfo=SHANGHAI))
+        for day, hour in ((27, 22), (28, 0), (28, 7), (27, 7), (27, 21), (28, 8), (28, 23))
+    }
+    assert list(told.values()) == [
+        "", "", "", "这一天不能用", "这个时段不能用", "这一天不能用", "这一天不能用",
+    ]  # fmt: skip
 
 
 def test_coupons_take_off_what_they_say_and_the_best_is_picked() -> None:
