@@ -152,6 +152,8 @@ class Channel:
             await stop.wait()
         finally:
             self.cloud.db.express = None
+            self.relay.wake()  # those two wait for something else than the end
+            self.cloud.db.wake(shards.SHARDS_MOVED, "")
             tasks.append(asyncio.create_task(self.relay.finish()))
             await asyncio.wait(tasks, timeout=FINISH_S)  # what was published is marked as such
             retries = list(self._retries.values())
