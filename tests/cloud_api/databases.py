@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,21 +33,33 @@ def make_schema(url: str) -> None:
         thread.submit(asyncio.run, make()).result()
 
 
+@cache
+def _schema() -> bytes:
+    """A SQLite file that has the schema, made once in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        make_schema(f"sqlite+aiosqlite:///{path}")
+        return path.read_bytes()
+
+
+def new_sqlite(path: Path) -> str:
+    """Writes a SQLite file that has the schema; its URL."""
+    path.write_bytes(_schema())
+    return f"sqlite+aiosqlite:///{path}"
+
+
 class SqliteTemplates:
     """Copies of one SQLite file that has the schema."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.template = folder / "template.db"
-        make_schema(f"sqlite+aiosqlite:///{self.template}")
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """The URL of a new database with the schema; deleted afterwards."""
         path = self.folder / f"{uuid4().hex}.db"
-        shutil.copyfile(self.template, path)
         try:
-            yield f"sqlite+aiosqlite:///{path}"
+            yield new_sqlite(path)
         finally:
             for file in self.folder.glob(f"{path.name}*"):
                 file.unlink()

@@ -28,7 +28,7 @@ from cloud_api.payments import service as payments
 from cloud_api.settings import Settings
 from simulators.sms.app import Gateway
 from simulators.sms.app import create_app as create_sms
-from tests.cloud_api.databases import make_schema
+from tests.cloud_api.databases import new_sqlite
 from tests.cloud_api.factories import Shop, make_store
 from tests.support.cashier import Till, running_till
 from tests.support.ports import free_port
@@ -106,8 +106,7 @@ class Site:
 def running_site(folder: Path, *, public_url: str = "") -> Iterator[Site]:
     """The site until the block ends: an empty shop with three rooms, online, and its cashier."""
     use_vault(Settings(secrets=SECRETS).vault)
-    database = f"sqlite+aiosqlite:///{folder / 'cloud.db'}"
-    make_schema(database)
+    database = new_sqlite(folder / "cloud.db")
     clock_file = folder / "clock.json"
     ahead = (monday_noon() - datetime.now(UTC)).total_seconds()
     clock_file.write_text(json.dumps({"offset_s": ahead}))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from cloud_api.kit.static_files import bundle_content, inside
 from cloud_api.web.rendering import BUNDLES, STATIC, render
+from tests.support.serving import SOON
 from tests.web import samples, samples_groupbuy
 from tests.web.samples_console import CONSOLE_PAGES
 
@@ -120,7 +121,7 @@ def qr() -> bytes:
 def serving(handler: type[Handler] = Handler, port: int = 0) -> Iterator[str]:
     """Yields the address."""
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[SOON], daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.serving import SOON
+
 
 @dataclass
 class Receiver:
@@ -62,7 +64,7 @@ def receiving() -> Iterator[Receiver]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[SOON], daemon=True).start()
     receiver.url = f"http://127.0.0.1:{server.server_port}/hooks"
     try:
         yield receiver
