@@ -102,7 +102,10 @@ async def pay(merchant: str, number: str, body: PayIn, desk: TheDesk) -> dict[st
 @router.get("/refunds")
 async def refunds(desk: TheDesk) -> list[dict[str, Any]]:
     """All refunds, newest first."""
-    return [{**shown_refund(row), "merchant": row["merchant"]} for row in desk.book.refunds()]
+    return [
+        {**shown_refund(row), "merchant": row["merchant"], "due_at": row["due_at"]}
+        for row in desk.book.refunds()
+    ]
 
 
 @router.post("/refunds/{merchant}/{number}")

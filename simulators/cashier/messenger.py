@@ -17,7 +17,7 @@ from simulators.cashier.faults import Knobs
 from simulators.trust import trusted
 
 LADDER_S: Final = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)  # fmt: skip
-_LOOK_S: Final = 0.1
+_LOOK_S: Final = 0.02
 
 
 class Messenger:

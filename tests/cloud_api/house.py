@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlmodel import col, select
+from starlette.routing import BaseRoute
 
 import cloud_api.orders.jobs  # registers its handlers
 import cloud_api.payments.jobs  # noqa: F401  as above
@@ -147,8 +149,21 @@ class House:
                 if open_jobs.first() is None:
                     return
             self.passes(step_s)
-            await asyncio.sleep(0.15)  # the cashier finishes refunds on a round of its own
+            await self.cashier_at_rest()
         raise AssertionError("money jobs are still open")
+
+    async def cashier_at_rest(self) -> None:
+        """The cashier has finished the refunds that are due, and told of everything (on a round of its own)."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            now = self.cloud.clocks.real.timestamp()
+            refunds = [r for r in self.till.refunds().values() if r["state"] == "processing"]
+            told = [m for m in self.till.messages() if m["done"] is None and m["next_at"] <= now]
+            if not told and not any(r["due_at"] and r["due_at"] <= now for r in refunds):
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError("the cashier does not come to rest")
+            await asyncio.sleep(0.01)
 
     async def payments(self, order: Order) -> list[PaymentAttempt]:
         async with self.cloud.db.read() as session:
@@ -163,11 +178,18 @@ class House:
             return await session.get_one(RoomClaim, order.claim_id)
 
 
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    whole = APIRouter()
+    for module in (payment_routes, routes, console_routes, quote_routes, claim_routes):
+        whole.include_router(module.router, prefix="/api/v1")
+    return tuple(whole.routes)
+
+
 def _app(cloud: Cloud) -> FastAPI:
     app = FastAPI()
     app.state.cloud = cloud
-    for module in (payment_routes, routes, console_routes, quote_routes, claim_routes):
-        app.include_router(module.router, prefix="/api/v1")
+    app.router.routes.extend(_routes())
 
     @app.exception_handler(KaimenError)
     async def refuse(_request: Request, error: KaimenError) -> JSONResponse:
