@@ -60,6 +60,7 @@ def pages_of(visitor: Visitor) -> dict[str, str]:
         "help": order("in_use", "/help"),
         "review": order("done", "/review"),
         "refund": order("done", "/refund"),
+        "invoice": order("done", "/invoice"),
         "door-open": f"/d/{shop.doors[0].token}",
         "door-other-room": f"/d/{shop.doors[1].token}",
         "door-store-offline": f"/d/{town.far.doors[0].token}",
