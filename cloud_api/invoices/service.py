@@ -20,7 +20,6 @@ from cloud_api.invoices.models import InvoiceRequest
 from cloud_api.kit.actor import Customer, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
-from cloud_api.kit.money import yuan
 from cloud_api.kit.notices import notify
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.models import Order, OvertimeCharge
@@ -221,7 +220,7 @@ async def _decide(
         merchant_id=found.merchant_id,
         store_id=found.store_id,
         subject=f"order:{found.order_id}",
-        after={"amount": yuan(found.amount_fen), "number": found.number},
+        after={"amount_fen": found.amount_fen, "number": found.number},
         why=why,
         clocks=clocks,
     )

@@ -86,6 +86,8 @@ ACTIONS: Final = {
     "refund.ask": "替客人申请退款",
     "refund.approve": "同意退款",
     "refund.decline": "拒绝退款",
+    "invoice.issue": "发票开好了",
+    "invoice.refuse": "不开发票",
     "refund.pass_up": "把退款交给店长",
     "room.edit": "改包间",
     "room.make": "新建包间",

@@ -78,7 +78,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             (ORDER_CANCEL, "取消订单"),
             (ORDER_REFUND, "退款"),
             (ORDER_WAIVE, "免收超时费"),
-            (INVOICE_ISSUE, "开发票"),
+            (INVOICE_ISSUE, "看谁要发票、标记已开"),
             (CASH_TAKE, "收现金、退现金"),
             (MONEY_CLOSE, "点钞和日结"),
             (BALANCE_EDIT, "改储值方案和会员余额"),
