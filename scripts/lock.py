@@ -36,6 +36,7 @@ def main() -> None:
     compile_lock("bootstrap", "requirements/bootstrap.in", upgrade)
     compile_lock("dev", "pyproject.toml", BUILD, "--extra=dev", upgrade)
     bound = ("--constraints=requirements/dev.lock", upgrade)
+    compile_lock("build", BUILD, *bound)
     compile_lock("demo", "pyproject.toml", BUILD, "--extra=demo", *bound)
     compile_lock("cloud", "pyproject.toml", "--extra=cloud", *bound)
     compile_lock("edge", "pyproject.toml", "--extra=edge", *bound)

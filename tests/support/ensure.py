@@ -12,6 +12,7 @@ from tests.support.mosquitto import MosquittoError, ensure_mosquitto
 from tests.support.nats import NatsError, find_nats_server
 from tests.support.postgres import PostgresError
 from tests.support.shared_postgres import shared_server
+from tests.support.web_front import PROGRAMS, FrontError, ensure
 
 
 def main() -> int:
@@ -19,10 +20,12 @@ def main() -> int:
     try:
         print(f"MQTT broker  {find_nats_server()}")
         print(f"Mosquitto    {ensure_mosquitto()}")
+        for program in PROGRAMS:
+            print(f"{program.capitalize():12} {ensure(program)}")
         print(f"Browser      {ensure_chromium()}")
         with shared_server() as server:
             print(f"PostgreSQL   {server.major}, {server.origin}", flush=True)
-    except (ChromiumError, MosquittoError, NatsError, PostgresError) as error:
+    except (ChromiumError, FrontError, MosquittoError, NatsError, PostgresError) as error:
         print(f"The tests cannot run. {error}", file=sys.stderr)
         return 1
     return 0
