@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from controller import __version__, comfort, modes
+from controller import __version__, comfort, modes, renewing
 from controller.cloud_http import CloudRefused, CloudUnreachable, send_diagnostics
 from controller.commands import Commands
 from controller.desired import DesiredKeeper
@@ -72,6 +72,7 @@ class Controller:
         self._may_diagnose = diagnostics
         self.notifier = notifier or Notifier()
         self._feeding: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self.local: LocalServer | None = None
         self.identity = identity
         self.state_dir = state_dir
@@ -195,14 +196,16 @@ class Controller:
             self.state, self.reconciler, self.journal, self.bridge, self.wire, self.notifier
         )
         self._feeding = asyncio.create_task(self.watchdog.run(), name="watchdog")
+        self._renewing = asyncio.create_task(renewing.run(self.state_dir), name="renewing")
         self.notifier.tell("READY=1")
         log.info("started", store=self.identity.store, journal=self.journal.id, boots=boots)
 
     async def stop(self) -> None:
         """End in order: no new commands, those under way, the link, the boards, the journal."""
         self.notifier.tell("STOPPING=1")
-        if self._feeding is not None:
-            self._feeding.cancel()
+        for task in (self._feeding, self._renewing):
+            if task is not None:
+                task.cancel()
         if self.local is not None:
             await self.local.stop()
         self._scheduler.shutdown(wait=False)

@@ -66,11 +66,12 @@ def run(state: StateDir = None, port: Port = None) -> None:
     leave_out()
     from controller import logs
     from controller.app import Controller
-    from controller.identity import NotEnrolled, load
+    from controller.identity import NotEnrolled, finish_renewal, load
     from controller.settings import BadPorts, read_ports
 
     settings = _settings()
     state_dir = state or settings.state
+    finish_renewal(state_dir)
     try:
         identity = load(state_dir)
         ports = read_ports(state_dir, port or [])
@@ -130,6 +131,22 @@ def _settle_down() -> None:
     gc.freeze()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@app.command()
+def renew(state: StateDir = None) -> None:
+    """Renew this store's certificate where it ends within 60 days; a store that runs does so by itself."""
+    from controller.identity import NotEnrolled
+    from controller.renew import NotRenewed
+    from controller.renew import renew as renew_certificate
+
+    try:
+        until = renew_certificate(state or _settings().state, datetime.now(UTC))
+    except (NotEnrolled, NotRenewed) as error:
+        typer.echo(f"{error}.", err=True)
+        raise typer.Exit(1) from None
+    if until is not None:
+        typer.echo(f"The certificate was renewed: it is valid until {until:%Y-%m-%d}.")
 
 
 @app.command()

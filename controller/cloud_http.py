@@ -1,4 +1,4 @@
-"""Small calls to the cloud over HTTPS: enrolling, fetching desired when MQTT is silent, diagnostics."""
+"""Small calls to the cloud over HTTPS: enrolling, renewing, desired when MQTT is silent, diagnostics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 DESIRED_PATH = "/edge/v1/desired"
 ENROLL_PATH = "/edge/v1/enroll"
+RENEW_PATH = "/edge/v1/renew"
 DIAGNOSTICS_PATH = "/edge/v1/diagnostics"
 MAX_ANSWER = 2 << 20
 
@@ -59,7 +60,26 @@ def send_diagnostics(
 def enroll(cloud: str, code: str, csr: str, timeout_s: float = 15.0) -> dict[str, Any]:
     """Trade a one-time code for credentials. Blocking. Raises CloudRefused, CloudUnreachable."""
     body = json.dumps({"code": code, "csr": csr}).encode()
-    answer = _call(cloud, ENROLL_PATH, {"Content-Type": "application/json"}, body, timeout_s)
+    return _object(cloud, ENROLL_PATH, {}, body, timeout_s)
+
+
+def renew(
+    cloud: str, store: str, secret: bytes, at_ms: int, csr: str, timeout_s: float = 15.0
+) -> str:
+    """A new certificate (PEM) for the key in ``csr``. Blocking. Raises CloudRefused, CloudUnreachable."""
+    body = json.dumps({"csr": csr}).encode()
+    digest = hashlib.sha256(body).hexdigest()
+    proof = authorization(store, secret, at_ms, f"POST\n{RENEW_PATH}", digest)
+    answer = _object(cloud, RENEW_PATH, {"Authorization": proof}, body, timeout_s)
+    return str(answer.get("certificate", ""))
+
+
+def _object(
+    cloud: str, path: str, headers: dict[str, str], body: bytes, timeout_s: float
+) -> dict[str, Any]:
+    """The JSON object that a POST of JSON is answered with."""
+    sent = {"Content-Type": "application/json", **headers}
+    answer = _call(cloud, path, sent, body, timeout_s)
     try:
         parsed = json.loads(answer)
     except ValueError:

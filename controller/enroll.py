@@ -7,6 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,10 +30,16 @@ def make_csr() -> tuple[bytes, str]:
     The name in the request means nothing: the cloud puts the store's.
     """
     key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), request_for(key)
+
+
+def request_for(key: PrivateKeyTypes) -> str:
+    """A request (PEM) for the certificate of a key. Raises ValueError for a key that is not P-256's kind."""
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the key is of another kind")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kaimen-store")])
     csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private, csr.public_bytes(Encoding.PEM).decode()
+    return csr.public_bytes(Encoding.PEM).decode()
 
 
 def enroll(cloud: str, code: str, state_dir: Path) -> Identity:

@@ -19,6 +19,9 @@ from store_link.messages import PublicKey
 from store_link.shapes import Id
 from store_link.signing import MacKey
 
+# A renewed pair, until both are there: controller/renew.py.
+NEXT_KEY, NEXT_CERT = "client.next.key", "client.next.pem"
+
 
 class NotEnrolled(Exception):
     """The state directory holds no usable identity; the text says what to do."""
@@ -104,10 +107,21 @@ def load(state_dir: Path) -> Identity:
 def save(state_dir: Path, identity: Identity, private_key: bytes, answer: dict[str, Any]) -> None:
     """Keep an identity. ``identity.json`` comes last: without it there is none."""
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in (NEXT_CERT, NEXT_KEY):  # a renewal of the identity of before
+        (state_dir / name).unlink(missing_ok=True)
     write_private(state_dir / "client.key", private_key)
     write_private(state_dir / "client.pem", str(answer["certificate"]).encode())
     write_private(state_dir / "ca.pem", str(answer["ca"]).encode())
     write_private(state_dir / "identity.json", identity.model_dump_json(indent=1).encode())
+
+
+def finish_renewal(state_dir: Path) -> None:
+    """Put a renewed certificate and its key in their places, also where that was interrupted in between."""
+    key, cert = state_dir / NEXT_KEY, state_dir / NEXT_CERT
+    if cert.exists():
+        if key.exists():
+            key.replace(state_dir / "client.key")
+        cert.replace(state_dir / "client.pem")
 
 
 def write_private(path: Path, content: bytes) -> None:

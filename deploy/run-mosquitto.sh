@@ -1,16 +1,16 @@
 #!/bin/sh
 # Runs Mosquitto on the folder that `kaimen-cloud broker-files` wrote, and has it read the revocation
-# list again whenever the cloud, in another container, wrote a new one.
+# list and its certificate again whenever the cloud, in another container, wrote new ones.
 set -eu
 folder=$1
 mosquitto -c "$folder/mosquitto.conf" &
 broker=$!
 trap 'kill -TERM "$broker" 2>/dev/null' TERM INT
-seen=$(cksum "$folder/crl.pem")
+seen=$(cksum "$folder/crl.pem" "$folder/broker.pem")
 while kill -0 "$broker" 2>/dev/null; do
     sleep 1 &
     wait $! || true
-    now=$(cksum "$folder/crl.pem")
+    now=$(cksum "$folder/crl.pem" "$folder/broker.pem")
     if [ "$now" != "$seen" ]; then
         seen=$now
         kill -HUP "$broker"

@@ -127,6 +127,9 @@ class StoreCredential(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    # The certificate that was renewed, as long as it would still be taken: to be revoked with this one.
+    earlier_serial: str | None = None
+    earlier_expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 class StoreStatus(SQLModel, table=True):

@@ -34,7 +34,7 @@ STORE_DAYS = 397
 ROOT_DAYS = 7300
 _BRIEF_DAYS = 10 / 1440
 _BACKDATED = timedelta(minutes=10)  # a store's clock may be a little behind
-_RENEW_BEFORE = timedelta(days=60)
+RENEW_BEFORE = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +82,7 @@ class Authority:
 
         ``now`` is wire time. Raises KaimenError ``enrol.bad_csr``.
         """
-        try:
-            csr = x509.load_pem_x509_csr(csr_pem.encode())
-            key = csr.public_key() if csr.is_signature_valid else None
-        except ValueError:
-            key = None
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not _strong(key):
-            raise KaimenError(
-                "enrol.bad_csr",
-                "证书申请不正确：需要由 P-256 密钥自签的 PEM 申请",
-                field="csr",
-            )
+        key = _requested(csr_pem)
         return self._client(key, common_name=store_id, user=user, days=STORE_DAYS, now=now)
 
     def cloud_client(self, now: datetime) -> ClientFiles:
@@ -138,6 +128,20 @@ class Authority:
                 write_whole(files.key, _pem(key))
                 write_whole(files.cert, certificate.public_bytes(Encoding.PEM), 0o644)
         return files
+
+    def renew_broker(self, folder: Path, now: datetime) -> bool:
+        """Make the broker's certificate in ``folder`` anew, for the same names, where it ends within 60
+        days; whether it did. A folder without one is somebody else's.
+        """
+        held = folder / "broker.pem"
+        if not held.exists() or _lasts(held, now):
+            return False
+        certificate = x509.load_pem_x509_certificate(held.read_bytes())
+        first = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        others = sorted(_names(held) - {first})
+        cluster = ExtendedKeyUsageOID.CLIENT_AUTH in _uses(held)
+        self.issue_broker(folder, [first, *others], now, cluster=cluster)
+        return True
 
     def brief_client(
         self, folder: Path, common_name: str, now: datetime
@@ -229,6 +233,27 @@ class Authority:
         )
 
 
+def same_key(csr_pem: str, certificate_pem: str) -> bool:
+    """Whether a request is for the key of a certificate. Raises KaimenError ``enrol.bad_csr``."""
+    held = x509.load_pem_x509_certificate(certificate_pem.encode()).public_key()
+    return _requested(csr_pem) == held
+
+
+def _requested(csr_pem: str) -> ec.EllipticCurvePublicKey:
+    try:
+        csr = x509.load_pem_x509_csr(csr_pem.encode())
+        key = csr.public_key() if csr.is_signature_valid else None
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not _strong(key):
+        raise KaimenError(
+            "enrol.bad_csr",
+            "证书申请不正确：需要由 P-256 密钥自签的 PEM 申请",
+            field="csr",
+        )
+    return key
+
+
 def load_authority(data_dir: Path, now: datetime) -> Authority:
     """The installation's authority; made on the first call, by one process only."""
     folder = data_dir / FOLDER
@@ -300,7 +325,7 @@ def _lasts(path: Path, now: datetime) -> bool:
     if not path.exists():
         return False
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    return certificate.not_valid_after_utc - now > _RENEW_BEFORE
+    return certificate.not_valid_after_utc - now > RENEW_BEFORE
 
 
 def _names(path: Path) -> set[str]:

@@ -66,11 +66,13 @@ async def revoked_credentials(session: AsyncSession, now: datetime) -> list[Revo
     query = scoped(System(), StoreCredential).where(
         col(StoreCredential.revoked_at).is_not(None), col(StoreCredential.expires_at) > now
     )
-    return [
-        Revoked(row.serial, row.store_id, row.revoked_at)
-        for row in await session.exec(query)
-        if row.revoked_at is not None
-    ]
+    found = []
+    for row in await session.exec(query):
+        assert row.revoked_at is not None
+        found.append(Revoked(row.serial, row.store_id, row.revoked_at))
+        if row.earlier_serial and row.earlier_expires_at and row.earlier_expires_at > now:
+            found.append(Revoked(row.earlier_serial, row.store_id, row.revoked_at))
+    return found
 
 
 async def enrolled_stores(session: AsyncSession) -> list[str]:

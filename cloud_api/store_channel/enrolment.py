@@ -15,8 +15,9 @@ from cloud_api.kit import feed, outbox
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.ids import new_id
-from cloud_api.store_channel.authority import Authority
+from cloud_api.store_channel.authority import RENEW_BEFORE, Authority, same_key
 from cloud_api.store_channel.office import Office
 from store_link.messages import PublicKey
 from store_link.signing import MacKey
@@ -72,6 +73,33 @@ async def enrol(cloud: Cloud, office: Office, code: str, csr: str) -> Enrolled:
         keys=office.keys.public(),
         replaced=tuple(replaced),
     )
+
+
+async def renew(cloud: Cloud, office: Office, store_id: str, csr: str) -> str:
+    """The certificate (PEM) for a store's new key, in place of one that ends within 60 days.
+
+    Everything else stays: its name at brokers, its MAC key, and the old certificate until its end, so
+    that nobody is interrupted. Asked again with the same key (its answer was lost) it gives the same.
+    Raises KaimenError ``renew.too_early`` or ``enrol.bad_csr``.
+    """
+    async with cloud.db.write() as session:
+        live = scoped(System(), StoreCredential).where(
+            col(StoreCredential.store_id) == store_id, col(StoreCredential.revoked_at).is_(None)
+        )
+        row = (await session.exec(live.with_for_update())).one()
+        if same_key(csr, row.certificate):
+            return row.certificate
+        now = cloud.clocks.real
+        if row.expires_at - now > RENEW_BEFORE:
+            raise KaimenError(
+                "renew.too_early", "证书还早得很，到期前 60 天内才能更换", status=409, field="csr"
+            )
+        issued = office.authority.issue_store(csr, store_id=store_id, user=row.mqtt_user, now=now)
+        row.earlier_serial, row.earlier_expires_at = row.serial, row.expires_at
+        row.serial, row.certificate, row.expires_at = issued.serial, issued.pem, issued.not_after
+        session.add(row)
+    log.info("certificate_renewed", store=store_id, until=issued.not_after.isoformat())
+    return issued.pem
 
 
 async def revoke(session: AsyncSession, store_id: str, clocks: Clocks) -> list[str]:

@@ -12,7 +12,12 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.keys import CloudKeys, keys_of
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import Authority, BrokerFiles, load_authority
-from cloud_api.store_channel.broker_admin import BrokerAdmin, NatsBrokerAdmin, NoBrokerAdmin
+from cloud_api.store_channel.broker_admin import (
+    BrokerAdmin,
+    NatsBrokerAdmin,
+    NoBrokerAdmin,
+    hang_up,
+)
 from cloud_api.store_channel.credentials import revoked_credentials
 from cloud_api.store_channel.mosquitto import MosquittoBrokerAdmin, Revoked
 from store_link.connection import hosts_in
@@ -77,6 +82,28 @@ def broker_admin(cloud: Cloud, authority: Authority) -> BrokerAdmin:
         host=settings.mqtt_host,
         store_port=settings.store_mqtt_port or settings.mqtt_port,
     )
+
+
+def renew_certificates(settings: Settings, authority: Authority, now: datetime) -> list[Path]:
+    """Make anew what ends within 60 days: the cloud's own certificate, and the broker's in each folder that
+    the settings name. A broker reads its own on SIGHUP, which leaves connections alone; where there is
+    no pid file, its side watches the file. Returns the folders of brokers. Blocks for files.
+    """
+    authority.cloud_client(now)
+    places: list[tuple[Path, Path | None]] = []
+    if settings.broker_admin == "mosquitto" and settings.mosquitto_crl_file is not None:
+        places = [(settings.mosquitto_crl_file.parent, settings.mosquitto_pid_file)]
+    elif settings.broker_admin == "nats":
+        pids = settings.nats_pid_file or (None,) * len(settings.nats_users_file)
+        places = [
+            (file.parent, pid) for file, pid in zip(settings.nats_users_file, pids, strict=False)
+        ]
+    renewed = []
+    for folder, pid in places:
+        if authority.renew_broker(folder, now):
+            hang_up(pid, settings.broker_admin.encode())
+            renewed.append(folder)
+    return renewed
 
 
 def issue_broker_certificate(

@@ -89,6 +89,36 @@ async def enroll(request: Request, body: EnrolIn, response: Response) -> EnrolOu
     )
 
 
+class RenewIn(BaseModel):
+    """``csr``: as at the enrolment, for a new key."""
+
+    csr: str = Field(min_length=64, max_length=8192)
+
+
+class RenewOut(BaseModel):
+    """PEM; the root and everything else of the enrolment stay."""
+
+    certificate: str
+
+
+@router.post("/renew")
+async def renew(
+    request: Request,
+    body: RenewIn,
+    response: Response,
+    authorization: Annotated[str | None, Header()] = None,
+) -> RenewOut:
+    """A new certificate for a store whose own ends within 60 days; it asks by itself, nobody has to come."""
+    cloud = cloud_of(request)
+    digest = hashlib.sha256(await request.body()).hexdigest()
+    store_id = await _store(cloud, authorization, "POST\n/edge/v1/renew", digest)
+    async with cloud.db.write() as session:
+        await hit(session, f"renew:{store_id}", ENROL_LIMIT, ENROL_WINDOW_S, cloud.clocks.real)
+    made = await enrolment.renew(cloud, office_of(cloud), store_id, body.csr)
+    response.headers["Cache-Control"] = "no-store"
+    return RenewOut(certificate=made)
+
+
 @router.get("/desired", response_class=Response)
 async def get_desired(
     request: Request, authorization: Annotated[str | None, Header()] = None

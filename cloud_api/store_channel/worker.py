@@ -26,7 +26,7 @@ from cloud_api.store_channel.credentials import (
 from cloud_api.store_channel.effects import EFFECTS
 from cloud_api.store_channel.link import CloudLink, endpoint_of
 from cloud_api.store_channel.models import EventFailure
-from cloud_api.store_channel.office import Office, office_of
+from cloud_api.store_channel.office import Office, office_of, renew_certificates
 from cloud_api.store_channel.publisher import DesiredPublisher
 from store_link import topics
 from store_link.codec import CodecError, decode, encode
@@ -343,10 +343,15 @@ class Channel:
     # ------------------------------------------------------------------------------- what runs later
 
     async def sync_broker(self) -> None:
-        """Make the broker's users those of the database."""
+        """Make the broker's users those of the database, and certificates anew that end soon."""
         async with self.cloud.db.read() as session:
             users = await broker_users(session)
         await self.office.admin.sync(users)
+        renewed = await asyncio.to_thread(
+            renew_certificates, self.cloud.settings, self.office.authority, self.cloud.clocks.real
+        )
+        for folder in renewed:
+            log.info("broker_certificate_renewed", folder=str(folder))
 
     async def renew_shards(self) -> None:
         """Keep the leases, and hear the stores of what is held."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud_api.kit.ids import new_id
+from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import Authority, load_authority
 from cloud_api.store_channel.broker_admin import (
     BrokerAdmin,
@@ -34,6 +35,7 @@ from tests.support.nats import NatsBroker
 from tests.support.ports import free_port
 
 HOST = "127.0.0.1"
+SECRETS = "5" * 64
 _CLOCK = WireClock()
 
 
@@ -86,6 +88,10 @@ class Site:
 
     def serving(self, link: MqttLink) -> Server:
         """The process that ``link`` is connected to."""
+        raise NotImplementedError
+
+    def settings(self) -> Settings:
+        """Those of a cloud whose worker writes this broker's files."""
         raise NotImplementedError
 
     survives = False  # whether clients go on while one server is dead
@@ -201,6 +207,18 @@ class NatsSite(Site):
         port = sock.getpeername()[1]
         return next(node for node in self.nodes if node.mqtt_port == port)
 
+    def settings(self) -> Settings:
+        pids = ",".join(str(one.parent / "nats.pid") for one in self.users_files)
+        files = ",".join(map(str, self.users_files))
+        return Settings.model_validate(
+            {
+                "secrets": SECRETS,
+                "broker_admin": "nats",
+                "nats_users_file": files,
+                "nats_pid_file": pids,
+            }
+        )
+
     def open_to_all(self) -> None:
         for path in self.users_files:
             text = _RIGHTS.sub('permissions: { publish: ">", subscribe: ">" } }', path.read_text())
@@ -280,6 +298,17 @@ class MosquittoSite(Site):
 
     def serving(self, link: MqttLink) -> Server:
         return self.broker
+
+    def settings(self) -> Settings:
+        folder = self.broker.directory
+        return Settings.model_validate(
+            {
+                "secrets": SECRETS,
+                "broker_admin": "mosquitto",
+                "mosquitto_crl_file": folder / "crl.pem",
+                "mosquitto_pid_file": folder / "mosquitto.pid",
+            }
+        )
 
     def open_to_all(self) -> None:
         self.rules = {"stores.acl": "pattern readwrite #\n"}
