@@ -27,7 +27,7 @@ from cloud_api.kit.errors import Conflict
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.statements import built, is_sqlite
-from cloud_api.kit.writing import values_of, written
+from cloud_api.kit.writing import made, values_of, written
 from cloud_api.stores.models import Room, Store
 
 ENDED: Final = "ended"  # released_why of a claim whose stay is over
@@ -59,7 +59,8 @@ async def hold(
     """
     store = await session.get_one(Store, room.store_id)
     cleaning = (await rules_of(session, store, room.id)).cleaning
-    claim = RoomClaim(
+    claim = made(
+        RoomClaim,
         id=new_id(),
         merchant_id=room.merchant_id,
         store_id=room.store_id,

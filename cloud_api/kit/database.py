@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession as PlainAsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as SQLModelSession
@@ -137,7 +138,9 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(self._write_engine, expire_on_commit=False) as session:
+        async with _Asked(
+            self._write_engine, sync_session_class=_Writing, expire_on_commit=False
+        ) as session:
             session.info[_DATABASE] = self
             async with session.begin():
                 yield session
@@ -148,7 +151,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session for reading: changed objects are never written, a statement that writes raises."""
-        async with AsyncSession(
+        async with _Asked(
             self._read_engine, sync_session_class=_Reading, expire_on_commit=False, autoflush=False
         ) as session:
             yield session
@@ -251,8 +254,22 @@ def announce_after_commit(session: AsyncSession, topic: str, key: str) -> None:
         after_commit(session, lambda: database.announce(topic, key))
 
 
+class _Asked(AsyncSession):
+    """SQLModel's session, whose ``execute`` differs from SQLAlchemy's by a warning, worked out each time."""
+
+    execute = PlainAsyncSession.execute
+
+
+class _Writing(SQLModelSession):
+    """What ``write()`` gives."""
+
+    execute = Session.execute
+
+
 class _Reading(SQLModelSession):
     """What ``read()`` gives."""
+
+    execute = Session.execute
 
 
 @event.listens_for(_Reading, "do_orm_execute")

@@ -25,6 +25,7 @@ from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.upsert import insert_or_ignore
+from cloud_api.kit.writing import made
 
 JOBS: Final = "jobs"  # what is announced in this process when a job was scheduled
 LEASE_S: Final = 12.0  # what a job waits whose worker was killed; renewed while it is worked on
@@ -106,9 +107,7 @@ def schedule_first(
 
     The job is added to the session and written with what else was.
     """
-    session.add(
-        DueJob(id=new_id(), merchant_id=merchant_id, kind=kind, ref=ref, run_at=run_at, body={})
-    )
+    session.add(made(DueJob, merchant_id=merchant_id, kind=kind, ref=ref, run_at=run_at))
     announce_after_commit(session, JOBS, kind)
 
 

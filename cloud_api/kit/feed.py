@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.models import FeedEntry
+from cloud_api.kit.writing import made
 
 FEED = "feed"
 KEEP = timedelta(days=7)
@@ -27,7 +28,8 @@ async def tell(
 ) -> None:
     """Add a line. Staff of the store see it, and the customer ``account_id``; no personal data in it."""
     session.add(
-        FeedEntry(
+        made(
+            FeedEntry,
             merchant_id=merchant_id,
             store_id=store_id,
             account_id=account_id,

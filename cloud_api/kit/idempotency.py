@@ -254,5 +254,5 @@ def _response(made: Any) -> Response:
     if isinstance(made, Response):
         return made
     if isinstance(made, BaseModel):
-        return JSONResponse(made.model_dump(mode="json", by_alias=True))
+        return Response(made.model_dump_json(by_alias=True), media_type="application/json")
     return JSONResponse(jsonable_encoder(made))

@@ -8,8 +8,9 @@ statement, row by row. Statements are built once per process for rows of the sam
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -19,8 +20,37 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.statements import is_sqlite
 
+_Row = TypeVar("_Row", bound=SQLModel)
+_Columns = ParamSpec("_Columns")
 # A table and the columns that a row of it fills in: what statements differ by.
 _Shape: TypeAlias = tuple[sa.Table, tuple[str, ...]]
+
+
+def made(model: Callable[_Columns, _Row], *_: _Columns.args, **columns: _Columns.kwargs) -> _Row:
+    """``model(**columns)`` for a table, at a twentieth of its price.
+
+    SQLModel's own way sets column after column through pydantic and SQLAlchemy, for 2 µs and more each,
+    and validates none of them; whoever writes a handful of rows at each request feels it.
+    """
+    plain, factories = _defaults(model)
+    row: _Row = sa.inspect(model).class_manager.new_instance()
+    row.__dict__.update(plain)
+    row.__dict__.update(columns)
+    for name, make in factories:
+        if name not in columns:
+            row.__dict__[name] = make()
+    return row
+
+
+@cache
+def _defaults(model: Any) -> tuple[dict[str, Any], tuple[tuple[str, Callable[[], Any]], ...]]:
+    """What columns hold that nobody names, and how those are made that must not be shared."""
+    fields = {name: field for name, field in model.model_fields.items() if not field.is_required()}
+    made_anew = {name: field.default_factory for name, field in fields.items()}
+    return (
+        {name: fields[name].default for name, make in made_anew.items() if make is None},
+        tuple((name, make) for name, make in made_anew.items() if make is not None),
+    )
 
 
 async def write_new(session: AsyncSession) -> None:

@@ -20,7 +20,7 @@ from cloud_api.kit.due_jobs import schedule_first
 from cloud_api.kit.errors import Conflict
 from cloud_api.kit.ids import new_id, new_number
 from cloud_api.kit.statements import built
-from cloud_api.kit.writing import write_new
+from cloud_api.kit.writing import made, write_new
 from cloud_api.merchants.models import Merchant
 from cloud_api.orders import deposits, gate
 from cloud_api.orders.models import Order, OrderLine
@@ -102,7 +102,8 @@ async def place_new(
         if (await gate.look(session, customer, room, clocks, quote_id=quote.id)).ordered:
             return Placed(await _ordered(session, customer, quote_id))
         raise
-    order = Order(
+    order = made(
+        Order,
         id=order_id,
         merchant_id=store.merchant_id,
         store_id=store.id,
@@ -122,7 +123,8 @@ async def place_new(
         created_at=clocks.now,
     )
     lines = [
-        OrderLine(
+        made(
+            OrderLine,
             id=new_id(),
             merchant_id=store.merchant_id,
             store_id=store.id,

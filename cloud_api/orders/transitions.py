@@ -19,6 +19,7 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.outbox import desired_changed
+from cloud_api.kit.writing import made
 from cloud_api.orders import books, followers, tell
 from cloud_api.orders.models import Order, OrderEvent
 
@@ -124,7 +125,8 @@ async def note(
 
     With ``amount_fen`` in ``body`` it is about money: the books follow (orders/books.py).
     """
-    event = OrderEvent(
+    event = made(
+        OrderEvent,
         merchant_id=order.merchant_id,
         store_id=order.store_id,
         order_id=order.id,

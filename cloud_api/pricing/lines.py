@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import language
 from cloud_api.kit.money import times
+from cloud_api.kit.writing import made
 from cloud_api.members.models import MemberLevel
 from cloud_api.pricing.calendar import Calendar, calendar_of
 from cloud_api.pricing.models import Extra, Package, PriceRule, Slot, Tariff
@@ -92,7 +93,7 @@ class Book:
             for t in tariffs
             if t.room_id in (None, room.id) and t.room_kind in (None, "", room.kind)
         ]
-        counted = rule or PriceRule(store_id=store.id, merchant_id=store.merchant_id)
+        counted = rule or made(PriceRule, store_id=store.id, merchant_id=store.merchant_id)
         return cls(store, room, mine, counted, calendar_of(store), level)
 
     @property

@@ -17,8 +17,9 @@ from cloud_api.kit.actor import Actor, Customer, System, scoped, stand_in
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.ids import new_id
 from cloud_api.kit.statements import built
-from cloud_api.kit.writing import write_new
+from cloud_api.kit.writing import made, write_new
 from cloud_api.members import levels
 from cloud_api.members.models import MemberLevel
 from cloud_api.pricing import admission
@@ -97,7 +98,9 @@ async def make_quote(
         coupon = _coupon(wish, book, kind, lines, starts_at, ends_at, detail)
         if coupon is not None:
             lines.append(coupon.line)
-    made = Quote(
+    told = made(
+        Quote,
+        id=new_id(),
         merchant_id=book.store.merchant_id,
         store_id=book.store.id,
         room_id=book.room.id,
@@ -112,9 +115,9 @@ async def make_quote(
         created_at=clocks.now,
         expires_at=clocks.now + QUOTE_VALID,
     )
-    session.add(made)
+    session.add(told)
     await write_new(session)
-    return made
+    return told
 
 
 async def price_interval(
