@@ -14,6 +14,7 @@ import random
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,8 @@ class Connection:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[str] = self._loop.create_future()  # why it ended
         self._waiting: dict[int, asyncio.Future[bool]] = {}  # by packet id: was it accepted
+        self._answers: deque[tuple[int, bool]] = deque()  # that came, for the event loop
+        self._called = False  # the event loop, to look at them
         self._guard = threading.Lock()
         self._abandoned = False  # under the guard
         self._running = False  # under the guard: paho's thread was started
@@ -186,6 +189,13 @@ class Connection:
             raise NotConnected("the connection was just lost")
         if qos:
             await self._confirmed(info.mid, timeout_s)
+
+    def hand_over(self, topic: str, payload: bytes) -> None:
+        """Send with QoS 1, and wait for nothing. Raises NotConnected."""
+        self._must_be_open()
+        info = self._client.publish(topic, payload, qos=1)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise NotConnected("the connection was just lost")
 
     async def subscribe(self, filters: Iterable[str], qos: int, timeout_s: float) -> None:
         """Raises NotConnected, NotConfirmed or SubscriptionRefused."""
@@ -245,10 +255,13 @@ class Connection:
         finally:
             self._waiting.pop(mid, None)
 
-    def _answer(self, mid: int, accepted: bool) -> None:
-        future = self._waiting.get(mid)
-        if future is not None and not future.done():
-            future.set_result(accepted)
+    def _answer(self) -> None:
+        self._called = False
+        while self._answers:
+            mid, accepted = self._answers.popleft()
+            future = self._waiting.get(mid)
+            if future is not None and not future.done():
+                future.set_result(accepted)
 
     def _opened_ok(self) -> None:
         if not self._opened.done():
@@ -269,6 +282,13 @@ class Connection:
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody cares
             self._loop.call_soon_threadsafe(function, *args)
+
+    def _answered(self, mid: int, accepted: bool) -> None:
+        """One call wakes the event loop for all answers that come until it looks."""
+        self._answers.append((mid, accepted))
+        if not self._called:
+            self._called = True
+            self._post(self._answer)
 
     def _dial(self) -> None:
         client, endpoint = self._client, self._endpoint
@@ -336,17 +356,17 @@ class Connection:
     def _on_publish(
         self, client: mqtt.Client, userdata: Any, mid: int, reason: Any, properties: Any
     ) -> None:
-        self._post(self._answer, mid, True)
+        self._answered(mid, True)
 
     def _on_subscribe(
         self, client: mqtt.Client, userdata: Any, mid: int, reasons: Any, properties: Any
     ) -> None:
-        self._post(self._answer, mid, not any(reason.is_failure for reason in reasons))
+        self._answered(mid, not any(reason.is_failure for reason in reasons))
 
     def _on_unsubscribe(
         self, client: mqtt.Client, userdata: Any, mid: int, reasons: Any, properties: Any
     ) -> None:
-        self._post(self._answer, mid, True)
+        self._answered(mid, True)
 
 
 def _no_delay(client: mqtt.Client, userdata: Any, sock: Any) -> None:

@@ -143,6 +143,7 @@ class MqttLink:
         self._up = asyncio.Event()
         self._inbox: deque[tuple[str, bytes, bool]] = deque()
         self._arrived = asyncio.Event()
+        self._called = False  # the event loop, to look at what arrived: once until it does
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = 0  # connections in a row that did not come up
@@ -197,6 +198,14 @@ class MqttLink:
         NotConfirmed where it may or may not have arrived. It is never sent a second time.
         """
         await self._present().publish(topic, payload, qos, retain, timeout_s)
+
+    def hand_over(self, topic: str, payload: bytes) -> None:
+        """Send one message with QoS 1 without waiting until the broker has it: for what is said again
+        anyway where it was not heard.
+
+        Raises NotConnected, with nothing handed over. It is never sent a second time.
+        """
+        self._present().hand_over(topic, payload)
 
     async def subscribe(
         self, filters: Iterable[str], *, qos: int = 1, timeout_s: float = 20.0
@@ -315,7 +324,8 @@ class MqttLink:
                 log.error("link_inbox_full", dropped=self.dropped)
             return
         self._inbox.append((topic, payload, retained))
-        if self._loop is not None:
+        if self._loop is not None and not self._called:
+            self._called = True
             with contextlib.suppress(RuntimeError):  # the event loop is closed
                 self._loop.call_soon_threadsafe(self._arrived.set)
 
@@ -323,6 +333,7 @@ class MqttLink:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
+            self._called = False
             while self._inbox:
                 topic, payload, retained = self._inbox.popleft()
                 try:
