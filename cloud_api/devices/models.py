@@ -103,6 +103,9 @@ class EnrolmentCode(SQLModel, table=True):
     used_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
+MAC_KEY = "store_credential.mac_key"  # what its encryption is bound to
+
+
 class StoreCredential(SQLModel, table=True):
     """A controller's certificate and MAC key; enrolling a replacement revokes the old."""
 
@@ -123,7 +126,7 @@ class StoreCredential(SQLModel, table=True):
     mqtt_user: str = Field(unique=True)  # what the broker knows the controller by
     certificate: str  # PEM
     mac_kid: str = Field(unique=True)
-    mac_key: str = Field(sa_type=Encrypted("store_credential.mac_key"))
+    mac_key: str = Field(sa_type=Encrypted(MAC_KEY))
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

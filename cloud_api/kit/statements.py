@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from sqlalchemy import BindParameter
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, any_, bindparam
 from sqlalchemy.orm import Mapped
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -39,3 +39,14 @@ def built(make: Callable[_Kind, _Statement]) -> Callable[_Kind, _Statement]:
 def is_sqlite(session: AsyncSession) -> bool:
     """Whether ``session`` speaks to SQLite."""
     return session.get_bind().dialect.name == "sqlite"
+
+
+def among(column: Any, name: str, *, sqlite: bool) -> ColumnElement[bool]:
+    """``column`` is one of the values bound under ``name``.
+
+    On PostgreSQL they travel as one array, so that the text is the same however many there are, and is
+    read and planned once; SQLite has no arrays, and reads for nearly nothing.
+    """
+    if sqlite:
+        return cast(ColumnElement[bool], column.in_(bindparam(name, expanding=True)))
+    return cast(ColumnElement[bool], column == any_(bindparam(name, type_=ARRAY(column.type))))

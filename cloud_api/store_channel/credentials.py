@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import bindparam
+from sqlalchemy import Select, Text, type_coerce
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import SelectOfScalar
 
-from cloud_api.devices.models import StoreCredential
+from cloud_api.devices.models import MAC_KEY, StoreCredential
 from cloud_api.kit.actor import System, scoped
-from cloud_api.kit.statements import built
+from cloud_api.kit.crypto import Vault, vault
+from cloud_api.kit.statements import among, built, is_sqlite
 from cloud_api.store_channel.mosquitto import Revoked
 from store_link.signing import MacKey
 
@@ -35,24 +36,37 @@ async def trusted(session: AsyncSession, store_id: str) -> Trusted | None:
 
 async def trusted_of(session: AsyncSession, store_ids: Collection[str]) -> dict[str, Trusted]:
     """The live credentials of many stores by store; those that have none are left out."""
-    found = (await session.exec(_live(), params={"stores": list(store_ids)})).all()
+    query = _live(is_sqlite(session))
+    found = (await session.execute(query, {"stores": list(store_ids)})).all()
     return {
-        row.store_id: Trusted(
-            row.merchant_id,
-            row.store_id,
-            row.mqtt_user,
-            MacKey(row.mac_kid, bytes.fromhex(row.mac_key)),
-        )
-        for row in found
+        store_id: Trusted(merchant_id, store_id, user, _mac(vault(), kid, sealed))
+        for merchant_id, store_id, user, kid, sealed in found
     }
 
 
 @built
-def _live() -> SelectOfScalar[StoreCredential]:
-    return scoped(System(), StoreCredential).where(
-        col(StoreCredential.store_id).in_(bindparam("stores", expanding=True)),
-        col(StoreCredential.revoked_at).is_(None),
+def _live(sqlite: bool) -> Select[str, str, str, str, str]:
+    """Of the live ones; the key as it stands in the table, sealed."""
+    return (
+        scoped(System(), StoreCredential)
+        .where(
+            among(col(StoreCredential.store_id), "stores", sqlite=sqlite),
+            col(StoreCredential.revoked_at).is_(None),
+        )
+        .with_only_columns(
+            col(StoreCredential.merchant_id),
+            col(StoreCredential.store_id),
+            col(StoreCredential.mqtt_user),
+            col(StoreCredential.mac_kid),
+            type_coerce(col(StoreCredential.mac_key), Text),
+        )
     )
+
+
+@lru_cache(maxsize=20_000)
+def _mac(box: Vault, kid: str, sealed: str) -> MacKey:
+    """Unsealed once per process: whether it is still believed, the table is asked each time."""
+    return MacKey(kid, bytes.fromhex(box.open(sealed, MAC_KEY)))
 
 
 async def broker_users(session: AsyncSession) -> list[tuple[str, str]]:
