@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -73,14 +73,25 @@ class IdempotencyKey(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
+_HAS_ACCOUNT = text("account_id IS NOT NULL")
+
+
 class FeedEntry(SQLModel, table=True):
     """A line of the live feed (SSE), kept so that any process can resume it by Last-Event-ID."""
 
     __tablename__ = "feed"
+    __table_args__ = (
+        Index(  # most lines are of no customer
+            "feed_of_account",
+            "account_id",
+            postgresql_where=_HAS_ACCOUNT,
+            sqlite_where=_HAS_ACCOUNT,
+        ),
+    )
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     merchant_id: str = Field(index=True)
-    store_id: str | None = Field(default=None, index=True)
-    account_id: str | None = Field(default=None, index=True)
+    store_id: str | None = None
+    account_id: str | None = None
     topic: str  # "order" | "room" | "device" | "store" | "command"
     body: dict[str, Any] = Field(sa_type=Json)
     at: datetime = Field(sa_type=UTCDateTime)

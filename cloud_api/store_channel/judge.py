@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -151,7 +152,7 @@ async def _opened(session: AsyncSession, cloud: Cloud, row: StoreStatus, door: D
             return
     entries = select(col(StoreEvent.body)).where(
         col(StoreEvent.store_id) == row.store_id,
-        col(StoreEvent.kind) == "access",
+        col(StoreEvent.kind) == literal("access", literal_execute=True),  # as its index says
         col(StoreEvent.received_at) > since,
     )
     for body in (await session.exec(entries)).all():

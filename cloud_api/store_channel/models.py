@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from cloud_api.kit.columns import Json, UTCDateTime
@@ -34,22 +34,37 @@ class EventCursor(SQLModel, table=True):
     moved_at: datetime = Field(sa_type=UTCDateTime)
 
 
+_ACCESS = text("kind = 'access'")
+
+
 class StoreEvent(SQLModel, table=True):
-    """One journaled fact of a store, exactly once."""
+    """One journaled fact of a store, exactly once.
+
+    The largest table, and what is written most: it has no index that nobody looks things up by, and no
+    foreign keys. Its store and merchant are those of its journal's cursor, which is moved in the same
+    transaction and cannot go while they are named there.
+    """
 
     __tablename__ = "store_event"
     __table_args__ = (
         UniqueConstraint("journal", "seq"),
-        Index("store_event_old", "merchant_id", "received_at"),
+        Index("store_event_old", "merchant_id", "received_at"),  # for what is to be forgotten
+        Index(  # who was let in lately
+            "store_event_access",
+            "store_id",
+            "received_at",
+            postgresql_where=_ACCESS,
+            sqlite_where=_ACCESS,
+        ),
     )
     id: str = Field(primary_key=True)  # the event's own id
-    merchant_id: str = Field(foreign_key="merchant.id", index=True)
-    store_id: str = Field(foreign_key="store.id", index=True)
+    merchant_id: str
+    store_id: str
     journal: str
     seq: int
     at: datetime = Field(sa_type=UTCDateTime)  # business time at the store
     clock: str
-    kind: str = Field(index=True)
+    kind: str
     body: dict[str, Any] = Field(sa_type=Json)
     historical: bool = False
     received_at: datetime = Field(sa_type=UTCDateTime)  # wire time
