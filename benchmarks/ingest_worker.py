@@ -8,6 +8,7 @@ Without the documents, sweeps and leases of a whole worker, which have a measure
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 
 import structlog
@@ -30,6 +31,8 @@ async def run() -> None:
     await channel.link.start()
     await channel.link.wait_up(20)
     await channel.link.listen_to(frozenset(range(SHARDS)))
+    gc.collect()  # as kaimen-cloud does
+    gc.freeze()
     print("listening", flush=True)
     await telling
 

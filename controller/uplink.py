@@ -179,6 +179,10 @@ class Uplink:
         if ack.upto > last:
             log.error("cloud_ahead_of_journal", upto=ack.upto, last=last)
             return
+        if ack.last is not None and await self._journal.id_of(ack.upto) not in (None, ack.last):
+            # Another computer writes a journal of this name: what it told is not what stands here.
+            log.error("ack_of_other_events", upto=ack.upto)
+            return
         if ack.upto != self.acked:
             if ack.upto < self.acked:  # the cloud was restored and asks for what it lost
                 self._have_events.set()

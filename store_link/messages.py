@@ -358,10 +358,16 @@ class EventBatch(Versioned):
 
 
 class EventAck(Versioned):
-    """The cloud committed all events of ``journal`` up to and including ``upto``."""
+    """The cloud committed all events of ``journal`` up to and including ``upto``.
+
+    ``last`` is the id of event ``upto`` as the cloud has it: a store whose own event of that number bears
+    another id is not the one that is meant (its card was copied), and lets go of nothing. Clouds before
+    this field leave it out, as does one that no longer has the event.
+    """
 
     journal: Id
     upto: Annotated[int, Field(ge=0)]
+    last: Id | None = None
 
 
 class CommandOutcome(Message):

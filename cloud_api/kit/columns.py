@@ -30,7 +30,7 @@ class UTCDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a naive datetime reached the database; use an aware one")
-        instant = value.astimezone(UTC)
+        instant = value if value.tzinfo is UTC else value.astimezone(UTC)
         if dialect.name == "sqlite":
             return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond:06d}Z"
         return instant

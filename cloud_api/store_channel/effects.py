@@ -137,9 +137,10 @@ def only_shown(event: Event) -> tuple[str, dict[str, Any]] | None:
 
     Raises pydantic's ValidationError for a body that is not of its kind.
     """
-    if event.kind not in SHOWN or (event.kind is EventKind.ACCESS and not event.historical):
+    shown = SHOWN.get(event.kind)
+    if shown is None or (event.kind is EventKind.ACCESS and not event.historical):
         return None
-    topic, model = SHOWN[event.kind]
+    topic, model = shown
     return topic, _told(event, _body(event, model))
 
 

@@ -65,12 +65,16 @@ class _Raced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a batch. ``upto`` is committed. ``retry_at``: an effect failed; not before then."""
+    """What came of a batch. ``upto`` is committed. ``retry_at``: an effect failed; not before then.
+
+    ``last``: the id of event ``upto``, where it is still there.
+    """
 
     upto: int
     fresh: int
     gap: bool = False
     retry_at: datetime | None = None
+    last: str | None = None
 
 
 Effects = Mapping[EventKind, Effect]
@@ -103,7 +107,8 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
     lost = _lost(batch, before)
     fresh = _contiguous(batch.events, before + lost)
     if not fresh:
-        return Taken(before, 0, gap=batch.events[0].seq > before + 1)
+        gap = batch.events[0].seq > before + 1
+        return Taken(before, 0, gap, last=await _id_at(session, batch.journal, before))
     if not await _move(session, batch.journal, before, fresh[-1].seq, now):
         raise _Raced
     if lost:
@@ -118,8 +123,11 @@ async def _take(scene: Scene, batch: EventBatch, effects: Effects) -> Taken:
             await _move(session, batch.journal, fresh[-1].seq, event.seq - 1, now)
             late = [one.id for one in events if one.seq >= event.seq and one.id in new]
             await session.execute(delete(StoreEvent).where(col(StoreEvent.id).in_(late)))
-            return Taken(event.seq - 1, event.seq - 1 - before - lost, retry_at=retry_at)
-    return Taken(fresh[-1].seq, len(fresh), gap=batch.events[-1].seq > fresh[-1].seq)
+            upto = event.seq - 1
+            last = await _id_at(session, batch.journal, upto)
+            return Taken(upto, upto - before - lost, retry_at=retry_at, last=last)
+    gap = batch.events[-1].seq > fresh[-1].seq
+    return Taken(fresh[-1].seq, len(fresh), gap, last=fresh[-1].id)
 
 
 async def _apply(
@@ -210,13 +218,16 @@ async def _take_gap(scene: Scene, journal: str, first: int, last: int) -> None:
     log.error("events_gap_taken", store=scene.store.id, journal=journal, first=first, last=last)
 
 
-async def taken_upto(cloud: Cloud, store_id: str, journal: str) -> int:
-    """How far a store's journal was taken; 0 for one never heard of, or of another store."""
+async def taken_upto(cloud: Cloud, store_id: str, journal: str) -> tuple[int, str | None]:
+    """How far a store's journal was taken, and the id of that event; 0 for one never heard of, or of
+    another store.
+    """
     query = select(col(EventCursor.upto)).where(
         col(EventCursor.journal) == journal, col(EventCursor.store_id) == store_id
     )
     async with cloud.db.read() as session:
-        return int((await session.execute(query)).scalar() or 0)
+        upto = int((await session.execute(query)).scalar() or 0)
+        return upto, await _id_at(session, journal, upto)
 
 
 async def settle_failure(cloud: Cloud, event_id: str, effects: Effects = EFFECTS) -> bool:
@@ -356,12 +367,17 @@ async def _refuse_fork(session: AsyncSession, batch: EventBatch, before: int) ->
     last = next((event for event in reversed(batch.events) if event.seq <= before), None)
     if last is None:
         return
-    query = select(col(StoreEvent.id)).where(
-        col(StoreEvent.journal) == batch.journal, col(StoreEvent.seq) == last.seq
-    )
-    known = (await session.execute(query)).scalar()
+    known = await _id_at(session, batch.journal, last.seq)
     if known is not None and known != last.id:
         raise ForkedJournal(f"journal {batch.journal} has other events from {last.seq} or before")
+
+
+async def _id_at(session: AsyncSession, journal: str, seq: int) -> str | None:
+    """The id of the event that was taken under a number; None where there is none (any more)."""
+    query = select(col(StoreEvent.id)).where(
+        col(StoreEvent.journal) == journal, col(StoreEvent.seq) == seq
+    )
+    return (await session.execute(query)).scalar()
 
 
 async def _tell_of_fork(cloud: Cloud, store_id: str, journal: str) -> None:

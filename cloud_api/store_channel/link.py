@@ -22,19 +22,28 @@ from store_link.topics import SHARDS, ParsedTopic, Plane, TopicError
 log = structlog.get_logger(__name__)
 
 LANES = 8
-TOGETHER = 64  # batches of events that are handled in one go
+TOGETHER = 256  # batches of events that are handled in one go, at most
+TOGETHER_BYTES = 512 * 1024  # and no more once they are as long as this
+AT_ONCE = 2  # such goes: one is read while another is written; what waits meanwhile goes together
 WAITING_MAX = 5_000  # messages per lane; beyond that new ones are dropped: stores send again
 
 Handler = Callable[[ParsedTopic, bytes, bool], Awaitable[None]]
-EventsHandler = Callable[[list[tuple[ParsedTopic, bytes]]], Awaitable[None]]
+# Gives the places of those batches that are left for the other handler.
+EventsHandler = Callable[[list[tuple[ParsedTopic, bytes]]], Awaitable[list[int]]]
 
 
 class _Lane:
-    """Messages handled in the order of their arrival; batches of events that follow each other, together."""
+    """Messages handled in the order of their arrival; batches of events that follow each other, together.
 
-    def __init__(self, handler: Handler, events: EventsHandler | None = None) -> None:
+    ``turn`` is shared by the lanes: while others write, more gathers, and commits grow with the load.
+    """
+
+    def __init__(
+        self, handler: Handler, events: EventsHandler | None, turn: asyncio.Semaphore
+    ) -> None:
         self._handler = handler
         self._events = events
+        self._turn = turn
         self._waiting: deque[tuple[ParsedTopic, bytes, bool]] = deque()
         self._some = asyncio.Event()
         self.dropped = 0
@@ -53,21 +62,38 @@ class _Lane:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
-                topic, payload, retained = self._waiting.popleft()
-                try:
-                    if self._events is None or topic.plane is not Plane.EVENT:
-                        await self._handler(topic, payload, retained)
-                    else:
-                        await self._events([(topic, payload), *self._more_events()])
-                except Exception:
-                    log.exception("message_failed", store=topic.store, plane=topic.plane.value)
+                if self._events is None or self._waiting[0][0].plane is not Plane.EVENT:
+                    await self._handle(*self._waiting.popleft())
+                    continue
+                for topic, payload in await self._together(self._events):
+                    await self._handle(topic, payload, False)
 
-    def _more_events(self) -> Iterator[tuple[ParsedTopic, bytes]]:
-        for _ in range(TOGETHER - 1):
+    async def _handle(self, topic: ParsedTopic, payload: bytes, retained: bool) -> None:
+        try:
+            await self._handler(topic, payload, retained)
+        except Exception:  # one store's trouble; the others are still to be heard
+            log.exception("message_failed", store=topic.store, plane=topic.plane.value)
+
+    async def _together(self, handler: EventsHandler) -> list[tuple[ParsedTopic, bytes]]:
+        """Let the batches that wait be taken; those that are left."""
+        async with self._turn:
+            messages = list(self._next_events())
+            try:
+                return [messages[place] for place in await handler(messages)]
+            except Exception:
+                log.exception("messages_failed", batches=len(messages))
+                return []
+
+    def _next_events(self) -> Iterator[tuple[ParsedTopic, bytes]]:
+        length = 0
+        for _ in range(TOGETHER):
             if not self._waiting or self._waiting[0][0].plane is not Plane.EVENT:
                 return
             topic, payload, _retained = self._waiting.popleft()
             yield topic, payload
+            length += len(payload)
+            if length >= TOGETHER_BYTES:
+                return
 
 
 class CloudLink:
@@ -91,8 +117,9 @@ class CloudLink:
         self._shards: frozenset[int] = frozenset()
         self._subscribed: set[str] = set()
         self._changing = asyncio.Lock()
-        self._acks = _Lane(on_message)
-        self._lanes = [_Lane(on_message, on_events) for _ in range(LANES)]
+        turn = asyncio.Semaphore(AT_ONCE)
+        self._acks = _Lane(on_message, None, turn)
+        self._lanes = [_Lane(on_message, on_events, turn) for _ in range(LANES)]
         self._tasks: list[asyncio.Task[None]] = []
         self._link = MqttLink(
             endpoint,
@@ -136,6 +163,10 @@ class CloudLink:
     ) -> None:
         """See MqttLink.publish: raises NotConnected or NotConfirmed, queues nothing."""
         await self._link.publish(topic, payload, qos=qos, retain=retain, timeout_s=timeout_s)
+
+    def hand_over(self, topic: str, payload: bytes) -> None:
+        """See MqttLink.hand_over: raises NotConnected, queues nothing."""
+        self._link.hand_over(topic, payload)
 
     async def listen_to(self, shards: frozenset[int]) -> None:
         """Hear the stores of these shards, and no others, from now on and after reconnections."""

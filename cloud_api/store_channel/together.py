@@ -13,11 +13,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Select,
+    String,
+    Update,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -25,16 +38,29 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.bulk import insert_many
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.database import announce_after_commit
 from cloud_api.kit.feed import FEED
 from cloud_api.kit.models import FeedEntry
+from cloud_api.kit.statements import among, built, is_sqlite
 from cloud_api.kit.upsert import insert_new
 from cloud_api.store_channel import ingest
 from cloud_api.store_channel.effects import only_shown
 from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
+from store_link.clock import from_ms
 from store_link.messages import Event, EventBatch
 
 log = structlog.get_logger(__name__)
+
+_EVENT: Final = (
+    "id", "merchant_id", "store_id", "journal", "seq", "at", "clock", "kind", "body", "historical",
+    "received_at",
+)  # fmt: skip
+_LINE: Final = ("merchant_id", "store_id", "account_id", "topic", "body", "at")
+
+
+class _Moved(Exception):
+    """A cursor is not where it was read, though it was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +98,21 @@ async def take(cloud: Cloud, claimed: Sequence[Claimed]) -> list[ingest.Taken | 
             raise
         # An event id taken before under another number, a store deleted, a text nobody can keep.
         log.warning("events_not_together", batches=len(claimed), why=type(error.orig).__name__)
-        return [None] * len(claimed)
+    except _Moved:
+        log.error("events_not_together", batches=len(claimed), why="a cursor moved")
+    return [None] * len(claimed)
 
 
 async def _take(
     session: AsyncSession, claimed: Sequence[Claimed], now: datetime
 ) -> list[ingest.Taken | None]:
-    wanted = {one.batch.journal: one for one in claimed}
+    wanted: dict[str, Claimed] = {}
+    for one in claimed:
+        wanted.setdefault(one.batch.journal, one)  # whose it is, the first says who names it
     journals = await _lock(session, wanted)
     if unheard := sorted(wanted.keys() - journals.keys()):
         await _begin(session, [wanted[journal] for journal in unheard], now)
-        journals = await _lock(session, wanted)
+        journals |= await _lock(session, unheard)
     special = await _failing(session, {one.batch.store for one in claimed})
     taken: list[ingest.Taken | None] = []
     for one in claimed:
@@ -95,7 +125,7 @@ async def _take(
             special.add(batch.store)
             taken.append(None)
         else:
-            taken.append(ingest.Taken(journal.upto, fresh))
+            taken.append(ingest.Taken(journal.upto, fresh, last=journal.fresh[-1][0].id))
     moved = {key: journal for key, journal in journals.items() if journal.fresh}
     if moved:
         await _write(session, moved, now)
@@ -132,66 +162,117 @@ def _follow(journal: _Journal, one: Claimed) -> int:
 
 async def _begin(session: AsyncSession, claimed: list[Claimed], now: datetime) -> None:
     """Cursors at 0 for journals never heard of, unless another worker was faster."""
-    rows = [
-        {
-            "journal": one.batch.journal,
-            "store_id": one.batch.store,
-            "merchant_id": one.merchant_id,
-            "upto": 0,
-            "moved_at": now,
-        }
-        for one in claimed
-    ]
-    await insert_new(session, EventCursor, rows)
+    rows = [(one.batch.journal, one.batch.store, one.merchant_id) for one in claimed]
+    if is_sqlite(session):
+        names = ("journal", "store_id", "merchant_id", "upto", "moved_at")
+        await insert_new(
+            session, EventCursor, [dict(zip(names, (*row, 0, now), strict=True)) for row in rows]
+        )
+        return
+    journals, stores, merchants = zip(*rows, strict=True)
+    told = {"journals": journals, "stores": stores, "merchants": merchants, "now": now}
+    await session.execute(_beginning(), told)
+
+
+@built
+def _beginning() -> Any:
+    new = _arrays(journals=String, stores=String, merchants=String)
+    rows = select(
+        new.journals, new.stores, new.merchants, literal(0), bindparam("now", type_=UTCDateTime)
+    )
+    names = ["journal", "store_id", "merchant_id", "upto", "moved_at"]
+    table = EventCursor.__table__  # type: ignore[attr-defined]
+    return postgresql.insert(table).from_select(names, rows).on_conflict_do_nothing()
 
 
 async def _lock(session: AsyncSession, names: Collection[str]) -> dict[str, _Journal]:
     """The cursors that exist, held until the commit; always taken in the same order."""
-    query = (
+    rows = await session.execute(_cursors(is_sqlite(session)), {"journals": list(names)})
+    return {row.journal: _Journal(row.store_id, row.merchant_id, row.upto) for row in rows}
+
+
+@built
+def _cursors(sqlite: bool) -> Select[str, str, str, int]:
+    return (
         select(
             col(EventCursor.journal),
             col(EventCursor.store_id),
             col(EventCursor.merchant_id),
             col(EventCursor.upto),
         )
-        .where(col(EventCursor.journal).in_(names))
+        .where(among(col(EventCursor.journal), "journals", sqlite=sqlite))
         .order_by(col(EventCursor.journal))
         .with_for_update()
     )
-    rows = await session.execute(query)
-    return {row.journal: _Journal(row.store_id, row.merchant_id, row.upto) for row in rows}
 
 
 async def _failing(session: AsyncSession, stores: set[str]) -> set[str]:
     """Stores with an event whose effect is still to come about."""
-    query = scoped(System(), EventFailure).where(
-        col(EventFailure.store_id).in_(stores),
-        col(EventFailure.dead_at).is_(None),
-        col(EventFailure.settled_at).is_(None),
+    rows = await session.execute(_failures(is_sqlite(session)), {"stores": list(stores)})
+    return set(rows.scalars())
+
+
+@built
+def _failures(sqlite: bool) -> Select[str]:
+    return (
+        scoped(System(), EventFailure)
+        .where(
+            among(col(EventFailure.store_id), "stores", sqlite=sqlite),
+            col(EventFailure.dead_at).is_(None),
+            col(EventFailure.settled_at).is_(None),
+        )
+        .with_only_columns(col(EventFailure.store_id))
     )
-    return {failure.store_id for failure in await session.exec(query)}
 
 
 async def _write(session: AsyncSession, moved: dict[str, _Journal], now: datetime) -> None:
-    connection = await session.connection()
-    await connection.execute(
-        update(EventCursor)
-        .where(
-            col(EventCursor.journal) == bindparam("of"), col(EventCursor.upto) == bindparam("was")
-        )
-        .values(upto=bindparam("to"), moved_at=bindparam("now")),
-        [
-            {"of": key, "was": journal.was, "to": journal.upto, "now": now}
-            for key, journal in moved.items()
-        ],
-    )
-    events: list[dict[str, Any]] = []
-    lines: list[dict[str, Any]] = []
+    await _move(session, moved, now)
+    events: list[tuple[Any, ...]] = []
+    lines: list[tuple[Any, ...]] = []
     for key, journal in moved.items():
-        whose = {"merchant_id": journal.merchant_id, "store_id": journal.store_id}
+        merchant_id, store_id = journal.merchant_id, journal.store_id
         for event, topic, body in journal.fresh:
-            events.append(ingest.row_of(event, key, journal.merchant_id, journal.store_id, now))
-            lines.append({**whose, "account_id": None, "topic": topic, "body": body, "at": now})
-        announce_after_commit(session, FEED, journal.store_id)
-    await insert_many(session, StoreEvent, events)
-    await insert_many(session, FeedEntry, lines)
+            events.append(
+                (event.id, merchant_id, store_id, key, event.seq, from_ms(event.at),
+                 event.clock.value, event.kind.value, event.body, event.historical, now)
+            )  # fmt: skip
+            lines.append((merchant_id, store_id, None, topic, body, now))
+        announce_after_commit(session, FEED, store_id)
+    await insert_many(session, StoreEvent, _EVENT, events)
+    await insert_many(session, FeedEntry, _LINE, lines)
+
+
+async def _move(session: AsyncSession, moved: dict[str, _Journal], now: datetime) -> None:
+    """Compare-and-set of all cursors. Raises _Moved where one of them is not where it was."""
+    connection = await session.connection()
+    rows = [(key, journal.was, journal.upto) for key, journal in moved.items()]
+    told: Any = [{"of": of, "was": was, "to": to, "now": now} for of, was, to in rows]
+    if not (sqlite := is_sqlite(session)):
+        of, was, to = zip(*rows, strict=True)
+        told = {"of": of, "was": was, "to": to, "now": now}
+    result = await connection.execute(_moving(sqlite), told)
+    assert isinstance(result, CursorResult)
+    if result.rowcount != len(rows):
+        raise _Moved
+
+
+@built
+def _moving(sqlite: bool) -> Update:
+    """For SQLite a row at a time; PostgreSQL takes all of them as arrays, in one statement."""
+    arrays = None if sqlite else _arrays(of=String, was=Integer, to=Integer)
+    of, was, to = (
+        (bindparam("of"), bindparam("was"), bindparam("to"))
+        if arrays is None
+        else (arrays.of, arrays.was, arrays.to)
+    )
+    return (
+        update(EventCursor)
+        .where(col(EventCursor.journal) == of, col(EventCursor.upto) == was)
+        .values(upto=to, moved_at=bindparam("now"))
+    )
+
+
+def _arrays(**kinds: Any) -> Any:
+    """The columns of rows that travel as one array for each column, bound under its name."""
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items()]
+    return func.unnest(*arrays).table_valued(*kinds).render_derived(name="told").c

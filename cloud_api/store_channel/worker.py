@@ -43,6 +43,7 @@ SWEEP_EVERY_S = 5.0
 BROKER_SYNC_EVERY_S = 30.0
 FINISH_S = 3.0  # at the end, for what is under way
 ASK_AGAIN_S = 5.0  # a gap that stays so long is told to the store
+BREATH = 32_768  # bytes of events that are read at once: then somebody at a door may be served
 _PART = "store_channel.state"
 _STORE_SIDE = {Plane.PRESENCE: Purpose.PRESENCE, Plane.REPORTED: Purpose.REPORTED}
 
@@ -196,7 +197,7 @@ class Channel:
             return
         if not taken.gap:
             self._gaps.pop(batch.journal, None)
-        await self._acknowledge(topic.store, batch.journal, taken.upto)
+        self._acknowledge(topic.store, batch.journal, taken.upto, taken.last)
         waiting = self._retries.get(batch.journal)
         if taken.retry_at is not None and waiting in (None, asyncio.current_task()):
             wait = (taken.retry_at - self.cloud.clocks.real).total_seconds()
@@ -204,30 +205,26 @@ class Channel:
             self._retries[batch.journal] = task
             task.add_done_callback(partial(self._retried, batch.journal))
 
-    async def take_many(self, messages: list[tuple[ParsedTopic, bytes]]) -> None:
+    async def take_many(self, messages: list[tuple[ParsedTopic, bytes]]) -> list[int]:
         """Batches in the order they came: in one commit where nothing is special about them.
 
-        Whatever ``together`` does not take goes the way of a single batch, in its order.
+        The places of those that were not taken: they go the way of a single batch, in their order.
         """
+        if self._effects is not EFFECTS:
+            return list(range(len(messages)))
+        opened = await self._open_many(messages)
+        taken = await together.take(self.cloud, list(opened.values()))
         done: set[int] = set()
-        journals: dict[tuple[str, str], int] = {}
-        if len(messages) > 1 and self._effects is EFFECTS:
-            opened = await self._open_many(messages)
-            taken = await together.take(self.cloud, list(opened.values()))
-            for (index, one), what in zip(opened.items(), taken, strict=True):
-                if what is not None:
-                    done.add(index)
-                    journals[one.batch.store, one.batch.journal] = what.upto
-                    self.state.events += what.fresh
-                    self._gaps.pop(one.batch.journal, None)
-        acks = [self._acknowledge(*key, upto) for key, upto in journals.items()]
-        await asyncio.gather(*acks)
-        for index, (topic, raw) in enumerate(messages):
-            if index not in done:
-                try:
-                    await self.take_events(topic, raw)
-                except Exception:  # one store's trouble; the others are still to be heard
-                    log.exception("message_failed", store=topic.store, plane=topic.plane.value)
+        said: dict[str, tuple[str, int, str | None]] = {}
+        for (index, one), what in zip(opened.items(), taken, strict=True):
+            if what is not None:
+                done.add(index)
+                said[one.batch.journal] = (one.batch.store, what.upto, what.last)
+                self.state.events += what.fresh
+                self._gaps.pop(one.batch.journal, None)
+        for journal, (store, upto, last) in said.items():
+            self._acknowledge(store, journal, upto, last)
+        return [index for index in range(len(messages)) if index not in done]
 
     async def _open_many(
         self, messages: list[tuple[ParsedTopic, bytes]]
@@ -236,6 +233,7 @@ class Channel:
         async with self.cloud.db.read() as session:
             trust = await trusted_of(session, {topic.store for topic, _ in messages})
         found = {}
+        opened = 0
         for index, (topic, raw) in enumerate(messages):
             known = trust.get(topic.store)
             if known is None:
@@ -245,6 +243,10 @@ class Channel:
                 batch = decode(payload, EventBatch)
                 if batch.store == topic.store:
                     found[index] = together.Claimed(known.merchant_id, batch)
+            opened += len(raw)
+            if opened > BREATH:
+                opened = 0
+                await asyncio.sleep(0)
         return found
 
     async def _take_status(self, topic: ParsedTopic, raw: bytes, retained: bool) -> None:
@@ -280,8 +282,14 @@ class Channel:
         heard = (report.journal, report.nonce)
         if self._greeted.get(report.store) == heard:
             return
-        upto = await ingest.taken_upto(self.cloud, report.store, report.journal)
-        if await self._say_upto(report.store, report.journal, upto):
+        upto, last = await ingest.taken_upto(self.cloud, report.store, report.journal)
+        try:
+            await self.link.publish(
+                *self._ack(report.store, report.journal, upto, last), timeout_s=2.0
+            )
+        except LinkError as error:
+            log.info("event_ack_not_sent", store=report.store, why=str(error))
+        else:
             self._greeted[report.store] = heard
 
     async def _open(
@@ -311,23 +319,19 @@ class Channel:
         self._gaps[journal] = now
         return True
 
-    async def _acknowledge(self, store_id: str, journal: str, upto: int) -> None:
-        await self._say_upto(store_id, journal, upto)
-
-    async def _say_upto(self, store_id: str, journal: str, upto: int) -> bool:
-        """Say how far a journal was taken; False where the broker did not take it."""
-        message = EventAck(store=store_id, journal=journal, upto=upto)
-        key = self.office.keys.signing("command")
+    def _acknowledge(self, store_id: str, journal: str, upto: int, last: str | None) -> None:
+        """Say how far a journal was taken. Nobody waits: a store that does not hear it sends again."""
         try:
-            await self.link.publish(
-                topics.event_ack(store_id),
-                seal(encode(message), Purpose.EVENT_ACK, store_id, key),
-                timeout_s=2.0,
-            )
+            self.link.hand_over(*self._ack(store_id, journal, upto, last))
         except LinkError as error:
-            log.info("event_ack_not_sent", store=store_id, why=str(error))  # it will be asked for
-            return False
-        return True
+            log.info("event_ack_not_sent", store=store_id, why=str(error))
+
+    def _ack(self, store_id: str, journal: str, upto: int, last: str | None) -> tuple[str, bytes]:
+        """Topic and envelope."""
+        message = EventAck(store=store_id, journal=journal, upto=upto, last=last)
+        key = self.office.keys.signing("command")
+        sealed = seal(encode(message), Purpose.EVENT_ACK, store_id, key)
+        return topics.event_ack(store_id), sealed
 
     def _retried(self, journal: str, task: asyncio.Task[None]) -> None:
         if self._retries.get(journal) is task:  # else it failed again, and the next one waits

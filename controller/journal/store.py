@@ -343,6 +343,11 @@ class Journal:
             return 0, None, last.seq if last else acked
         return last.seq - first.seq + 1, first.at, last.seq
 
+    async def id_of(self, seq: int) -> str | None:
+        """The id of an event; None for one that is not here (any more)."""
+        row = await OutboxEntry.filter(seq=seq).using_db(self._db).first()
+        return None if row is None else row.id
+
     async def oldest(self) -> int | None:
         """The lowest seq that is still here; None before the first event."""
         first = await OutboxEntry.all(using_db=self._db).order_by("seq").first()

@@ -150,7 +150,7 @@ def _messages() -> list[tuple[str, Purpose, BaseModel, SigningKey | MacKey]]:
         (
             "event-ack (by the key for commands)",
             Purpose.EVENT_ACK,
-            EventAck(store=STORE, journal=JOURNAL, upto=42),
+            EventAck(store=STORE, journal=JOURNAL, upto=later.seq, last=later.id),
             COMMAND_KEY,
         ),
         (

@@ -194,5 +194,6 @@ class SmallCloud:
                 break
         self.upto[batch.journal] = upto
         if self.acking:
-            ack = EventAck(store=self.store, journal=batch.journal, upto=upto)
+            last = next((event.id for event in batch.events if event.seq == upto), None)
+            ack = EventAck(store=self.store, journal=batch.journal, upto=upto, last=last)
             await self.side.send_event_ack(ack, self.command_key)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.journal.store import JournalError
 from store_link.messages import AckState, Event, EventAck, EventKind, Reason
@@ -262,3 +263,26 @@ async def test_a_cloud_without_memory_is_told_where_the_journal_begins(world: Wo
     await world.cloud.side.send_event_ack(ack, world.cloud.command_key)
     await until(lambda: [event.id for event in kept] == [e.id for e in world.cloud.events], 15)
     assert world.cloud.oldest == kept[0].seq
+
+
+async def test_an_ack_of_events_that_are_anothers_lets_go_of_nothing(world: World) -> None:
+    """Bug: a copied card hears what the cloud says to the one that it was copied from. It took an ack of
+    the other's events for one of its own under the same numbers, and never told what it had recorded.
+    """
+    controller = await world.run()
+    uplink, journal = controller.uplink, controller.journal
+    await until(lambda: uplink.acked >= 1)
+    world.cloud.acking = False
+    await entered(world)
+    *_, earlier, latest = await journal.events(uplink.acked, 100)
+    others = EventAck(store=world.store, journal=journal.id, upto=latest.seq, last=earlier.id)
+    old = EventAck(store=world.store, journal=journal.id, upto=earlier.seq)  # of an older cloud
+    own = others.model_copy(update={"last": latest.id})
+    with capture_logs() as said:
+        await world.cloud.side.send_event_ack(others, world.cloud.command_key)
+        await until(lambda: any(one["event"] == "ack_of_other_events" for one in said), 30)
+    assert uplink.acked < earlier.seq
+    await world.cloud.side.send_event_ack(old, world.cloud.command_key)
+    await until(lambda: uplink.acked == earlier.seq, 30)
+    await world.cloud.side.send_event_ack(own, world.cloud.command_key)
+    await until(lambda: uplink.acked == latest.seq, 30)

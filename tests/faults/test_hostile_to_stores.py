@@ -284,6 +284,10 @@ LIES: dict[str, tuple[Lie, str]] = {
         event_ack(lambda s: _ack(s, s.world.cloud.command_key, upto=9_999)),
         "cloud_ahead_of_journal",
     ),
+    "event-ack of other events under our numbers": (
+        event_ack(lambda s: _ack(s, s.world.cloud.command_key, last="01KAY51C0A2C4E6G8J0M2P4R6T")),
+        "ack_of_other_events",
+    ),
     "command said as an event-ack": (event_ack(lambda s: s.good()), "bad_signature"),
 }  # fmt: skip
 

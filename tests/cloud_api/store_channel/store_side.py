@@ -86,6 +86,7 @@ class StoreSide:
     documents: list[Desired] = field(default_factory=list)
     acked: int = 0
     acks: list[int] = field(default_factory=list)
+    lasts: list[str | None] = field(default_factory=list)  # beside each: the event that is meant
     events: list[Event] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -221,6 +222,7 @@ class StoreSide:
             said = decode(open_signed(raw, Purpose.EVENT_ACK, self.store, self.ring), EventAck)
             if said.journal == self.journal:
                 self.acks.append(said.upto)
+                self.lasts.append(said.last)
                 self.acked = max(self.acked, said.upto)
 
     async def _obey(self, raw: bytes) -> None:
