@@ -140,7 +140,9 @@ def _follow(journal: _Journal, one: Claimed) -> int:
     upto, added = journal.upto, []
     if batch.events[0].seq > upto + 1 or batch.events[-1].seq <= upto:
         return 0
-    coming = {event.seq: event.id for event, _, _ in journal.fresh}
+    coming: dict[int, str] = {}
+    if batch.events[0].seq <= upto:
+        coming = {event.seq: event.id for event, _, _ in journal.fresh}
     for event in batch.events:
         if event.seq <= upto:  # taken before: whether it is the same is looked at alone
             if coming.get(event.seq) != event.id:
