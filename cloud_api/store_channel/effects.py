@@ -132,15 +132,19 @@ async def show(scene: Scene, event: Event) -> None:
     await _tell(scene, event, topic, _body(event, model))
 
 
+def shown_alone(event: Event) -> bool:
+    """Whether an event's kind is to be shown, and nothing more."""
+    return event.kind in SHOWN and (event.kind is not EventKind.ACCESS or event.historical)
+
+
 def only_shown(event: Event) -> tuple[str, dict[str, Any]] | None:
     """Topic and body of the feed's line that is all an event does; None where it does more.
 
     Raises pydantic's ValidationError for a body that is not of its kind.
     """
-    shown = SHOWN.get(event.kind)
-    if shown is None or (event.kind is EventKind.ACCESS and not event.historical):
+    if not shown_alone(event):
         return None
-    topic, model = shown
+    topic, model = SHOWN[event.kind]
     return topic, _told(event, _body(event, model))
 
 

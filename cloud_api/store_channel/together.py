@@ -45,7 +45,7 @@ from cloud_api.kit.models import FeedEntry
 from cloud_api.kit.statements import among, built, is_sqlite
 from cloud_api.kit.upsert import insert_new
 from cloud_api.store_channel import ingest
-from cloud_api.store_channel.effects import only_shown
+from cloud_api.store_channel.effects import only_shown, shown_alone
 from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
 from store_link.clock import from_ms
 from store_link.messages import Event, EventBatch
@@ -90,6 +90,8 @@ async def take(cloud: Cloud, claimed: Sequence[Claimed]) -> list[ingest.Taken | 
 
     A store whose one batch is special has its later ones left out as well: their order holds.
     """
+    if not any(shown_alone(event) for one in claimed for event in one.batch.events[:1]):
+        return [None] * len(claimed)
     try:
         async with cloud.db.write() as session:
             return await _take(session, claimed, cloud.clocks.real)
