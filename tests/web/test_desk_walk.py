@@ -236,6 +236,17 @@ def test_what_a_store_does_by_itself_is_set_and_no_day_is_lost(
             expect(tab.locator("#special")).to_contain_text(f"{name} · 休息")
         expect(other.locator("#special li")).to_have_count(2)
         look(other, "special-days")
+        # Two who change different things of a store: each form sent all of it, and the later took the earlier back.
+        for tab, label, text in (
+            (page, "电话", "021-1111 2222"),
+            (other, "给客人的提醒", "22 点后轻声"),
+        ):
+            form = tab.locator("section[aria-labelledby=facts-h] form")
+            form.get_by_label(label).fill(text)
+            with tab.expect_response(lambda told: told.request.method == "PATCH") as told:
+                form.get_by_role("button", name="保存").click()
+            assert told.value.ok
+            assert len(told.value.request.post_data_json) == 1
         page.goto(f"{site.url}/console/cleaning")
         page.get_by_role("button", name="派一个任务").click()
         sheet = page.locator("#sheet-clean-new")
@@ -249,9 +260,11 @@ def test_what_a_store_does_by_itself_is_set_and_no_day_is_lost(
         schedule = (await session.exec(select(Schedule))).one()
         store = await session.get_one(Store, site.shop.store.id)
         task = (await session.exec(select(CleaningTask))).one()
-        return schedule.name, sorted(store.days), task.state
+        facts = store.phone, store.notice
+        return schedule.name, sorted(store.days), task.state, facts
 
-    assert site.write(kept) == ("招牌灯", ["2027-02-06", "2027-03-01"], "taken")
+    days = ["2027-02-06", "2027-03-01"]
+    assert site.write(kept) == ("招牌灯", days, "taken", ("021-1111 2222", "22 点后轻声"))
     huge = httpx.post(
         f"{site.url}/api/v1/console/topup-plans", trust_env=False, timeout=60,
         content=b'{"name": "' + b"x" * 10_000_000 + b'"}',

@@ -5,6 +5,8 @@
 //   data-type          int, fen (typed in yuan), bool, list, bits (the sum of what is ticked), lines (an
 //                      array), instant (local time, data-offset behind it), text, or none (is not sent); an empty text is left out,
 //                      data-empty="null" sends null for it, data-empty="keep" the empty text
+//   data-only-changed  on a form whose API leaves alone what it is not told: only what differs from what was
+//                      drawn is sent, so that two who change different things at once lose nothing
 //   km:done            is told on the form, with the answer
 
 import { api, busy, fill, intent } from './api.js';
@@ -57,6 +59,40 @@ export function bodyOf(form) {
   return body;
 }
 
+/** What the form would send if nobody had touched it. */
+function drawn(form) {
+  const now = [...form.elements].map((field) => [field, field.value, field.checked]);
+  form.reset();
+  const body = bodyOf(form);
+  for (const [field, value, checked] of now) {
+    if (field.type !== 'file') field.value = value;
+    if (checked !== undefined) field.checked = checked;
+  }
+  return body;
+}
+
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+const plain = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+
+/** What is new in `now`: by name, and by name within a group; a list is whole. */
+export function changed(before, now, deep = true) {
+  const found = {};
+  for (const [name, value] of Object.entries(now)) {
+    if (same(before[name], value)) continue;
+    found[name] = deep && plain(value) && plain(before[name]) ? changed(before[name], value, false) : value;
+  }
+  return found;
+}
+
+/** What was sent is what is drawn from now on. */
+function settle(form) {
+  for (const field of form.elements) {
+    if (field.options) for (const option of field.options) option.defaultSelected = option.selected;
+    else if (field.type === 'checkbox' || field.type === 'radio') field.defaultChecked = field.checked;
+    else if (field.type !== 'file' && 'defaultValue' in field) field.defaultValue = field.value;
+  }
+}
+
 function clear(form) {
   for (const place of form.querySelectorAll('[data-error-for]')) place.textContent = '';
   for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
@@ -105,7 +141,10 @@ function keyOf(form, body) {
 async function send(form, button) {
   clear(form);
   if (!check(form)) return;
-  const body = bodyOf(form);
+  const whole = bodyOf(form);
+  const part = 'onlyChanged' in form.dataset;
+  const body = part ? changed(drawn(form), whole) : whole;
+  if (part && !Object.keys(body).length) return void await follow(form, whole);
   await busy(button, async () => {
     let answer;
     try {
@@ -116,6 +155,7 @@ async function send(form, button) {
       return;
     }
     keys.delete(form);
+    if (part) settle(form);
     const quiet = !form.dispatchEvent(new CustomEvent('km:done', { detail: answer, bubbles: true, cancelable: true }));
     if (quiet) return; // who listens shows the answer
     form.closest('dialog')?.close();
