@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, His
 from prometheus_client import generate_latest as render
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, func, select
 
 from cloud_api.devices.models import StoreStatus
@@ -28,6 +29,7 @@ from cloud_api.store_channel.worker import state_of
 
 router = APIRouter(tags=["health"], include_in_schema=False)
 LATE = timedelta(seconds=10)
+CLOCK_S = 2.0  # so far a machine's clock may be off: leases are 4 s, an unlock lives for 10
 
 
 class Metrics:
@@ -76,6 +78,7 @@ async def check(cloud: Cloud) -> dict[str, str]:
     """Each part's state: ``ok`` or what is wrong with it."""
     checks = {
         "database": "ok",
+        "clock": "ok",
         "migrations": "ok",
         "overlap_guard": "ok",
         "audit_guard": "ok",
@@ -83,8 +86,9 @@ async def check(cloud: Cloud) -> dict[str, str]:
     }
     try:
         async with cloud.db.read() as session:
-            await (await session.connection()).execute(text("SELECT 1"))
             connection = await session.connection()
+            if not cloud.db.is_sqlite:
+                checks["clock"] = await _clock(cloud, connection)
             if not await runner.is_current(connection):
                 checks["migrations"] = "behind: run kaimen-cloud migrate"
             for name in await guards.missing(connection):
@@ -95,6 +99,18 @@ async def check(cloud: Cloud) -> dict[str, str]:
     if state is not None:
         checks["broker_link"] = "ok" if state.link_up else "down"
     return checks
+
+
+async def _clock(cloud: Cloud, connection: AsyncConnection) -> str:
+    """This machine's clock against the database's, which all processes share."""
+    asked = cloud.clocks.real
+    theirs = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    heard = cloud.clocks.real
+    early, late = (theirs - heard).total_seconds(), (asked - theirs).total_seconds()
+    if max(early, late) <= CLOCK_S:
+        return "ok"
+    off, which = (early, "behind") if early > late else (late, "ahead of")
+    return f"{off:.1f} s {which} the database: switch on NTP on both machines"
 
 
 @router.get("/metrics")

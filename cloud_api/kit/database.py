@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as PlainAsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
@@ -37,6 +37,8 @@ _KEPT = "kaimen.kept"
 _BEFORE_COMMIT = "kaimen.before_commit"
 _DATABASE = "kaimen.database"
 _RESTED = "kaimen.rested"
+IDLE_S = 30  # a transaction whose owner says nothing for so long is ended: it died, or stands still
+CONNECT_S = 10.0
 PROBE_AFTER_S = 30.0  # a connection that rested so long is asked whether it still stands
 
 
@@ -284,12 +286,34 @@ def _never_flush(*_: Any) -> None:
 
 
 def _postgres(url: str, pool_size: int) -> AsyncEngine:
+    import asyncpg  # not where SQLite serves
+
+    async def connect(*args: Any, **options: Any) -> Any:
+        """A server that is away, starts, or has no place left: told as every other trouble with it.
+
+        asyncpg's own errors, and the system's, come through SQLAlchemy unwrapped where there is no
+        connection yet, and nobody expects them.
+        """
+        try:
+            return await asyncpg.connect(*args, **options)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise OperationalError("connect", None, error, hide_parameters=True) from error
+
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         hide_parameters=True,  # an error's text goes into logs and tables
+        connect_args={"timeout": CONNECT_S, "async_creator_fn": connect},
     )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _bound(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        """A machine that lost its power in a transaction would hold its rows for hours, until TCP noticed."""
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
+        cursor.close()
+        connection.commit()
 
     @event.listens_for(engine.sync_engine, "checkin")
     def _rest(_connection: Any, entry: ConnectionPoolEntry) -> None:

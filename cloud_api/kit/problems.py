@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _BAD_CHARACTER = frozenset({"22021", "22P05"})  # SQLSTATE: not in repertoire, untranslatable
+_AWAY = frozenset({"57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006"})
 _BUSY = GIVEN_UP | {"55P03", "53300"}  # and: lock not available, too many connections
 
 _BY_STATUS = {
@@ -139,17 +140,34 @@ def _sentence(kind: str, first: Any) -> str:
 
 def from_database(error: SQLAlchemyError) -> KaimenError | None:
     """What the sender may mend (a character that PostgreSQL keeps in no text), or may just try again
-    (503 ``busy``: given up for another's sake, no connection free, the one writer taken). None: our fault.
+    (503 ``busy``: given up for another's sake, no connection free, the one writer taken; 503
+    ``unavailable``: the database is away or went in the middle). None: our fault.
     """
     if isinstance(error, PoolTimeout):
         return busy()
     cause = getattr(error, "orig", None)
     state = getattr(cause, "sqlstate", None)
+    if (
+        isinstance(cause, OSError)
+        or state in _AWAY
+        or getattr(error, "connection_invalidated", False)
+    ):
+        return unavailable()
     if state in _BAD_CHARACTER:
         return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
     if state in _BUSY or getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
         return busy()
     return None
+
+
+def unavailable() -> KaimenError:
+    """The database is away for a moment. Whether something was done nobody knows: the same key tells."""
+    return KaimenError(
+        "unavailable",
+        "服务正在恢复，请过几秒再试一次；同一件事不会办两遍",
+        status=503,
+        extra={"retry_after": 2},
+    )
 
 
 def busy() -> KaimenError:

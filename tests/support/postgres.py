@@ -133,6 +133,10 @@ class Cluster:
             [self._bin / "postgres", "--single", "-D", self.data, *_STOP_AT_ERROR, "postgres"],
             stdin="CREATE EXTENSION btree_gist;\n",
         )
+        self.resume()
+
+    def resume(self) -> None:
+        """Start the server on what it has, also after ``stop``; returns when it accepts connections."""
         self._process = GuardedProcess(
             [self._bin / "postgres", "-D", self.data],
             log=self.directory / "postgres.log",
