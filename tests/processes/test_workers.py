@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -92,6 +94,46 @@ def test_a_killed_workers_stores_are_heard_again_within_seconds(cluster: Cluster
     eventually(complete, 10, "every event exactly once, without a gap")
     cluster.mend()
     eventually(lambda: halves(cluster), 10, "the new worker to get its half")
+
+
+def test_a_worker_that_stood_still_beyond_its_leases_doubles_nothing(cluster: Cluster):
+    """SIGSTOP for longer than its leases, then SIGCONT: two workers believe that they hold the same shards.
+
+    As a machine that was suspended, or swapped to a standstill. The cursor of each journal and the ids of
+    commands decide, not the lease.
+    """
+    eventually(lambda: halves(cluster), 20, "both workers to hold half of the shards")
+    shop = cluster.shops[0]
+    victim = listener_of(cluster, shop)
+    (survivor,) = set(WORKERS) - {victim}
+    taps = Taps(cluster, list(shop.doors))
+    taps.tap(APIS[0])
+    before = eventually(lambda: events_of(cluster, shop), 10, "the first event")
+    pid = cluster.children[victim].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(
+            lambda: taps.tap(APIS[1]).door and split(cluster)[survivor] == SHARDS, 40,
+            "the other one to hold all",
+        )  # fmt: skip
+    finally:
+        os.kill(pid, signal.SIGCONT)  # and it goes on in the middle of what it did
+    for name in APIS:
+        taps.tap(name)
+    assert [tap for tap in taps.done if tap.state != "done"] == []
+    assert taps.doubled() == {}
+
+    def complete() -> bool:
+        (row,) = cluster.sql(
+            "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) AS upto"
+            " FROM store_event WHERE store_id = $1",
+            shop.id,
+        )
+        return bool(row["n"] == row["d"] == row["upto"] and row["n"] >= before + len(taps.done) - 1)
+
+    eventually(complete, 20, "every event exactly once, without a gap")
+    eventually(lambda: halves(cluster), 30, "both to hold half again")
 
 
 def test_commands_of_a_store_leave_in_order_under_two_relays(cluster: Cluster):
