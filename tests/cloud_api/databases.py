@@ -16,7 +16,7 @@ import asyncpg
 from cloud_api.kit.database import Database
 from cloud_api.migrations import guards
 from cloud_api.migrations.tables import metadata
-from tests.support.postgres import Server
+from tests.support.postgres import Admin, Server
 
 
 def make_schema(url: str) -> None:
@@ -74,6 +74,7 @@ class PostgresTemplates:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._admin = Admin(server)
         self.template = f"km_{uuid4().hex[:12]}"
         make_schema(server.create_database(self.template))
         self._shape = server.run(self.template, _shape)
@@ -84,7 +85,7 @@ class PostgresTemplates:
         """The URL of a new database with the schema (or a copy of ``template``); gone afterwards."""
         name = f"km_{uuid4().hex[:12]}"
         if template is None and self.spare:
-            self.server.execute(f'ALTER DATABASE "{self.spare.pop()}" RENAME TO "{name}"')
+            self._admin.execute(f'ALTER DATABASE "{self.spare.pop()}" RENAME TO "{name}"')
         else:
             self.server.create_database(name, template or self.template)
         try:
@@ -97,7 +98,8 @@ class PostgresTemplates:
 
     def _emptied(self, name: str) -> bool:
         """Whether the database is as the template again; then nobody is connected to it."""
-        if not self.server.has_database(name):
+        found = self._admin.execute(f"SELECT FROM pg_database WHERE datname = '{name}'")
+        if found != "SELECT 1":
             return False
         try:
             return self.server.run(name, self._empty)
@@ -124,6 +126,7 @@ class PostgresTemplates:
         """Drop the template, and what was kept for the next test."""
         for name in (*self.spare, self.template):
             self.server.drop_database(name)
+        self._admin.close()
 
 
 LARGE = 40_000_000  # bytes; an empty one has 15 MB

@@ -32,17 +32,12 @@ from tests.cloud_api.factories import (
     make_staff,
     make_store,
 )
+from tests.cloud_api.published import document
 
 pytestmark = pytest.mark.xdist_group("openapi")  # one process works out what may be sent
 EXAMPLES = {"owner": 3, "cashier": 1, "customer": 1, "rival": 1, "stranger": 1}
 FOREIGN = ("customer", "rival", "stranger")  # to whom the shop's inside is not to be seen
 LEFT_OUT = ("/events",)  # streams
-
-
-@cache
-def document() -> dict[str, Any]:
-    """What is published, the same of every app: to write it takes longer than to send a hundred requests."""
-    return create_app(Settings(secrets=SECRETS, run_worker=False), pages=False).openapi()
 
 
 class Place:

@@ -12,6 +12,7 @@ import httpx
 
 from simulators.stripe.app import create_app as create_stripe
 from simulators.unionpay.app import create_app as create_unionpay
+from tests.support.keys import take_keys_in_turn
 from tests.support.ports import free_port
 from tests.support.serving import served_aside
 
@@ -111,6 +112,7 @@ def running_gateway(
     state: Path | None = None, *, now: Callable[[], float] = time.time, time_factor: float = 1000.0
 ) -> Iterator[Gateway]:
     """UnionPay's gateway until the block ends."""
+    take_keys_in_turn()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_unionpay(

@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -276,6 +277,43 @@ class Server:
                 await connection.close()
 
         return _in_own_loop(whole())
+
+
+class Admin:
+    """A connection that stays, for who says many small things: a new one costs the server more than they do.
+
+    Lives in a thread of its own, so that it may be used whatever loop is running.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._connection: asyncpg.Connection | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def execute(self, statement: str) -> str:
+        """Run one statement; returns its status."""
+        return asyncio.run_coroutine_threadsafe(self._execute(statement), self._loop).result(120)
+
+    async def _execute(self, statement: str) -> str:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                host=str(self._server.sockets), user=SUPERUSER, database="postgres"
+            )
+        return str(await self._connection.execute(statement))
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+
+        async def end() -> None:
+            if self._connection is not None:
+                await self._connection.close()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
 
 def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:

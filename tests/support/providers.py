@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from simulators.alipay.app import create_app as alipay_app
 from simulators.wechatpay.app import create_app as wechatpay_app
 from store_link.clock import Clock
+from tests.support.keys import take_keys_in_turn
 from tests.support.ports import free_port
 from tests.support.serving import served_aside
 
@@ -107,6 +108,7 @@ def running_alipay(
 
 @contextmanager
 def _running(create_app: Callable[..., FastAPI], **how: Any) -> Iterator[Counter]:
+    take_keys_in_turn()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_app(None, public_url=url, admin_token=ADMIN, **how)

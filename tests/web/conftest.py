@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -22,6 +23,20 @@ ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+HERE = Path(__file__).parent
+SHARED = {"visitor", "town", "site", "whole"}  # what is made once for a module
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker does all tests of a module's site; two would make it twice. Before xdist reads the groups."""
+    for item in items:
+        if item.path.parent != HERE or item.get_closest_marker("xdist_group"):
+            continue
+        if SHARED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="package")
