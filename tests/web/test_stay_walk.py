@@ -163,6 +163,7 @@ def test_a_stay_is_reviewed_and_reminders_are_chosen(page: Page, visitor: Visito
     assert "5678" not in told
     page.goto(f"{site}/me/notices")
     page.get_by_role("link", name=re.compile("设置")).click()
+    page.wait_for_url("**/me/notices/choices")  # with its script: a tap before that is nobody's
     first = page.get_by_role("switch").first
     expect(first).to_have_attribute("aria-checked", "true")
     first.click()
