@@ -19,6 +19,7 @@ BOUNDED = {
     "/console/blocked-customers": "the newest 200",
     "/console/cleaning/sheet": "one line per person who cleaned that month",
     "/console/cleaning/tasks": "the oldest 200",
+    "/console/invoices": "invoices/service.py LISTED",
     "/console/logins": "logins of the merchant's staff",
     "/console/member-levels": "the merchant's levels",
     "/console/notifications/channels": "the merchant's channels",
