@@ -143,12 +143,16 @@ async def test_a_store_that_reads_nothing_holds_nobody_up(
 
 
 @pytest.mark.soak  # a minute and more: leaders are elected again and again
+@pytest.mark.parametrize(
+    "site",
+    [pytest.param("cluster", marks=pytest.mark.xdist_group("broker-cluster"))],
+    indirect=True,
+)
 async def test_a_cluster_that_lost_two_of_three_goes_on_when_they_are_back(
     site: Site, store: Controller, cloud: Cloud
 ) -> None:
     """One node alone takes nothing on: whoever taps hears that it failed or that nobody knows."""
-    if not isinstance(site, ClusterSite):
-        pytest.skip("one node has no two to lose")
+    assert isinstance(site, ClusterSite)
     await until(lambda: cloud.presence.online(store.store), "presence")
     await opens(cloud, store)
     outcomes: dict[str, str] = {}
