@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from demo.people import Refused, until
-from demo.processes import Failed, answers
+from demo.processes import Failed, answers, local_http
 from demo.seed import READERS, ROOMS
 from demo.sight import Sight, quarter
 from demo.stage import Stage
@@ -130,7 +130,9 @@ class Walk(Sight):
 
     def platform_code(self) -> None:
         """A voucher of Meituan's demonstration shop is a room tomorrow; a second time it is told as used."""
-        shop = httpx.post(f"{self.stage.url('meituan', local=True)}/buy/993507001", timeout=10)
+        shop = local_http().post(
+            f"{self.stage.url('meituan', local=True)}/buy/993507001", timeout=10
+        )
         code = shop.text.partition("data-code='")[2].partition("'")[0]
         ways = self.other.get("/platform-vouchers/ways", store_id=self.stage.store_id)["items"]
         (way,) = [one for one in ways if one["family"] == "meituan" and not one["manual"]]

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from demo.processes import certificates, local_http
 from demo.stage import Stage
 
 _CODE = re.compile(r"\d{6}")
@@ -33,7 +34,10 @@ class Person:
         self._stage = stage
         self.phone = phone
         self._http = httpx.Client(
-            base_url=f"{stage.url('web', local=True)}/api/v1", timeout=30.0, trust_env=False
+            base_url=f"{stage.url('web', local=True)}/api/v1",
+            timeout=30.0,
+            trust_env=False,
+            verify=certificates(),
         )
 
     @property
@@ -50,12 +54,8 @@ class Person:
         if self.token:
             return
         self.post("/auth/code", {"phone": self.phone})
-        messages = httpx.get(
-            f"{self._stage.url('sms', local=True)}/messages",
-            params={"phone": self.phone},
-            timeout=5.0,
-            trust_env=False,
-        ).json()
+        inbox = f"{self._stage.url('sms', local=True)}/messages"
+        messages = local_http().get(inbox, params={"phone": self.phone}).json()
         found = _CODE.search(messages[0]["text"])
         if found is None:
             raise AssertionError(f"no code in {messages[0]['text']!r}")
@@ -105,9 +105,7 @@ class Person:
         payment = self.post(
             f"/orders/{order['id']}/pay", {"provider": "cashier", "channel": "page"}
         )
-        page = httpx.post(
-            payment["redirect_url"], data={"do": "pay"}, timeout=10.0, trust_env=False
-        )
+        page = local_http().post(payment["redirect_url"], data={"do": "pay"}, timeout=10.0)
         if page.status_code != 303:
             raise AssertionError(f"the cashier answered {page.status_code}")
         paid: dict[str, Any] = until(

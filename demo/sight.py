@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,6 +17,7 @@ from cloud_api.orders.models import Order
 from cloud_api.store_channel.models import EventCursor, StoreEvent
 from cloud_api.stores.models import Door
 from demo.people import Person, Refused, until
+from demo.processes import local_http
 from demo.seed import (
     CONTACT_INPUT,
     METER_PORT,
@@ -61,9 +61,7 @@ class Sight:
     def board(self, room: str) -> dict[str, Any]:
         """The virtual board of a room, as it is now."""
         unit = next(plan.unit for plan in ROOMS if plan.name == room)
-        state = httpx.get(
-            f"{self.stage.url('boards', local=True)}/state", timeout=5.0, trust_env=False
-        ).json()
+        state = local_http().get(f"{self.stage.url('boards', local=True)}/state").json()
         boards = [board for line in state["lines"] for board in line["boards"]]
         return next(
             board for board in boards if board["unit_id"] == unit and board["profile"] == RELAYS
@@ -161,9 +159,7 @@ class Sight:
 
     def said(self) -> list[int]:
         """The numbers of the clips that the measured room's voice has played."""
-        state = httpx.get(
-            f"{self.stage.url('boards', local=True)}/state", timeout=5.0, trust_env=False
-        ).json()
+        state = local_http().get(f"{self.stage.url('boards', local=True)}/state").json()
         boards = [board for line in state["lines"] for board in line["boards"]]
         played: list[int] = next(b["played"] for b in boards if b["id"] == SPEAKER_PORT)
         return played
@@ -173,8 +169,8 @@ class Sight:
         self._meddle(f"/boards/{reader}/scan", {"text": text})
 
     def _meddle(self, path: str, body: dict[str, bool] | dict[str, str] | dict[str, float]) -> None:
-        httpx.post(
-            f"{self.stage.url('boards', local=True)}{path}", json=body, timeout=5.0, trust_env=False
+        local_http().post(
+            f"{self.stage.url('boards', local=True)}{path}", json=body, timeout=5.0
         ).raise_for_status()
 
     # ------------------------------------------------------------------------------------- database

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import httpx
 import yaml
 from sqlmodel import col, select
 
@@ -32,7 +31,7 @@ from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from cloud_api.stores.models import Door
 from demo.platforms import offer
-from demo.processes import Child, Failed, answers, lan_address, listens, pick_port
+from demo.processes import Child, Failed, answers, lan_address, listens, local_http, pick_port
 from demo.seed import (
     ENTRANCE_CHANNEL,
     INPUT_UNIT,
@@ -277,7 +276,7 @@ class Stage:
                 "--code", code, "--state", str(self.state),
             )  # fmt: skip
         say("门店控制器")
-        self._start("controller", lambda: self.online)
+        self._start("controller", lambda: self.online, every_s=0.2)
         self._note()
 
     def down(self) -> None:
@@ -304,10 +303,10 @@ class Stage:
         finally:
             await db.close()
 
-    def _start(self, name: str, ready: Callable[[], bool]) -> None:
+    def _start(self, name: str, ready: Callable[[], bool], *, every_s: float = 0.05) -> None:
         child = self.children[name]
         child.start()
-        child.wait_until(ready, "它准备好")
+        child.wait_until(ready, "它准备好", every_s=every_s)
 
     async def _migrate(self) -> None:
         """As ``kaimen-cloud migrate`` does it, which would load again what is loaded here."""
@@ -397,12 +396,11 @@ class Stage:
         """Where its events go, which a merchant enters in its dashboard."""
         account = self._accounts(PAID_AT)["stripe"]
         where = self.url("web", local=True) + notify_path("stripe", self._stripe)
-        httpx.post(
+        local_http().post(
             f"{self.url('stripe', local=True)}/admin/endpoints",
             json={"secret_key": account["secret_key"], "url": where},
             headers={"Stripe-Admin": (self.folder / "stripe" / "admin_token").read_text()},
             timeout=10,
-            trust_env=False,
         ).raise_for_status()
 
     async def _seed(self) -> str | None:

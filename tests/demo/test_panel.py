@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from demo.people import until
+from demo.processes import local_http
 from demo.seed import ROOMS, STORE
 from demo.stage import ORDER
 from tests.support.stage import RunningStage
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("stage"), pytest.mark.timeout(240)]
 
 
 def get(stage: RunningStage, path: str) -> httpx.Response:
-    return httpx.get(f"{stage.panel}{path}", timeout=10, trust_env=False)
+    return local_http().get(f"{stage.panel}{path}", timeout=10)
 
 
 def board(stage: RunningStage, name: str) -> dict[str, Any]:
@@ -36,11 +37,10 @@ def test_it_shows_programs_boards_doors_and_where_to_go(running_stage: RunningSt
     assert [one["name"] for one in first["coils"]][:5] == ["门锁", "麻将机", "灯", "空调", "大门锁"]
     assert [door["name"] for door in first["doors"]] == ["竹间门", "大门"]
     for link in [*state["links"], *first["doors"]]:
-        answer = httpx.get(
+        answer = local_http().get(
             link["url"],
             headers={"accept": "text/html"},
             timeout=20,
-            trust_env=False,
             follow_redirects=True,
         )
         assert answer.is_success, (link, answer.status_code)
@@ -52,7 +52,7 @@ def test_its_files_are_served(running_stage: RunningStage, path: str):
 
 
 def test_the_stream_says_the_same_as_the_state(running_stage: RunningStage):
-    with httpx.stream("GET", f"{running_stage.panel}/stream", timeout=10, trust_env=False) as lines:
+    with local_http().stream("GET", f"{running_stage.panel}/stream", timeout=10) as lines:
         line = next(one for one in lines.iter_lines() if one.startswith("data: "))
     assert json.loads(line.removeprefix("data: ")).keys() == running_stage.state().keys()
 
@@ -159,6 +159,6 @@ def test_only_codes_of_this_store_are_drawn(running_stage: RunningStage):
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=3, trust_env=False).is_success
+        return local_http().get(url, timeout=3).is_success
     except httpx.HTTPError:
         return False

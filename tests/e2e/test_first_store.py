@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pypdfium2
 import pytest
 import yaml
@@ -25,7 +24,7 @@ import zxingcpp
 from playwright.sync_api import Page, expect
 
 from demo.people import until
-from demo.processes import answers
+from demo.processes import answers, local_http
 from tests.e2e.hands import Hands
 from tests.support.guard import GuardedProcess
 from tests.support.ports import free_port
@@ -86,7 +85,7 @@ class Computer:
 
     def coil(self, number: int) -> dict[str, Any]:
         """A coil of the board as it is now."""
-        told = httpx.get(f"http://127.0.0.1:{self.port}/state", timeout=5, trust_env=False).json()
+        told = local_http().get(f"http://127.0.0.1:{self.port}/state", timeout=5).json()
         found: dict[str, Any] = told["lines"][0]["boards"][0]["coils"][number - 1]
         return found
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 
 from demo.people import Refused
+from demo.processes import local_http
 from demo.sight import quarter
 from tests.faults.site import Site, eventually
 
@@ -84,7 +85,7 @@ class Job(threading.Thread):
             return made["redirect_url"]
 
         page = eventually(opened, PATIENCE_S, "the cashier's page")
-        pressed = httpx.post(page, data={"do": "pay"}, timeout=10.0, trust_env=False)
+        pressed = local_http().post(page, data={"do": "pay"}, timeout=10.0)
         assert pressed.status_code == 303, pressed.text
         looked = time.monotonic()
 

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-import httpx
 from sqlalchemy.engine import make_url
 
 from cloud_api.kit.clocks import Clocks
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from demo.people import Person
-from demo.processes import Child, Failed, answers, listens
+from demo.processes import Child, Failed, answers, listens, local_http
 from demo.seed import OWNER_PHONE, ROLES, ROOMS
 from demo.stage import Stage
 from store_link.clock import BusinessClock
@@ -262,15 +261,13 @@ class Site(Stage):
 
     def scan(self, reader: str, text: str) -> None:
         """Hold a code before a reader."""
-        httpx.post(
+        local_http().post(
             f"{self.url('boards', local=True)}/boards/{reader}/scan",
-            json={"text": text}, timeout=5.0, trust_env=False,
+            json={"text": text}, timeout=5.0,
         ).raise_for_status()  # fmt: skip
 
     def _boards(self, path: str) -> Any:
-        return httpx.get(
-            f"{self.url('boards', local=True)}{path}", timeout=5.0, trust_env=False
-        ).json()
+        return local_http().get(f"{self.url('boards', local=True)}{path}", timeout=5.0).json()
 
     def advance_to(self, when: datetime) -> None:
         """Advance business time to an instant; fine if it is past already."""

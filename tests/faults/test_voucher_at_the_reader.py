@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from demo.people import Refused
+from demo.processes import local_http
 from demo.seed import READERS
 from tests.faults.site import Site, eventually
 
@@ -31,7 +31,7 @@ def _voucher(site: Site) -> dict[str, Any]:
         f"/groupbuy/campaigns/{campaign['id']}/orders", {"quantity": 1, "alone": True}
     )
     paid = site.guest.post(f"/groupbuy/orders/{order['id']}/pay", {"provider": "cashier"})
-    httpx.post(paid["redirect_url"], data={"do": "pay"}, timeout=10.0, trust_env=False)
+    local_http().post(paid["redirect_url"], data={"do": "pay"}, timeout=10.0)
     told = eventually(
         lambda: site.guest.get(f"/groupbuy/orders/{order['id']}")["vouchers"],
         PATIENCE_S,

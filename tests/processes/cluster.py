@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-import httpx
 import yaml
 from sqlalchemy.engine import make_url
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -38,7 +37,7 @@ from cloud_api.staff.models import StaffMember
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from cloud_api.stores.models import Door, Room, Store
-from demo.processes import Child, answers, listens
+from demo.processes import Child, answers, listens, local_http
 from store_link.topics import shard_of
 from tests.support.nats import find_nats_server
 from tests.support.ports import free_port
@@ -173,9 +172,7 @@ class Cluster:
 
     def pulses(self) -> dict[str, int]:
         """How often each door's lock was pulsed, by door id: counted by the boards."""
-        state = httpx.get(
-            f"http://127.0.0.1:{self.ports['boards']}/state", timeout=5, trust_env=False
-        ).json()
+        state = local_http().get(f"http://127.0.0.1:{self.ports['boards']}/state", timeout=5).json()
         counted: dict[str, int] = {}
         for shop in self.shops:
             (line,) = [one for one in state["lines"] if one["name"] == shop.line]

@@ -42,6 +42,7 @@ from cloud_api.payments import inbox
 from cloud_api.payments import service as payments
 from cloud_api.pricing import service as pricing
 from cloud_api.settings import Settings
+from simulators.trust import trusted
 from store_link.clock import ManualClock
 from tests.cloud_api.databases import make_schema
 from tests.cloud_api.factories import customer, make_customer, make_store
@@ -146,7 +147,7 @@ class World:
 async def _prepare(database: Path, till: Till, now: datetime) -> dict[str, str]:
     """A store, a guest, an account at the cashier."""
     make_schema(f"sqlite+aiosqlite:///{database}")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=trusted()) as http:
         world = World(database, now, http, "http://127.0.0.1:9")
         async with world.cloud.db.write() as session:
             shop = await make_store(session, now)
@@ -170,7 +171,7 @@ async def _die(
     countdown = Countdown(at)
     asyncio.get_running_loop().set_task_factory(countdown.task)  # type: ignore[arg-type]
     catcher: Catcher
-    async with httpx.AsyncClient(trust_env=False) as http, catching() as catcher:
+    async with httpx.AsyncClient(trust_env=False, verify=trusted()) as http, catching() as catcher:
         world = World(database, now, http, catcher.url.removesuffix("/notify"))
         guest = await _guest(world, known)
         order = await world.order(guest, known["room"])
@@ -211,7 +212,7 @@ async def _finish(
 ) -> None:
     """The next run: nothing but the database, a provider that tells again, a guest who looks again."""
     note = json.loads(database.with_suffix(".json").read_text())
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=trusted()) as http:
         world = World(database, now, http, "http://127.0.0.1:9")
         cloud, order_id = world.cloud, note["order"]
         guest = await _guest(world, known)
@@ -297,6 +298,7 @@ def main(folder: Path, till_url: str, first: int, steps: dict[str, int]) -> None
     """See the module."""
     use_vault(Settings(secrets=SECRETS).vault)
     till = Till(till_url)
+    trusted()  # before the forks, which all have it then
 
     async def nobody(_cloud: Cloud, _job: DueJob) -> None:
         """The layer above, which gives access, is not here."""

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from demo.processes import local_http
 from demo.sight import Sight
 from demo.stage import Stage
 from tests.support.guard import GuardedProcess
@@ -118,12 +119,12 @@ class RunningStage:
 
     def state(self) -> dict[str, Any]:
         """What the panel draws."""
-        found: dict[str, Any] = httpx.get(f"{self.panel}/state", timeout=10, trust_env=False).json()
+        found: dict[str, Any] = local_http().get(f"{self.panel}/state", timeout=10).json()
         return found
 
     def press(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """What a button of the panel does."""
-        return httpx.post(f"{self.panel}{path}", json=body or {}, timeout=20, trust_env=False)
+        return local_http().post(f"{self.panel}{path}", json=body or {}, timeout=20)
 
     # -------------------------------------------------------------------------------------- processes
 
