@@ -123,12 +123,16 @@ class Person:
 def until(
     look: Callable[[], Any], good: Callable[[Any], bool], what: str, seconds: float = 20.0
 ) -> Any:
-    """Look until it is good. Raises AssertionError with what was seen last."""
-    deadline = time.monotonic() + seconds
+    """Look until it is good. Raises AssertionError with what was seen last.
+
+    What lasts is looked at less often: each look is work for those who are waited for.
+    """
+    deadline, pause_s = time.monotonic() + seconds, 0.05
     while True:
         seen = look()
         if good(seen):
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:.0f} s for {what}; saw {str(seen)[:600]}")
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(0.25, pause_s * 1.2)

@@ -16,6 +16,7 @@ from cloud_api.auth.csrf import set_cookie
 from cloud_api.auth.wechat_oauth import WechatApp
 from cloud_api.kit.crypto import vault
 from cloud_api.kit.errors import Conflict
+from cloud_api.payments.found_out import found_out
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.providers.base import Channel, Payer
 from cloud_api.payments.providers.wechatpay.account import WechatPayAccount
@@ -73,7 +74,11 @@ def app_of(account: ProviderAccount, channel: str) -> WechatApp | None:
 
 def can_ask(account: ProviderAccount, channel: str) -> bool:
     """Whether the channel works: it asks for nobody, or we can find out who it is."""
-    return not asks(channel) or app_of(account, channel) is not None
+    return not asks(channel) or found_out(
+        f"{account.provider}: {channel} has its app",
+        account.credentials,
+        lambda: app_of(account, channel) is not None,
+    )
 
 
 def fitting(account: ProviderAccount, channel: str, payer: Payer | None) -> Payer | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +10,13 @@ from typing import Final
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.payments.found_out import found_out
 from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.payers import can_ask
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.setups import setup_of
 
-_MOST: Final = 4_096  # accounts whose credentials this process remembers as whole, or not
-_found: dict[bytes, bool] = {}
 _USUAL: Final = frozenset(kind.label for kind in PROVIDERS.values())
 
 
@@ -50,26 +48,19 @@ def works(account: ProviderAccount, real: datetime) -> bool:
         return False
     if account.expires_at is not None and account.expires_at <= real:
         return False
-    return _whole(account.provider, account.credentials)
+    return found_out(
+        f"{account.provider}: whole",
+        account.credentials,
+        lambda: _whole(account.provider, account.credentials),
+    )
 
 
 def _whole(provider: str, credentials: str) -> bool:
-    """Whether credentials are whole, found out once: to open a merchant's key file takes 10 ms and more.
-
-    What is kept is a digest and the answer.
-    """
-    digest = hashlib.sha256(f"{provider} {credentials}".encode()).digest()
-    known = _found.get(digest)
-    if known is None:
-        try:
-            PROVIDERS[provider].credentials.model_validate_json(credentials)
-            known = True
-        except ValueError:
-            known = False
-        if len(_found) >= _MOST:
-            _found.clear()
-        _found[digest] = known
-    return known
+    try:
+        PROVIDERS[provider].credentials.model_validate_json(credentials)
+    except ValueError:
+        return False
+    return True
 
 
 def channels_of(account: ProviderAccount) -> list[str]:

@@ -157,7 +157,7 @@ class Site(Stage):
         elif name == "broker":
             self.children[name].wait_until(lambda: listens(self.ports["mqtt"]), "it listened", UP_S)
         elif name == "controller":
-            self.children[name].wait_until(lambda: self.online, "it was online", UP_S)
+            self.children[name].wait_until(lambda: self.online, "it was online", UP_S, 0.2)
 
     def _ready(self, name: str, url: str) -> None:
         looked = 0.0
@@ -296,14 +296,18 @@ def running(folder: Path, database_url: str) -> Iterator[Site]:
 
 
 def eventually(look: Callable[[], _Found], seconds: float, what: str) -> _Found:
-    """What ``look`` gives once it is true. Raises AssertionError with what was seen last."""
-    deadline = time.monotonic() + seconds
+    """What ``look`` gives once it is true. Raises AssertionError with what was seen last.
+
+    What lasts is looked at less often: each look is work for those who are waited for.
+    """
+    deadline, pause_s = time.monotonic() + seconds, 0.05
     while True:
         seen = look()
         if seen:
             return seen
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; saw {seen!r}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(0.25, pause_s * 1.2)
 
 
 def _json(value: Any) -> Any:
