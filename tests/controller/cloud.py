@@ -32,7 +32,7 @@ from store_link.topics import ParsedTopic, Plane
 QUICK = Backoff(base_s=0.05, cap_s=0.2)
 
 
-async def until(condition: Callable[[], Any], within_s: float = 10.0, what: str = "") -> Any:
+async def until(condition: Callable[[], Any], within_s: float = 30.0, what: str = "") -> Any:
     """Wait for real I/O to make ``condition`` true; returns its value."""
     deadline = time.monotonic() + within_s
     while True:

@@ -70,7 +70,7 @@ def journal(store: StoreSide, count: int) -> None:  # noqa: F811
         store.write(EventKind.DEVICE, {"board": f"b{n}", "state": "online"})
 
 
-async def send_until_told(store: StoreSide, rng: random.Random, deadline_s: float = 60) -> None:  # noqa: F811
+async def send_until_told(store: StoreSide, rng: random.Random, deadline_s: float = 180) -> None:  # noqa: F811
     """What a store does, and worse: batches overlap, repeat and come crosswise."""
     total = len(store.events)
     async with asyncio.timeout(deadline_s):
