@@ -42,6 +42,8 @@ ENCRYPTED = {
     "diagnostics.content",
     "identity.subject",
     "invitation.phone",
+    "invoice_request.email",
+    "invoice_request.title",
     "login.address",
     "member_profile.name",
     "member_profile.note",
