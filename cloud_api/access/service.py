@@ -106,6 +106,7 @@ async def unlock(
         instance=instance,
         valid_s=UNLOCK_VALID_S,
         command_id=command_id,
+        last=True,
     )
     return command, False
 
@@ -141,6 +142,7 @@ async def _open_to_all(
         instance=instance,
         valid_s=UNLOCK_VALID_S,
         command_id=command_id,
+        last=True,
     )
     return command, False
 
@@ -227,6 +229,7 @@ async def _by_staff(
         instance=instance,
         valid_s=UNLOCK_VALID_S,
         command_id=command_id,
+        last=True,
     )
     await audit.record(
         session,

@@ -11,11 +11,10 @@ from cloud_api.access import service
 from cloud_api.access.schemas import UnlockOut
 from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
-from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import Begun, once_begun
-from cloud_api.kit.throttle import TooOften, hit
+from cloud_api.kit.throttle import Limit, TooOften, hit
 
 
 async def tap(
@@ -25,11 +24,11 @@ async def tap(
 ) -> Response:
     """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
     cloud = cloud_of(request)
+    most = Limit(f"unlock:{ref}", *service.UNLOCK_LIMIT)
     fresh: DeviceCommand | None = None
 
     async def begin(session: AsyncSession, command_id: str) -> Begun:
         nonlocal fresh
-        await _count(session, cloud, ref)
         command, again = await write(session, command_id)
         fresh = None if again else command
         return Begun(command.id, again)
@@ -42,15 +41,11 @@ async def tap(
         return UnlockOut(**known, again=begun.again)
 
     try:
-        return await once_begun(cloud, ref, request, await request.body(), begin, finish)
+        body = await request.body()
+        return await once_begun(cloud, ref, request, body, begin, finish, most=most)
     except TooOften:
         raise
     except KaimenError:  # nothing was written, but a tap that is refused counts as well
         async with cloud.db.write() as session:
-            await _count(session, cloud, ref)
+            await hit(session, most.key, most.limit, most.window_s, cloud.clocks.real)
         raise
-
-
-async def _count(session: AsyncSession, cloud: Cloud, ref: str) -> None:
-    limit, window_s = service.UNLOCK_LIMIT
-    await hit(session, f"unlock:{ref}", limit, window_s, cloud.clocks.real)

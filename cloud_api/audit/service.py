@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -22,7 +22,7 @@ from cloud_api.audit.models import AuditEntry, AuditHead
 from cloud_api.kit.actor import Actor, Customer, Platform, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.database import before_commit
-from cloud_api.kit.statements import built
+from cloud_api.kit.statements import built, is_sqlite
 from cloud_api.kit.upsert import insert_or_ignore
 
 INSTALLATION: Final = "installation"  # the chain of acts that belong to no single merchant
@@ -91,12 +91,16 @@ async def append(session: AsyncSession, entry: AuditEntry) -> None:
     head = await lock_head(session, entry.merchant_id)
     entry.seq, entry.prev = head.seq + 1, head.hash
     entry.hash = chain.hash_of(entry)
-    session.add(entry)
-    step = {"whose": entry.merchant_id, "was": head.seq, "now": entry.seq, "head": entry.hash}
-    moved = await session.execute(_moved(), step)
-    if moved.first() is None:  # nobody can get here while the row is locked
+    values = {name: getattr(entry, name) for name in _columns()}
+    step = {"whose": entry.merchant_id, "was": head.seq, "next": entry.seq, "head": entry.hash}
+    if is_sqlite(session):
+        moved = (await session.execute(_moved(), step)).first()
+        await session.execute(_entered(), values)
+    else:
+        entered = {f"entry_{name}": value for name, value in values.items()}
+        moved = (await session.execute(_moved_and_entered(), step | entered)).first()
+    if moved is None:  # nobody can get here while the row is locked
         raise RuntimeError(f"the audit chain of {entry.merchant_id} moved under its lock")
-    await session.flush()
 
 
 async def lock_head(session: AsyncSession, merchant_id: str) -> AuditHead:
@@ -126,9 +130,30 @@ def _moved() -> Any:
     return (
         update(heads)
         .where(heads.c.merchant_id == bindparam("whose"), heads.c.seq == bindparam("was"))
-        .values(seq=bindparam("now"), hash=bindparam("head"))
+        .values(seq=bindparam("next"), hash=bindparam("head"))
         .returning(heads.c.seq)
     )
+
+
+@built
+def _columns() -> tuple[str, ...]:
+    return tuple(column.name for column in AuditEntry.__table__.c)  # type: ignore[attr-defined]
+
+
+@built
+def _entered() -> Any:
+    return insert(AuditEntry.__table__)  # type: ignore[attr-defined]
+
+
+@built
+def _moved_and_entered() -> Any:
+    """Both in one round trip: whoever appends next waits for it. An entry without its step is none."""
+    moved = _moved().cte("moved")
+    columns = AuditEntry.__table__.c  # type: ignore[attr-defined]
+    # Under names of their own: a value that is called like a column of the head would be set there.
+    values = [bindparam(f"entry_{name}", type_=columns[name].type) for name in _columns()]
+    entry = _entered().from_select(_columns(), select(*values).select_from(moved))
+    return select(moved.c.seq).add_cte(entry.returning(columns.id).cte("entered"))
 
 
 def _where(actor: Actor) -> str:

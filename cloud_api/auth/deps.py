@@ -1,6 +1,6 @@
 """Who makes a request: the FastAPI dependencies that turn a cookie or a Bearer token into an actor."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fastapi import Request
 
@@ -28,10 +28,9 @@ async def login_of(request: Request) -> tuple[Login, Account] | None:
     if hasattr(request.state, "login"):
         known: tuple[Login, Account] | None = request.state.login
         return known
-    bearer = bearer_of(request)
-    token = bearer if bearer is not None else request.cookies.get(LOGIN_COOKIE)
+    token = shown_token(request)
     found = await good_login(request, token) if token else None
-    if found is None and bearer:
+    if found is None and bearer_of(request):
         raise LoginNeeded("auth.token_invalid", "登录已失效，请重新登录")
     request.state.login = found
     return found
@@ -44,11 +43,21 @@ async def good_login(request: Request, token: str) -> tuple[Login, Account] | No
     async with cloud.db.read() as session:
         found = await service.find_login(session, token, now)
     if found is not None:
-        login, _ = found
-        if now - (login.last_seen_at or login.created_at) >= _NOTE_EVERY:
-            async with cloud.db.write() as session:
-                await service.seen(session, login.id, now)
+        await note_use(request, found[0], now)
     return found
+
+
+async def note_use(request: Request, login: Login, now: datetime) -> None:
+    """Note that a login is in use, unless that was noted less than ten minutes ago; ``now`` is wire time."""
+    if now - (login.last_seen_at or login.created_at) >= _NOTE_EVERY:
+        async with cloud_of(request).db.write() as session:
+            await service.seen(session, login.id, now)
+
+
+def shown_token(request: Request) -> str | None:
+    """What a request shows of its login: the Bearer token, else the cookie."""
+    bearer = bearer_of(request)
+    return bearer if bearer is not None else request.cookies.get(LOGIN_COOKIE)
 
 
 def bearer_of(request: Request) -> str | None:

@@ -239,8 +239,8 @@ async def find_login(
     return None if found is None else (found[0], found[1])
 
 
-@built
-def _good_login() -> Select[Login, Account]:
+def good_login() -> Select[Login, Account]:
+    """The login of ``token_hash`` that is good at ``now``, with its account; for statements that join more."""
     return (
         select(Login, Account)
         .join(Account, col(Account.id) == col(Login.account_id))
@@ -250,6 +250,9 @@ def _good_login() -> Select[Login, Account]:
             col(Login.expires_at) > bindparam("now"),
         )
     )
+
+
+_good_login = built(good_login)
 
 
 async def is_good(session: AsyncSession, login_id: str, now: datetime) -> bool:

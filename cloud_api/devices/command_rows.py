@@ -1,42 +1,72 @@
 """A command's two rows, its own and that of the outbox, written only if the store is there.
 
-PostgreSQL does it in one statement: a person waits at a door for each round trip.
+PostgreSQL does it in one statement, with the lease of the store's stream where that is asked for: a person
+waits at a door for each round trip.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, insert, select, true
+from sqlalchemy import Insert, and_, bindparam, insert, select, true
 from sqlmodel import SQLModel, col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.devices.models import DeviceCommand, StoreStatus
+from cloud_api.devices.models import DeviceCommand, StoreCredential, StoreStatus
+from cloud_api.kit import outbox
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.models import OutboxRow
 from cloud_api.kit.statements import built, is_sqlite
 
 
-async def write(session: AsyncSession, command: DeviceCommand, row: OutboxRow) -> str | None:
-    """The nonce of the store's present connection; None, and nothing written, where there is none.
+@dataclass(frozen=True, slots=True)
+class There:
+    """A store that is there: its present connection, and what it seals its answers with."""
 
-    Fills in ``row.seq``. Neither becomes part of the session.
+    nonce: str
+    at: datetime  # wire time; it was read then or later
+    mac_kid: str | None = None  # None: it has no live credential
+    mac_key: str | None = field(default=None, repr=False)
+
+
+async def write(
+    session: AsyncSession, command: DeviceCommand, row: OutboxRow, *, last: bool = False
+) -> There | None:
+    """Write both; None, and nothing written, where the store is not there. It is sent after the commit.
+
+    Fills in ``row.seq``. Neither becomes part of the session. ``last``: see ``create_command``.
     """
     await session.flush()
-    values = _values("c", command) | _values("o", row) | {"store": command.store_id}
-    if not is_sqlite(session):
-        found = (await session.execute(_both(), values)).one_or_none()
+    now, store = row.created_at, {"store": command.store_id}
+    if is_sqlite(session):
+        found = (await session.execute(_there(), store)).one_or_none()
         if found is None:
             return None
-        row.seq, nonce = found
-        return str(nonce)
-    there = (await session.execute(_there(), {"store": command.store_id})).scalar_one_or_none()
-    if there is None:
+        await session.execute(_insert(DeviceCommand), _values("", command))
+        made = await session.execute(
+            _insert(OutboxRow).returning(col(OutboxRow.seq)), _values("", row)
+        )
+        row.seq = made.scalar_one()
+        there = There(found.nonce, now, found.mac_kid, found.mac_key)
+        outbox.send(session, row, now, (row, command, there))
+        return there
+    values = _values("c", command) | _values("o", row) | store
+    holder = outbox.asks(session) if last else None
+    if holder is not None:
+        values |= outbox.asked(row.stream, holder, now)
+    found = (await session.execute(_both(holder is not None), values)).one_or_none()
+    if found is None:
         return None
-    await session.execute(_insert(DeviceCommand), _values("", command))
-    made = await session.execute(_insert(OutboxRow).returning(col(OutboxRow.seq)), _values("", row))
-    row.seq = made.scalar_one()
-    return str(there)
+    row.seq = found.seq
+    there = There(found.nonce, now, found.mac_kid, found.mac_key)
+    if holder is None:
+        outbox.send(session, row, now, (row, command, there))
+    else:
+        taken = None if found.others is None else outbox.Lease(found.others)
+        outbox.send_under(session, row, now, taken, (row, command, there))
+    return there
 
 
 def _values(prefix: str, row: SQLModel) -> dict[str, Any]:
@@ -59,10 +89,17 @@ def _insert(model: type[SQLModel]) -> Insert:
 
 @built
 def _there() -> Any:
-    """Not the row: the store's last report stands in it, which is long."""
+    """Not the row: the store's last report stands in it, which is long. A store has one live credential."""
+    live = and_(
+        col(StoreCredential.store_id) == col(StoreStatus.store_id),
+        col(StoreCredential.revoked_at).is_(None),
+    )
     return (
         scoped(System(), StoreStatus)
-        .with_only_columns(col(StoreStatus.nonce))
+        .outerjoin(StoreCredential, live)
+        .with_only_columns(
+            col(StoreStatus.nonce), col(StoreCredential.mac_kid), col(StoreCredential.mac_key)
+        )
         .where(
             col(StoreStatus.store_id) == bindparam("store"),
             col(StoreStatus.online),
@@ -72,7 +109,7 @@ def _there() -> Any:
 
 
 @built
-def _both() -> Any:
+def _both(leased: bool) -> Any:
     there = _there().cte("there")
 
     def of(prefix: str, model: type[SQLModel]) -> Insert:
@@ -83,4 +120,8 @@ def _both() -> Any:
 
     made = of("c", DeviceCommand).returning(col(DeviceCommand.id)).cte("made")
     sent = of("o", OutboxRow).returning(col(OutboxRow.seq)).cte("sent")
-    return select(sent.c.seq, there.c.nonce).select_from(sent.join(there, true())).add_cte(made)
+    found, rows = [sent.c.seq, *there.c], sent.join(there, true())
+    if leased:
+        lease = outbox.lease_if(there).cte("lease")
+        found, rows = [*found, lease.c.others], rows.outerjoin(lease, true())
+    return select(*found).select_from(rows).add_cte(made)

@@ -82,13 +82,15 @@ async def create_command(
     instance: str,
     valid_s: float = 10,
     command_id: str | None = None,
+    last: bool = False,
 ) -> DeviceCommand:
     """Write a command; it leaves after the commit. Raises StoreOffline; then there is no row.
 
     What is given back is a picture of the row and no part of ``session``: nothing set in it is written.
 
     ``valid_s`` seconds of wire time, counted from now. The caller has judged whether ``actor`` may.
-    ``command_id``: an id made before, where somebody has to know it already.
+    ``command_id``: an id made before, where somebody has to know it already. ``last``: this transaction
+    takes no lock after it but that of the audit's chain, so the stream's lease may be asked for at once.
     """
     now = clocks.real
     command = DeviceCommand(
@@ -113,10 +115,8 @@ async def create_command(
         created_at=now,
         expires_at=command.expires_at,
     )
-    nonce = await command_rows.write(session, command, row)
-    if nonce is None:
+    if await command_rows.write(session, command, row, last=last) is None:
         raise StoreOffline
-    outbox.send(session, row, now, (row, command, nonce))
     return command
 
 
@@ -156,10 +156,8 @@ async def wait_for(
 
 async def _hear(heard: asyncio.Future[dict[str, Any]], seconds: float) -> dict[str, Any] | None:
     """The whole answer, where it is told in time; None where the row has to be looked at."""
-    try:
-        told = await asyncio.wait_for(asyncio.shield(heard), seconds)
-    except TimeoutError:
-        return None
+    done, _waiting = await asyncio.wait({heard}, timeout=seconds)
+    told = heard.result() if done else {}
     return told if told.get("final") else None
 
 

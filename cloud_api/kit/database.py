@@ -151,6 +151,20 @@ class Database:
                         await act()
 
     @asynccontextmanager
+    async def write_each(self) -> AsyncIterator[AsyncSession]:
+        """A session of which each statement is a transaction of its own, on PostgreSQL.
+
+        For a statement that needs no other: BEGIN and COMMIT are a round trip each. Nothing is given to
+        ``before_commit`` or ``after_commit`` here. SQLite's is one transaction as ever.
+        """
+        if self.is_sqlite:
+            async with self.write() as session:
+                yield session
+        else:
+            async with AsyncSession(self._read_engine, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session for reading: changed objects are never written, a statement that writes raises."""
         async with _Asked(

@@ -23,15 +23,18 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.kit import throttle
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import IdempotencyKey
 from cloud_api.kit.repeat import repeated
-from cloud_api.kit.statements import built
+from cloud_api.kit.statements import built, is_sqlite
+from cloud_api.kit.throttle import Limit
 from cloud_api.kit.upsert import insert_or_ignore
 
 HEADER = "Idempotency-Key"
@@ -124,24 +127,33 @@ async def once_begun(
     body_bytes: bytes,
     begin: Begin,
     finish: Finish,
+    *,
+    most: Limit | None = None,
 ) -> Response:
     """Begin once for this actor, key and body, and answer what became of it to whoever asks.
 
     ``begin`` writes in the transaction that claims the key, and names what it wrote; ``finish`` waits
     for its outcome, for a repeated request as well. One commit does for both, none is needed for the
     answer, and whenever a process dies, nothing is left under which it could begin a second time. An
-    answer that was "not known yet" may be a better one when it is asked for again. Raises as ``once``.
+    answer that was "not known yet" may be a better one when it is asked for again. ``most``: how often it
+    may be begun; what is only repeated does not count. Raises as ``once``, and TooOften.
     """
     key = _key(request)
     ref = new_id()
+    now = cloud.clocks.real
     async with cloud.db.write() as session:
-        known = None
+        known, claimed = None, False
         if key is not None:
-            digest = _hash(request, body_bytes)
-            now = cloud.clocks.real
-            known = await _claim(session, ref, actor_ref, key, digest, now, Begun(ref))
+            digest, named = _hash(request, body_bytes), Begun(ref)
+            if most is not None and not is_sqlite(session):
+                values = _row(ref, actor_ref, key, digest, now, named)
+                claimed = await _claim_and_count(session, values, most, now)
+            if not claimed:
+                known = await _claim(session, ref, actor_ref, key, digest, now, named)
         if isinstance(known, Response):
             return known
+        if known is None and most is not None and not claimed:
+            await throttle.hit(session, most.key, most.limit, most.window_s, now)
         begun = known or await begin(session, ref)
         if known is None and key is not None and begun != Begun(ref):
             await session.exec(
@@ -165,14 +177,7 @@ async def _claim(
     begins: Begun | None = None,
 ) -> Response | Begun | None:
     """None if the key is ours now, else the answer kept for it, or what was begun under it."""
-    values = {
-        "id": row_id,
-        "actor": actor,
-        "key": key,
-        "request_hash": digest,
-        "created_at": now,
-        **({} if begins is None else {"response": _named(begins)}),
-    }
+    values = _row(row_id, actor, key, digest, now, begins)
     if await insert_or_ignore(session, IdempotencyKey, values):
         return None
     mine = (col(IdempotencyKey.actor) == actor, col(IdempotencyKey.key) == key)
@@ -205,6 +210,46 @@ async def _claim(
     if taken.rowcount != 1:
         raise _in_progress()
     return None
+
+
+def _row(
+    row_id: str, actor: str, key: str, digest: str, now: datetime, begins: Begun | None
+) -> dict[str, Any]:
+    return {
+        "id": row_id,
+        "actor": actor,
+        "key": key,
+        "request_hash": digest,
+        "created_at": now,
+        **({} if begins is None else {"response": _named(begins)}),
+    }
+
+
+async def _claim_and_count(
+    session: AsyncSession, row: dict[str, Any], most: Limit, now: datetime
+) -> bool:
+    """Claim a key that nobody has and count it, in one statement; False, and nothing done, for another.
+
+    Raises TooOften.
+    """
+    values = {f"row_{name}": value for name, value in row.items()} | most.values(now)
+    found: Any = (await session.execute(_claimed_and_counted(), values)).first()
+    if found is None:
+        return False
+    most.judge(found[0], found[1], now)
+    return True
+
+
+@built
+def _claimed_and_counted() -> Any:
+    columns = IdempotencyKey.__table__.c  # type: ignore[attr-defined]
+    names = ("id", "actor", "key", "request_hash", "created_at", "response")
+    # Under names of their own: a value that is called like a column of the other table would be set there.
+    values = {name: bindparam(f"row_{name}", type_=columns[name].type) for name in names}
+    insert: Any = postgresql.insert(IdempotencyKey.__table__)  # type: ignore[attr-defined]
+    mine = insert.values(values).on_conflict_do_nothing().returning(columns.id).cte("mine")
+    counted = throttle.hit_if(mine).cte("counted")
+    return select(counted.c.count, counted.c.window_start)
 
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_
+from sqlalchemy import FromClause, bindparam, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -69,6 +69,33 @@ def send(session: AsyncSession, row: OutboxRow, now: datetime, found: Any = None
         announce_after_commit(session, OUTBOX, row.stream)
 
 
+def asks(session: AsyncSession) -> str | None:
+    """Under which name this transaction takes the lease of a stream; None where it is to take none.
+
+    For a transaction that takes the lease in the statement that writes the row, and takes no lock after
+    it but those that all take last. What came of it is told to ``send_under``.
+    """
+    database = database_of(session)
+    express = None if database is None else database.express
+    if express is None or not express.ready or session.info.get(_LEASED):
+        return None
+    session.info[_LEASED] = True
+    return express.holder
+
+
+def send_under(
+    session: AsyncSession, row: OutboxRow, now: datetime, taken: Lease | None, found: Any
+) -> None:
+    """Have ``row`` sent after the commit under the lease that was asked for with it. Wire time."""
+    database = database_of(session)
+    express = None if database is None else database.express
+    if taken is None or express is None:
+        announce_after_commit(session, OUTBOX, row.stream)
+    else:
+        known = None if taken.others else found
+        after_commit(session, lambda: express.begin(row.stream, now, known))
+
+
 def _goes_at_once(session: AsyncSession, row: OutboxRow, now: datetime, found: Any) -> bool:
     """Whether this process will try to send it itself.
 
@@ -78,20 +105,15 @@ def _goes_at_once(session: AsyncSession, row: OutboxRow, now: datetime, found: A
     ``found`` is good where nothing else waits in the stream. Something that this transaction does not
     see yet is of one that goes on beside it: which of the two is sent first is nobody's claim.
     """
-    database = database_of(session)
-    express = None if database is None else database.express
-    if express is None or not express.ready or session.info.get(_LEASED):
+    holder = asks(session)
+    if holder is None:
         return False
-    session.info[_LEASED] = True
 
     async def ask() -> None:
         await session.flush()
-        taken = await lease(session, row.stream, express.holder, now, but=row.seq)
-        if taken is None:
-            announce_after_commit(session, OUTBOX, row.stream)
-        else:
-            known = None if taken.others else found
-            after_commit(session, lambda: express.begin(row.stream, now, known))
+        send_under(
+            session, row, now, await lease(session, row.stream, holder, now, but=row.seq), found
+        )
 
     before_commit(session, ask, first=True)
     return True
@@ -124,31 +146,60 @@ async def lease(
 
     ``but``: the row beside which others are looked for.
     """
-    values = {"stream": stream, "holder": holder, "until": now + LEASE, "now": now, "but": but or 0}
+    values = asked(stream, holder, now) | {"but": but or 0}
     taken = (await session.execute(_lease(is_sqlite(session), again), values)).first()
-    return None if taken is None else Lease(bool(taken[1]))
+    return None if taken is None else Lease(bool(taken.others))
+
+
+def asked(stream: str, holder: str, now: datetime) -> dict[str, Any]:
+    """What a statement with ``lease_if`` is sent with."""
+    return {"stream": stream, "holder": holder, "until": now + LEASE, "now": now}
+
+
+def lease_if(there: FromClause) -> Any:
+    """Part of a statement for PostgreSQL: the lease of a stream, if ``there`` has a row and nobody has it.
+
+    Its row says whether ``others`` wait in the stream; one of the same statement is not seen by it.
+    """
+    values = _values()
+    names = ["stream", *values]
+    asking = select(bindparam("stream"), *values.values()).select_from(there)
+    return (
+        postgresql.insert(OutboxLease.__table__)  # type: ignore[attr-defined]
+        .from_select(names, asking)
+        .on_conflict_do_update(index_elements=["stream"], set_=values, where=_over())
+        .returning(_others().label("others"))
+    )
+
+
+def _values() -> dict[str, Any]:
+    return {"holder": bindparam("holder"), "until": bindparam("until", type_=UTCDateTime())}
+
+
+def _over() -> Any:
+    return col(OutboxLease.until) < bindparam("now")
+
+
+def _others() -> Any:
+    return exists().where(
+        col(OutboxRow.stream) == bindparam("stream"),
+        col(OutboxRow.sent_at).is_(None),
+        col(OutboxRow.dropped).is_(None),
+    )
 
 
 @built
 def _lease(sqlite_: bool, again: bool) -> Any:
-    stream: Any = bindparam("stream")
-    holder: Any = bindparam("holder")
-    values = {"holder": holder, "until": bindparam("until", type_=UTCDateTime())}
-    over = col(OutboxLease.until) < bindparam("now")
-    others = exists().where(
-        col(OutboxRow.stream) == stream,
-        col(OutboxRow.seq) != bindparam("but"),
-        col(OutboxRow.sent_at).is_(None),
-        col(OutboxRow.dropped).is_(None),
-    )
+    values, over = _values(), _over()
+    others = _others().where(col(OutboxRow.seq) != bindparam("but"))
     insert: Any = sqlite.insert if sqlite_ else postgresql.insert
     return (
         insert(OutboxLease.__table__)  # type: ignore[attr-defined]
-        .values(stream=stream, **values)
+        .values(stream=bindparam("stream"), **values)
         .on_conflict_do_update(
             index_elements=["stream"],
             set_=values,
-            where=or_(over, col(OutboxLease.holder) == holder) if again else over,
+            where=or_(over, col(OutboxLease.holder) == bindparam("holder")) if again else over,
         )
-        .returning(col(OutboxLease.stream), others)
+        .returning(others.label("others"))
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case
+from sqlalchemy import FromClause, bindparam, case, literal
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.columns import UTCDateTime
@@ -35,40 +36,70 @@ class TooOften(KaimenError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``limit`` of ``key`` (``what:who``) in ``window_s`` seconds."""
+
+    key: str
+    limit: int
+    window_s: int
+
+    def values(self, now: datetime) -> dict[str, Any]:
+        """What a statement that counts one is sent with; ``now`` is wire time.
+
+        ``who`` may be an address or a number: only a keyed hash of it is stored.
+        """
+        what, _, who = self.key.partition(":")
+        stored = f"{what}:{vault().index(who)[:32]}"
+        since = now - timedelta(seconds=self.window_s)
+        return {"counted": stored, "counted_at": now, "since": since}
+
+    def judge(self, count: int, start: datetime, now: datetime) -> None:
+        """Raise TooOften if ``count`` since ``start`` is beyond the limit."""
+        if count > self.limit:
+            left = start + timedelta(seconds=self.window_s) - now
+            raise TooOften(max(1, round(left.total_seconds())))
+
+
 async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: datetime) -> None:
     """Count one of ``key`` (``what:who``); raise TooOften beyond ``limit`` in ``window_s`` seconds.
 
-    ``now`` is wire time. ``who`` may be an address or a number: only a keyed hash of it is stored.
-    One statement, so that no two processes count past each other.
+    ``now`` is wire time. One statement, so that no two processes count past each other.
     """
-    what, _, who = key.partition(":")
-    stored = f"{what}:{vault().index(who)[:32]}"
-    since = now - timedelta(seconds=window_s)
-    values = {"key": stored, "now": now, "since": since}
-    count, start = (await session.exec(_hit(is_sqlite(session)), params=values)).one()
-    if count > limit:
-        left = start + timedelta(seconds=window_s) - now
-        raise TooOften(max(1, round(left.total_seconds())))
+    most = Limit(key, limit, window_s)
+    statement = _hit(is_sqlite(session))
+    count, start = (await session.execute(statement, most.values(now))).one()
+    most.judge(count, start, now)
+
+
+def hit_if(there: FromClause) -> Any:
+    """Part of a statement for PostgreSQL: one is counted if ``there`` has a row. See ``Limit.values``."""
+    counted: Any = select(bindparam("counted"), _at(), literal(1)).select_from(there)
+    into = postgresql.insert(Throttle.__table__)  # type: ignore[attr-defined]
+    return _counted(into.from_select(["key", "window_start", "count"], counted))
+
+
+def _at() -> Any:
+    # A bare value would be written as another text than the column's, which no longer sorts.
+    return bindparam("counted_at", type_=UTCDateTime())
 
 
 @built
 def _hit(sqlite_: bool) -> Any:
-    over = col(Throttle.window_start) <= bindparam("since")
-    # A bare value would be written as another text than the column's, which no longer sorts.
-    now = bindparam("now", type_=UTCDateTime())
     insert: Any = sqlite.insert if sqlite_ else postgresql.insert
-    return (
-        insert(Throttle.__table__)  # type: ignore[attr-defined]
-        .values(key=bindparam("key"), window_start=now, count=1)
-        .on_conflict_do_update(
-            index_elements=["key"],
-            set_={
-                "count": case((over, 1), else_=col(Throttle.count) + 1),
-                "window_start": case((over, now), else_=col(Throttle.window_start)),
-            },
-        )
-        .returning(col(Throttle.count), col(Throttle.window_start))
-    )
+    into = insert(Throttle.__table__)  # type: ignore[attr-defined]
+    return _counted(into.values(key=bindparam("counted"), window_start=_at(), count=1))
+
+
+def _counted(insert: Any) -> Any:
+    over, now = col(Throttle.window_start) <= bindparam("since"), _at()
+    return insert.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "count": case((over, 1), else_=col(Throttle.count) + 1),
+            "window_start": case((over, now), else_=col(Throttle.window_start)),
+        },
+    ).returning(col(Throttle.count), col(Throttle.window_start))
 
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:

@@ -16,6 +16,7 @@ class Waiting:
     command: Any = None  # as it was written, where this process wrote it
     sent_at: datetime | None = None  # wire time at which this process published it
     accepted_at: datetime | None = None  # and at which the store said that it acts
+    key: Any = None  # what its store sealed with when it was written
 
 
 class Waiters:
@@ -42,10 +43,17 @@ class Waiters:
         """Who waits for a command in this process."""
         return self._waiting.get(command_id)
 
-    def sent(self, command_id: str, at: datetime) -> None:
-        """This process publishes it now; ``at`` is wire time."""
+    def sent(self, command_id: str, at: datetime, key: Any = None) -> None:
+        """This process publishes it now; ``at`` is wire time. ``key``: what its answer is sealed with."""
         if (known := self._waiting.get(command_id)) is not None:
-            known.sent_at = at
+            known.sent_at, known.key = at, key
+
+    def key_of(self, store_id: str) -> Any:
+        """The key of a store for whose answer somebody waits here; None where it is not known."""
+        for known in reversed(self._waiting.values()):  # the newest: keys may change
+            if known.key is not None and getattr(known.command, "store_id", None) == store_id:
+                return known.key
+        return None
 
     def accepted(self, command_id: str, at: datetime) -> None:
         """The store has it and acts; ``at`` is wire time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, or_, update
@@ -16,6 +17,7 @@ from cloud_api.auth import service as auth
 from cloud_api.auth.models import Account, Login
 from cloud_api.kit.actor import Platform, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.crypto import vault
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.paging import page_of
@@ -27,6 +29,9 @@ from cloud_api.staff.permissions import STAFF_EDIT, STAFF_READ
 
 RIGHTS_CHANGED: Final = (
     "staff.rights_changed"  # the due job: stores hear whose keys still open doors
+)
+_ROLE = and_(
+    col(Role.merchant_id) == col(StaffMember.merchant_id), col(Role.key) == col(StaffMember.role)
 )
 _FACTS = ("role", "store_ids", "name", "active")
 
@@ -46,19 +51,37 @@ async def places_of(session: AsyncSession, account_id: str) -> list[Workplace]:
     return [Workplace(member, merchant, role) for member, merchant, role in found]
 
 
+async def login_and_places(
+    session: AsyncSession, token: str, now: datetime
+) -> tuple[Login, Account, list[Workplace]] | None:
+    """``auth.find_login`` and ``places_of`` in one round trip; ``now`` is wire time."""
+    values = {"token_hash": vault().hash_token(token), "now": now}
+    found = (await session.execute(_login_and_places(), values)).all()
+    if not found:
+        return None
+    places = [Workplace(*row[2:]) for row in found if row[2] is not None]
+    return found[0][0], found[0][1], places
+
+
+@built
+def _login_and_places() -> Any:
+    works = and_(col(StaffMember.account_id) == col(Account.id), col(StaffMember.active))
+    return (
+        auth.good_login()
+        .outerjoin(StaffMember, works)
+        .outerjoin(Merchant, col(Merchant.id) == col(StaffMember.merchant_id))
+        .outerjoin(Role, _ROLE)
+        .add_columns(StaffMember, Merchant, Role)
+        .order_by(col(StaffMember.id))
+    )
+
+
 @built
 def _places() -> Select[StaffMember, Merchant, Role]:
     return (
         select(StaffMember, Merchant, Role)
         .join(Merchant, col(Merchant.id) == col(StaffMember.merchant_id))
-        .join(
-            Role,
-            and_(
-                col(Role.merchant_id) == col(StaffMember.merchant_id),
-                col(Role.key) == col(StaffMember.role),
-            ),
-            isouter=True,
-        )
+        .outerjoin(Role, _ROLE)
         .where(col(StaffMember.account_id) == bindparam("account_id"), col(StaffMember.active))
         .order_by(col(StaffMember.id))
     )

@@ -1,7 +1,7 @@
 """This process's connection to the broker: who it is there, what it hears, where messages go.
 
 Messages of one store are handled one after the other, those of different stores side by side;
-acknowledgements have a lane of their own, so that a door does not wait behind a journal.
+acknowledgements wait for nobody, so that a door does not stand behind a journal.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class _Lane:
 class CloudLink:
     """The link with its subscriptions. ``on_message`` is awaited for what stores say.
 
-    ``on_events``: for batches of events instead, several at a time where several wait.
+    ``on_ack`` is called with acknowledgements as they arrive. ``on_events``: for batches of events instead,
+    several at a time where several wait.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class CloudLink:
         instance: str,
         on_message: Handler,
         *,
+        on_ack: Callable[[ParsedTopic, bytes], None],
         on_events: EventsHandler | None = None,
         on_up: Callable[[], None] | None = None,
         backoff: Backoff | None = None,
@@ -117,8 +119,8 @@ class CloudLink:
         self._shards: frozenset[int] = frozenset()
         self._subscribed: set[str] = set()
         self._changing = asyncio.Lock()
+        self._on_ack = on_ack
         turn = asyncio.Semaphore(AT_ONCE)
-        self._acks = _Lane(on_message, None, turn)
         self._lanes = [_Lane(on_message, on_events, turn) for _ in range(LANES)]
         self._tasks: list[asyncio.Task[None]] = []
         self._link = MqttLink(
@@ -136,7 +138,7 @@ class CloudLink:
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._tasks = [asyncio.create_task(lane.run()) for lane in (self._acks, *self._lanes)]
+        self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
         await self._link.start()
 
     async def stop(self) -> None:
@@ -212,7 +214,7 @@ class CloudLink:
             log.warning("message_on_unknown_topic")
             return
         if topic.plane is Plane.ACK:
-            self._acks.put(topic, payload, retained)
+            self._on_ack(topic, payload)
         else:
             self._lanes[topic.shard % LANES].put(topic, payload, retained)
 

@@ -20,6 +20,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import after_commit
+from cloud_api.kit.waiters import Waiting
 from store_link.messages import AckState
 
 NO_ANSWER = "no_answer"  # reason of state "unknown" where the store never said anything
@@ -73,19 +74,26 @@ async def accepted(session: AsyncSession, store_id: str, command_id: str, now: d
     )
 
 
-def tell(cloud: Cloud, store_id: str, command_id: str, outcome: Outcome, at: datetime) -> None:
+def tell_accepted(cloud: Cloud, store_id: str, command_id: str, at: datetime) -> bool:
+    """Note for who waits in this process that the store acts; whether somebody does. As ``tell``."""
+    if _waiting_for(cloud, store_id, command_id) is None:
+        return False
+    cloud.waiters.accepted(command_id, at)
+    return True
+
+
+def tell(cloud: Cloud, store_id: str, command_id: str, outcome: Outcome, at: datetime) -> bool:
     """Answer who waits in this process for a command that it wrote, before the outcome is written.
 
     For an acknowledgement that is believed: the lock has moved, and what the store said reaches the
     database whatever becomes of this process, as its journal holds the same outcome and sends it until
     that was committed. A person need not stand at the door for a commit. ``store_id`` is whose answer it
-    is: another store's says nothing of this command. ``at``: wire time at which it came.
+    is: another store's says nothing of this command. ``at``: wire time at which it came. Whether somebody
+    was told.
     """
-    known = cloud.waiters.waiting(command_id)
-    if known is None or not isinstance(known.command, DeviceCommand):
-        return
-    if known.command.store_id != store_id:
-        return
+    known = _waiting_for(cloud, store_id, command_id)
+    if known is None:
+        return False
     answer = commands.answer_with(
         known.command,
         state=outcome.state,
@@ -96,6 +104,15 @@ def tell(cloud: Cloud, store_id: str, command_id: str, outcome: Outcome, at: dat
         final_at=at,
     )
     cloud.waiters.resolve(command_id, answer)
+    return True
+
+
+def _waiting_for(cloud: Cloud, store_id: str, command_id: str) -> Waiting | None:
+    """Who waits here for a command that this process wrote, if it went to this store."""
+    known = cloud.waiters.waiting(command_id)
+    if known is None or not isinstance(known.command, DeviceCommand):
+        return None
+    return known if known.command.store_id == store_id else None
 
 
 async def settle(

@@ -6,9 +6,10 @@ hang on the lease: a command carries its expiry and its connection's nonce and a
 document carries its number. The lease keeps the order.
 
 The process in which somebody taps sends that command itself where it can (``begin``): the lease came with
-the row's own transaction, and where nothing else waits in the stream, all that is read between its commit
-and the broker is whether the store is there. Whatever cannot leave that way is found by the relays that
-look (``run``), those of the workers.
+the row's own transaction, and where nothing else waits in the stream nothing has to be read between its
+commit and the broker: that the store is there was read with the row, and is read again only where that was
+more than FRESH ago. Whatever cannot leave that way is found by the relays that look (``run``), those of the
+workers.
 
 Commands are worth something now or never. One that has expired, or whose store is not there, or
 that finds no broker, is not sent, and who waits for it hears so at once. One whose publication was
@@ -26,26 +27,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.devices.command_rows import There
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.keys import CloudKeys
-from cloud_api.kit.models import OutboxLease, OutboxRow
+from cloud_api.kit.models import OutboxRow
 from cloud_api.kit.outbox import COMMAND, DESIRED, OUTBOX, lease
 from cloud_api.kit.statements import built
 from cloud_api.store_channel import outcomes
 from cloud_api.store_channel.publisher import DesiredPublisher, Publisher
+from cloud_api.store_channel.sent import Sent, give_back, mark, mark_one, more, pending
 from store_link import topics
 from store_link.clock import ms
 from store_link.codec import CodecError, encode
 from store_link.link import LinkError, NotConfirmed, NotConnected
 from store_link.messages import Action, Command
-from store_link.signing import EnvelopeTooLong, Purpose, seal
+from store_link.signing import EnvelopeTooLong, MacKey, Purpose, seal
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +57,7 @@ LOOK_EVERY_S = 0.5  # where a wake-up was lost
 BATCH = 20
 LANES = 8  # streams at a time
 CONFIRM_S = 2.0
+FRESH = timedelta(milliseconds=50)  # a store that left since is found out by its silence
 PATIENCE = timedelta(seconds=1)  # another relay may have a broker where this one has none
 DESIRED_TRIES = 5
 KEEP = timedelta(days=7)
@@ -64,7 +68,7 @@ NO_BROKER = "broker_offline"
 NOT_VALID = "bad_message"
 
 
-_Found = tuple[OutboxRow, DeviceCommand | None, str | None]
+_Found = tuple[OutboxRow, DeviceCommand | None, There | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class _Ready:
     payload: bytes
     created_at: datetime
     expires_at: datetime
-    sent_at: datetime | None = None  # wire time, once it was handed to the link
+    key: MacKey | None = None  # what the store seals its answer with, where it was read
 
 
 @dataclass(slots=True)
@@ -86,11 +90,18 @@ class _Batch:
 
     commands: dict[int, _Ready] = field(default_factory=dict)  # by row
     order: list[tuple[int, bool]] = field(default_factory=list)  # (row, is it a command)
-    sent: list[_Ready] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     refused: list[_Ready] = field(default_factory=list)  # there was no broker
     unsent: list[tuple[int, str | None, str]] = field(default_factory=list)  # row, command, why
     done: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def one(self) -> Sent | None:
+        """The command that was sent, where nothing else came of the batch."""
+        if len(self.sent) != 1 or self.refused or self.unsent or self.done or self.failed:
+            return None
+        return self.sent[0]
 
 
 class Relay:
@@ -165,7 +176,7 @@ class Relay:
 
         Without a broker only streams with commands are looked at: those have to be given up in time.
         """
-        query = select(col(OutboxRow.stream)).where(*_pending()).distinct()
+        query = select(col(OutboxRow.stream)).where(*pending()).distinct()
         if not self._is_up():
             query = query.where(col(OutboxRow.topic) != DESIRED)
         async with self._cloud.db.read() as session:
@@ -239,16 +250,24 @@ class Relay:
 
     async def _known(self, found: _Found) -> _Batch:
         """What is to be done with a row that is known; but is its store still there?"""
-        row, command, _ = found
-        async with self._cloud.db.read() as session:
-            nonce = await session.scalar(_nonce(), {"store_id": row.stream})
-        return self._batch([(row, command, nonce)], self._cloud.clocks.real)
+        row, command, there = found
+        now = self._cloud.clocks.real
+        if there is not None and not timedelta(0) <= now - there.at < FRESH:
+            async with self._cloud.db.read() as session:
+                nonce = await session.scalar(_nonce(), {"store_id": row.stream})
+            there = None if nonce is None else replace(there, nonce=nonce)
+            now = self._cloud.clocks.real
+        return self._batch([(row, command, there)], now)
 
     async def _lease(self, session: AsyncSession, stream: str, now: datetime) -> bool:
         return await lease(session, stream, self.holder, now, again=True) is not None
 
-    async def _release(self, session: AsyncSession, stream: str) -> None:
-        await session.execute(_given_back(), {"stream": stream, "holder": self.holder})
+    async def _release(self, session: AsyncSession, stream: str, one: Sent | None = None) -> None:
+        """Give the lease back; with the mark of the one command that was sent, where it is all."""
+        if one is None:
+            await give_back(session, stream, self.holder)
+        else:
+            await mark_one(session, stream, self.holder, one, self._cloud.clocks.real)
 
     async def _rows(self, session: AsyncSession, stream: str) -> Sequence[_Found]:
         """The first rows that wait, with their commands and where the store is: one round trip."""
@@ -265,16 +284,20 @@ class Relay:
                     col(StoreStatus.online),
                 ),
             )
-            .where(col(OutboxRow.stream) == stream, *_pending())
+            .where(col(OutboxRow.stream) == stream, *pending())
             .order_by(col(OutboxRow.seq))
             .limit(BATCH)
         )
-        return [(row, command, nonce) for row, command, nonce in await session.execute(query)]
+        now = self._cloud.clocks.real
+        return [
+            (row, command, None if nonce is None else There(nonce, now))
+            for row, command, nonce in await session.execute(query)
+        ]
 
     def _batch(self, rows: Sequence[_Found], now: datetime) -> _Batch:
         """What is to be done with the rows."""
         batch = _Batch()
-        for row, command, nonce in rows:
+        for row, command, there in rows:
             assert row.seq is not None
             if row.topic == DESIRED:
                 batch.order.append((row.seq, False))
@@ -283,7 +306,7 @@ class Relay:
             elif command is None or command.final_at is not None:
                 batch.unsent.append((row.seq, None, "no such open command"))
             else:
-                ready = self._prepare(row, command, nonce, now)
+                ready = self._prepare(row, command, there, now)
                 if isinstance(ready, _Ready):
                     batch.commands[row.seq] = ready
                     batch.order.append((row.seq, True))
@@ -292,20 +315,20 @@ class Relay:
         return batch
 
     def _prepare(
-        self, row: OutboxRow, command: DeviceCommand, nonce: str | None, now: datetime
+        self, row: OutboxRow, command: DeviceCommand, there: There | None, now: datetime
     ) -> _Ready | str:
         """A command ready to go, or why it is not to be sent."""
         if now >= command.expires_at:
             return EXPIRED
-        if nonce is None:
+        if there is None:
             return STORE_OFFLINE
         try:
-            return self._signed(row, command, nonce)
+            return self._signed(row, command, there)
         except (CodecError, EnvelopeTooLong, topics.TopicError, ValueError) as error:
             log.error("command_not_valid", command=command.id, why=type(error).__name__)
             return NOT_VALID
 
-    def _signed(self, row: OutboxRow, command: DeviceCommand, nonce: str) -> _Ready:
+    def _signed(self, row: OutboxRow, command: DeviceCommand, there: There) -> _Ready:
         message = Command(
             store=command.store_id,
             id=command.id,
@@ -314,7 +337,7 @@ class Relay:
             args=command.args,
             iat=ms(command.created_at),
             exp=ms(command.expires_at),
-            nonce=nonce,
+            nonce=there.nonce,
             by=command.by,
             why=command.why,
             reply_to=command.instance or self._cloud.waiters.instance,
@@ -323,6 +346,9 @@ class Relay:
             encode(message), Purpose.COMMAND, command.store_id, self._keys.signing("command")
         )
         assert row.seq is not None
+        key = None
+        if there.mac_kid is not None and there.mac_key is not None:
+            key = MacKey(there.mac_kid, bytes.fromhex(there.mac_key))
         return _Ready(
             row.seq,
             command.id,
@@ -330,6 +356,7 @@ class Relay:
             payload,
             row.created_at,
             command.expires_at,
+            key,
         )
 
     async def _publish(self, stream: str, batch: _Batch, began: float) -> bool:
@@ -354,7 +381,7 @@ class Relay:
         if now >= ready.expires_at:
             batch.unsent.append((ready.seq, ready.command_id, EXPIRED))
             return True
-        self._cloud.waiters.sent(ready.command_id, now)
+        self._cloud.waiters.sent(ready.command_id, now, ready.key)
         try:
             await self._link.publish(ready.topic, ready.payload, qos=1, timeout_s=CONFIRM_S)
         except NotConfirmed:
@@ -362,7 +389,7 @@ class Relay:
         except NotConnected:
             batch.refused.append(ready)
             return False
-        batch.sent.append(replace(ready, sent_at=now))
+        batch.sent.append(Sent(ready.seq, ready.command_id, now))
         return True
 
     async def _send_desired(self, stream: str, batch: _Batch, seq: int) -> bool:
@@ -388,13 +415,13 @@ class Relay:
 
     async def _mark(self, stream: str, batch: _Batch) -> bool:
         """Write down what was done and give the lease back; True if more waits."""
+        if batch.one is not None:
+            async with self._cloud.db.write_each() as session:
+                await self._release(session, stream, batch.one)
+                return await more(session, stream)
         now = self._cloud.clocks.real
         async with self._cloud.db.write() as session:
-            sent = [ready.seq for ready in batch.sent]
-            if sent or batch.done:
-                await session.execute(_settled(), {"rows": [*sent, *batch.done], "at": now})
-            for ready in batch.sent:
-                await session.execute(_sent(), {"command": ready.command_id, "at": ready.sent_at})
+            await mark(session, batch.done, batch.sent, now)
             while batch.refused:  # no broker: nobody shall wait for nothing
                 ready = batch.refused.pop()
                 if now - ready.created_at >= PATIENCE:
@@ -411,10 +438,8 @@ class Relay:
                     row.attempts += 1
                     row.dropped = error if row.attempts >= DESIRED_TRIES else None
                     session.add(row)
-            # In this order: whoever asked for the lease in vain has committed when it is given back, so
-            # its row is seen here; who asks later waits for this commit, and gets it.
-            await self._release(session, stream)
-            return (await session.execute(_more(), {"stream": stream})).first() is not None
+            await self._release(session, stream)  # first: see give_back
+            return await more(session, stream)
 
     async def _not_sent(
         self, session: AsyncSession, store_id: str, command_id: str, reason: str
@@ -443,39 +468,3 @@ def _nonce() -> Any:
     return select(col(StoreStatus.nonce)).where(
         col(StoreStatus.store_id) == bindparam("store_id"), col(StoreStatus.online)
     )
-
-
-@built
-def _settled() -> Any:
-    rows = OutboxRow.__table__  # type: ignore[attr-defined]
-    these = rows.c.seq.in_(bindparam("rows", expanding=True))
-    return update(rows).where(these).values(sent_at=bindparam("at"))
-
-
-@built
-def _sent() -> Any:
-    commands = DeviceCommand.__table__  # type: ignore[attr-defined]
-    state = commands.c.state
-    return (
-        update(commands)
-        .where(commands.c.id == bindparam("command"))
-        .values(sent_at=bindparam("at"), state=case((state == "created", "sent"), else_=state))
-    )
-
-
-@built
-def _given_back() -> Any:
-    leases = OutboxLease.__table__  # type: ignore[attr-defined]
-    return delete(leases).where(
-        leases.c.stream == bindparam("stream"), leases.c.holder == bindparam("holder")
-    )
-
-
-@built
-def _more() -> Any:
-    ours = col(OutboxRow.stream) == bindparam("stream")
-    return select(col(OutboxRow.seq)).where(ours, *_pending()).limit(1)
-
-
-def _pending() -> tuple[ColumnElement[bool], ...]:
-    return (col(OutboxRow.sent_at).is_(None), col(OutboxRow.dropped).is_(None))

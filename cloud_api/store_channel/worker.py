@@ -16,7 +16,8 @@ from sqlmodel import col
 
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.ids import new_id
-from cloud_api.store_channel import acks, ingest, outcomes, relay, shards, status, together
+from cloud_api.store_channel import ingest, outcomes, relay, shards, status, together
+from cloud_api.store_channel.acks import Acks
 from cloud_api.store_channel.credentials import (
     broker_users,
     enrolled_stores,
@@ -116,10 +117,12 @@ class Channel:
         self._gaps: dict[str, float] = {}
         self._greeted: dict[str, tuple[str, str]] = {}  # by store: journal and connection
         self._retries: dict[str, asyncio.Task[None]] = {}  # by journal
+        self.acks = Acks(cloud)
         self.link = CloudLink(
             endpoint_of(cloud, office),
             cloud.waiters.instance,
             self.take,
+            on_ack=self.acks.put,
             on_events=self.take_many,
             on_up=self._came_up,
             backoff=backoff,
@@ -133,7 +136,10 @@ class Channel:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; then a clean goodbye."""
         self.cloud.parts[_PART] = self.state
-        work: dict[str, Callable[[], Awaitable[None]]] = {"watch": lambda: self._watch(stop)}
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "watch": lambda: self._watch(stop),
+            "acks": lambda: self.acks.run(stop),
+        }
         if not self._acks_only:
             work |= {
                 "broker_users": lambda: self._every(stop, BROKER_SYNC_EVERY_S, self.sync_broker),
@@ -170,10 +176,8 @@ class Channel:
     # ------------------------------------------------------------------------------ what stores say
 
     async def take(self, topic: ParsedTopic, raw: bytes, retained: bool) -> None:
-        """One message of a store, of any plane."""
-        if topic.plane is Plane.ACK:
-            await acks.take(self.cloud, topic, raw)
-        elif topic.plane is Plane.EVENT:
+        """One message of a store, of any plane but that of acknowledgements."""
+        if topic.plane is Plane.EVENT:
             await self.take_events(topic, raw)
         elif topic.plane in _STORE_SIDE:
             await self._take_status(topic, raw, retained)

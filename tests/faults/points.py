@@ -86,7 +86,7 @@ POINTS: tuple[Point, ...] = (
     Point("pulsing", "controller", f"{_BRIDGE}pulse", "before", "enter"),
     Point("pulsed", "controller", f"{_BRIDGE}pulse", "after", "enter"),
     Point("told", "controller", "controller.uplink:Uplink.send_ack", "before", "enter", _final),
-    Point("answered", "api", f"{_CLOUD}store_channel.acks:take", "before", "enter"),
+    Point("answered", "api", f"{_CLOUD}store_channel.acks:heard", "before", "enter"),
     Point("unwritten", "api", f"{_CLOUD}store_channel.outcomes:settle", "before", "enter"),
     # the stay
     Point("in_outbox", "controller", "store_link.store_side:StoreSide.publish_events", "before",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.cloud_api.store_channel.test_relay import (
     row_of,
     set_status,
 )
+from tests.support.statements import statements
 
 
 async def leases(cloud: Cloud) -> list[str]:
@@ -167,16 +169,32 @@ async def test_without_a_link_the_others_are_woken(
 async def test_a_store_that_left_meanwhile_gets_nothing(
     cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What was known of the store with the row is asked again where the commit took long."""
     begin = express.begin
-    waiting: list[tuple[str, datetime]] = []
+    waiting: list[tuple[str, datetime, Any]] = []
     monkeypatch.setattr(express, "begin", lambda *what: waiting.append(what))
     command = await unlock(cloud, shop)
     heard = cloud.waiters.expect(command.id)
     await set_status(cloud, shop, online=False)
-    begin(*waiting[0])
+    stream, leased_at, (row, known, there) = waiting[0]
+    assert known is command
+    begin(stream, leased_at, (row, known, replace(there, at=there.at - relay.FRESH)))
     await express.finish()
     assert wire_out.sent == []
     assert (await heard)["reason"] == "store_offline"
+
+
+async def test_what_was_read_with_the_row_is_not_read_again(
+    cloud: Cloud, express: Relay, wire_out: Wire, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits at a door waits for each round trip; the store itself refuses another connection."""
+    monkeypatch.setattr(relay, "FRESH", timedelta(minutes=1))
+    with statements(cloud.db) as told:
+        await unlock(cloud, shop)
+        await express.finish()
+    assert len(wire_out.commands) == 1
+    between = [one for one in told if one.startswith("SELECT store_status")]
+    assert len(between) == (1 if cloud.db.is_sqlite else 0), "\n".join(told)
 
 
 # ------------------------------------------------------------------------------- leases and locks
@@ -212,9 +230,9 @@ async def test_a_row_that_asked_in_vain_while_the_lease_was_given_back_leaves_at
         await gate.wait()
         await publish(*args, **named)
 
-    async def seen(session: AsyncSession, stream: str) -> None:
+    async def seen(session: AsyncSession, stream: str, *one: Any) -> None:
         giving_back.set()
-        await release(session, stream)
+        await release(session, stream, *one)
 
     wire_out.publish = held  # type: ignore[method-assign]
     monkeypatch.setattr(express, "_release", seen)
