@@ -17,13 +17,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
 from benchmarks.durable import durable_server
 from benchmarks.results import Measured
 from demo.processes import Child, listens
-from tests.processes.cluster import STAFF, Cluster
+from tests.processes.cluster import STAFF, Cluster, eventually
 from tests.support.nats import NatsBroker
 from tests.support.ports import free_port
 from tests.support.postgres import make_directory
@@ -103,22 +104,27 @@ def measure(cluster: Cluster, floor_port: int, times: int) -> dict[str, list[flo
         if number >= 0:
             ours.append(took)
             floor.append(least)
-            row = (
-                cluster.sql(
-                    "SELECT extract(epoch FROM sent_at - created_at) AS sent,"
-                    " extract(epoch FROM final_at - created_at) AS final"
-                    " FROM device_command WHERE id = $1",
-                    answer["command_id"],
-                )[0]
-                if number % 10 == 0
-                else None
-            )
-            if row is not None:
+            if number % 10 == 0:
+                row = eventually(lambda: _written(cluster, answer["command_id"]), 10, "its row")  # noqa: B023
                 sent.append(float(row["sent"]))
                 store.append(float(row["final"]))
     named = {"ours": ours, "floor": floor, "row to published and marked": sent}
     named["row to outcome"] = store
     return {name: [one * 1e3 for one in samples] for name, samples in named.items()}
+
+
+def _written(cluster: Cluster, command_id: str) -> Any:
+    """When a command was sent and answered, in seconds from its row; None until both are written.
+
+    The answer is told before it is written.
+    """
+    row = cluster.sql(
+        "SELECT extract(epoch FROM sent_at - created_at) AS sent,"
+        " extract(epoch FROM final_at - created_at) AS final"
+        " FROM device_command WHERE id = $1",
+        command_id,
+    )[0]
+    return row if row["sent"] is not None and row["final"] is not None else None
 
 
 def measured(count: int | None) -> Iterator[Measured]:

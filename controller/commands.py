@@ -215,9 +215,8 @@ class Commands:
             raise Refused(Reason.OTHER_CONNECTION)
 
     async def _take(self, command: Command, state: str) -> bool:
-        now = self._time.read()
-        async with self._journal.write(now) as tx:
-            return await tx.take_command(command, grant_of(command), ms(self._wire.now()), state)
+        now, at = self._time.read(), ms(self._wire.now())
+        return await self._journal.take(now, command, grant_of(command), at, state)
 
     async def _duplicate(self, command: Command, arrived: float) -> None:
         """Its id was seen: say how it ended, do nothing."""

@@ -25,7 +25,7 @@ from store_link.topics import ParsedTopic
 
 log = structlog.get_logger(__name__)
 
-AFTER_S = 0.02  # what was told is written so much later
+AFTER_S = 0.005  # what was told is written so much later
 WAITING_MAX = 5_000  # answers not written yet; beyond that they are left to the stores' journals
 
 _Raw = tuple[ParsedTopic, bytes, datetime]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,6 +20,7 @@ from cloud_api.kit import feed
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import after_commit
+from cloud_api.kit.statements import built
 from cloud_api.kit.waiters import Waiting
 from store_link.messages import AckState
 
@@ -129,20 +130,19 @@ async def settle(
     where that was before.
     """
     now = at or cloud.clocks.real
-    changed = await session.execute(
-        update(DeviceCommand)
-        .where(
-            col(DeviceCommand.id) == command_id,
-            col(DeviceCommand.store_id) == store_id,
-            or_(col(DeviceCommand.final_at).is_(None), col(DeviceCommand.reason) == NO_ANSWER),
-        )
-        .values(state=outcome.state, reason=outcome.reason, evidence=outcome.evidence, final_at=now)
-        .returning(DeviceCommand)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    row = changed.scalar_one_or_none()
-    if row is None:
+    await session.flush()
+    values = {
+        "command": command_id,
+        "of_store": store_id,
+        "now_state": outcome.state,
+        "why": outcome.reason,
+        "shown": outcome.evidence,
+        "at": now,
+    }
+    changed = (await session.execute(_settled(), values)).one_or_none()
+    if changed is None:
         return False
+    row = DeviceCommand(**changed._mapping)  # a picture: no part of the session
     answer = commands.answer(row)
     after_commit(session, lambda: cloud.waiters.resolve(command_id, answer))
     await feed.tell(
@@ -161,6 +161,26 @@ async def settle(
         now=now,
     )
     return True
+
+
+@built
+def _settled() -> Any:
+    rows = DeviceCommand.__table__  # type: ignore[attr-defined]
+    return (
+        update(rows)
+        .where(
+            rows.c.id == bindparam("command"),
+            rows.c.store_id == bindparam("of_store"),
+            or_(rows.c.final_at.is_(None), rows.c.reason == NO_ANSWER),
+        )
+        .values(
+            state=bindparam("now_state"),
+            reason=bindparam("why"),
+            evidence=bindparam("shown"),
+            final_at=bindparam("at"),
+        )
+        .returning(*rows.c)
+    )
 
 
 async def door_answered(

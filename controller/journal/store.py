@@ -39,6 +39,7 @@ from controller.stay import StayRecord
 from controller.timekeeper import Now
 from store_link.messages import (
     ClockQuality,
+    Command,
     Event,
     EventKind,
 )
@@ -185,6 +186,24 @@ class Journal:
         self.depth += tx.events
         for listener in self._listeners:
             listener()
+
+    async def take(
+        self, now: Now, command: Command, grant: str | None, at_ms: int, state: str
+    ) -> bool:
+        """``Tx.take_command`` in a transaction of its own. Raises JournalError when the disk refuses.
+
+        One statement is a transaction by itself: somebody waits at a door for each turn of the writer.
+        Where something is owed it comes first, as in ``write``.
+        """
+        if self._owed or self.reserve.look():
+            async with self.write(now) as tx:
+                return await tx.take_command(command, grant, at_ms, state)
+        try:
+            return await Tx(self._db, now, False).take_command(command, grant, at_ms, state)
+        except JournalError as error:
+            self._complain(error)
+            self._look_at_disk()
+            raise
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[BaseDBAsyncClient]:
