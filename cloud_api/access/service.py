@@ -161,8 +161,8 @@ async def staff_unlock(
     Raises NotFound ``door.not_found``, KaimenError ``why.missing``, and StoreOffline.
     """
     actor.need(DOOR_OPEN_REMOTE)
-    door, store = await stores.get_door_and_store(session, actor, door_id)
-    return await _by_staff(session, actor, door, store, reason(why), clocks, instance, command_id)
+    door = await stores.get_door(session, actor, door_id)
+    return await _by_staff(session, actor, door, reason(why), clocks, instance, command_id)
 
 
 async def unlock_to_clean(
@@ -178,11 +178,11 @@ async def unlock_to_clean(
     Raises NotFound ``door.not_found``, Conflict ``room.not_cleaning``, and StoreOffline.
     """
     actor.need(DOOR_OPEN_CLEANING)
-    door, store = await stores.get_door_and_store(session, actor, door_id)
-    rooms = await stores.rooms_of(session, actor, store.id)
+    door = await stores.get_door(session, actor, door_id)
+    rooms = await stores.rooms_of(session, actor, door.store_id)
     if not any(room.id in door.rooms and room.mode == "cleaning" for room in rooms):
         raise Conflict("room.not_cleaning", "这间现在不是保洁状态，请店长先切到保洁")
-    return await _by_staff(session, actor, door, store, later("保洁"), clocks, instance, command_id)
+    return await _by_staff(session, actor, door, later("保洁"), clocks, instance, command_id)
 
 
 async def unlock_for_task(
@@ -200,17 +200,16 @@ async def unlock_for_task(
     Raises NotFound ``door.not_found`` (also for a door that does not lead there), and StoreOffline.
     """
     actor.need(DOOR_OPEN_CLEANING)
-    door, store = await stores.get_door_and_store(session, actor, door_id)
+    door = await stores.get_door(session, actor, door_id)
     if room_id not in door.rooms:
         raise NotFound("door", "这扇门不通到要打扫的包间")
-    return await _by_staff(session, actor, door, store, why, clocks, instance, command_id)
+    return await _by_staff(session, actor, door, why, clocks, instance, command_id)
 
 
 async def _by_staff(
     session: AsyncSession,
     actor: Staff,
     door: Door,
-    store: Store,
     told: str,
     clocks: Clocks,
     instance: str,
@@ -219,7 +218,7 @@ async def _by_staff(
     command = await devices.create_command(
         session,
         actor,
-        store=store,
+        store=devices.StoreRef(door.store_id, door.merchant_id),
         target=door.id,
         action="unlock",
         args={},
@@ -235,8 +234,8 @@ async def _by_staff(
         session,
         actor,
         "door.unlock",
-        merchant_id=store.merchant_id,
-        store_id=store.id,
+        merchant_id=door.merchant_id,
+        store_id=door.store_id,
         subject=f"door:{door.id}",
         after={"command": command.id},
         why=told,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 from cloud_api.audit.canonical import canonical
 from cloud_api.audit.models import AuditEntry
+from cloud_api.kit.ids import new_token
 
 VERSION: Final = 1
 
@@ -39,6 +40,22 @@ def bytes_of(entry: AuditEntry) -> bytes:
             "prev": entry.prev,
         }
     ).encode()
+
+
+def link_text(prev: Any, seq: Any) -> Any:
+    """How ``prev`` and ``seq`` stand in ``bytes_of``; of texts, or of a database's expressions of text."""
+    return '"prev":"' + prev + '","seq":' + seq
+
+
+def around_link(entry: AuditEntry) -> tuple[str, str]:
+    """The text of ``bytes_of`` before and after ``link_text``, whatever ``seq`` and ``prev`` will be.
+
+    So that a database which holds the end of the chain can hash an entry itself.
+    """
+    mark = new_token()
+    whole = bytes_of(entry.model_copy(update={"prev": mark, "seq": 0})).decode()
+    before, after = whole.split(link_text(mark, "0"))
+    return before, after
 
 
 def hash_of(entry: AuditEntry) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import String, bindparam, cast, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -28,6 +28,7 @@ from cloud_api.kit.upsert import insert_or_ignore
 INSTALLATION: Final = "installation"  # the chain of acts that belong to no single merchant
 _ACTION = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
 _MAX_WHY = 500
+_LINK = ("seq", "prev", "hash")  # of an entry: its place in the chain
 
 
 async def record(
@@ -86,21 +87,33 @@ def facts(row: Any, *names: str) -> dict[str, Any]:
 
 
 async def append(session: AsyncSession, entry: AuditEntry) -> None:
-    """Put ``entry`` at the end of its chain. The head's row stays locked until the commit."""
+    """Put ``entry`` at the end of its chain. The head's row stays locked until the commit.
+
+    PostgreSQL does it in one statement: whoever appends next waits for it.
+    """
     await session.flush()
+    if is_sqlite(session):
+        await _append_step_by_step(session, entry)
+        return
+    before, after = chain.around_link(entry)
+    step = {"whose": entry.merchant_id, "text_before": before, "text_after": after}
+    values = step | {f"entry_{name}": getattr(entry, name) for name in _given()}
+    found = (await session.execute(_appended(), values)).one_or_none()
+    if found is None:  # a first entry
+        await lock_head(session, entry.merchant_id)
+        found = (await session.execute(_appended(), values)).one()
+    entry.seq, entry.prev, entry.hash = found
+
+
+async def _append_step_by_step(session: AsyncSession, entry: AuditEntry) -> None:
     head = await lock_head(session, entry.merchant_id)
     entry.seq, entry.prev = head.seq + 1, head.hash
     entry.hash = chain.hash_of(entry)
-    values = {name: getattr(entry, name) for name in _columns()}
     step = {"whose": entry.merchant_id, "was": head.seq, "next": entry.seq, "head": entry.hash}
-    if is_sqlite(session):
-        moved = (await session.execute(_moved(), step)).first()
-        await session.execute(_entered(), values)
-    else:
-        entered = {f"entry_{name}": value for name, value in values.items()}
-        moved = (await session.execute(_moved_and_entered(), step | entered)).first()
-    if moved is None:  # nobody can get here while the row is locked
+    if (await session.execute(_moved(), step)).first() is None:  # nobody gets here beside us
         raise RuntimeError(f"the audit chain of {entry.merchant_id} moved under its lock")
+    values = {name: getattr(entry, name) for name in (*_given(), *_LINK)}
+    await session.execute(_entered(), values)
 
 
 async def lock_head(session: AsyncSession, merchant_id: str) -> AuditHead:
@@ -136,8 +149,10 @@ def _moved() -> Any:
 
 
 @built
-def _columns() -> tuple[str, ...]:
-    return tuple(column.name for column in AuditEntry.__table__.c)  # type: ignore[attr-defined]
+def _given() -> tuple[str, ...]:
+    """The columns of an entry that are known before its place in the chain is."""
+    columns = AuditEntry.__table__.c  # type: ignore[attr-defined]
+    return tuple(column.name for column in columns if column.name not in _LINK)
 
 
 @built
@@ -146,14 +161,33 @@ def _entered() -> Any:
 
 
 @built
-def _moved_and_entered() -> Any:
-    """Both in one round trip: whoever appends next waits for it. An entry without its step is none."""
-    moved = _moved().cte("moved")
+def _appended() -> Any:
+    """Lock the head, link the entry to it, move it, write the entry; no row where there is no head."""
+    heads = AuditHead.__table__  # type: ignore[attr-defined]
     columns = AuditEntry.__table__.c  # type: ignore[attr-defined]
+    whose = bindparam("whose", type_=String())
+    head = select(heads.c.seq, heads.c.hash).where(heads.c.merchant_id == whose).with_for_update()
+    end = head.cte("head")
+    link = chain.link_text(end.c.hash, cast(end.c.seq + 1, String))
+    text = bindparam("text_before", type_=String()).concat(link)
+    text = text.concat(bindparam("text_after", type_=String()))
+    digest = func.encode(func.sha256(func.convert_to(text, "UTF8")), "hex", type_=String())
+    step = select((end.c.seq + 1).label("seq"), end.c.hash.label("prev"), digest.label("hash"))
+    linked = step.cte("linked")
+    moved = (
+        update(heads)
+        .where(heads.c.merchant_id == whose, heads.c.seq == linked.c.seq - 1)
+        .values(seq=linked.c.seq, hash=linked.c.hash)
+        .returning(linked.c.seq, linked.c.prev, linked.c.hash)
+        .cte("moved")
+    )
     # Under names of their own: a value that is called like a column of the head would be set there.
-    values = [bindparam(f"entry_{name}", type_=columns[name].type) for name in _columns()]
-    entry = _entered().from_select(_columns(), select(*values).select_from(moved))
-    return select(moved.c.seq).add_cte(entry.returning(columns.id).cte("entered"))
+    values = [bindparam(f"entry_{name}", type_=columns[name].type) for name in _given()]
+    entry = _entered().from_select(
+        (*_given(), *_LINK), select(*values, *(moved.c[name] for name in _LINK))
+    )
+    found = select(*(moved.c[name] for name in _LINK))
+    return found.add_cte(entry.returning(columns.id).cte("entered"))
 
 
 def _where(actor: Actor) -> str:

@@ -7,6 +7,7 @@ kept for later: no row is made while the store is offline.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,11 +69,19 @@ class StoreOffline(Conflict):
         super().__init__("store.offline", _("门店断网，命令没有发出，也不会补发"))
 
 
+@dataclass(frozen=True, slots=True)
+class StoreRef:
+    """All that a command needs of its store, where the rest of its row was not read."""
+
+    id: str
+    merchant_id: str
+
+
 async def create_command(
     session: AsyncSession,
     actor: Actor,
     *,
-    store: Store,
+    store: Store | StoreRef,
     target: str,
     action: str,
     args: dict[str, Any],

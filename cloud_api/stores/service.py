@@ -71,33 +71,16 @@ async def doors_of(session: AsyncSession, actor: Actor, store_id: str) -> list[D
 
 async def get_door(session: AsyncSession, actor: Actor, door_id: str) -> Door:
     """One door by its id. Raises NotFound ``door.not_found``."""
-    found = (await session.exec(scoped(actor, Door).where(col(Door.id) == door_id))).one_or_none()
+    who, theirs = stand_in(actor)
+    found = (await session.exec(_door(who), params={"door_id": door_id, **theirs})).one_or_none()
     if found is None:
         raise NotFound("door")
     return found
 
 
-async def get_door_and_store(
-    session: AsyncSession, actor: Actor, door_id: str
-) -> tuple[Door, Store]:
-    """One door and its store, asked at once. Raises NotFound ``door.not_found``."""
-    who, theirs = stand_in(actor)
-    found = (
-        await session.execute(_door_and_store(who), {"door_id": door_id, **theirs})
-    ).one_or_none()
-    if found is None:
-        raise NotFound("door")
-    return found[0], found[1]
-
-
 @built
-def _door_and_store(who: Actor) -> Any:
-    return (
-        scoped(who, Door)
-        .where(col(Door.id) == bindparam("door_id"))
-        .join(Store, col(Store.id) == col(Door.store_id))
-        .add_columns(Store)
-    )
+def _door(who: Actor) -> SelectOfScalar[Door]:
+    return scoped(who, Door).where(col(Door.id) == bindparam("door_id"))
 
 
 async def get_door_by_token(session: AsyncSession, actor: Actor, token: str) -> Door:
