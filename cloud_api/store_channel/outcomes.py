@@ -134,10 +134,10 @@ async def settle(
     values = {
         "command": command_id,
         "of_store": store_id,
-        "now_state": outcome.state,
-        "why": outcome.reason,
-        "shown": outcome.evidence,
-        "at": now,
+        "its_state": outcome.state,
+        "its_reason": outcome.reason,
+        "its_evidence": outcome.evidence,
+        "settled_at": now,
     }
     changed = (await session.execute(_settled(), values)).one_or_none()
     if changed is None:
@@ -174,10 +174,10 @@ def _settled() -> Any:
             or_(rows.c.final_at.is_(None), rows.c.reason == NO_ANSWER),
         )
         .values(
-            state=bindparam("now_state"),
-            reason=bindparam("why"),
-            evidence=bindparam("shown"),
-            final_at=bindparam("at"),
+            state=bindparam("its_state"),
+            reason=bindparam("its_reason"),
+            evidence=bindparam("its_evidence"),
+            final_at=bindparam("settled_at"),
         )
         .returning(*rows.c)
     )
