@@ -21,8 +21,9 @@ from cloud_api.devices.models import DeviceCommand
 from cloud_api.devices.schemas import CommandOut
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import once
+from cloud_api.kit.idempotency import Beside, once
 from cloud_api.staff.deps import staff_actor
+from cloud_api.stores import service as stores
 
 router = APIRouter(tags=["access"])
 Who = Annotated[Actor, Depends(actor)]
@@ -93,14 +94,15 @@ async def staff_unlock(
 ) -> Response:
     """Open a door from afar, with a reason that is kept."""
     cloud, why = cloud_of(request), body.why
+    door = Beside(*stores.locating_door(who, door_id))
 
     async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
-        instance = cloud.waiters.instance
+        found, instance = await door.read(session), cloud.waiters.instance
         return await service.staff_unlock(
-            session, who, door_id, why, cloud.clocks, instance, ref
+            session, who, found, why, cloud.clocks, instance, ref
         ), False
 
-    return await tap(request, who.ref, begin)
+    return await tap(request, who.ref, begin, beside=door)
 
 
 @router.post("/console/doors/{door_id}/unlock-to-clean", response_model=UnlockOut)

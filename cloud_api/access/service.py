@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -150,7 +151,7 @@ async def _open_to_all(
 async def staff_unlock(
     session: AsyncSession,
     actor: Staff,
-    door_id: str,
+    located: Sequence[str] | None,
     why: str,
     clocks: Clocks,
     instance: str,
@@ -158,11 +159,17 @@ async def staff_unlock(
 ) -> DeviceCommand:
     """Open a door from afar. Needs door.open.remote and a reason; who and why stand in the log.
 
-    Raises NotFound ``door.not_found``, KaimenError ``why.missing``, and StoreOffline.
+    ``located``: what ``stores.locating_door`` found for ``actor``. Raises NotFound ``door.not_found``,
+    KaimenError ``why.missing``, and StoreOffline.
     """
     actor.need(DOOR_OPEN_REMOTE)
-    door = await stores.get_door(session, actor, door_id)
-    return await _by_staff(session, actor, door, reason(why), clocks, instance, command_id)
+    if located is None:
+        raise NotFound("door")
+    door_id, store_id, merchant_id = located
+    store = devices.StoreRef(store_id, merchant_id)
+    return await _by_staff(
+        session, actor, door_id, store, reason(why), clocks, instance, command_id
+    )
 
 
 async def unlock_to_clean(
@@ -182,7 +189,9 @@ async def unlock_to_clean(
     rooms = await stores.rooms_of(session, actor, door.store_id)
     if not any(room.id in door.rooms and room.mode == "cleaning" for room in rooms):
         raise Conflict("room.not_cleaning", "这间现在不是保洁状态，请店长先切到保洁")
-    return await _by_staff(session, actor, door, later("保洁"), clocks, instance, command_id)
+    return await _by_staff(
+        session, actor, door.id, _store_of(door), later("保洁"), clocks, instance, command_id
+    )
 
 
 async def unlock_for_task(
@@ -203,13 +212,20 @@ async def unlock_for_task(
     door = await stores.get_door(session, actor, door_id)
     if room_id not in door.rooms:
         raise NotFound("door", "这扇门不通到要打扫的包间")
-    return await _by_staff(session, actor, door, why, clocks, instance, command_id)
+    return await _by_staff(
+        session, actor, door.id, _store_of(door), why, clocks, instance, command_id
+    )
+
+
+def _store_of(door: Door) -> devices.StoreRef:
+    return devices.StoreRef(door.store_id, door.merchant_id)
 
 
 async def _by_staff(
     session: AsyncSession,
     actor: Staff,
-    door: Door,
+    door_id: str,
+    store: devices.StoreRef,
     told: str,
     clocks: Clocks,
     instance: str,
@@ -218,8 +234,8 @@ async def _by_staff(
     command = await devices.create_command(
         session,
         actor,
-        store=devices.StoreRef(door.store_id, door.merchant_id),
-        target=door.id,
+        store=store,
+        target=door_id,
         action="unlock",
         args={},
         why=told,
@@ -234,9 +250,9 @@ async def _by_staff(
         session,
         actor,
         "door.unlock",
-        merchant_id=door.merchant_id,
-        store_id=door.store_id,
-        subject=f"door:{door.id}",
+        merchant_id=store.merchant_id,
+        store_id=store.id,
+        subject=f"door:{door_id}",
         after={"command": command.id},
         why=told,
         clocks=clocks,

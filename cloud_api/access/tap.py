@@ -13,7 +13,7 @@ from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import Begun, once_begun
+from cloud_api.kit.idempotency import Begun, Beside, once_begun
 from cloud_api.kit.throttle import Limit, TooOften, hit
 
 
@@ -21,6 +21,8 @@ async def tap(
     request: Request,
     ref: str,
     write: Callable[[AsyncSession, str], Awaitable[tuple[DeviceCommand, bool]]],
+    *,
+    beside: Beside | None = None,
 ) -> Response:
     """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
     cloud = cloud_of(request)
@@ -42,7 +44,7 @@ async def tap(
 
     try:
         body = await request.body()
-        return await once_begun(cloud, ref, request, body, begin, finish, most=most)
+        return await once_begun(cloud, ref, request, body, begin, finish, most=most, beside=beside)
     except TooOften:
         raise
     except KaimenError:  # nothing was written, but a tap that is refused counts as well

@@ -22,7 +22,7 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal, true
 from sqlalchemy.dialects import postgresql
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -52,6 +52,26 @@ class Begun:
 
     ref: str
     again: bool = False
+
+
+@dataclass(slots=True)
+class Beside:
+    """A row that ``begin`` needs, read in the round trip that claims its key, where the engine can.
+
+    ``statement``: a built SELECT of columns, of one row at most; sent with ``values``.
+    """
+
+    statement: Any
+    values: dict[str, Any]
+    known: bool = False
+    row: Any = None  # where it is known; None: there is no such row
+
+    async def read(self, session: AsyncSession) -> Any:
+        """The row, read now where it was not read with the key."""
+        if not self.known:
+            self.row = (await session.execute(self.statement, self.values)).one_or_none()
+            self.known = True
+        return self.row
 
 
 Begin = Callable[[AsyncSession, str], Awaitable[Begun]]  # with a ref that it may use
@@ -129,6 +149,7 @@ async def once_begun(
     finish: Finish,
     *,
     most: Limit | None = None,
+    beside: Beside | None = None,
 ) -> Response:
     """Begin once for this actor, key and body, and answer what became of it to whoever asks.
 
@@ -136,7 +157,8 @@ async def once_begun(
     for its outcome, for a repeated request as well. One commit does for both, none is needed for the
     answer, and whenever a process dies, nothing is left under which it could begin a second time. An
     answer that was "not known yet" may be a better one when it is asked for again. ``most``: how often it
-    may be begun; what is only repeated does not count. Raises as ``once``, and TooOften.
+    may be begun; what is only repeated does not count. ``beside``: what ``begin`` reads first. Raises as
+    ``once``, and TooOften.
     """
     key = _key(request)
     ref = new_id()
@@ -147,7 +169,7 @@ async def once_begun(
             digest, named = _hash(request, body_bytes), Begun(ref)
             if most is not None and not is_sqlite(session):
                 values = _row(ref, actor_ref, key, digest, now, named)
-                claimed = await _claim_and_count(session, values, most, now)
+                claimed = await _claim_and_count(session, values, most, now, beside)
             if not claimed:
                 known = await _claim(session, ref, actor_ref, key, digest, now, named)
         if isinstance(known, Response):
@@ -226,22 +248,29 @@ def _row(
 
 
 async def _claim_and_count(
-    session: AsyncSession, row: dict[str, Any], most: Limit, now: datetime
+    session: AsyncSession, row: dict[str, Any], most: Limit, now: datetime, beside: Beside | None
 ) -> bool:
     """Claim a key that nobody has and count it, in one statement; False, and nothing done, for another.
 
     Raises TooOften.
     """
     values = {f"row_{name}": value for name, value in row.items()} | most.values(now)
-    found: Any = (await session.execute(_claimed_and_counted(), values)).first()
+    if beside is None:
+        found: Any = (await session.execute(_claimed_and_counted(None), values)).first()
+    else:
+        statement = _claimed_and_counted(beside.statement)
+        found = (await session.execute(statement, values | beside.values)).first()
     if found is None:
         return False
-    most.judge(found[0], found[1], now)
+    count, since, there, *read = found
+    most.judge(count, since, now)
+    if beside is not None:
+        beside.known, beside.row = True, read if there else None
     return True
 
 
 @built
-def _claimed_and_counted() -> Any:
+def _claimed_and_counted(beside: Any) -> Any:
     columns = IdempotencyKey.__table__.c  # type: ignore[attr-defined]
     names = ("id", "actor", "key", "request_hash", "created_at", "response")
     # Under names of their own: a value that is called like a column of the other table would be set there.
@@ -249,7 +278,12 @@ def _claimed_and_counted() -> Any:
     insert: Any = postgresql.insert(IdempotencyKey.__table__)  # type: ignore[attr-defined]
     mine = insert.values(values).on_conflict_do_nothing().returning(columns.id).cte("mine")
     counted = throttle.hit_if(mine).cte("counted")
-    return select(counted.c.count, counted.c.window_start)
+    if beside is None:
+        return select(counted.c.count, counted.c.window_start, literal(False))
+    row = beside.add_columns(literal(True).label("is_there")).subquery("beside")
+    read = [column for column in row.c if column.name != "is_there"]
+    found = select(counted.c.count, counted.c.window_start, row.c.is_there, *read)
+    return found.select_from(counted.outerjoin(row, true()))
 
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:

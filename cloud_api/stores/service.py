@@ -78,6 +78,17 @@ async def get_door(session: AsyncSession, actor: Actor, door_id: str) -> Door:
     return found
 
 
+def locating_door(actor: Actor, door_id: str) -> tuple[Any, dict[str, Any]]:
+    """The statement, with its values, whose row is the (id, store_id, merchant_id) of a door."""
+    who, theirs = stand_in(actor)
+    return _located(who), {"door_id": door_id, **theirs}
+
+
+@built
+def _located(who: Actor) -> Any:
+    return _door(who).with_only_columns(col(Door.id), col(Door.store_id), col(Door.merchant_id))
+
+
 @built
 def _door(who: Actor) -> SelectOfScalar[Door]:
     return scoped(who, Door).where(col(Door.id) == bindparam("door_id"))
