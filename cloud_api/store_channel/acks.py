@@ -42,8 +42,11 @@ class Acks:
 
     def put(self, topic: ParsedTopic, raw: bytes) -> None:
         """Take an answer as it came; returns at once."""
-        came = self._cloud.clocks.real
-        told = heard(self._cloud, topic, raw, came)
+        came, told = self._cloud.clocks.real, False
+        try:
+            told = heard(self._cloud, topic, raw, came)
+        except Exception:
+            log.exception("message_failed", store=topic.store, plane=topic.plane.value)
         if len(self._waiting) >= WAITING_MAX:
             self.dropped += 1
             if self.dropped % 1000 == 1:
