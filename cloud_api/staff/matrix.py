@@ -21,7 +21,7 @@ from typing import Final
 
 from cloud_api.staff.guest_matrix import GUESTS
 from cloud_api.staff.house_matrix import HOUSE
-from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, PROVES, STAFF, Row, needs
+from cloud_api.staff.matrix_rows import ANYONE, PERSON, PLATFORM, STAFF, Row, needs
 from cloud_api.staff.money_matrix import MONEY
 from cloud_api.staff.office_matrix import OFFICE
 from cloud_api.staff.permissions import (
@@ -53,70 +53,9 @@ from cloud_api.staff.permissions import (
     STORE_READ,
     TICKET_HANDLE,
 )
+from cloud_api.staff.public_matrix import PUBLIC
 from cloud_api.staff.rooms_matrix import ROOMS
 from cloud_api.staff.voucher_matrix import VOUCHERS
-
-_PUBLIC: Final[dict[str, Row]] = {
-    "GET /healthz": ANYONE,
-    "GET /readyz": ANYONE,
-    "GET /metrics": PROVES,
-    "GET /api/v1/openapi.json": ANYONE,
-    "GET /media/{media_id}/{name}": ANYONE,
-    "GET /manifest.webmanifest": ANYONE,
-    "GET /sw.js": ANYONE,
-    "GET /me/passes": ANYONE,  # of nobody, nothing
-    "GET /offline": ANYONE,  # shows what the phone itself keeps
-    "POST /api/v1/quotes": ANYONE,
-    "GET /api/v1/doors/{token}": ANYONE,
-    "GET /api/v1/events": ANYONE,  # a store's hints; without a store one's own
-    "GET /api/v1/groupbuy/campaigns": ANYONE,
-    "GET /api/v1/wechat/share-config": ANYONE,  # signs addresses of this site alone
-    "GET /api/v1/groupbuy/campaigns/{campaign_id}": ANYONE,
-    "GET /api/v1/groupbuy/teams/{token}": ANYONE,  # whoever has the link
-    # who proves it otherwise
-    "POST /api/v1/payments/{provider}/{account}/notify": PROVES,
-    "POST /edge/v1/enroll": PROVES,
-    "GET /edge/v1/desired": PROVES,
-    "POST /edge/v1/diagnostics/{bundle}": PROVES,
-    # logging in
-    "POST /api/v1/auth/code": ANYONE,
-    "POST /api/v1/auth/login": ANYONE,
-    "POST /api/v1/auth/bind": ANYONE,
-    "POST /api/v1/auth/password-login": ANYONE,
-    "POST /api/v1/auth/setup": PROVES,
-    "POST /api/v1/auth/logout": ANYONE,
-    "POST /api/v1/invitations/look": PROVES,
-    # pages
-    "GET /": ANYONE,
-    "GET /s/{store_id}": ANYONE,
-    "GET /s/{store_id}/rooms": ANYONE,
-    "GET /s/{store_id}/reviews": ANYONE,
-    "GET /rooms/{room_id}": ANYONE,
-    "GET /rooms/{room_id}/book": ANYONE,
-    "GET /rooms/{room_id}/weekly": ANYONE,  # asks who is not logged in to log in
-    "GET /quotes/{quote_id}": ANYONE,
-    "GET /d/{token}": ANYONE,
-    "GET /scan": ANYONE,
-    "GET /groupbuy": ANYONE,
-    "GET /groupbuy/{campaign_id}": ANYONE,
-    "GET /groupbuy/{campaign_id}/poster.png": ANYONE,
-    "GET /g/{token}": ANYONE,  # whoever has the link
-    "GET /g/{token}/code.svg": ANYONE,
-    "GET /gifts/{token}": ANYONE,
-    "GET /pay/back": ANYONE,  # leads on to a page of this site; shows nothing
-    "POST /pay/back": ANYONE,
-    "GET /login": ANYONE,
-    "GET /login/bind": ANYONE,
-    "GET /oauth/{provider}/start": ANYONE,
-    "GET /oauth/{provider}/login": ANYONE,
-    "POST /me/settings": ANYONE,
-    "POST /logout": ANYONE,
-    "GET /invite": ANYONE,
-    "GET /console/login": ANYONE,
-    "POST /console/logout": ANYONE,
-    "GET /console/setup": ANYONE,
-    "POST /console/acting/end": ANYONE,
-}
 
 _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/groupbuy/campaigns/{campaign_id}/orders": PERSON,
@@ -473,7 +412,7 @@ _PLATFORM: Final[dict[str, Row]] = {
 
 _MONEY: Final = {route: needs(permission) for route, permission in MONEY.items()}
 MATRIX: Final[dict[str, Row]] = {
-    **_PUBLIC,
+    **PUBLIC,
     **ROOMS,
     **_PEOPLE,
     **_CONSOLE,
