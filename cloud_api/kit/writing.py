@@ -63,7 +63,7 @@ async def write_new(session: AsyncSession) -> None:
     held = [values_of(row) for row in rows]
     shapes = [(_table(row), tuple(values)) for row, values in zip(rows, held, strict=True)]
     with session.no_autoflush:
-        if is_sqlite(session):
+        if is_sqlite(session) or _counts_several(shapes):
             for shape, values in zip(shapes, held, strict=True):
                 await session.execute(_together((shape,)), _named([values]))
         elif rows:
@@ -93,6 +93,20 @@ def values_of(row: SQLModel) -> dict[str, Any]:
     if counted is not None and values[counted.name] is None:
         del values[counted.name]
     return values
+
+
+def _counts_several(shapes: list[_Shape]) -> bool:
+    """Whether rows of one table get their numbers from the database.
+
+    Their order is that of their numbers, and PostgreSQL promises none among the INSERTs of one statement
+    (https://www.postgresql.org/docs/current/queries-with.html, 7.8.4).
+    """
+    counted = [
+        table
+        for table, names in shapes
+        if (key := table.autoincrement_column) is not None and key.name not in names
+    ]
+    return len(set(counted)) < len(counted)
 
 
 def _named(rows: list[dict[str, Any]]) -> dict[str, Any]:

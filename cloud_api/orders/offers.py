@@ -214,7 +214,7 @@ async def _voucher_time(
     the hour its time would be paid a second time.
     """
     query = select(OrderLine).where(col(OrderLine.order_id) == order.id)
-    lines = (await session.exec(query)).all()
+    lines = (await session.exec(query.order_by(col(OrderLine.position)))).all()
     if not any(line.kind == "voucher" for line in lines):
         return []
     if isinstance(actor, Customer):

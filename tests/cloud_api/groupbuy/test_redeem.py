@@ -43,9 +43,8 @@ async def test_a_guest_at_the_door_of_a_free_room_goes_in(club: Club) -> None:
     await club.house.quiet()
     assert club.house.granted == [order.id]  # the door opens for it
     async with club.cloud.db.read() as session:
-        lines = (
-            await session.exec(select(OrderLine).where(col(OrderLine.order_id) == order.id))
-        ).all()
+        query = select(OrderLine).where(col(OrderLine.order_id) == order.id)
+        lines = (await session.exec(query.order_by(col(OrderLine.position)))).all()
     assert [line.amount_fen for line in lines] == [5800, -5800]  # the lines make the total (I9)
     again = await use(club, voucher, nonce="n1")  # the same try
     assert again.order.id == order.id

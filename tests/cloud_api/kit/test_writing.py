@@ -51,3 +51,17 @@ async def test_what_the_database_refuses_leaves_nothing(db: Database, now: datet
         await thrice()
     async with db.read() as session:
         assert (await session.exec(select(DueJob))).all() == []
+
+
+async def test_rows_that_the_database_counts_are_counted_in_the_order_of_adding(
+    db: Database, now: datetime
+):
+    async with db.write() as session:
+        session.add_all(
+            made(FeedEntry, merchant_id="m", topic=str(topic), body={}, at=now)
+            for topic in range(5)
+        )
+        await write_new(session)
+    async with db.read() as session:
+        seen = (await session.exec(select(FeedEntry).order_by(col(FeedEntry.id)))).all()
+        assert [one.topic for one in seen] == ["0", "1", "2", "3", "4"]
