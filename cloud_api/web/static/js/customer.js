@@ -145,6 +145,7 @@ if (waiting) {
   const closing = intent();
   change?.addEventListener('click', () => busy(change, async () => {
     clearProblems(document);
+    waiting.dataset.payState = ''; // what closing makes of it is told here: a page drawn anew would lose the words
     try {
       await api(`${href}/close-payment`, { body: {}, key: closing, timeout: 30000 });
       location.reload();
