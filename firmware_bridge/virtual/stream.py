@@ -136,19 +136,21 @@ class StreamLine(VirtualLine):
     def __init__(self, board: VirtualStream, link: Path | None = None) -> None:
         super().__init__([board], link)
         self.device = board
+        self._said_until = 0.0  # monotonic: when the last piece of what it says is out
 
     def scan(self, text: str) -> None:
         """Hold a code before the scanner. Raises ValueError for what is no code."""
         self.send(self._pieces(text))
 
     def send(self, pieces: list[bytes], between_s: float = _BETWEEN_S) -> None:
-        """Let these very bytes come from the device, piece by piece."""
+        """Let these very bytes come from the device, piece by piece, after those that it is still saying."""
 
         def push(board: VirtualBoard) -> None:
-            at = time.monotonic()
+            at = max(time.monotonic(), self._said_until)
             for piece in [] if board.fault.dead else pieces:
                 heapq.heappush(self._replies, (at, next(self._order), piece))
                 at += between_s
+            self._said_until = at
 
         self.locked(push, self.device.id)
 

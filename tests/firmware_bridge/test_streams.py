@@ -87,12 +87,13 @@ async def test_questions_between_codes_are_not_taken_for_codes() -> None:
         deadline = bridge._monotonic() + 5
         calls = [Call("mode", {}), Call("trigger", {})]
         asked = [watch.ask(call, Priority.CONFIRM, deadline) for call in calls]
-        for number in range(20):
-            rig.scan("door", f"code-{number}")
+        codes = [f"{number:02}-".ljust(100, "x") for number in range(20)]  # two pieces each
+        for code in codes:
+            rig.scan("door", code)
         results = await asyncio.gather(*asked)
         assert [told.exchange.result for told in results] == ["answered", "answered"]
         await until(lambda: len(heard) == 20)
-        assert [event.value for event in heard] == [f"code-{number}" for number in range(20)]
+        assert [event.value for event in heard] == codes
 
 
 async def test_a_scanner_that_waits_for_a_trigger_is_refused_and_heeded_when_set_right() -> None:
