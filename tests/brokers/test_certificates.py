@@ -22,12 +22,16 @@ def on_disk(folder: Path) -> x509.Certificate:
 
 
 def shown(site: Site) -> set[int]:
-    """The serials of the certificates that the servers show to whoever comes now."""
+    """The serials of the certificates that the servers show to whoever comes now; none while one is slow."""
     hosts, port = site.address(cloud=False)
     nodes = [host.partition(":") for host in hosts.split(",")]
-    pems = [
-        ssl.get_server_certificate((host, int(own or port)), timeout=5) for host, _, own in nodes
-    ]
+    try:
+        pems = [
+            ssl.get_server_certificate((host, int(own or port)), timeout=5)
+            for host, _, own in nodes
+        ]
+    except OSError:  # a handshake that a busy machine gave no time
+        return set()
     return {x509.load_pem_x509_certificate(pem.encode()).serial_number for pem in pems}
 
 
@@ -69,10 +73,11 @@ async def test_it_is_renewed_in_time_under_a_load_of_unlocks(
             await asyncio.sleep(0.05)
         newcomer = await enter(await site.enrol())  # believes the new one
         assert newcomer.side.up
+        since = len(outcomes)
+        await until(lambda: len(outcomes) > since + 3, "doors opened after it")
     finally:
         over.set()
         await tapping
     assert store.side.nonce == nonce, "its connection was cut"
-    assert len(outcomes) > 3
     assert set(outcomes) == {"done"}, outcomes
     assert renew_certificates(settings, site.authority, now) == []
