@@ -152,6 +152,7 @@ def test_it_serves_logs_json_and_ends_on_sigterm(env: dict[str, str], tmp_path: 
         assert ready.status_code == 503  # there is no broker
         assert ready.json()["checks"] == {
             "database": "ok",
+            "clock": "ok",
             "migrations": "ok",
             "overlap_guard": "ok",
             "audit_guard": "ok",
