@@ -163,7 +163,7 @@ def listening(
 def measured(count: int | None) -> Iterator[Measured]:
     """With few, many and very many stores."""
     events = count or 10_000
-    folder = make_directory("kaimen-bench-")
+    folder = make_directory("kaimen-bench-", on_disk=True)
     rates: dict[int, tuple[list[float], list[float]]] = {}
     with durable_server() as server:
         for stores in STORES:

@@ -35,7 +35,7 @@ REST_S = 0.7  # a lock that is held refuses a second pulse
 @contextmanager
 def everything() -> Iterator[tuple[Cluster, int]]:
     """The cluster, and the floor on the line of its last store; the floor's port."""
-    folder = make_directory("kaimen-bench-")
+    folder = make_directory("kaimen-bench-", on_disk=True)
     with durable_server() as server, NatsBroker(folder / "floor") as broker:
         name = f"bench_{uuid.uuid4().hex[:12]}"
         cluster = Cluster(

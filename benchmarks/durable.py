@@ -13,7 +13,7 @@ _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
 @contextmanager
 def durable_server() -> Iterator[Server]:
     """A cluster of one's own with the settings that decide what a commit costs at their defaults."""
-    with private_cluster() as (_, server):
+    with private_cluster(on_disk=True) as (_, server):
         for name in _SETTINGS:
             server.execute(f"ALTER SYSTEM SET {name} = on")
         server.execute("SELECT pg_reload_conf()")

@@ -218,9 +218,9 @@ def _copy_wheel(folder: Path, directory: Path) -> Path:
     return target / "pginstall" / "bin"
 
 
-def make_directory(prefix: str = "kaimen-pg-") -> Path:
+def make_directory(prefix: str = "kaimen-pg-", *, on_disk: bool = False) -> Path:
     """A new folder that others may pass but not list; short, as socket paths end at 104 bytes."""
-    parent = memory_folder() or Path("/tmp")
+    parent = (None if on_disk else memory_folder()) or Path("/tmp")
     if not os.access(parent, os.W_OK):
         parent = Path(tempfile.gettempdir())
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
@@ -321,14 +321,14 @@ def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-def start_cluster() -> tuple[Cluster, Server]:
+def start_cluster(*, on_disk: bool = False) -> tuple[Cluster, Server]:
     """Start the first PostgreSQL that works, in a new folder; `remove` it afterwards.
 
     :raises PostgresError: one sentence with what was tried.
     """
     refused: list[str] = []
     for binaries in find_binaries():
-        directory = make_directory()
+        directory = make_directory(on_disk=on_disk)
         cluster = None
         try:
             cluster = Cluster(directory, binaries)
@@ -353,9 +353,9 @@ def remove(cluster: Cluster) -> None:
 
 
 @contextmanager
-def private_cluster() -> Iterator[tuple[Cluster, Server]]:
-    """A cluster of one's own, for tests that kill or stop the server."""
-    cluster, server = start_cluster()
+def private_cluster(*, on_disk: bool = False) -> Iterator[tuple[Cluster, Server]]:
+    """A cluster of one's own, for tests that kill or stop the server, and for what a disk costs."""
+    cluster, server = start_cluster(on_disk=on_disk)
     try:
         yield cluster, server
     finally:
