@@ -25,7 +25,15 @@ from controller.holds import OverrideRecord
 from controller.journal.store import Journal, JournalError
 from controller.journal.tx import Tx
 from controller.modes import open_to_all
-from controller.outcomes import evidence_of, grant_of, settled, write_outcome
+from controller.outcomes import (
+    Refused,
+    evidence_of,
+    grant_of,
+    settled,
+    undo_override,
+    write_entry,
+    write_outcome,
+)
 from controller.plan import SWITCH_CAPABILITY, paid_under, room_needs
 from controller.pulsing import PULSE_DEADLINE_S, Pulsing
 from controller.reconcile import Reconciler
@@ -43,7 +51,6 @@ from store_link.messages import (
     CommandAck,
     DiagnoseArgs,
     Door,
-    EventKind,
     Reason,
     SetArgs,
     UnlockArgs,
@@ -56,15 +63,6 @@ MAX_LIFE_MS = 120_000  # a command that wants to live longer is none
 UNCOUNTED = {"detail": "nothing was done: the disk is full, so it could not be written down"}
 SLOW_S = 0.1  # a board that takes longer: who waits hears that the command has arrived
 SPARE_ACKS = 20  # refusals of what could not be verified, in 10 s
-
-
-class Refused(Exception):
-    """A command that will not be carried out."""
-
-    def __init__(self, reason: Reason, state: AckState = AckState.REFUSED) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
-        self.state = state
 
 
 class Commands:
@@ -234,7 +232,11 @@ class Commands:
     # -------------------------------------------------------------------------------- the actions
 
     async def _unlock(self, command: Command, arrived: float) -> None:
-        """One transaction before the pulse, the answer when the board answered, one afterwards."""
+        """A transaction before the pulse, one when the board answered, then the answer; one afterwards.
+
+        Whoever hears that the door is open goes in and taps no more: their stay has begun by then, whatever
+        becomes of this computer.
+        """
         door, lock, stay = await self._may_unlock(command)
         try:
             new = await self._take(command, "executing")
@@ -245,12 +247,11 @@ class Commands:
             self._pulsing.give_back(door)
             await self._duplicate(command, arrived)
             return
-        told: list[Outcome] = []
+        opened: list[asyncio.Task[None]] = []
 
         def answered(outcome: Outcome) -> None:
             patience.cancel()
-            told.append(outcome)
-            self._say(command, AckState.DONE, evidence_of(outcome), arrived)
+            opened.append(asyncio.create_task(self._let_in(command, stay, outcome, arrived)))
 
         patience = asyncio.get_running_loop().call_later(
             SLOW_S, self._say, command, AckState.ACCEPTED, {}, arrived
@@ -266,9 +267,28 @@ class Commands:
         self._pulsing.ended(door, outcome)
         state, reason = settled(outcome)
         evidence = evidence_of(outcome)
-        await self._finish(command, state, reason, evidence, arrived, stay=stay, told=bool(told))
+        if opened:
+            await opened[0]
+        await self._finish(command, state, reason, evidence, arrived, stay=stay, told=bool(opened))
         if state is AckState.DONE:
             self._reconciler.wake()
+
+    async def _let_in(
+        self, command: Command, stay: StayRecord | None, outcome: Outcome, arrived: float
+    ) -> None:
+        """Write down that the door opened and for whom, then say so. What the board shows comes later."""
+        async with self._reconciler.lock:
+            now = self._time.read()
+            entered = None if stay is None else unlocked(self._state.present(stay) or stay, now)
+
+            async def write(tx: Tx) -> None:
+                await tx.command_opened(command.id)
+                await write_entry(tx, entered, self._time)
+
+            await self._journal.keep(now, write)
+            if entered is not None:
+                self._state.stays[entered.stay.id] = entered.stay
+        await self._ack(command, AckState.DONE, None, evidence_of(outcome), arrived)
 
     async def _may_unlock(self, command: Command) -> tuple[Door, Binding, StayRecord | None]:
         """The door and its lock, which is ours from then on, and the stay that enters."""
@@ -415,24 +435,17 @@ class Commands:
         """
         async with self._reconciler.lock:
             now = self._time.read()
-            entered = None
             stay = stay and (self._state.present(stay) or stay)
-            if stay is not None and state is AckState.DONE:
-                entered = unlocked(stay, now)
-            mark = self._time.mark().as_json()
+            enters = state is AckState.DONE and not told
+            entered = unlocked(stay, now) if stay is not None and enters else None
 
             async def write(tx: Tx) -> None:
                 await write_outcome(
                     tx, command, state, reason, evidence, None if stay is None else stay.id
                 )
-                if entered is not None:
-                    await tx.use_grant(entered.stay.grant)
-                    for transition in entered.transitions:
-                        await tx.put_stay(entered.stay)
-                        await tx.event(EventKind.STAY, transition)
-                    await tx.put("clock", mark)
+                await write_entry(tx, entered, self._time)
                 if undo is not None:
-                    await _undo(tx, *undo)
+                    await undo_override(tx, *undo)
 
             await self._journal.keep(now, write)
             if entered is not None:
@@ -480,11 +493,3 @@ class Commands:
         )
         await self._uplink().send_ack(command.reply_to, ack)
         log.info("command", id=command.id, state=state.value, reason=reason and reason.value)
-
-
-async def _undo(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -> None:
-    """A level that was not reached now is not reached later either: the override goes."""
-    if before is None:
-        await tx.drop_override(failed.binding)
-    else:
-        await tx.put_override(before)

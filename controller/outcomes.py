@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.holds import OverrideRecord
 from controller.journal.records import CommandRecord
 from controller.journal.store import Journal
 from controller.journal.tx import Tx
 from controller.state import StoreState
+from controller.stay import Advance
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Outcome, OutcomeState
 from store_link.clock import Clock, ms
@@ -21,6 +23,15 @@ from store_link.messages import (
     EventKind,
     Reason,
 )
+
+
+class Refused(Exception):
+    """A command that will not be carried out."""
+
+    def __init__(self, reason: Reason, state: AckState = AckState.REFUSED) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.state = state
 
 
 async def write_outcome(
@@ -56,13 +67,40 @@ async def write_outcome(
         await tx.event(EventKind.ACCESS, access)
 
 
+async def write_entry(tx: Tx, entered: Advance | None, timekeeper: Timekeeper) -> None:
+    """A stay that somebody entered for, and one entry more by its grant; None: nobody's."""
+    if entered is None:
+        return
+    await tx.use_grant(entered.stay.grant)
+    for transition in entered.transitions:
+        await tx.put_stay(entered.stay)
+        await tx.event(EventKind.STAY, transition)
+    await tx.put("clock", timekeeper.mark().as_json())
+
+
+async def undo_override(tx: Tx, failed: OverrideRecord, before: OverrideRecord | None) -> None:
+    """A level that was not reached now is not reached later either: the override goes."""
+    if before is None:
+        await tx.drop_override(failed.binding)
+    else:
+        await tx.put_override(before)
+
+
+# What is known of a command that a crash left in a state of the journal.
+_LEFT: dict[str, tuple[AckState, Reason | None]] = {
+    "received": (AckState.FAILED, Reason.RESTARTED),
+    "executing": (AckState.UNKNOWN, Reason.RESTARTED),
+    "opened": (AckState.DONE, None),
+}
+
+
 async def settle_left_over(
     journal: Journal, state: StoreState, timekeeper: Timekeeper, wire: Clock
 ) -> list[tuple[str, CommandAck]]:
     """Settle what a crash left open, at start; returns acks to send once the link is up.
 
     Received and nothing more: it certainly did not happen. Executing: nobody knows, and it is not
-    tried again.
+    tried again. Opened: it happened, and whoever waited may have heard so.
     """
     acks = []
     now = timekeeper.read()
@@ -74,10 +112,11 @@ async def settle_left_over(
             await tx.drop(key)
             await tx.event(EventKind.ACCESS, body)
     for left in await journal.unfinished():
-        outcome = AckState.UNKNOWN if left.state == "executing" else AckState.FAILED
+        outcome, reason = _LEFT[left.state]
+        stay = _stay_of(state, left) if outcome is AckState.DONE else None
         overrides = [o.binding for o in state.overrides.values() if o.command == left.id]
         async with journal.write(now) as tx:
-            await write_outcome(tx, left, outcome, Reason.RESTARTED, {})
+            await write_outcome(tx, left, outcome, reason, {}, stay)
             for binding in overrides:
                 await tx.drop_override(binding)
         for binding in overrides:
@@ -86,11 +125,18 @@ async def settle_left_over(
             store=state.store,
             id=left.id,
             state=outcome,
-            reason=Reason.RESTARTED,
+            reason=reason,
             at=ms(wire.now()),
         )
         acks.append((left.reply_to, ack))
     return acks
+
+
+def _stay_of(state: StoreState, command: CommandRecord) -> str | None:
+    """The stay that its grant entered for, where there is one."""
+    grant = grant_of(command)
+    among = [one for one in state.stays.values() if grant and one.grant == grant and one.was_used]
+    return max(among, key=lambda one: one.entered or 0.0).id if among else None
 
 
 def settled(outcome: Outcome) -> tuple[AckState, Reason | None]:

@@ -67,7 +67,7 @@ class StayEntry(Model):
 
 
 class CommandEntry(Model):
-    """A command's way: received, executing, or its final state. Its id is never taken twice."""
+    """A command's way: received, executing, opened, or its final state. Its id is never taken twice."""
 
     id = fields.CharField(max_length=64, primary_key=True)
     action = fields.CharField(max_length=16)

@@ -13,7 +13,7 @@ from store_link.messages import ClockQuality, Reason, StayState
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
-    """A command as far as it came: ``state`` is ``received``, ``executing`` or an AckState."""
+    """A command as far as it came: ``state`` is ``received``, ``executing``, ``opened`` or an AckState."""
 
     id: str
     action: str

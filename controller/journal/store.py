@@ -333,7 +333,9 @@ class Journal:
 
     async def unfinished(self) -> list[CommandRecord]:
         """Commands that were under way when the program ended."""
-        rows = await CommandEntry.filter(state__in=["received", "executing"]).using_db(self._db)
+        rows = await CommandEntry.filter(state__in=["received", "executing", "opened"]).using_db(
+            self._db
+        )
         return [command_of(row) for row in rows]
 
     async def events(self, after: int, limit: int) -> list[Event]:

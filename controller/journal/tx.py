@@ -106,6 +106,10 @@ class Tx:
         """The last word before the act."""
         await CommandEntry.filter(id=command).using_db(self._db).update(state="executing")
 
+    async def command_opened(self, command: str) -> None:
+        """Its door opened; what the board shows of it is still to come."""
+        await CommandEntry.filter(id=command).using_db(self._db).update(state="opened")
+
     async def command_final(
         self, command: str, state: AckState, reason: Reason | None, evidence: dict[str, Any]
     ) -> None:

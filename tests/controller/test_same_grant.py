@@ -79,7 +79,7 @@ async def test_a_stay_that_is_renamed_while_the_lock_is_pulsed_begins_all_the_sa
         doors.cloud.command("unlock", "d1", args={"grant": grant}, by="customer:1")
     )
     query = "SELECT state FROM command WHERE id = ?"
-    await until(lambda: doors.rows(query, command.id) == [("executing",)], 10, "it is under way")
+    await until(lambda: doors.rows(query, command.id) == [("opened",)], 10, "it is under way")
     await doors.want(stay("claim", "r1", now - MINUTE, now + 40 * MINUTE, grant=grant))
     assert (await doors.cloud.outcome(command, 30)).state is AckState.DONE
     await until(lambda: doors.rows(query, command.id) == [("done",)], 10, "the outcome is written")
