@@ -22,8 +22,8 @@ START_S = 20.0  # until a controller that was killed drives its boards again, on
 # What every run can afford, one way down and one way off; all the others belong to the long runs.
 QUICK = {
     ("sent", "broker"),  # a command on its way
-    ("pulsed", "controller"),  # the guest was told that the door is open, what the board shows is not read
-    ("unwritten", "api"),  # the guest was told that the door is open, the database was not
+    ("pulsed", "controller"),  # the guest was told that the door is open
+    ("unwritten", "api"),  # so was this one, the database was not
     ("off", "controller"),  # at the end of grace, before the frame that switches off
 }
 CELLS = [
