@@ -23,7 +23,7 @@ from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.notices import notify
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.models import Order, OvertimeCharge
-from cloud_api.orders.service import get_order
+from cloud_api.orders.transitions import lock_order
 from cloud_api.staff.permissions import INVOICE_ISSUE
 
 STATES: Final = {
@@ -83,7 +83,7 @@ async def ask(
     Raises NotFound, Conflict ``invoice.not_yet`` (the stay is not over), ``invoice.nothing`` (nothing paid, or
     all of it went back), ``invoice.issued``, KaimenError ``invoice.title``, ``invoice.tax_no``, ``invoice.email``.
     """
-    order = await get_order(session, customer, order_id)
+    order = await lock_order(session, customer, order_id)  # two at once would both be the first
     if order.status != "completed":
         raise Conflict("invoice.not_yet", "用完了再开发票，那时金额才定")
     amount = (await worth(session, [order]))[order.id]

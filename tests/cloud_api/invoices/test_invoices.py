@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
 
 from cloud_api.invoices import service
 from cloud_api.invoices.models import InvoiceRequest
@@ -11,6 +16,7 @@ from cloud_api.kit.actor import Customer
 from cloud_api.kit.errors import Conflict, Forbidden, KaimenError, NotFound
 from cloud_api.orders import refund_requests, store_events
 from cloud_api.orders.models import Order
+from cloud_api.orders.service import get_order
 from cloud_api.staff.permissions import ALL, INVOICE_ISSUE
 from tests.cloud_api.factories import make_staff, staff
 from tests.cloud_api.house import House
@@ -85,3 +91,40 @@ async def test_an_invoice_is_asked_for_made_out_once_and_told(house: House) -> N
         await _Invoices().forget(session, house.who.account_id, clocks)
         kept = await session.get_one(InvoiceRequest, one.id)
         assert (kept.title, kept.email) == ("上海雀友文化有限公司", "")  # the books keep it
+
+
+async def _asks_twice(house: House, order: Order) -> list[InvoiceRequest | BaseException]:
+    async def ask() -> InvoiceRequest:
+        async with house.cloud.db.write() as session:
+            return await service.ask(
+                session, house.who, order.id, **FIRM, clocks=house.cloud.clocks
+            )
+
+    return await asyncio.gather(ask(), ask(), return_exceptions=True)
+
+
+async def test_two_first_wishes_at_once_are_one(house: House) -> None:
+    order = await _used(house)
+    asked = await _asks_twice(house, order)
+    assert [one for one in asked if isinstance(one, BaseException)] == []
+    async with house.cloud.db.read() as session:
+        of = select(InvoiceRequest).where(col(InvoiceRequest.order_id) == order.id)
+        assert len((await session.exec(of)).all()) == 1
+
+
+async def test_without_the_orders_lock_the_second_wish_would_be_our_fault(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if house.cloud.db.is_sqlite:  # one writer at a time anyway
+        return
+    order, both, found = await _used(house), asyncio.Barrier(2), service.of_order
+
+    async def together(*args: Any) -> InvoiceRequest | None:
+        seen = await found(*args)
+        await both.wait()
+        return seen
+
+    monkeypatch.setattr(service, "lock_order", get_order)
+    monkeypatch.setattr(service, "of_order", together)
+    asked = await _asks_twice(house, order)
+    assert [type(one) for one in asked].count(IntegrityError) == 1
