@@ -52,6 +52,16 @@ def events_of(cluster: Cluster, shop: Shop) -> int:
     return int(row["n"])
 
 
+def whole(cluster: Cluster, shop: Shop, least: int) -> bool:
+    """Whether ``least`` events of a store and more are there, each once and without a gap."""
+    (row,) = cluster.sql(
+        "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) AS upto"
+        " FROM store_event WHERE store_id = $1",
+        shop.id,
+    )
+    return bool(row["n"] == row["d"] == row["upto"] and row["n"] >= least)
+
+
 def test_a_killed_workers_stores_are_heard_again_within_seconds(cluster: Cluster):
     """Shards are split evenly; kill -9 moves them; no event is lost, no unlock notices.
 
@@ -83,15 +93,8 @@ def test_a_killed_workers_stores_are_heard_again_within_seconds(cluster: Cluster
         lambda: split(cluster)[survivor] == SHARDS, 10, "the worker that is left to hold all"
     )
 
-    def complete() -> bool:
-        (row,) = cluster.sql(
-            "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) AS upto"
-            " FROM store_event WHERE store_id = $1",
-            shop.id,
-        )
-        return bool(row["n"] == row["d"] == row["upto"] and row["n"] >= before + len(taps.done) - 1)
-
-    eventually(complete, 10, "every event exactly once, without a gap")
+    least = before + len(taps.done) - 1
+    eventually(lambda: whole(cluster, shop, least), 10, "every event exactly once, without a gap")
     cluster.mend()
     eventually(lambda: halves(cluster), 10, "the new worker to get its half")
 
@@ -124,15 +127,8 @@ def test_a_worker_that_stood_still_beyond_its_leases_doubles_nothing(cluster: Cl
     assert [tap for tap in taps.done if tap.state != "done"] == []
     assert taps.doubled() == {}
 
-    def complete() -> bool:
-        (row,) = cluster.sql(
-            "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) AS upto"
-            " FROM store_event WHERE store_id = $1",
-            shop.id,
-        )
-        return bool(row["n"] == row["d"] == row["upto"] and row["n"] >= before + len(taps.done) - 1)
-
-    eventually(complete, 20, "every event exactly once, without a gap")
+    least = before + len(taps.done) - 1
+    eventually(lambda: whole(cluster, shop, least), 20, "every event exactly once, without a gap")
     eventually(lambda: halves(cluster), 30, "both to hold half again")
 
 
