@@ -100,7 +100,7 @@ async def _asks_twice(house: House, order: Order) -> list[InvoiceRequest | BaseE
                 session, house.who, order.id, **FIRM, clocks=house.cloud.clocks
             )
 
-    return await asyncio.gather(ask(), ask(), return_exceptions=True)
+    return list(await asyncio.gather(ask(), ask(), return_exceptions=True))
 
 
 async def test_two_first_wishes_at_once_are_one(house: House) -> None:
