@@ -4,12 +4,14 @@ The verdict decides what a guest may be charged for, so doubt speaks for the gue
 no proof, a sensor that sees nobody overrules everything else, and what can have an innocent cause
 counts only while that cause is ruled out.
 
-- A presence sensor sees people themselves. Where one answers, nothing else is asked.
+- A presence sensor sees people themselves. Where one answers, nothing else is asked; while one is silent for
+  a moment (the store was just started, a reading is late), nothing else speaks in its place.
 - Power drawn beyond the room's resting draw shows that a device is in use, but only while every
   device that the store switches is known to be off: else the draw may be its own.
 - A door contact on the room's only door: opened since the end of paid time and shut again, somebody
-  left. Never opened since the guests came in, they must still be inside. Opened in between, it cannot
-  tell, and says nothing: they may have left before their time was over.
+  left. Seen to open when the guests came in and never since, they must still be inside. Opened in between,
+  it cannot tell, and says nothing: they may have left before their time was over. Not even seen to open when
+  they came, it says nothing either: nobody went in, or the contact is stuck, or nobody watched it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ class Signs:
     ``drawn_w`` watts of the room's own meters; ``switched`` whether any device that the store
     switches has power; ``door_open`` as it stands now; ``opened_in``, ``opened_end``: whether the
     door was opened since the guests had come in, and since the end of paid time (None also where the
-    contact was not readable throughout).
+    contact was not readable throughout, ``opened_in`` where it never showed them coming). ``silent``: a
+    presence sensor is there that will answer in a moment.
     """
 
     presence: bool | None = None
@@ -47,6 +50,7 @@ class Signs:
     door_open: bool | None = None
     opened_in: bool | None = None
     opened_end: bool | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Verdict:
 
     taken: bool | None = None
     reasons: tuple[Sign, ...] = ()
-    pending: bool = False  # a meter will tell once the devices that the store switches are off
+    pending: bool = False  # a sensor will tell, or a meter once what the store switches is off
 
 
 def judge(signs: Signs, resting_w: float = RESTING_W) -> Verdict:
@@ -63,6 +67,8 @@ def judge(signs: Signs, resting_w: float = RESTING_W) -> Verdict:
     if signs.presence is not None:
         found = Sign.PRESENCE if signs.presence else Sign.NOBODY
         return Verdict(signs.presence, (found,))
+    if signs.silent:
+        return Verdict(None, (), pending=True)
     door = _door(signs)
     power = _power(signs, resting_w)
     reasons = tuple(sign for sign in (power, door) if sign is not None)

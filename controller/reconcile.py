@@ -232,7 +232,7 @@ class Reconciler:
                 stay,
                 self.state.paid.get(key),
                 now,
-                self._sense.evidence(stay),
+                self._sense.evidence(stay, now),
                 heir,
                 revoked=stay.grant in self.state.revoked,
             )

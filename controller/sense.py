@@ -5,7 +5,8 @@ from __future__ import annotations
 from controller.occupancy import RESTING_W
 from controller.plan import SWITCHED
 from controller.state import StoreState
-from controller.stay import NOTHING, Evidence, StayRecord
+from controller.stay import NOTHING, VACANT_AFTER_S, Evidence, StayRecord
+from controller.timekeeper import Now
 from firmware_bridge.contract import Bridge, Capability, Reading
 from store_link.messages import Binding
 
@@ -19,6 +20,7 @@ class Sense:
     def __init__(self, state: StoreState, bridge: Bridge) -> None:
         self._state = state
         self._bridge = bridge
+        self._answered: dict[str, float] = {}  # presence sensor -> line of its last word
 
     def reading(self, binding: Binding) -> Reading:
         """The polled value of a binding; ``never`` for a capability that we do not know."""
@@ -32,17 +34,19 @@ class Sense:
         """Whether any table of ``room`` has power; None while one that may have is unreadable."""
         return _table_on([self._believed(one) for one in self._state.of_room(room) if _table(one)])
 
-    def evidence(self, stay: StayRecord) -> Evidence:
+    def evidence(self, stay: StayRecord, now: Now) -> Evidence:
         """What the room of a running stay shows."""
         if not stay.running:
             return NOTHING
         presence, doors, drawn, counted, tables, switched = [], [], [], [], [], []
+        silent = False
         for binding in self._state.of_room(stay.room):
             value = self._believed(binding)
             own = len(binding.rooms) == 1  # what serves several rooms says nothing of one of them
             match binding.capability:
                 case Capability.PRESENCE if own:
                     presence.append(value)
+                    silent = self._silent(binding, value, now) or silent
                 case Capability.DOOR_CONTACT if own:
                     doors.append(value)
                 case Capability.POWER_W if own:
@@ -57,6 +61,7 @@ class Sense:
         resting = self._resting_w(stay.room)
         return Evidence(
             presence=_any(presence),
+            presence_silent=silent,
             power_on=on,
             switched=_any(switched) if switched else False,
             drawn_w=watts,
@@ -69,6 +74,19 @@ class Sense:
                 "power": (None if watts is None else watts > resting) if drawn else on,
             },
         )
+
+    def _silent(self, sensor: Binding, value: bool | float | None, now: Now) -> bool:
+        """Whether a sensor says nothing now and is expected to: its board was not read yet since the start,
+        or its reading is late. What is broken is given a minute, in which it is put right or given up.
+        """
+        since = self._answered.setdefault(sensor.id, now.line)
+        if value is not None:
+            self._answered[sensor.id] = now.line
+            return False
+        late = self.reading(sensor).quality in ("never", "stale")
+        if late and self._bridge.board_state(sensor.board).state in ("starting", "online"):
+            return True
+        return now.line - since < VACANT_AFTER_S
 
     def _resting_w(self, room: str) -> float:
         rooms = () if self._state.desired is None else self._state.desired.rooms

@@ -96,11 +96,13 @@ class StayRecord:
 class Evidence:
     """What the room's devices show now; None where nothing tells (no device, or not believable).
 
+    ``presence_silent``: a sensor of people is there and will answer in a moment.
     ``power_on`` is the table's; ``switched`` of any device that the store switches; ``drawn_w`` and
     ``energy_wh`` (a counter) are of the room's own meters; ``values`` by kind, for the report.
     """
 
     presence: bool | None = None
+    presence_silent: bool = False
     power_on: bool | None = None
     switched: bool | None = None
     drawn_w: float | None = None
@@ -295,11 +297,13 @@ def verdict(stay: StayRecord, seen: Evidence) -> Verdict:
     """Whether the room of a running stay is taken, by what its devices show and have shown."""
     opened_in = opened_end = None
     if stay.entered is not None and stay.door_was is not None:
-        opened_in = _opened_since(stay, stay.entered + ARRIVAL_S)
+        if stay.opened_last is not None:  # else nobody was seen to go in who could be inside still
+            opened_in = _opened_since(stay, stay.entered + ARRIVAL_S)
         end = stay.use_end
         opened_end = None if end is None else _opened_since(stay, end)
     signs = Signs(
         presence=seen.presence,
+        silent=seen.presence_silent,
         drawn_w=seen.drawn_w,
         switched=seen.switched,
         door_open=seen.door_open,

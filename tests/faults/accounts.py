@@ -82,7 +82,7 @@ def events_once(site: Site, job: Job) -> None:
     rows = site.sql("SELECT kind, body FROM store_event WHERE kind IN ('stay', 'usage')")
     mine = [(row["kind"], _body(row)) for row in rows]
     way = Counter(body["now"] for kind, body in mine if kind == "stay" and body["stay"] == claim)
-    assert way == {"open": 1, "in_use": 1, "grace": 1, "ended": 1}, way
+    assert way == {"open": 1, "in_use": 1, "grace": 1, "ended": 1}, mine
     assert [kind for kind, body in mine if body["stay"] == claim].count("usage") == 1
 
 
