@@ -241,7 +241,11 @@ def _hear(stay: StayRecord, paid: Stay | None, now: Now) -> StayRecord:
     }
     if all(getattr(stay, name) == value for name, value in told.items()):
         return stay  # nothing new, as at nearly every look
-    return replace(stay, **told)
+    heard = replace(stay, **told)
+    if heard.over_since is not None and heard.grace_end is not None:
+        # An extension pays up to its own end, also one that is heard after it: not charged again.
+        heard = replace(heard, over_since=max(heard.over_since, heard.grace_end))
+    return heard
 
 
 def _move(stay: StayRecord, now: Now) -> StayRecord:
@@ -374,6 +378,9 @@ def _next(
             assert stay.due is not None
             if extended and now.line < stay.due and not (revoked or stay.finished):
                 return StayState.IN_USE, "extended"
+            assert stay.grace_end is not None
+            if extended and stay.state is StayState.OVERTIME and now.line < stay.grace_end:
+                return StayState.GRACE, "extended"
             if successor is not None and now.ms >= successor.starts:
                 return StayState.ENDED, "next_stay"
             if stay.state is StayState.GRACE:
@@ -430,6 +437,7 @@ def _to(stay: StayRecord, state: StayState, why: str, now: Now) -> Advance:
     after = replace(stay, state=state, since=now.line)
     usage = None
     if state is StayState.GRACE:
+        after = replace(after, over_since=None)
         if stay.due is None:
             after = replace(after, due=now.line - (now.ms - stay.ends) / 1000, anchor=now.quality)
         elif now.line < stay.due:

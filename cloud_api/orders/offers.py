@@ -113,8 +113,8 @@ async def extend(
 ) -> Offer:
     """``minutes`` more at the end of an order, into free time only. Staff extend by the minute.
 
-    Raises Conflict ``extend.not_running``, ``extend.no_room`` (with ``free_minutes`` and ``nearest``), KaimenError
-    ``extend.step``.
+    Raises Conflict ``extend.not_running``, ``extend.past`` (with ``least_minutes``) where all of it is over
+    already, ``extend.no_room`` (with ``free_minutes`` and ``nearest``), KaimenError ``extend.step``.
     """
     store = await session.get_one(Store, order.store_id)
     room = await session.get_one(Room, order.room_id)
@@ -128,6 +128,13 @@ async def extend(
             _("续时要按 {time} 加").format(time=span_words(step)),
             status=422,
             field="minutes",
+        )
+    least = least_minutes(order, step, clocks.now)
+    if order.ends_at + minutes * _MINUTE <= clocks.now:
+        raise Conflict(
+            "extend.past",
+            _("这么一会儿已经过了，至少续 {time}").format(time=span_words(least)),
+            least_minutes=least,
         )
     free = await free_minutes(session, order, rules)
     if free is not None and minutes > free:
@@ -147,6 +154,12 @@ async def extend(
     end = order.ends_at + minutes * _MINUTE
     lines, _total = await price_interval(session, System(), room.id, order.ends_at, end)
     return await _offer(session, EXTENSION, order, room, order.starts_at, end, rules, lines, 0)
+
+
+def least_minutes(order: Order, step: int, now: datetime) -> int:
+    """The least to extend by, in whole steps: who stayed past the end pays to a time that is to come."""
+    past = max(0, int((now - order.ends_at) // _MINUTE))
+    return (past // step + 1) * step
 
 
 async def free_minutes(session: AsyncSession, order: Order, rules: Rules) -> int | None:

@@ -205,3 +205,35 @@ def test_energy_is_what_the_counter_went_on_by(
     assert ended.stay.state is StayState.ENDED
     assert ended.usage is not None
     assert ended.usage.energy_wh == pytest.approx(spent, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "state"),
+    [(6000, StayState.IN_USE), (6700, StayState.GRACE), (7500, StayState.OVERTIME)],
+)
+def test_an_extension_heard_in_overtime_is_not_paid_a_second_time(
+    heard_at: int, state: StayState
+) -> None:
+    """Bug: more time that was paid for while its own end went by left overtime running from the first end: the
+    guest paid the same half hour twice, and the rest of its grace was dark. Here the hour ends at 3600 s and
+    is made longer by 3000 s; grace is 300 s.
+    """
+    start = at(0)
+    paid = Stay(
+        id="s1", room="r1", starts=start.ms, ends=start.ms + 3_600_000, opens=start.ms,
+        grace_s=300, grant="g1",
+    )  # fmt: skip
+    record = unlocked(advance(new(paid, 7200, start), paid, start).stay, start).stay
+    inside = Evidence(presence=True)
+    for second in (1, 3600, 3899, 3900, heard_at - 1):
+        record = advance(record, paid, at(second), inside).stay
+    assert (record.state, record.over_since) == (StayState.OVERTIME, 3900)
+    longer = paid.model_copy(update={"ends": paid.ends + 3_000_000})
+    record = advance(record, longer, at(heard_at), inside).stay
+    assert record.state is state
+    for second in (*range(heard_at, 7500, 50), 7500):
+        record = advance(record, longer, at(second), inside).stay
+    ended = advance(record, longer, at(7600), Evidence(presence=False))
+    assert ended.stay.state is StayState.ENDED
+    assert ended.usage is not None
+    assert ended.usage.overtime_s == 600  # from 6900 s on: its new end and grace

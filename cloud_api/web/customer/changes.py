@@ -69,22 +69,23 @@ async def extend(
         rules = await rules_of(session, store, room.id)
         free = await offers.free_minutes(session, order, rules)
         step = rules.extend_step_minutes
+        least = offers.least_minutes(order, step, clocks.now)
         made: list[ExtendChoice] = []
         why_not = ""
-        for count in range(1, _CHOICES + 1):
+        for more in range(least, least + _CHOICES * step, step):
             try:
-                offer = await offers.extend(session, seen.customer, order, count * step, clocks)
+                offer = await offers.extend(session, seen.customer, order, more, clocks)
             except KaimenError as error:
                 why_not = why_not or error.message
                 break
             made.append(
                 ExtendChoice(
-                    count * step,
-                    words.hours(count * step),
+                    more,
+                    words.hours(more),
                     here.local(offer.ends_at),
                     offer.diff_fen,
-                    f"/orders/{order.id}/extend?minutes={count * step}",
-                    count * step == (minutes or step),
+                    f"/orders/{order.id}/extend?minutes={more}",
+                    more == (minutes or least),
                 )
             )
         status = await get_status(session, System(), store.id, clocks.real)

@@ -13,7 +13,7 @@ from cloud_api.claims.service import RoomTaken
 from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.actor import Limits, Staff
 from cloud_api.kit.errors import Conflict, KaimenError
-from cloud_api.orders import change_service, changes, store_events, views
+from cloud_api.orders import change_service, changes, offers, store_events, views
 from cloud_api.orders.models import Order, OrderChange
 from cloud_api.orders.transitions import system_lock
 from cloud_api.payments import service as payments
@@ -250,6 +250,22 @@ async def test_extending_costs_first_and_goes_into_free_time_only(house: House) 
     with pytest.raises(KaimenError) as refused:
         await change_service.extend(house.cloud, poor, order.id, 8, free=True, why="再送一会儿")
     assert refused.value.code == "staff.limit"
+
+
+async def test_what_is_over_is_not_sold_as_more_time(house: House) -> None:
+    """Bug: who had overstayed by 47 minutes was offered half an hour "to" a time that was gone, and paid for
+    nothing. The least is what reaches a time to come.
+    """
+    order = await house.paid_order(in_h=1, hours=2)
+    house.passes(3 * 3600 + 47 * 60)
+    with pytest.raises(Conflict) as refused:
+        await change_service.extend(house.cloud, house.who, order.id, 30)
+    assert (refused.value.code, refused.value.extra["least_minutes"]) == ("extend.past", 60)
+    one = await change_service.extend(house.cloud, house.who, order.id, 60)
+    assert one.ends_at == order.ends_at + timedelta(hours=1)
+    for past, least in ((-60, 30), (0, 30), (29, 30), (30, 60)):
+        now = order.ends_at + timedelta(minutes=past)
+        assert offers.least_minutes(order, 30, now) == least
 
 
 def _fields(owner: Staff) -> dict[str, Any]:
