@@ -279,6 +279,10 @@ def broker_files(
     node: Annotated[
         list[str] | None, typer.Option(help="NATS cluster: the host of each node, three or more.")
     ] = None,
+    in_memory: Annotated[
+        Path | None,
+        typer.Option(help="NATS: a folder in memory, 256 MB or more, for all that it keeps."),
+    ] = None,
 ) -> None:
     """Write certificate, configuration and rules of the broker; safe to run again."""
     if kind not in {"mosquitto", "nats"}:
@@ -287,7 +291,12 @@ def broker_files(
 
     try:
         written = write_broker_files(
-            _settings(), "nats" if kind == "nats" else "mosquitto", out, name or [], node or []
+            _settings(),
+            "nats" if kind == "nats" else "mosquitto",
+            out,
+            name or [],
+            node or [],
+            in_memory,
         )
     except ValueError as error:
         typer.echo(str(error), err=True)

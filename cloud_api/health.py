@@ -97,7 +97,7 @@ async def check(cloud: Cloud) -> dict[str, str]:
         checks = {"database": f"unreachable ({type(error).__name__})"}
     state = state_of(cloud)
     if state is not None:
-        checks["broker_link"] = "ok" if state.link_up else "down"
+        checks["broker_link"] = state.broker
     return checks
 
 

@@ -141,6 +141,7 @@ class Connection:
         self._abandoned = False  # under the guard
         self._running = False  # under the guard: paho's thread was started
         self._why = "connection lost"
+        self.reached = False  # whether somebody answered at the other end, whatever came of it
         client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -296,6 +297,7 @@ class Connection:
             if endpoint.tls is not None:
                 client.tls_set_context(_context(endpoint.tls))
             self._connect_to_any(endpoint)
+            self.reached = True
         except (OSError, ValueError) as error:
             self._post(self._ended, f"{type(error).__name__}: {error}")
             return

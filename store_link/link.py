@@ -148,6 +148,7 @@ class MqttLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = 0  # connections in a row that did not come up
         self.dropped = 0
+        self.reached = False  # at the last try somebody answered, whether or not a link came of it
 
     @property
     def state(self) -> LinkState:
@@ -290,6 +291,7 @@ class MqttLink:
             return await asyncio.shield(connection.closed)
         finally:
             self._failed += not came_up
+            self.reached = connection.reached
             self._connection = self._nonce = None
             self._set_state(LinkState.DOWN)
             await connection.close()

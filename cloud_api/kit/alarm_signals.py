@@ -26,6 +26,7 @@ LOOK: Final = "alarm.look"  # ref: "<signal id>.<version>"
 KINDS: Final = frozenset(
     {
         "store.offline",
+        "broker.down",
         "device.offline",
         "door.unlock_failed",
         "door.open_too_long",

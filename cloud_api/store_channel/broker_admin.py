@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PAYLOAD = (1 << 20) + (1 << 16)  # a desired document with its header, and room
 
+IN_MEMORY = "192MB"  # of the 256: its limit comes before the file system's, and passes by itself
+
 _USER = re.compile(r"[a-z0-9.-]{1,200}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}", re.ASCII)
 _LINE = re.compile(r"^ *# store (?P<user>\S+) (?P<store>\S+)$", re.MULTILINE)
@@ -190,6 +192,7 @@ def nats_config(
     client_port: int = -1,
     server_name: str = "kaimen-broker",
     cluster: NatsCluster | None = None,
+    in_memory: Path | None = None,
 ) -> str:
     """A configuration for one NATS server that serves MQTT with client certificates, as text.
 
@@ -202,6 +205,9 @@ def nats_config(
     A cluster that lost a node elects a leader for each new subscription, which takes up to 9 s: its calls
     may take 12 s.
     Subscriptions end with their connection, so what the server notes of them stays in memory.
+    ``in_memory`` is a folder of a file system in memory with 256 MB or more, empty at each start, for what the
+    server keeps: a NATS server that once could not write to its disk confirms nothing until it is started
+    again, also when there is room (2.15.1, measured), and others fill disks.
     In a ``cluster`` each node needs a ``server_name`` and a folder of its own; with three or more
     nodes everything is kept on three, so that any one of them may die.
     """
@@ -216,9 +222,9 @@ listen: "127.0.0.1:{client_port}"
 pid_file: {json.dumps(str(folder / "nats.pid"))}
 max_payload: {MAX_PAYLOAD}
 jetstream {{
-  store_dir: {json.dumps(str(folder / "jetstream"))}
+  store_dir: {json.dumps(str(in_memory or folder / "jetstream"))}
   max_memory_store: 64MB
-  max_file_store: 1GB
+  max_file_store: {IN_MEMORY if in_memory else "1GB"}
   sync_interval: "30s"
 }}
 mqtt {{

@@ -26,18 +26,23 @@ _LIST_DAYS = 3650
 
 
 def write_broker_files(
-    settings: Settings, kind: Kind, folder: Path, names: Sequence[str], nodes: Sequence[str] = ()
+    settings: Settings,
+    kind: Kind,
+    folder: Path,
+    names: Sequence[str],
+    nodes: Sequence[str] = (),
+    in_memory: Path | None = None,
 ) -> list[Path]:
     """Write ``folder`` (with ``nodes``: a folder below it for each); the files to start with.
 
     ``names`` are further hosts that the broker is reached by. Ports are those of the settings:
     ``mqtt_port``, and ``store_mqtt_port`` for the stores' listener of Mosquitto. Raises ValueError
-    for settings that do not fit.
+    for settings that do not fit. ``in_memory``: see ``nats_config``.
     """
     if kind == "mosquitto":
         return [_mosquitto(settings, folder, names)]
-    return [_nats(settings, folder / node, node, names, nodes) for node in nodes] or [
-        _nats(settings, folder, "kaimen-broker", names, ())
+    return [_nats(settings, folder / node, node, names, nodes, in_memory) for node in nodes] or [
+        _nats(settings, folder, "kaimen-broker", names, (), in_memory)
     ]
 
 
@@ -74,7 +79,12 @@ def _secret(folder: Path) -> str:
 
 
 def _nats(
-    settings: Settings, folder: Path, node: str, names: Sequence[str], nodes: Sequence[str]
+    settings: Settings,
+    folder: Path,
+    node: str,
+    names: Sequence[str],
+    nodes: Sequence[str],
+    in_memory: Path | None,
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     files = issue_broker_certificate(settings, folder, [*names, *nodes], cluster=bool(nodes))
@@ -91,6 +101,7 @@ def _nats(
         mqtt_host=EVERYWHERE,
         server_name=node,
         cluster=cluster,
+        in_memory=in_memory,
     )
     (folder / "nats.conf").write_text(text)
     return folder / "nats.conf"

@@ -136,6 +136,11 @@ class CloudLink:
         """Connected and subscribed."""
         return self._link.state is LinkState.UP
 
+    @property
+    def reached(self) -> bool:
+        """Whether there was an answer at the last try that has ended, whatever it was."""
+        return self._link.reached
+
     async def start(self) -> None:
         """Begin to connect; returns at once."""
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes]
@@ -169,6 +174,10 @@ class CloudLink:
     def hand_over(self, topic: str, payload: bytes) -> None:
         """See MqttLink.hand_over: raises NotConnected, queues nothing."""
         self._link.hand_over(topic, payload)
+
+    def drop(self) -> None:
+        """Cut the present connection; the link then connects anew."""
+        self._link.drop()
 
     async def listen_to(self, shards: frozenset[int]) -> None:
         """Hear the stores of these shards, and no others, from now on and after reconnections."""

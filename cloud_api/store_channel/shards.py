@@ -71,6 +71,12 @@ async def held(cloud: Cloud, holder: str) -> frozenset[int]:
         return frozenset(await _shards(session, mine))
 
 
+async def anybody(cloud: Cloud) -> bool:
+    """Whether any worker listens to stores now."""
+    async with cloud.db.read() as session:
+        return bool(await _shards(session, col(ShardLease.until) >= cloud.clocks.real))
+
+
 async def _shards(session: AsyncSession, which: ColumnElement[bool]) -> list[int]:
     query = select(col(ShardLease.shard)).where(which).order_by(col(ShardLease.shard))
     return list((await session.execute(query)).scalars())

@@ -18,6 +18,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.ids import new_id
 from cloud_api.store_channel import ingest, outcomes, relay, shards, status, together
 from cloud_api.store_channel.acks import Acks
+from cloud_api.store_channel.broker_health import BrokerHealth
 from cloud_api.store_channel.credentials import (
     broker_users,
     enrolled_stores,
@@ -63,6 +64,7 @@ class ChannelState:
     """How the channel of this process stands; for /readyz and /metrics."""
 
     link_up: bool = False
+    broker: str = "down"  # "ok", or what is wrong with it
     shards: int = 0
     events: int = 0  # committed since the start
     dead_events: int = 0  # in the database, not settled
@@ -127,6 +129,7 @@ class Channel:
             on_up=self._came_up,
             backoff=backoff,
         )
+        self.health = BrokerHealth(cloud, self.link)
         self.desired = DesiredPublisher(cloud, office.keys, self.link)
         self.relay = relay.Relay(
             cloud, office.keys, self.link, self.desired, self.holder, lambda: self.link.up
@@ -139,6 +142,7 @@ class Channel:
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "watch": lambda: self._watch(stop),
             "acks": lambda: self.acks.run(stop),
+            "health": lambda: self.health.run(stop, not self._acks_only),
         }
         if not self._acks_only:
             work |= {
@@ -362,7 +366,14 @@ class Channel:
             log.info("broker_certificate_renewed", folder=str(folder))
 
     async def renew_shards(self) -> None:
-        """Keep the leases, and hear the stores of what is held."""
+        """Keep the leases, and hear the stores of what is held; without a broker others shall hear them."""
+        if self.health.away:
+            if self.state.shards:
+                log.warning("shards_handed_over", why="no link to the broker")
+                await shards.leave(self.cloud, self.holder)
+            self.state.shards = 0
+            await self.link.listen_to(frozenset())
+            return
         held = await shards.renew(self.cloud, self.holder)
         self.state.shards = len(held)
         await self.link.listen_to(held)
@@ -418,12 +429,14 @@ class Channel:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self.state.link_up = self.link.up
+            self.state.link_up, self.state.broker = self.link.up, self.health.words
             await _pause(stop, 0.2)
 
     def _came_up(self) -> None:
-        self.state.link_up = True
+        self.state.link_up, self.state.broker = True, "ok"
+        self.health.came_up()
         self.relay.wake()
+        self.cloud.db.wake(shards.SHARDS_MOVED, "")
 
     async def _every(
         self, stop: asyncio.Event, seconds: float, act: Callable[[], Awaitable[None]]

@@ -147,10 +147,14 @@ class _NatsNode(NatsBroker):
         self, folder: Path, authority: Authority, name: str, cluster: NatsCluster | None = None
     ) -> None:
         super().__init__(folder)
+        self.in_memory: Path | None = None
+        self.as_it_is = False  # started again with the files that are there
         folder.mkdir(parents=True, exist_ok=True)
         self._authority, self._name, self._cluster = authority, name, cluster
 
     def write_config(self) -> None:
+        if self.as_it_is:
+            return
         files = self._authority.issue_broker(
             self.directory,
             ["kaimen-broker", HOST],
@@ -165,6 +169,7 @@ class _NatsNode(NatsBroker):
                 client_port=self.client_port or -1,
                 server_name=self._name,
                 cluster=self._cluster,
+                in_memory=self.in_memory,
             )
         )
 
@@ -258,9 +263,12 @@ class MosquittoSite(Site):
         super().__init__(folder)
         self.broker = MosquittoBroker(folder / "broker", self._write)
         self.rules: dict[str, str] = {}
+        self.as_it_is = False  # started again with the files that are there
 
     def _write(self, store_port: int, cloud_port: int) -> Path:
         folder = self.broker.directory
+        if self.as_it_is:
+            return folder / "mosquitto.conf"
         files = self.authority.issue_broker(folder, ["kaimen-broker", HOST], datetime.now(UTC))
         text = mosquitto_config(
             folder, files=files, store_port=store_port, cloud_port=cloud_port, user="root"

@@ -21,7 +21,7 @@ from tests.deploy.compose import ROOT, made_env, services
 from tests.support.ports import free_port
 
 BIN = Path(sys.executable).parent
-FOLDERS = ("data", "broker", "state", "backups")
+FOLDERS = ("data", "broker", "state", "backups", "jetstream")
 PORTS = ("80", "443", "8000", "8001", "8883", "8884", "6222")
 # What the file mounts below /, and where it lies in the repository.
 MOUNTED = ("run-mosquitto.sh", "run-nats.sh", "virtual-store.sh")
