@@ -11,9 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.errors import KaimenError
 from cloud_api.pricing.calendar import Day, matches
-from cloud_api.pricing.lines import Book
+from cloud_api.pricing.lines import Book, hourly, total
 from cloud_api.pricing.models import Extra, Package, Slot
-from cloud_api.pricing.products import SlotOnDay, slot_on, sold_in
+from cloud_api.pricing.products import SlotOnDay, slot_on, slot_times, sold_in
 from cloud_api.pricing.service import book_of
 from cloud_api.pricing.split import split
 
@@ -56,7 +56,7 @@ async def menu_of(
         book=book,
         day=kind,
         segments=segments(book, day),
-        slots=tuple(sold for slot in slots if (sold := _slot(book, slot, day, now)) is not None),
+        slots=tuple(sold for slot in slots if (sold := offered(book, slot, day, now)) is not None),
         packages=tuple(
             one
             for one in packages
@@ -84,11 +84,23 @@ def segments(book: Book, day: date) -> tuple[Segment, ...]:
     )
 
 
-def _slot(book: Book, slot: Slot, day: date, now: datetime) -> SlotOnDay | None:
+def offered(book: Book, slot: Slot, day: date, now: datetime) -> SlotOnDay | None:
+    """A slot of local ``day`` as it stands on the menu; None where it is not sold then.
+
+    One that has begun and is dearer than its hours that are left is sold to who asks for it, and no
+    longer shown: nobody means to pay an afternoon for its last hour.
+    """
     try:
-        return slot_on(book.store, book.room, slot, day, now, book.calendar)
+        sold = slot_on(book.store, book.room, slot, day, now, book.calendar)
     except KaimenError:
         return None
+    if sold.starts_at <= slot_times(slot, day, book.zone)[0]:
+        return sold
+    try:
+        hours_fen = total(hourly(book, sold.starts_at, sold.ends_at))
+    except KaimenError:  # no hours are sold there
+        return sold
+    return sold if slot.price_fen <= hours_fen else None
 
 
 def _sold(model: type[Slot] | type[Package] | type[Extra], store_id: str):  # type: ignore[no-untyped-def]

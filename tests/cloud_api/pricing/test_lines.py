@@ -15,6 +15,7 @@ from cloud_api.kit.errors import KaimenError
 from cloud_api.pricing import lines as pricing
 from cloud_api.pricing.calendar import calendar_of
 from cloud_api.pricing.lines import Book, price_used, time_lines, total
+from cloud_api.pricing.menu import offered
 from cloud_api.pricing.models import Package, PriceRule, Slot, Tariff
 from cloud_api.pricing.offers import Offer, best, in_words, refused_at, weigh
 from cloud_api.pricing.products import package_ends, slot_on, slot_times
@@ -137,6 +138,22 @@ def test_a_slot_that_has_begun_is_sold_for_the_rest_until_too_little_is_left() -
         slot_on(here.store, here.room, _slot("周末", 600, 900, weekdays=96), day, late)
     with pytest.raises(KaimenError, match=r"slot\.not_here"):
         slot_on(here.store, here.room, _slot("别间", 600, 900, rooms=["q"]), day, late)
+
+
+@pytest.mark.parametrize(
+    ("hourly_fen", "at", "shown"),
+    [(4000, 17, True), (4000, 20, True), (4000, 21, False), (None, 21, True)],
+)
+def test_a_slot_dearer_than_its_hours_that_are_left_is_not_shown(
+    hourly_fen: int | None, at: int, shown: bool
+) -> None:
+    """Bug: at 16:12 the first thing a guest could tap was the afternoon until 18:00 for 129 yuan; by the hour the
+    same time cost 68.40. Where no hours are sold a slot stands until it is over.
+    """
+    here = book([tariff("t", hourly_fen)] if hourly_fen else [])
+    now = datetime(2026, 11, 23, at, tzinfo=SHANGHAI)
+    sold = offered(here, _slot("晚场", 18 * 60, 1440), now.date(), now)  # 128 yuan
+    assert (sold is not None) is shown
 
 
 def test_holidays_and_make_up_workdays() -> None:
