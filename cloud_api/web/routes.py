@@ -52,6 +52,7 @@ from cloud_api.web.console import webhooks as console_webhooks
 from cloud_api.web.customer import calendar as customer_calendar
 from cloud_api.web.customer import changes as customer_changes
 from cloud_api.web.customer import coupons as customer_coupons
+from cloud_api.web.customer import doors as customer_doors
 from cloud_api.web.customer import friends as customer_friends
 from cloud_api.web.customer import groupbuy as customer_groupbuy
 from cloud_api.web.customer import invoices as customer_invoices
@@ -83,6 +84,7 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
 }
 router.include_router(customer.router)
 router.include_router(customer_changes.router)
+router.include_router(customer_doors.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_wechat_payer.router)

@@ -52,7 +52,6 @@ from cloud_api.web.pages import (
     Visit,
     go,
     local_path,
-    login_href,
     page,
     svg,
     visit,
@@ -312,19 +311,6 @@ async def scan(seen: Seen) -> Response:
     """The scanner."""
     host = urlsplit(seen.cloud.settings.public_url).netloc
     return page(seen, "customer/scan.html", ScanPage(host), shell=seen.shell())
-
-
-@router.get("/d/{token}")
-async def door(seen: Seen, token: str, again: Word = "") -> Response:
-    """The door's sticker leads here: shows what this person may do; opens nothing."""
-    async with seen.cloud.db.read() as session:
-        found = await stores.get_door_by_token(session, System(), token)
-        its_store = await stores.get_store(session, System(), found.store_id)
-        here = seen.at_store(its_store)
-        model = await visits.door_page(session, here, token, again=bool(again))
-    if model is None:
-        return go(login_href(seen.request))
-    return page(here, "customer/door.html", model, shell=here.shell())
 
 
 # ---------------------------------------------------------------------------------------------- me

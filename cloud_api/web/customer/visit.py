@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.access import service as access
@@ -13,9 +14,11 @@ from cloud_api.access.room_control import steers
 from cloud_api.access.schemas import DoorView, PassOut
 from cloud_api.access.situation import door_of_room
 from cloud_api.claims.booking_rules import rules_of
+from cloud_api.devices import commands
 from cloud_api.devices import service as devices
+from cloud_api.devices.models import DeviceCommand
 from cloud_api.groupbuy.platform_views import ways as platform_ways
-from cloud_api.kit.actor import System
+from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -45,6 +48,7 @@ _CASES = {
     Case.OPEN: DoorCase.READY,
 }
 _SOON = timedelta(minutes=15)  # before the end the page warns
+_NEWS = timedelta(minutes=1)  # so long a page tells what a tap came to
 _STATES = {
     "free": RoomState.FREE,
     "taken": RoomState.IN_USE,
@@ -54,11 +58,11 @@ _STATES = {
 
 
 async def door_page(
-    session: AsyncSession, seen: Visit, token: str, *, again: bool = False
+    session: AsyncSession, seen: Visit, token: str, *, again: bool = False, tapped: str = ""
 ) -> DoorPage | None:
     """The door's answer; None when somebody has to log in first. Opens nothing.
 
-    ``again``: a guest tries a lock that gave no answer once more.
+    ``again``: a guest tries a lock that gave no answer once more. ``tapped``: the command of a tap.
     """
     cloud = seen.cloud
     view = await access.door_view(session, seen.who, token, cloud.clocks, cloud.settings.data_dir)
@@ -78,7 +82,29 @@ async def door_page(
         **_times(here, view),
         **await _room(session, here, view),
         **await _words(session, here, view, token, again=again),
+        **await _tapped(session, here, view, tapped),
     )
+
+
+async def _tapped(
+    session: AsyncSession, here: Visit, view: DoorView, command_id: str
+) -> dict[str, Any]:
+    """What one's own tap came to, for as long as that is news."""
+    if not command_id:
+        return {}
+    query = scoped(System(), DeviceCommand).where(
+        col(DeviceCommand.id) == command_id,
+        col(DeviceCommand.target) == view.door.id,
+        col(DeviceCommand.by) == here.customer.ref,
+        col(DeviceCommand.created_at) > here.cloud.clocks.real - _NEWS,
+    )
+    command = (await session.exec(query)).one_or_none()
+    if command is None:
+        return {}
+    found = devices.answer(command)
+    if not found["final"] or found["state"] == "unknown":
+        return {"tapped": "unknown", "said": commands.words("unknown", None, command.action)}
+    return {"tapped": "open" if found["state"] == "done" else "failed", "said": found["message"]}
 
 
 def _times(here: Visit, view: DoorView) -> dict[str, Any]:

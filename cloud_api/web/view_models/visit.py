@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from cloud_api.claims.room_days import RoomState
 from cloud_api.web.view_models.booking import FilterChip
@@ -226,6 +227,9 @@ class DoorPage:
     back_href: str = "/"
     told: str = ""
     """What the API calls this case: the page looks every few seconds whether that changed."""
+    tapped: Literal["ready", "open", "failed", "unknown"] = "ready"
+    """What a tap just came to that no script told of, and ``said`` in words."""
+    said: str = ""
 
 
 @dataclass(frozen=True)

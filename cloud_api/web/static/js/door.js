@@ -49,7 +49,16 @@ async function open(button) {
 
 document.addEventListener('click', (event) => {
   const button = event.target.closest('[data-door]');
-  if (!button || !event.isTrusted) return;
+  if (!button) return;
+  event.preventDefault(); // the form is for phones without this script
+  if (!event.isTrusted) return;
   const free = ['ready', 'failed', 'unknown'].includes(button.dataset.state);
   if (free && button.getAttribute('aria-disabled') !== 'true') open(button);
 });
+
+// A tap that came before this script was told by the page itself: it is news for as long as any other.
+const told = document.querySelector('[data-door][data-state="open"]');
+if (told) {
+  document.body.classList.add('is-opened');
+  setTimeout(() => put(told, 'ready'), OPEN_FOR);
+}
