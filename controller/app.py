@@ -20,7 +20,7 @@ from controller.hazard import HazardWatch
 from controller.identity import Identity
 from controller.journal.records import mark_from
 from controller.journal.store import Journal, JournalError
-from controller.outcomes import settle_left_over
+from controller.left_over import settle_left_over
 from controller.pulsing import Pulsing
 from controller.readers import Readers
 from controller.reconcile import Reconciler

@@ -6,19 +6,15 @@ from typing import Any
 
 from controller.holds import OverrideRecord
 from controller.journal.records import CommandRecord
-from controller.journal.store import Journal
 from controller.journal.tx import Tx
-from controller.state import StoreState
 from controller.stay import Advance
 from controller.timekeeper import Timekeeper
 from firmware_bridge.contract import Outcome, OutcomeState
-from store_link.clock import Clock, ms
 from store_link.messages import (
     AccessBody,
     AckState,
     Action,
     Command,
-    CommandAck,
     CommandOutcome,
     EventKind,
     Reason,
@@ -72,8 +68,15 @@ async def write_entry(tx: Tx, entered: Advance | None, timekeeper: Timekeeper) -
     if entered is None:
         return
     await tx.use_grant(entered.stay.grant)
+    await write_begun(tx, entered, timekeeper)
+
+
+async def write_begun(tx: Tx, entered: Advance | None, timekeeper: Timekeeper) -> None:
+    """A stay that begins by an entry; nothing where nobody entered, or it had begun before."""
+    if entered is None or not entered.transitions:
+        return
+    await tx.put_stay(entered.stay)
     for transition in entered.transitions:
-        await tx.put_stay(entered.stay)
         await tx.event(EventKind.STAY, transition)
     await tx.put("clock", timekeeper.mark().as_json())
 
@@ -84,59 +87,6 @@ async def undo_override(tx: Tx, failed: OverrideRecord, before: OverrideRecord |
         await tx.drop_override(failed.binding)
     else:
         await tx.put_override(before)
-
-
-# What is known of a command that a crash left in a state of the journal.
-_LEFT: dict[str, tuple[AckState, Reason | None]] = {
-    "received": (AckState.FAILED, Reason.RESTARTED),
-    "executing": (AckState.UNKNOWN, Reason.RESTARTED),
-    "opened": (AckState.DONE, None),
-}
-
-
-async def settle_left_over(
-    journal: Journal, state: StoreState, timekeeper: Timekeeper, wire: Clock
-) -> list[tuple[str, CommandAck]]:
-    """Settle what a crash left open, at start; returns acks to send once the link is up.
-
-    Received and nothing more: it certainly did not happen. Executing: nobody knows, and it is not
-    tried again. Opened: it happened, and whoever waited may have heard so.
-    """
-    acks = []
-    now = timekeeper.read()
-    for key, entry in (await journal.entries()).items():
-        body = AccessBody.model_validate(
-            {**entry, "outcome": AckState.UNKNOWN, "reason": Reason.RESTARTED}
-        )
-        async with journal.write(now) as tx:
-            await tx.drop(key)
-            await tx.event(EventKind.ACCESS, body)
-    for left in await journal.unfinished():
-        outcome, reason = _LEFT[left.state]
-        stay = _stay_of(state, left) if outcome is AckState.DONE else None
-        overrides = [o.binding for o in state.overrides.values() if o.command == left.id]
-        async with journal.write(now) as tx:
-            await write_outcome(tx, left, outcome, reason, {}, stay)
-            for binding in overrides:
-                await tx.drop_override(binding)
-        for binding in overrides:
-            state.overrides.pop(binding)
-        ack = CommandAck(
-            store=state.store,
-            id=left.id,
-            state=outcome,
-            reason=reason,
-            at=ms(wire.now()),
-        )
-        acks.append((left.reply_to, ack))
-    return acks
-
-
-def _stay_of(state: StoreState, command: CommandRecord) -> str | None:
-    """The stay that its grant entered for, where there is one."""
-    grant = grant_of(command)
-    among = [one for one in state.stays.values() if grant and one.grant == grant and one.was_used]
-    return max(among, key=lambda one: one.entered or 0.0).id if among else None
 
 
 def settled(outcome: Outcome) -> tuple[AckState, Reason | None]:

@@ -1,7 +1,8 @@
 """Codes at the door: passes, PINs, staff's cards and codes; judged alone, whether or not a cloud is there.
 
-A code is looked at once. It is verified, its use is written down, and then the lock is pulsed: a
-crash in between is reported as unknown and never pulsed again. Whoever tries many bad codes is
+A code is looked at once. It is verified, its use is written down, and then the lock is pulsed; the stay
+begins, and is written, the moment the board has answered. A crash in between is reported as unknown and never
+pulsed again (left_over.py). Whoever tries many bad codes is
 slowed down; a good pass opens the door all the same. The code itself is written nowhere.
 """
 
@@ -13,23 +14,22 @@ import hmac
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field
 
 import structlog
 from ulid import ULID
 
 from controller.access import by_pin, by_staff, extends, may_enter, needs_pin, rooms_of, too_often
+from controller.entries import By, Entries, Entry, instant
 from controller.journal.store import ENTRY, Journal, JournalError
 from controller.journal.tx import Tx
 from controller.modes import open_to_all
-from controller.outcomes import settled
-from controller.pulsing import PULSE_DEADLINE_S, Pulsing
+from controller.pulsing import Pulsing
 from controller.reconcile import Reconciler
 from controller.state import StoreState
-from controller.stay import StayRecord, unlocked
+from controller.stay import StayRecord
 from controller.timekeeper import Now, Timekeeper
-from firmware_bridge.contract import BoardEvent, Bridge, Capability, Outcome, OutcomeState
+from firmware_bridge.contract import BoardEvent, Bridge, Capability
 from store_link.clock import from_ms
 from store_link.messages import (
     AccessBody,
@@ -64,8 +64,6 @@ _MADE_UP = frozenset(
         PassReason.BAD_SIGNATURE,
     }
 )
-
-By = Literal["pass", "pin", "staff"]
 
 
 class Refused(Exception):
@@ -134,21 +132,6 @@ class Attempts:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Somebody is let in: the lock is ours, the use is written. Without a stay: it is staff, or the door
-    is open to all.
-    """
-
-    key: str
-    door: Door
-    lock: Binding
-    by: By
-    stay: StayRecord | None = None
-    staff: str | None = None
-    how: Kind | None = None
-
-
 class Readers:
     """Hears codes and opens doors. ``hear`` may be given to ``Bridge.on_event``."""
 
@@ -170,13 +153,13 @@ class Readers:
         self._vouchers: dict[str, tuple[str, float]] = {}  # door → what was shown last, and when
         self._state = state
         self._journal = journal
-        self._bridge = bridge
         self._reconciler = reconciler
         self._time = timekeeper
         self._ahead_ms = business_ahead_ms
         self._mac = mac
         self._link_up = link_up
         self._pulsing = pulsing
+        self._entries = Entries(state, journal, bridge, reconciler, timekeeper, pulsing)
         self._attempts: dict[str, Attempts] = {}
         self._one_at_a_time = asyncio.Lock()  # uses are counted one after the other
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,7 +192,7 @@ class Readers:
             async with self._one_at_a_time:
                 entry = await self._judge(door, reader, shown)
             if entry is not None:
-                await self._open(entry)
+                await self._entries.open(entry)
         except JournalError:
             # A use that cannot be counted opens nothing; that somebody stood here is told later.
             body = AccessBody(
@@ -282,10 +265,9 @@ class Readers:
             if staff is None:
                 return None
             raise Refused(Reason.PULSE_RUNNING, staff=staff)
-        entry = Entry(f"{ENTRY}{ULID()}", door, lock, shown.by, staff=staff)
-        if shown.by == "staff":
-            entry = replace(entry, how=shown.key)
-        told = {"door": door.id, "by": entry.by, "staff": staff, "how": entry.how}
+        how = shown.key if shown.by == "staff" else None
+        told = {"door": door.id, "by": shown.by, "staff": staff, "how": how, "at": instant(now)}
+        entry = Entry(f"{ENTRY}{ULID()}", door, lock, shown.by, told, staff=staff, how=how)
         try:
             async with self._journal.write(now) as tx:
                 await tx.put(entry.key, told)
@@ -351,16 +333,18 @@ class Readers:
             raise Refused(Reason.UNKNOWN_TARGET, stay.grant)
         if not self._pulsing.take(door):
             raise Refused(Reason.PULSE_RUNNING, stay.grant)
-        key = f"{ENTRY}{ULID()}"
+        told = {"door": door.id, "by": by, "grant": stay.grant, "stay": stay.id, "at": instant(now)}
+        if self._state.present(stay) is None:  # it begins by the pass, and is nowhere else yet
+            told["begins"] = asdict(stay)
+        entry = Entry(f"{ENTRY}{ULID()}", door, lock, by, told, stay)
         try:
             async with self._journal.write(now) as tx:
                 await tx.use_grant(stay.grant)
-                entry = {"door": door.id, "by": by, "grant": stay.grant, "stay": stay.id}
-                await tx.put(key, entry)
+                await tx.put(entry.key, told)
         except BaseException:
             self._pulsing.give_back(door)
             raise
-        return Entry(key, door, lock, by, stay)
+        return entry
 
     async def _refuse(
         self, door: Door, shown: Shown, refusal: Refused, now: Now, attempts: Attempts
@@ -397,70 +381,6 @@ class Readers:
         """By which two refusals of one code can be told to be so; useless without the store's key."""
         digest = hmac.new(self._mac, _CODE_DOMAIN + text.encode(), hashlib.sha256)
         return digest.hexdigest()[:16]
-
-    # ------------------------------------------------------------------------------------ opening
-
-    async def _open(self, entry: Entry) -> None:
-        door, lock = entry.door, entry.lock
-        outcome = await self._bridge.pulse(
-            lock.board, lock.channel, door.pulse_ms, PULSE_DEADLINE_S
-        )
-        self._pulsing.ended(door, outcome)
-        state, _ = settled(outcome)
-        log.info("entry", door=door.id, by=entry.by, outcome=state.value)
-        await self._finish(entry, outcome)
-        self._reconciler.wake()
-
-    async def _finish(self, entry: Entry, outcome: Outcome) -> None:
-        """Write how it ended and what follows from it, all in one."""
-        state, reason = settled(outcome)
-        if entry.stay is None:
-            told = AccessBody(
-                door=entry.door.id,
-                by=entry.by,
-                outcome=state,
-                reason=reason,
-                staff=entry.staff,
-                how=entry.how,
-            )
-
-            async def ended(tx: Tx) -> None:
-                await tx.drop(entry.key)
-                await tx.event(EventKind.ACCESS, told)
-
-            async with self._reconciler.lock:
-                await self._journal.keep(self._time.read(), ended)
-            return
-        grant = entry.stay.grant
-        async with self._reconciler.lock:
-            now = self._time.read()
-            known = self._state.present(entry.stay)
-            done = outcome.state is OutcomeState.DONE
-            entered = unlocked(known or entry.stay, now) if done else None
-            body = AccessBody(
-                door=entry.door.id,
-                by=entry.by,
-                grant=grant,
-                stay=(known or entry.stay).id,
-                outcome=state,
-                reason=reason,
-            )
-            mark = self._time.mark().as_json()
-
-            async def write(tx: Tx) -> None:
-                await tx.drop(entry.key)
-                await tx.event(EventKind.ACCESS, body)
-                if outcome.state in (OutcomeState.FAILED, OutcomeState.EXPIRED):
-                    await tx.return_grant(grant)
-                if entered is not None and (entered.transitions or known is None):
-                    await tx.put_stay(entered.stay)
-                    for transition in entered.transitions:
-                        await tx.event(EventKind.STAY, transition)
-                    await tx.put("clock", mark)
-
-            await self._journal.keep(now, write)
-            if entered is not None:
-                self._state.stays[entered.stay.id] = entered.stay
 
 
 def _hears(reader: Binding, *, card: bool) -> bool:

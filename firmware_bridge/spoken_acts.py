@@ -52,7 +52,7 @@ async def pulse(
     begun = monotonic()
     exchange = (await watch.ask(call, Priority.UNLOCK, deadline)).exchange
     told = after_pulse(exchange, {})
-    if answered is not None:
+    if exchange.result == "answered" and answered is not None:
         answered(told)
     if exchange.result != "answered" or action.confirm is None:
         return told

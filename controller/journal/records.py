@@ -49,6 +49,13 @@ def stay_of(row: StayEntry) -> StayRecord:
     return StayRecord(**values)
 
 
+def stay_from(kept: dict[str, Any]) -> StayRecord:
+    """A stay as ``dataclasses.asdict`` gave it, by way of JSON."""
+    anchor = kept["anchor"]
+    told = {"state": StayState(kept["state"]), "anchor": anchor and ClockQuality(anchor)}
+    return StayRecord(**{**kept, **told})
+
+
 def command_of(row: CommandEntry) -> CommandRecord:
     values = {field.name: getattr(row, field.name) for field in fields(CommandRecord)}
     values["reason"] = row.reason and Reason(row.reason)

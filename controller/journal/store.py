@@ -306,7 +306,7 @@ class Journal:
         return (0, None) if use is None else (use.uses, use.last_at)
 
     async def entries(self) -> dict[str, dict[str, Any]]:
-        """Entries by pass or PIN whose pulse was ordered and whose end was not written."""
+        """Entries at readers whose pulse was ordered and whose end was not written."""
         rows = await KeyValue.filter(key__startswith=ENTRY).using_db(self._db)
         return {row.key: json.loads(row.value) for row in rows}
 

@@ -133,7 +133,7 @@ class Tx:
             await row.update(uses=use.uses + 1, last_at=self._now.ms)
 
     async def return_grant(self, grant: str) -> None:
-        """Take back a use that certainly opened nothing."""
+        """Take back a use that opened nothing, or may have opened nothing."""
         use = await GrantUse.get_or_none(grant=grant, using_db=self._db)
         if use is not None and use.uses > 0:
             row = GrantUse.filter(grant=grant).using_db(self._db)

@@ -317,26 +317,6 @@ async def test_a_tap_and_a_pass_at_once_are_one_pulse(doors: DoorWorld) -> None:
     assert ack.state in (AckState.DONE, AckState.DUPLICATE)
 
 
-async def test_a_crash_between_the_use_and_the_outcome_is_unknown_and_not_repeated(
-    doors: DoorWorld,
-) -> None:
-    grant, now = new_grant(), doors.now()
-    await doors.spawn()
-    await doors.want(stay("s1", "r1", now - MINUTE, now + 60 * MINUTE, grant=grant))
-    await doors.boards_up()
-    doors.rig.set_fault("relay", {"slow_ms": 3000})
-    doors.show(doors.make_pass(grant, uses=1))
-    await until(lambda: doors.pulses(LOCK_1) == 1)
-    doors.kill()
-    assert doors.rows("SELECT count(*) FROM kv WHERE key LIKE 'entry.%'") == [(1,)]
-    doors.rig.set_fault("relay", {"slow_ms": 0})
-    await doors.spawn()
-    assert outcome(await doors.access(1)) == ("pass", "unknown", "restarted")
-    doors.show(doors.make_pass(grant, uses=1, expires=now + 59 * MINUTE))
-    assert outcome(await doors.access(2)) == ("pass", "refused", "used_up")
-    assert doors.pulses(LOCK_1) == 1
-
-
 async def test_the_picture_on_the_phone_opens_the_door(doors: DoorWorld) -> None:
     """A pass drawn as a QR code, read by an independent decoder, as bytes on the reader's line."""
     await doors.run()

@@ -152,21 +152,28 @@ class World:
         controller, self.controller = self.controller, None
         await controller.stop()
 
-    async def spawn(self, *, wait: bool = True) -> GuardedProcess:
-        """Start `kaimen-edge run` as a process of its own."""
+    async def spawn(self, *, wait: bool = True, points: Path | None = None) -> GuardedProcess:
+        """Start `kaimen-edge run` as a process of its own. ``points``: a folder where steps at which it
+        stands still may be armed (tests/faults/mortal.py).
+        """
         before = self.cloud.presence.nonce if self.cloud.presence else None
         write_private(self.state_dir / "identity.json", self.identity.model_dump_json().encode())
         lines = [f"{name}: {device}\n" for name, device in self.ports.items()]
         (self.state_dir / "ports.yaml").write_text("".join(lines))
         os.environ["KAIMEN_CLOCK_FILE"] = str(self.clock_file)
+        program = ["controller.cli"]
+        if points is not None:
+            os.environ["KAIMEN_TEST_POINTS"] = str(points)
+            program = ["tests.faults.mortal", "controller"]
         try:
             self.process = GuardedProcess(
-                [sys.executable, "-m", "controller.cli", "run", "--state", self.state_dir],
+                [sys.executable, "-m", *program, "run", "--state", self.state_dir],
                 log=self.state_dir / "edge.log",
                 cwd=Path(__file__).resolve().parents[2],
             )
         finally:
             del os.environ["KAIMEN_CLOCK_FILE"]
+            os.environ.pop("KAIMEN_TEST_POINTS", None)
         if wait:
             await self._online(before)
         return self.process

@@ -65,7 +65,7 @@ _BRIDGE = "firmware_bridge.bridge:FirmwareBridge."
 
 POINTS: tuple[Point, ...] = (
     # booked and paid
-    Point("quoted", "api", f"{_CLOUD}pricing.service:quote", "after", "book"),
+    Point("quoted", "api", f"{_CLOUD}pricing.service:make_quote", "after", "book"),
     Point("held", "api", f"{_CLOUD}kit.idempotency:_response", "before", "book", _order),
     Point("paying", "api", f"{_CLOUD}payments.service:begin", "before", "pay"),
     Point("opened", "api", _CASHIER, "after", "pay"),

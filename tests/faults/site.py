@@ -197,9 +197,23 @@ class Site(Stage):
         assert name in BY_NAME, name
         (self.points / f"{name}.armed").touch()
 
-    def wait_reached(self, name: str, seconds: float = UP_S) -> None:
-        """Wait until somebody stands at a step."""
-        eventually((self.points / f"{name}.reached").exists, seconds, f"the step {name}")
+    def wait_reached(
+        self,
+        name: str,
+        seconds: float = UP_S,
+        *,
+        unless: Callable[[], BaseException | None] = lambda: None,
+    ) -> None:
+        """Wait until somebody stands at a step. ``unless``: what went wrong on the way there is raised."""
+        reached = (self.points / f"{name}.reached").exists
+
+        def look() -> bool:
+            wrong = unless()
+            if wrong is not None:
+                raise AssertionError(f"nobody came to {name}") from wrong
+            return reached()
+
+        eventually(look, seconds, f"the step {name}")
 
     def go(self, name: str) -> None:
         """Whoever stands at the step goes on, if it still lives."""

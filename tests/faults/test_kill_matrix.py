@@ -48,7 +48,7 @@ def test_the_job_comes_to_its_end(site: Site, step: str, victim: str) -> None:
     if victim == "controller" and step in {"off", "usage", "completed"}:
         job.off_within_s += START_S  # within 10 s of its being back
     job.start()
-    site.wait_reached(step)
+    site.wait_reached(step, unless=lambda: job.failed)
     site.kill(victim)
     site.go(step)
     time.sleep(AWAY_S)

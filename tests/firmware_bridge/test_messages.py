@@ -19,7 +19,7 @@ from device_profiles import Catalog, Profile, load_profile
 from device_profiles.profile import Messages
 from device_profiles.spoken import ValueFault, judge, parsed, value_of
 from firmware_bridge.bridge import FirmwareBridge
-from firmware_bridge.contract import BoardConfig, BoardEvent, Capability, OutcomeState
+from firmware_bridge.contract import BoardConfig, BoardEvent, Capability, Outcome, OutcomeState
 from firmware_bridge.virtual.http_device import HttpDevice
 from firmware_bridge.virtual.message import VirtualMessageDevice
 from firmware_bridge.virtual.mqtt_device import MqttDevice
@@ -243,15 +243,17 @@ async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
             await until(
                 lambda: bridge.reading("door", Capability.DOOR_CONTACT, None).value is True, LATE_S
             )
-            outcome = await bridge.pulse("door", None, 2000, 5)
+            told: list[Outcome] = []
+            outcome = await bridge.pulse("door", None, 2000, 5, told.append)
             assert outcome.state is DONE, outcome
+            assert [one.state for one in told] == [DONE]
             assert device.count("open") == 1
             assert (await bridge.read("door", Capability.DOOR_CONTACT, None, 5)).value is False
             lamp = await bridge.switch("door", None, True, 5)
             assert (lamp.state, lamp.detail) == (DONE, "read back")
-            told = f"{outcome.evidence}{lamp.evidence}{bridge.board_state('door')}{caplog.text}"
-            assert "s3cret" not in told
-            assert "p%20w" not in told
+            said = f"{outcome.evidence}{lamp.evidence}{bridge.board_state('door')}{caplog.text}"
+            assert "s3cret" not in said
+            assert "p%20w" not in said
 
 
 @pytest.mark.parametrize(
@@ -268,13 +270,18 @@ async def test_a_lock_on_http_opens_once_with_whatever_password_it_wants(
 async def test_whatever_http_answers_a_pulse_is_sent_once_and_its_outcome_is_honest(
     fault: dict[str, Any], state: OutcomeState, detail: str
 ) -> None:
+    """Seen: a lock on HTTP said no, and who waited heard that the door is open: they were told of its answer
+    as if every answer were a yes.
+    """
     with lock() as device:
         async with bridging(device.path, DOOR) as (bridge, _):
             await stands(bridge, "door", "online")
             for key, value in fault.items():
                 setattr(device, key, value)
-            outcome = await bridge.pulse("door", None, 2000, 5)
+            told: list[Outcome] = []
+            outcome = await bridge.pulse("door", None, 2000, 5, told.append)
             assert (outcome.state, outcome.detail) == (state, detail)
+            assert told == []
             assert device.asked.count("POST /open") == 1
 
 

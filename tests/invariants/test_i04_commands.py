@@ -211,6 +211,9 @@ async def test_kill_9_after_the_write_ahead_is_unknown_and_never_run_again(
         lambda: [b for b in world.cloud.of(EventKind.COMMAND) if b["command"] == command.id]
     )
     assert [body["state"] for body in said] == ["unknown"]
+    # Whoever it may have let in has a stay, and power.
+    await until(lambda: world.cloud.transitions("s1")[-1] == "in_use")
+    assert world.cloud.of(EventKind.ACCESS)[-1]["stay"] == "s1"
     assert world.pulses(LOCK_1) <= pulses
     await world.cloud.send(command)  # and its old connection is gone as well
     await asyncio.sleep(0.5)

@@ -59,6 +59,7 @@ class Together:
     folder: Path
     broker: NatsBroker
     guests: list[Guest] = field(default_factory=list)
+    _cut_off: set[str] = field(default_factory=set)  # grants whose entry a crash cut off
     held: list[Command] = field(default_factory=list)  # commands on their way for a long time
     asked: list[int] = field(
         default_factory=lambda: [0, 0]
@@ -90,8 +91,16 @@ class Together:
     # -- the store's own fate
 
     async def start(self) -> None:
-        if self.world.controller is None:
-            await self.world.run(synced=lambda: not self.lied, alone=True)
+        if self.world.controller is not None:
+            return
+        await self.world.run(synced=lambda: not self.lied, alone=True)
+        entered, now = self._entered(), self.world.now()
+        for guest in self.guests:
+            begun = guest.grant in entered
+            if guest.grant in self._cut_off and not self.lied and guest.starts <= now < guest.ends:
+                assert begun, f"I5: {guest.key} may have gone in, and has no stay"
+            guest.entered |= begun
+        self._cut_off = set()
 
     async def crash(self) -> None:
         """The program ends in the middle of whatever it does: nothing is finished, nothing said."""
@@ -119,12 +128,19 @@ class Together:
         await controller.bridge.stop()
         controller.journal._owed, controller.journal._remembered = [], {}
         await controller.journal.close()
-        # A door that opened and a program that ended before it could write so: it is called unknown, and
-        # the guest taps again.
-        written = "SELECT grant FROM stay WHERE entered IS NOT NULL"
-        known = {row[0] for row in self.world.rows(written)}
+        # A door that may have opened and a program that ended before it could write so: it is called
+        # unknown, and the stay begins at the next start.
+        entered = self._entered()
         for guest in self.guests:
-            guest.entered &= guest.grant in known
+            guest.entered &= guest.grant in entered
+        under_way = """SELECT json_extract(value, '$.grant') FROM kv WHERE key LIKE 'entry.%'
+            UNION SELECT "grant" FROM command WHERE state = 'executing' AND action = 'unlock'"""
+        self._cut_off |= {row[0] for row in self.world.rows(under_way)}
+
+    def _entered(self) -> set[str]:
+        """The grants that somebody entered by, as the journal has them."""
+        written = 'SELECT "grant" FROM stay WHERE entered IS NOT NULL'
+        return {row[0] for row in self.world.rows(written)}
 
     async def cut_cable(self) -> None:
         """The broker dies, and all that is on its way with it."""
