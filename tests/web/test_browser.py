@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.web.server import Handler, serving
 
@@ -117,6 +117,34 @@ def test_tap_takes_the_shortest_from_there_in_another_room(page: Page, site: str
     page.mouse.click(box["x"] + 41 * 2.6, box["y"] + 25)  # 13:30 + 2.6 h = 16:06
     assert chosen(page) == ("2026-11-22T16:00:00+08:00", "2026-11-22T17:00:00+08:00")
     expect(page.locator("[data-room-name]")).to_have_text("听雨")
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_a_time_past_midnight_cuts_no_price_off(page: Page, site: str, width: int) -> None:
+    """Bug: 23:50 – 次日 01:50 pushed the price and the button out of the phone: ¥73.67 read ¥73.6."""
+    page.set_viewport_size({"width": width, "height": 844})
+
+    def until_six(route: Route) -> None:
+        answer = route.fetch()
+        html = re.sub(
+            r'data-end="[^"]+"', 'data-end="2026-11-23T06:00:00+08:00"', answer.text(), count=1
+        )
+        route.fulfill(response=answer, body=html)
+
+    page.route("**/book", until_six)
+    page.goto(f"{site}/book")
+    for start in ("23:30", "次日 00:30"):
+        page.locator("#t-a").select_option(label=start)
+        page.locator("[data-total]").evaluate("e => { e.textContent = '¥273.67'; }")
+        for place in (".pick-price", ".pick .btn-main"):
+            box = page.locator(place).bounding_box()
+            assert box
+            assert 0 <= box["x"] < box["x"] + box["width"] <= width - 15, (start, place, box)
+        ends = page.locator("#t-b").bounding_box()
+        price = page.locator(".pick-price").bounding_box()
+        assert ends
+        assert price
+        assert ends["x"] + ends["width"] <= price["x"], start
 
 
 def test_door_one_tap_one_command(page: Page, site: str) -> None:

@@ -20,7 +20,9 @@ from cloud_api.web.customer.find import book_href
 from cloud_api.web.pages import Visit
 from cloud_api.web.view_models import DayChip, TimelinePage, TimelineRow
 
-_NIGHT = timedelta(hours=6)  # how far into the next morning a day is drawn
+_NIGHT = timedelta(
+    hours=9
+)  # how far into the next morning a day is drawn: who sits down at midnight stays
 _HALF_HOUR = timedelta(minutes=30)
 _CHIPS = 14  # days in the row; the calendar has the others
 

@@ -22,7 +22,7 @@ function run() {
   const x = (at) => `${px(at - start)}px`;
   const time = (at) => hm(at, offset);
   const dayOf = (at) => Math.floor((at + offset) / 86400000);
-  const clockWord = (at) => (dayOf(at) > dayOf(start) && at !== end ? fill(d.tNext, { t: time(at) }) : at === end && time(at) === '00:00' ? '24:00' : time(at));
+  const clockWord = (at) => (at === end && time(at) === '00:00' ? '24:00' : dayOf(at) > dayOf(start) ? fill(d.tNext, { t: time(at) }) : time(at));
   const length = (ms) => {
     const minutes = Math.round(ms / MINUTE);
     if (minutes < 60) return fill(d.tMinutes, { n: minutes });
@@ -255,6 +255,7 @@ function run() {
     const same = room === picked.room && from === picked.from && to === picked.to && product === picked.product;
     Object.assign(picked, { room, from, to, product });
     form.classList.toggle('has-product', product !== null);
+    form.classList.toggle('has-night', to !== null && dayOf(to) > dayOf(start)); // its words are longer
     selection?.classList.remove('is-taken');
     drawSelection();
     if (same && (picked.quote || form.classList.contains('is-quoting'))) return;
