@@ -30,6 +30,7 @@ from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
 from cloud_api.stores.models import Door
+from demo import past
 from demo.platforms import offer
 from demo.processes import Child, Failed, answers, lan_address, listens, local_http, pick_port
 from demo.seed import (
@@ -112,6 +113,7 @@ class Stage:
     address: str = "127.0.0.1"
     store_id: str = ""
     doors: dict[str, str] = field(default_factory=dict)  # the tokens of the stickers, by name
+    with_past: bool = True  # five weeks of orders behind it (demo/past)
     _env: dict[str, str] = field(default_factory=dict)
     _stripe: str = ""  # the account that its events are about
 
@@ -403,6 +405,16 @@ class Stage:
             timeout=10,
         ).raise_for_status()
 
+    def _tell_past(self, told: dict[str, past.Told]) -> None:
+        """The payment services remember what was paid through them; again changes nothing."""
+        for name, what in told.items():
+            local_http().post(
+                f"{self.url(name, local=True)}/admin/past",
+                json={"payments": what.payments, "refunds": what.refunds},
+                headers={"Simulator-Admin": (self.folder / name / "admin_token").read_text()},
+                timeout=20,
+            ).raise_for_status()
+
     async def _seed(self) -> str | None:
         """Seed the store; an enrolment code if its controller is not enrolled yet."""
         settings = Settings.model_validate(
@@ -418,6 +430,9 @@ class Stage:
                 found = (await session.exec(stripe)).first()
                 self._stripe = "" if found is None else found.id  # not every stage has one
                 await offer(session, self.store_id, clocks.now, self._accounts(SOLD_AT))
+                if self.with_past:
+                    # Told before the commit: whoever is told twice takes it once.
+                    self._tell_past(await past.write(session, self.store_id, clocks))
                 of_store = select(Door).where(col(Door.store_id) == self.store_id)
                 self.doors = {door.name: door.token for door in await session.exec(of_store)}
                 enrolled = (

@@ -49,6 +49,47 @@ class BackIn(BaseModel):
     amount_fen: Annotated[int, Field(gt=0)]
 
 
+class PaidIn(BaseModel):
+    """A payment that came some time ago. Instants: seconds since the epoch."""
+
+    number: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{6,64}$")]
+    amount_fen: Annotated[int, Field(gt=0)]
+    subject: str
+    merchant_name: str
+    channel: str
+    txn: str
+    created_at: float
+    paid_at: float
+
+
+class GivenBackIn(BaseModel):
+    """A refund that arrived some time ago."""
+
+    number: str
+    payment_number: str
+    amount_fen: Annotated[int, Field(gt=0)]
+    reason: str
+    refund_no: str
+    created_at: float
+    done_at: float
+
+
+class PastIn(BaseModel):
+    """What a shop did here before anybody looked."""
+
+    payments: list[PaidIn]
+    refunds: list[GivenBackIn]
+
+
+@router.post("/past")
+async def remember(body: PastIn, desk: TheDesk) -> dict[str, int]:
+    """Take payments and refunds as done, without a word to the merchant; known numbers stay as they are."""
+    desk.book.remember(
+        [one.model_dump() for one in body.payments], [one.model_dump() for one in body.refunds]
+    )
+    return {"payments": len(body.payments), "refunds": len(body.refunds)}
+
+
 @router.post("/faults")
 async def set_faults(body: FaultsIn, desk: TheDesk) -> dict[str, str]:
     """Turn the knobs. ``{}`` turns all of them off, for single numbers as well."""

@@ -152,6 +152,24 @@ class Book:
             "UPDATE payment SET state = 'closed' WHERE number = ? AND state = 'waiting'", number
         )
 
+    def remember(self, payments: list[Row], refunds: list[Row]) -> None:
+        """Payments and refunds that are done since long; nobody is told. A number that is known stays."""
+        self._db.execute("BEGIN")
+        with self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO payment (number, token, amount_fen, subject, merchant_name, app, "
+                "channel, payer, expires_at, notify_url, return_url, state, txn, created_at, paid_at) "
+                "VALUES (:number, :txn, :amount_fen, :subject, :merchant_name, '', :channel, '', "
+                ":paid_at, '', '', 'paid', :txn, :created_at, :paid_at)",
+                payments,
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO refund (number, payment_number, amount_fen, reason, notify_url, "
+                "state, refund_no, created_at, done_at) VALUES (:number, :payment_number, :amount_fen, "
+                ":reason, '', 'success', :refund_no, :created_at, :done_at)",
+                refunds,
+            )
+
     # ------------------------------------------------------------------------------------- refunds
 
     def open_refund(

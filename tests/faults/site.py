@@ -45,6 +45,7 @@ class Site(Stage):
     """The demonstration's stage with API and worker apart, and the store behind ``wire``."""
 
     database_url: str = ""
+    with_past: bool = False
     wire: Wire = field(default_factory=make_wire)
     sides: tuple[str, ...] = ("boards", "broker", "sms", "cashier", "api", "worker", "controller")
     clock: BusinessClock = field(init=False)
