@@ -81,5 +81,7 @@ class MemberProfile(SQLModel, table=True):
     visits: int = 0
     spent_fen: int = 0  # paid less what went back, of orders that were not cancelled
     first_at: datetime = Field(sa_type=UTCDateTime)  # when they first ordered here
-    last_at: datetime = Field(sa_type=UTCDateTime)  # the last order's start
+    last_at: datetime = Field(
+        sa_type=UTCDateTime
+    )  # the start of the last order that was not cancelled
     merged_into: str | None = None

@@ -68,7 +68,7 @@ async def count(session: AsyncSession, merchant_id: str, account_id: str, clocks
             func.sum(case((live, col(Order.paid_fen) - col(Order.refunded_fen)), else_=0)), 0
         ),
         func.min(col(Order.created_at)),
-        func.max(col(Order.starts_at)),
+        func.max(case((live, col(Order.starts_at)), else_=col(Order.created_at))),
     )
     query = sa_select(*figures).where(
         col(Order.merchant_id) == merchant_id, col(Order.account_id) == account_id

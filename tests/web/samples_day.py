@@ -16,7 +16,7 @@ from cloud_api.web.view_models.day import (
 from tests.web.samples import STORE, at
 
 DAY = DayPage(
-    day="2026-11-22", text=at(6), starts_at=at(6), hours=24,
+    day="2026-11-22", text="今天", starts_at=at(6), hours=24,
     before_href="/console/timeline?day=2026-11-21", after_href="/console/timeline?day=2026-11-23",
     today_href="/console/timeline", can_move=True, offset="+08:00",
     stores=(

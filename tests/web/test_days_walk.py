@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -20,6 +20,7 @@ from cloud_api.orders import change_service, guests
 from cloud_api.orders.models import Order, OrderLine
 from cloud_api.staff.models import StaffMember
 from cloud_api.staff.service import actor_of
+from cloud_api.web.console.day import running_day
 from tests.cloud_api.factories import make_login, make_order, make_staff
 from tests.web.test_people_walk import sitting
 from tests.web.town import Visitor, running_town
@@ -31,6 +32,16 @@ pytestmark = pytest.mark.xdist_group("days-walk")  # they share a running site
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     with running_town(tmp_path_factory.mktemp("days-walk")) as running:
         yield running
+
+
+def test_a_night_belongs_to_the_evening_that_it_began_in():
+    """Bug: at nine past midnight, with a guest inside until 01:50, the timeline's today was empty: it began at
+    six in the morning that was to come.
+    """
+    days = {"27T06:00": 27, "27T23:59": 27, "28T00:09": 27, "28T05:59": 27, "28T06:00": 28}
+    for at, day in days.items():
+        now = datetime.fromisoformat(f"2026-11-{at}:00+08:00")
+        assert running_day(now) == date(2026, 11, day), at
 
 
 HEARS = """document.addEventListener('km:event', (event) => {

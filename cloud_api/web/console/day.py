@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.claims.booking_rules import rules_by_room
 from cloud_api.claims.models import RoomClaim
 from cloud_api.kit.actor import Staff, scoped
+from cloud_api.kit.dates import full_day, near_day
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
 from cloud_api.orders.models import Order
@@ -63,14 +64,15 @@ async def timeline(seen: Seen, who: Who, day: Text = "") -> Response:
     async with seen.cloud.db.read() as session:
         frame = await frame_of(session, who)
         here = seen.at(frame.tz)
-        wanted = _day(day, here.now.date())
+        running = running_day(here.now)
+        wanted = _day(day, running)
         begin = datetime.combine(wanted, BEGINS, here.zone)
         rooms = await rooms_of_all(session, who, frame.stores)
         stores = await _stores(session, here, who, frame, rooms, begin)
     path = "/console/timeline?day="
     model = DayPage(
         day=wanted.isoformat(),
-        text=begin,
+        text=near_day(wanted, running) or full_day(wanted, running),
         starts_at=begin,
         hours=HOURS,
         before_href=f"{path}{wanted - timedelta(days=1)}",
@@ -110,6 +112,11 @@ async def calendar(seen: Seen, who: Who, month: Text = "") -> Response:
         money_fen=sum(one.money_fen for one in inside),
     )
     return console_page(here, who, frame, "console/calendar.html", model, here="calendar")
+
+
+def running_day(now: datetime) -> date:
+    """The day that runs at local ``now``, from 06:00 to 06:00: a night belongs to its evening."""
+    return (now - timedelta(hours=BEGINS.hour)).date()
 
 
 def _day(text: str, otherwise: date) -> date:

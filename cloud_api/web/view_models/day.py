@@ -44,7 +44,7 @@ class DayPage:
     """From ``starts_at`` for ``hours`` hours; one zone for the page."""
 
     day: str
-    text: datetime
+    text: str
     starts_at: datetime
     hours: int
     before_href: str

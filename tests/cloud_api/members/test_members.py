@@ -69,6 +69,10 @@ async def test_figures_follow_orders_and_the_list_finds_everybody(cloud: Cloud, 
         starts = now - timedelta(hours=3)
         mine = await make_order(session, shop, guest, starts, now=now, status="in_use")
         await make_order(session, shop, guest, now + timedelta(days=1), now=now, status="ready")
+        later = now + timedelta(
+            days=2
+        )  # given up: nobody comes then (it was shown as the last visit)
+        await make_order(session, shop, guest, later, now=now, status="cancelled")
         theirs = await make_order(
             session, far, other, now - timedelta(hours=5), now=now, status="in_use"
         )
@@ -86,7 +90,7 @@ async def test_figures_follow_orders_and_the_list_finds_everybody(cloud: Cloud, 
         )
         assert ({one.account_id for one in found}, more) == ({guest.id, other.id}, None)
         one = await guests.one(session, owner, guest.id)
-        assert (one.orders, one.visits, one.spent_fen) == (2, 1, mine.paid_fen * 2)
+        assert (one.orders, one.visits, one.spent_fen) == (3, 1, mine.paid_fen * 2)
         assert one.last_at == now + timedelta(days=1)
         only, _ = await guests.find(session, branch, guests.Wanted(), now=now, cursor=None)
         assert [row.account_id for row in only] == [other.id]  # who booked in one's stores
