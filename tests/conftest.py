@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +33,17 @@ keep_temporary_files_in_memory()
 # All modules and thousands of tests stay to the end: they are not looked through for garbage again
 # and again, neither while they are collected nor while the tests run.
 gc.disable()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """As Python's own handler: Ctrl-C ends the tests."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+# asyncio puts a handler of its own over Python's for each coroutine that it runs, and to see whether it is
+# still there writes out the whole task with all that it returned: a twentieth of a test that asks the API.
+signal.signal(signal.SIGINT, _interrupt)
 
 
 def pytest_collection_finish() -> None:
