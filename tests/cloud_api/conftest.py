@@ -30,9 +30,12 @@ SECRETS = "11" * 32
 TRUST = ssl.create_default_context()  # once: reading it costs more than many a test
 
 
+VAULT = Settings(secrets=SECRETS).vault
+
+
 @pytest.fixture(autouse=True)
 def _vault() -> None:
-    use_vault(Settings(secrets=SECRETS).vault)
+    use_vault(VAULT)
 
 
 @pytest.fixture

@@ -84,8 +84,15 @@ async def make_store(
         "store_id": store.id,
         "created_at": now,
     }
-    for index in range(rooms):
-        await _make_room(session, shop, own, index)
+    names = [ROOM_NAMES[at] if at < len(ROOM_NAMES) else f"房间 {at + 1}" for at in range(rooms)]
+    for index, room_name in enumerate(names):
+        _make_room(shop, own, index, room_name)
+    # What others point at is written first, all of a kind at once.
+    session.add_all([*shop.rooms, *shop.boards])
+    await session.flush()
+    session.add_all(shop.bindings.values())
+    await session.flush()
+    session.add_all([*shop.doors, *shop.tariffs])
     shop.entrance = Door(
         name="大门",
         kind="entrance",
@@ -111,8 +118,8 @@ async def make_store(
     return shop
 
 
-async def _make_room(session: AsyncSession, shop: Shop, own: dict[str, Any], index: int) -> None:
-    name = ROOM_NAMES[index] if index < len(ROOM_NAMES) else f"房间 {index + 1}"
+def _make_room(shop: Shop, own: dict[str, Any], index: int, name: str) -> None:
+    """A room with its board, what hangs on it, its door and its prices; not written yet."""
     room = Room(index=index, name=name, sort=index, **own)
     board = Board(
         name=f"{name}继电器板",
@@ -121,10 +128,8 @@ async def _make_room(session: AsyncSession, shop: Shop, own: dict[str, Any], ind
         params={"unit_id": index + 1},
         **own,
     )
-    session.add_all([room, board])
-    await session.flush()
     for role, label, channel in ROLES:
-        binding = Binding(
+        shop.bindings[f"{name}.{role}"] = Binding(
             board_id=board.id,
             name=label,
             capability="lock.pulse" if role == "lock" else "switch.set",
@@ -133,9 +138,6 @@ async def _make_room(session: AsyncSession, shop: Shop, own: dict[str, Any], ind
             rooms=[room.id],
             **own,
         )
-        session.add(binding)
-        shop.bindings[f"{name}.{role}"] = binding
-    await session.flush()
     door = Door(
         name=f"{name}门",
         token=new_token(128),
@@ -143,16 +145,13 @@ async def _make_room(session: AsyncSession, shop: Shop, own: dict[str, Any], ind
         lock_binding_id=shop.bindings[f"{name}.lock"].id,
         **own,
     )
-    tariffs = [
+    shop.tariffs += [
         Tariff(room_id=room.id, name="平日", hourly_fen=3800, **own),
         Tariff(room_id=room.id, name="晚间", from_minute=1080, hourly_fen=4800, priority=10, **own),
     ]
-    session.add_all([door, *tariffs])
-    await session.flush()
     shop.rooms.append(room)
     shop.boards.append(board)
     shop.doors.append(door)
-    shop.tariffs += tariffs
 
 
 def reported(shop: Shop, now: datetime, **changes: Any) -> dict[str, Any]:
