@@ -32,6 +32,25 @@ def command(iat: int, exp: int) -> Command:
     )  # fmt: skip
 
 
+def test_a_cloud_process_whose_clock_jumped_shuts_no_door_for_the_others() -> None:
+    """One of two APIs had its clock set an hour ahead for a minute. Each command after its first one had
+    expired "as signed messages prove", at every door that it had opened, until the controller was restarted.
+    """
+    wire = Stopped()
+    jumped = command(TRUE_MS + 3_600_000, TRUE_MS + 3_610_000)
+    for synced in (True, False):
+        keeper = Timekeeper(wire, None, lambda synced=synced: synced, "boot")  # type: ignore[misc]
+        assert (keeper.read().quality is ClockQuality.SYNCED) is synced
+        fresh = Freshness(wire, keeper, lambda: 0)
+        assert fresh.left_ms(jumped, 100.0) == 10_000, "its own age bounds it"
+        assert fresh.left_ms(command(TRUE_MS, TRUE_MS + 10_000), 100.0) == 10_000
+        assert fresh.left_ms(command(TRUE_MS - 11_000, TRUE_MS - 1_000), 100.0) <= 0
+        # What is less than that ahead may be right, and this clock behind: then it counts as proof.
+        assert fresh.left_ms(command(TRUE_MS + 9_000, TRUE_MS + 19_000), 100.0) == 10_000
+        left = fresh.left_ms(command(TRUE_MS - 2_000, TRUE_MS + 8_000), 100.0)
+        assert left == (8_000 if synced else -1_000)
+
+
 def test_an_expired_command_is_none_though_nobody_knows_the_time() -> None:
     """A store's clock had been set by ten years, and all it knew of the time came with the command before,
     which had been some milliseconds on its way: one that had expired for less than that opened the door.
