@@ -13,12 +13,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
 from prometheus_client import generate_latest as render
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, func, select
 
 from cloud_api.devices.models import StoreStatus
+from cloud_api.kit.clock_watch import CLOCK_S, off_by
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
@@ -29,7 +29,6 @@ from cloud_api.store_channel.worker import state_of
 
 router = APIRouter(tags=["health"], include_in_schema=False)
 LATE = timedelta(seconds=10)
-CLOCK_S = 2.0  # so far a machine's clock may be off: leases are 4 s, an unlock lives for 10
 
 
 class Metrics:
@@ -103,14 +102,11 @@ async def check(cloud: Cloud) -> dict[str, str]:
 
 async def _clock(cloud: Cloud, connection: AsyncConnection) -> str:
     """This machine's clock against the database's, which all processes share."""
-    asked = cloud.clocks.real
-    theirs = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    heard = cloud.clocks.real
-    early, late = (theirs - heard).total_seconds(), (asked - theirs).total_seconds()
-    if max(early, late) <= CLOCK_S:
+    off = await off_by(cloud.clocks, connection)
+    if abs(off) <= CLOCK_S:
         return "ok"
-    off, which = (early, "behind") if early > late else (late, "ahead of")
-    return f"{off:.1f} s {which} the database: switch on NTP on both machines"
+    which = "behind" if off > 0 else "ahead of"
+    return f"{abs(off):.1f} s {which} the database: switch on NTP on both machines"
 
 
 @router.get("/metrics")

@@ -14,7 +14,7 @@ import structlog
 
 from cloud_api.alarms import watch as alarm_watch
 from cloud_api.auth import service as auth_service
-from cloud_api.kit import due_jobs, feed, idempotency, recurring, throttle
+from cloud_api.kit import clock_watch, due_jobs, feed, idempotency, recurring, throttle
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.wakeups import Wakeups
 from cloud_api.members import service as members_service
@@ -53,6 +53,7 @@ async def work(cloud: Cloud, stop: asyncio.Event, *, all_parts: bool = True) -> 
         parts = {"acks": lambda: channel.run_acks(cloud, stop)}
     if not cloud.db.is_sqlite:
         parts["wakeups"] = lambda: Wakeups(cloud.db).run(stop)
+        parts["clock"] = lambda: clock_watch.run(cloud, stop)
     await asyncio.gather(*(_keep(name, run, stop) for name, run in parts.items()))
 
 

@@ -24,3 +24,8 @@ class Cloud:
     waiters: Waiters
     holder: str = field(default="")  # this process's name in leases
     parts: dict[str, Any] = field(default_factory=dict)  # what packages keep per process, by name
+
+    @property
+    def astray(self) -> bool:
+        """Whether this machine's clock jumped: what is due, and whose lease is over, nobody knows here."""
+        return self.db.clock is not None and self.db.clock.astray

@@ -86,6 +86,19 @@ class Express(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Keeps a process from writing whose clock jumped."""
+
+    @property
+    def astray(self) -> bool:
+        """Whether it jumped, and nobody has said that this was right."""
+        ...
+
+    def refuse(self) -> None:
+        """Raises KaimenError ``clock`` while it is astray."""
+        ...
+
+
 class Database:
     """The cloud's database. ``url`` is ``postgresql+asyncpg://…`` or ``sqlite+aiosqlite:///…``."""
 
@@ -98,6 +111,8 @@ class Database:
         self.tell_others: Callable[[str, str], None] | None = None
         # Who sends this process's commands at once; the channel sets it (see kit/outbox.py).
         self.express: Express | None = None
+        # Who knows whether this process's clock may be written down; see kit/clock_watch.py.
+        self.clock: Watch | None = None
         if self.is_sqlite:
             self._write_engine = _sqlite(url, "BEGIN IMMEDIATE", 1)
             self._read_engine = _sqlite(url, "BEGIN", pool_size)
@@ -119,8 +134,10 @@ class Database:
         """A transaction that commits on leaving and rolls back on an exception.
 
         What was given to ``before_commit`` runs last inside it, what was given to ``after_commit``
-        after the commit; both in order.
+        after the commit; both in order. Raises KaimenError ``clock`` where this machine's clock jumped.
         """
+        if self.clock is not None:
+            self.clock.refuse()
         try:
             if self.is_sqlite:
                 async with self._writer, self._transaction() as session:

@@ -174,6 +174,8 @@ def _due(cloud: Cloud) -> ColumnElement[bool]:
 
 async def _lease(cloud: Cloud, limit: int) -> list[DueJob]:
     """Take up to ``limit`` due jobs. Looks with a read first: an idle worker takes no write lock."""
+    if cloud.astray:
+        return []
     due = select(col(DueJob.id)).where(_due(cloud)).order_by(col(DueJob.run_at)).limit(limit)
     async with cloud.db.read() as session:
         if (await session.exec(due.limit(1))).first() is None:

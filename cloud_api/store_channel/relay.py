@@ -134,7 +134,7 @@ class Relay:
     @property
     def ready(self) -> bool:
         """Whether a command could leave now."""
-        return self._is_up()
+        return self._is_up() and not self._cloud.astray
 
     def begin(self, stream: str, leased_at: datetime, found: _Found | None = None) -> None:
         """Send what was just committed to ``stream`` with its lease, in the background.
@@ -164,7 +164,8 @@ class Relay:
         """Drain until ``stop``."""
         while not stop.is_set():
             self._wake.clear()
-            await self.drain()
+            if not self._cloud.astray:
+                await self.drain()
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._wake.wait()

@@ -366,11 +366,13 @@ class Channel:
             log.info("broker_certificate_renewed", folder=str(folder))
 
     async def renew_shards(self) -> None:
-        """Keep the leases, and hear the stores of what is held; without a broker others shall hear them."""
-        if self.health.away:
+        """Keep the leases, and hear the stores of what is held; without a broker, or the right time, others."""
+        astray = self.cloud.astray
+        if self.health.away or astray:
             if self.state.shards:
-                log.warning("shards_handed_over", why="no link to the broker")
-                await shards.leave(self.cloud, self.holder)
+                log.warning("shards_handed_over", why="the clock jumped" if astray else "no link")
+                if not astray:  # else they run out by themselves
+                    await shards.leave(self.cloud, self.holder)
             self.state.shards = 0
             await self.link.listen_to(frozenset())
             return
@@ -442,7 +444,8 @@ class Channel:
         self, stop: asyncio.Event, seconds: float, act: Callable[[], Awaitable[None]]
     ) -> None:
         while not stop.is_set():
-            await act()
+            if not self.cloud.astray:
+                await act()
             await _pause(stop, seconds)
 
     async def _keep(
