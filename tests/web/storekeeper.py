@@ -14,11 +14,12 @@ from tests.web.real import Site
 
 
 @contextmanager
-def answering(site: Site, state: str = "done") -> Iterator[None]:
-    """Until the block ends every command ends in ``state``."""
+def answering(site: Site, state: str = "done", after_s: float = 0.0) -> Iterator[None]:
+    """Until the block ends, beginning after ``after_s``, every command ends in ``state``."""
     over = asyncio.Event()
 
     async def answer() -> None:
+        await asyncio.sleep(after_s)
         while not over.is_set():
             async with site.cloud.db.write() as session:
                 query = select(DeviceCommand).where(col(DeviceCommand.final_at).is_(None))

@@ -30,9 +30,11 @@ async def door(
     """Shows what this person may do at a door. ``tap``: the command of a tap of theirs, and what it came to."""
     async with seen.cloud.db.read() as session:
         found = await stores.get_door_by_token(session, System(), token)
+    came = await visits.came_of(seen, found.id, tapped)
+    async with seen.cloud.db.read() as session:
         its_store = await stores.get_store(session, System(), found.store_id)
         here = seen.at_store(its_store)
-        model = await visits.door_page(session, here, token, again=bool(again), tapped=tapped)
+        model = await visits.door_page(session, here, token, again=bool(again), came=came)
     if model is None:
         return go(login_href(seen.request))
     return page(here, "customer/door.html", model, shell=here.shell())

@@ -14,11 +14,10 @@ from cloud_api.access.room_control import steers
 from cloud_api.access.schemas import DoorView, PassOut
 from cloud_api.access.situation import door_of_room
 from cloud_api.claims.booking_rules import rules_of
-from cloud_api.devices import commands
 from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.groupbuy.platform_views import ways as platform_ways
-from cloud_api.kit.actor import System, scoped
+from cloud_api.kit.actor import Customer, System, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
@@ -58,11 +57,16 @@ _STATES = {
 
 
 async def door_page(
-    session: AsyncSession, seen: Visit, token: str, *, again: bool = False, tapped: str = ""
+    session: AsyncSession,
+    seen: Visit,
+    token: str,
+    *,
+    again: bool = False,
+    came: dict[str, Any] | None = None,
 ) -> DoorPage | None:
     """The door's answer; None when somebody has to log in first. Opens nothing.
 
-    ``again``: a guest tries a lock that gave no answer once more. ``tapped``: the command of a tap.
+    ``again``: a guest tries a lock that gave no answer once more. ``came``: of a tap (``came_of``).
     """
     cloud = seen.cloud
     view = await access.door_view(session, seen.who, token, cloud.clocks, cloud.settings.data_dir)
@@ -82,29 +86,32 @@ async def door_page(
         **_times(here, view),
         **await _room(session, here, view),
         **await _words(session, here, view, token, again=again),
-        **await _tapped(session, here, view, tapped),
+        **(came or {}),
     )
 
 
-async def _tapped(
-    session: AsyncSession, here: Visit, view: DoorView, command_id: str
-) -> dict[str, Any]:
-    """What one's own tap came to, for as long as that is news."""
-    if not command_id:
+async def came_of(seen: Visit, door_id: str, command_id: str) -> dict[str, Any]:
+    """What one's own tap came to, for as long as that is news: ``tapped`` and ``said`` of the page.
+
+    Who tapped hears an answer before it is written (devices/commands.py), so the row is waited for; no
+    longer than the command lives.
+    """
+    if not command_id or not isinstance(seen.who, Customer):
         return {}
+    cloud = seen.cloud
     query = scoped(System(), DeviceCommand).where(
         col(DeviceCommand.id) == command_id,
-        col(DeviceCommand.target) == view.door.id,
-        col(DeviceCommand.by) == here.customer.ref,
-        col(DeviceCommand.created_at) > here.cloud.clocks.real - _NEWS,
+        col(DeviceCommand.target) == door_id,
+        col(DeviceCommand.by) == seen.who.ref,
+        col(DeviceCommand.created_at) > cloud.clocks.real - _NEWS,
     )
-    command = (await session.exec(query)).one_or_none()
+    async with cloud.db.read() as session:
+        command = (await session.exec(query)).one_or_none()
     if command is None:
         return {}
-    found = devices.answer(command)
-    if not found["final"] or found["state"] == "unknown":
-        return {"tapped": "unknown", "said": commands.words("unknown", None, command.action)}
-    return {"tapped": "open" if found["state"] == "done" else "failed", "said": found["message"]}
+    found = await devices.wait_for(cloud, command.id)
+    shown = {"done": "open", "unknown": "unknown"}.get(found["state"], "failed")
+    return {"tapped": shown, "said": found["message"]}
 
 
 def _times(here: Visit, view: DoorView) -> dict[str, Any]:
