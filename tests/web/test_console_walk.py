@@ -235,4 +235,5 @@ def test_a_door_page_left_open_notices_that_its_time_has_come(browser: Browser, 
     site.passes(minutes=50)
     # Outside a demonstration a page is told the time every 15 s.
     expect(page.get_by_text("现在就能进，扫门上的码")).to_be_visible()
+    expect(page.locator(".how")).to_contain_text("现在就能进门")  # not from when, once that is over
     context.close()

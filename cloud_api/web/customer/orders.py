@@ -171,7 +171,9 @@ async def order_page(
         next_href=hrefs.get(action, ""),
         pass_href=f"/orders/{order.id}/pass" if with_pass else "",
         pin=held.pin if with_pass and reader.pins and held is not None else "",
-        door_word=_("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
+        door_word=_("现在就能进门")
+        if seen.now >= opens
+        else _("{time} 起可以进门").format(time=words.moment(seen.local(opens), seen.now)),
         map_href=map_href(store),
         phone=store.phone,
         can_finish=order.status == "in_use" and not order.finished_early,
