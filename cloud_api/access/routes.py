@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.access import room_control, service
+from cloud_api.access import at_once, room_control, service
 from cloud_api.access.schemas import (
     DoorView,
     PassOut,
@@ -21,9 +21,8 @@ from cloud_api.devices.models import DeviceCommand
 from cloud_api.devices.schemas import CommandOut
 from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import Beside, once
+from cloud_api.kit.idempotency import Claim, once
 from cloud_api.staff.deps import staff_actor
-from cloud_api.stores import service as stores
 
 router = APIRouter(tags=["access"])
 Who = Annotated[Actor, Depends(actor)]
@@ -94,15 +93,17 @@ async def staff_unlock(
 ) -> Response:
     """Open a door from afar, with a reason that is kept."""
     cloud, why = cloud_of(request), body.why
-    door = Beside(*stores.locating_door(who, door_id))
 
     async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
-        found, instance = await door.read(session), cloud.waiters.instance
+        instance = cloud.waiters.instance
         return await service.staff_unlock(
-            session, who, found, why, cloud.clocks, instance, ref
+            session, who, door_id, why, cloud.clocks, instance, ref
         ), False
 
-    return await tap(request, who.ref, begin, beside=door)
+    async def quick(claim: Claim) -> DeviceCommand | None:
+        return await at_once.unlock(cloud, who, door_id, why, claim)
+
+    return await tap(request, who.ref, begin, at_once=quick)
 
 
 @router.post("/console/doors/{door_id}/unlock-to-clean", response_model=UnlockOut)

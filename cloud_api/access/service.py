@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -151,7 +150,7 @@ async def _open_to_all(
 async def staff_unlock(
     session: AsyncSession,
     actor: Staff,
-    located: Sequence[str] | None,
+    door_id: str,
     why: str,
     clocks: Clocks,
     instance: str,
@@ -159,14 +158,11 @@ async def staff_unlock(
 ) -> DeviceCommand:
     """Open a door from afar. Needs door.open.remote and a reason; who and why stand in the log.
 
-    ``located``: what ``stores.locating_door`` found for ``actor``. Raises NotFound ``door.not_found``,
-    KaimenError ``why.missing``, and StoreOffline.
+    Raises NotFound ``door.not_found``, KaimenError ``why.missing``, and StoreOffline. See at_once.py as
+    well, which does the same in one statement where it can.
     """
     actor.need(DOOR_OPEN_REMOTE)
-    if located is None:
-        raise NotFound("door")
-    door_id, store_id, merchant_id = located
-    store = devices.StoreRef(store_id, merchant_id)
+    store = devices.StoreRef(*await stores.locate_door(session, actor, door_id))
     return await _by_staff(
         session, actor, door_id, store, reason(why), clocks, instance, command_id
     )

@@ -13,7 +13,7 @@ from cloud_api.devices import service as devices
 from cloud_api.devices.models import DeviceCommand
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.http import cloud_of
-from cloud_api.kit.idempotency import Begun, Beside, once_begun
+from cloud_api.kit.idempotency import Begun, Claim, once_begun
 from cloud_api.kit.throttle import Limit, TooOften, hit
 
 
@@ -22,9 +22,12 @@ async def tap(
     ref: str,
     write: Callable[[AsyncSession, str], Awaitable[tuple[DeviceCommand, bool]]],
     *,
-    beside: Beside | None = None,
+    at_once: Callable[[Claim], Awaitable[DeviceCommand | None]] | None = None,
 ) -> Response:
-    """Count the tap, claim its key and write its command in one transaction; answer with the outcome."""
+    """Count the tap, claim its key and write its command in one transaction; answer with the outcome.
+
+    ``at_once``: does all of it in one statement, or nothing; see access/at_once.py.
+    """
     cloud = cloud_of(request)
     most = Limit(f"unlock:{ref}", *service.UNLOCK_LIMIT)
     fresh: DeviceCommand | None = None
@@ -35,6 +38,11 @@ async def tap(
         fresh = None if again else command
         return Begun(command.id, again)
 
+    async def quick(claim: Claim) -> bool:
+        nonlocal fresh
+        fresh = None if at_once is None else await at_once(claim)
+        return fresh is not None
+
     async def finish(begun: Begun, now: bool) -> UnlockOut:
         made = fresh if now else None
         until = None if made is None else made.expires_at + devices.ON_ITS_WAY
@@ -44,7 +52,7 @@ async def tap(
 
     try:
         body = await request.body()
-        return await once_begun(cloud, ref, request, body, begin, finish, most=most, beside=beside)
+        return await once_begun(cloud, ref, request, body, begin, finish, most=most, at_once=quick)
     except TooOften:
         raise
     except KaimenError:  # nothing was written, but a tap that is refused counts as well

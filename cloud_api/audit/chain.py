@@ -42,19 +42,22 @@ def bytes_of(entry: AuditEntry) -> bytes:
     ).encode()
 
 
-def link_text(prev: Any, seq: Any) -> Any:
-    """How ``prev`` and ``seq`` stand in ``bytes_of``; of texts, or of a database's expressions of text."""
-    return '"prev":"' + prev + '","seq":' + seq
+def link_text(prev: Any, seq: Any, store: Any) -> Any:
+    """How these stand in ``bytes_of``; of texts, or of a database's expressions of text.
+
+    ``store``: its id as ``canonical`` spells it.
+    """
+    return '"prev":"' + prev + '","seq":' + seq + ',"store":' + store
 
 
 def around_link(entry: AuditEntry) -> tuple[str, str]:
-    """The text of ``bytes_of`` before and after ``link_text``, whatever ``seq`` and ``prev`` will be.
+    """The text of ``bytes_of`` before and after ``link_text``, whatever its parts will be.
 
     So that a database which holds the end of the chain can hash an entry itself.
     """
     mark = new_token()
-    whole = bytes_of(entry.model_copy(update={"prev": mark, "seq": 0})).decode()
-    before, after = whole.split(link_text(mark, "0"))
+    unlinked = entry.model_copy(update={"prev": mark, "seq": 0, "store_id": None})
+    before, after = bytes_of(unlinked).decode().split(link_text(mark, "0", "null"))
     return before, after
 
 

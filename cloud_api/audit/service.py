@@ -10,13 +10,25 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import String, bindparam, cast, func, insert, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    String,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    update,
+)
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit import chain
-from cloud_api.audit.canonical import plain
+from cloud_api.audit.canonical import canonical, plain
 from cloud_api.audit.mask import masked, network
 from cloud_api.audit.models import AuditEntry, AuditHead
 from cloud_api.kit.actor import Actor, Customer, Platform, Staff
@@ -29,6 +41,7 @@ INSTALLATION: Final = "installation"  # the chain of acts that belong to no sing
 _ACTION = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
 _MAX_WHY = 500
 _LINK = ("seq", "prev", "hash")  # of an entry: its place in the chain
+_WHOSE = ("merchant_id", "store_id")
 
 
 async def record(
@@ -53,7 +66,27 @@ async def record(
     """
     if not _ACTION.fullmatch(action):
         raise ValueError(f"an action is noun.verb, not {action!r}")
-    entry = AuditEntry(
+    entry = made_entry(
+        actor, action, merchant_id, store_id, subject, before, after, why=why, clocks=clocks
+    )
+    before_commit(session, lambda: append(session, entry))
+    return entry
+
+
+def made_entry(
+    actor: Actor,
+    action: str,
+    merchant_id: str,
+    store_id: str | None,
+    subject: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+    *,
+    why: str,
+    clocks: Clocks,
+) -> AuditEntry:
+    """An entry that has no place in its chain yet; see ``record``."""
+    return AuditEntry(
         merchant_id=merchant_id,
         store_id=store_id,
         at=clocks.now,
@@ -68,8 +101,6 @@ async def record(
         after=None if after is None else masked(plain(after)),
         why=masked(plain(why.strip()))[:_MAX_WHY],
     )
-    before_commit(session, lambda: append(session, entry))
-    return entry
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -95,14 +126,46 @@ async def append(session: AsyncSession, entry: AuditEntry) -> None:
     if is_sqlite(session):
         await _append_step_by_step(session, entry)
         return
-    before, after = chain.around_link(entry)
-    step = {"whose": entry.merchant_id, "text_before": before, "text_after": after}
-    values = step | {f"entry_{name}": getattr(entry, name) for name in _given()}
+    values = appending(entry) | {
+        "whose": entry.merchant_id,
+        "text_store": canonical(entry.store_id),
+        "entry_merchant_id": entry.merchant_id,
+        "entry_store_id": entry.store_id,
+    }
     found = (await session.execute(_appended(), values)).one_or_none()
     if found is None:  # a first entry
         await lock_head(session, entry.merchant_id)
         found = (await session.execute(_appended(), values)).one()
     entry.seq, entry.prev, entry.hash = found
+
+
+def appending(entry: AuditEntry) -> dict[str, Any]:
+    """What a statement with ``append_if`` is sent with; whose the entry is, is left to the statement."""
+    before, after = chain.around_link(entry)
+    own = {f"entry_{name}": getattr(entry, name) for name in _given() if name not in _WHOSE}
+    return own | {"text_before": before, "text_after": after}
+
+
+def append_if(there: FromClause) -> tuple[CTE, CTE]:
+    """Parts of a statement for PostgreSQL: an entry at the end of the chain of ``there``, if it has a row.
+
+    ``there`` has a ``merchant_id`` with a chain that has begun, and a ``store_id``; its row is made
+    before the head is locked. The first part gives the entry's ``seq``, ``prev`` and ``hash``.
+    """
+    heads = AuditHead.__table__  # type: ignore[attr-defined]
+    whose = heads.c.merchant_id == there.c.merchant_id
+    found: list[Any] = [heads.c.seq, heads.c.hash, there.c.merchant_id, there.c.store_id]
+    head = select(*found)
+    end = head.select_from(heads.join(there, whose)).with_for_update(of=heads).cte("head")
+    quote = literal('"', String())
+    return _linked(
+        end, end.c.merchant_id, end.c.store_id, quote.concat(end.c.store_id).concat(quote)
+    )
+
+
+def begun(merchant_id: Any) -> ColumnElement[bool]:
+    """Whether the chain of a merchant, an expression of a statement, has begun. None ever ends."""
+    return exists().where(col(AuditHead.merchant_id) == merchant_id)
 
 
 async def _append_step_by_step(session: AsyncSession, entry: AuditEntry) -> None:
@@ -167,27 +230,46 @@ def _appended() -> Any:
     columns = AuditEntry.__table__.c  # type: ignore[attr-defined]
     whose = bindparam("whose", type_=String())
     head = select(heads.c.seq, heads.c.hash).where(heads.c.merchant_id == whose).with_for_update()
-    end = head.cte("head")
-    link = chain.link_text(end.c.hash, cast(end.c.seq + 1, String))
+    merchant, store = (bindparam(f"entry_{name}", type_=columns[name].type) for name in _WHOSE)
+    spelled = bindparam("text_store", type_=String())
+    moved, entered = _linked(head.cte("head"), merchant, store, spelled)
+    found: list[Any] = [moved.c[name] for name in _LINK]
+    return select(*found).add_cte(entered)
+
+
+def _linked(end: CTE, merchant_id: Any, store_id: Any, store_text: Any) -> tuple[CTE, CTE]:
+    """The head moved from ``end``, which locked it, and the entry written; see ``append_if``."""
+    heads = AuditHead.__table__  # type: ignore[attr-defined]
+    columns = AuditEntry.__table__.c  # type: ignore[attr-defined]
+    link = chain.link_text(end.c.hash, cast(end.c.seq + 1, String), store_text)
     text = bindparam("text_before", type_=String()).concat(link)
     text = text.concat(bindparam("text_after", type_=String()))
     digest = func.encode(func.sha256(func.convert_to(text, "UTF8")), "hex", type_=String())
-    step = select((end.c.seq + 1).label("seq"), end.c.hash.label("prev"), digest.label("hash"))
-    linked = step.cte("linked")
+    step: list[Any] = [
+        (end.c.seq + 1).label("seq"),
+        end.c.hash.label("prev"),
+        digest.label("hash"),
+        merchant_id.label("merchant_id"),
+        store_id.label("store_id"),
+    ]
+    linked = select(*step).cte("linked")
+    # Not asked is where the head stood: to this statement it stands where it stood before the lock was waited
+    # for. The lock is what keeps others off, and an entry's place in the chain is unique.
     moved = (
         update(heads)
-        .where(heads.c.merchant_id == whose, heads.c.seq == linked.c.seq - 1)
+        .where(heads.c.merchant_id == linked.c.merchant_id)
         .values(seq=linked.c.seq, hash=linked.c.hash)
-        .returning(linked.c.seq, linked.c.prev, linked.c.hash)
+        .returning(*linked.c)
         .cte("moved")
     )
     # Under names of their own: a value that is called like a column of the head would be set there.
-    values = [bindparam(f"entry_{name}", type_=columns[name].type) for name in _given()]
+    rest = [name for name in _given() if name not in _WHOSE]
+    values = [bindparam(f"entry_{name}", type_=columns[name].type) for name in rest]
+    linking = (*_WHOSE, *_LINK)
     entry = _entered().from_select(
-        (*_given(), *_LINK), select(*values, *(moved.c[name] for name in _LINK))
+        (*rest, *linking), select(*values, *(moved.c[name] for name in linking))
     )
-    found = select(*(moved.c[name] for name in _LINK))
-    return found.add_cte(entry.returning(columns.id).cte("entered"))
+    return moved, entry.returning(columns.id).cte("entered")
 
 
 def _where(actor: Actor) -> str:

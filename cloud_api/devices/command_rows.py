@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Insert, and_, bindparam, insert, select, true
+from sqlalchemy import CTE, FromClause, Insert, and_, bindparam, insert, select, true
 from sqlmodel import SQLModel, col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.models import OutboxRow
 from cloud_api.kit.statements import built, is_sqlite
+from cloud_api.kit.writing import made
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,48 @@ async def write(
     if holder is None:
         outbox.send(session, row, now, (row, command, there))
     else:
-        taken = None if found.others is None else outbox.Lease(found.others)
-        outbox.send_under(session, row, now, taken, (row, command, there))
+        outbox.send_under(session, row, now, outbox.taken(found), (row, command, there))
     return there
+
+
+def outbox_row(command: DeviceCommand) -> OutboxRow:
+    """What has a new command sent."""
+    return made(
+        OutboxRow,
+        merchant_id=command.merchant_id,
+        stream=command.store_id,
+        topic=outbox.COMMAND,
+        body={"command_id": command.id},
+        created_at=command.created_at,
+        expires_at=command.expires_at,
+    )
+
+
+def writing(command: DeviceCommand, row: OutboxRow, holder: str) -> dict[str, Any]:
+    """What a statement with ``write_if`` is sent with; whose they are is left to the statement."""
+    values = _values("c", command) | _values("o", row)
+    lease = outbox.asked(row.stream, holder, row.created_at)
+    return {name: one for name, one in (values | lease).items() if name not in _OWN}
+
+
+_OWN = frozenset({"cmerchant_id", "cstore_id", "omerchant_id", "ostream", "stream"})
+
+
+def write_if(there: FromClause) -> tuple[CTE, CTE, CTE]:
+    """Parts of a statement for PostgreSQL: command, outbox row and lease, if ``there`` has a row.
+
+    ``there`` gives a ``store_id`` and a ``merchant_id``. The second part has the row's ``seq``; the last has
+    no row where another has the lease.
+    """
+    whose = {"merchant_id": there.c.merchant_id}
+    store = there.c.store_id
+    made = _row_if(there, "c", DeviceCommand, store_id=store, **whose)
+    sent = _row_if(there, "o", OutboxRow, stream=store, **whose)
+    return (
+        made.returning(col(DeviceCommand.id)).cte("made"),
+        sent.returning(col(OutboxRow.seq)).cte("sent"),
+        outbox.lease_if(there, store).cte("lease"),
+    )
 
 
 def _values(prefix: str, row: SQLModel) -> dict[str, Any]:
@@ -87,9 +127,21 @@ def _insert(model: type[SQLModel]) -> Insert:
     return insert(model.__table__)  # type: ignore[attr-defined]
 
 
-@built
-def _there() -> Any:
-    """Not the row: the store's last report stands in it, which is long. A store has one live credential."""
+def _row_if(there: FromClause, prefix: str, model: type[SQLModel], **own: Any) -> Insert:
+    """The row of these values, if ``there`` has one; ``own``: what its columns give."""
+    names, types = _names(model), _columns(model)
+    values = [
+        own[name] if name in own else bindparam(f"{prefix}{name}", type_=types[name].type)
+        for name in names
+    ]
+    return _insert(model).from_select(names, select(*values).select_from(there))
+
+
+def present() -> Any:
+    """Stores that are there: connection and key. For statements.
+
+    Not their rows: a store's last report stands in it, which is long. A store has one live credential.
+    """
     live = and_(
         col(StoreCredential.store_id) == col(StoreStatus.store_id),
         col(StoreCredential.revoked_at).is_(None),
@@ -100,28 +152,23 @@ def _there() -> Any:
         .with_only_columns(
             col(StoreStatus.nonce), col(StoreCredential.mac_kid), col(StoreCredential.mac_key)
         )
-        .where(
-            col(StoreStatus.store_id) == bindparam("store"),
-            col(StoreStatus.online),
-            col(StoreStatus.nonce).is_not(None),
-        )
+        .where(col(StoreStatus.online), col(StoreStatus.nonce).is_not(None))
     )
+
+
+@built
+def _there() -> Any:
+    return present().where(col(StoreStatus.store_id) == bindparam("store"))
 
 
 @built
 def _both(leased: bool) -> Any:
     there = _there().cte("there")
-
-    def of(prefix: str, model: type[SQLModel]) -> Insert:
-        """The row of these values, if the store is there."""
-        names, types = _names(model), _columns(model)
-        values = [bindparam(f"{prefix}{name}", type_=types[name].type) for name in names]
-        return _insert(model).from_select(names, select(*values).select_from(there))
-
-    made = of("c", DeviceCommand).returning(col(DeviceCommand.id)).cte("made")
-    sent = of("o", OutboxRow).returning(col(OutboxRow.seq)).cte("sent")
+    made = _row_if(there, "c", DeviceCommand).returning(col(DeviceCommand.id)).cte("made")
+    sent = _row_if(there, "o", OutboxRow).returning(col(OutboxRow.seq)).cte("sent")
     found, rows = [sent.c.seq, *there.c], sent.join(there, true())
     if leased:
         lease = outbox.lease_if(there).cte("lease")
-        found, rows = [*found, lease.c.others], rows.outerjoin(lease, true())
+        others = outbox.taken_with(lease, bindparam("stream"))
+        found, rows = [*found, others], rows.outerjoin(lease, true())
     return select(*found).select_from(rows).add_cte(made)

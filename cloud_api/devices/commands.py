@@ -16,14 +16,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import command_rows
 from cloud_api.devices.models import DeviceCommand
-from cloud_api.kit import outbox
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.errors import Conflict, NotFound
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
-from cloud_api.kit.models import OutboxRow
+from cloud_api.kit.writing import made
 from cloud_api.stores.models import Store
 
 LOOK_EVERY_S = 0.25
@@ -102,7 +101,8 @@ async def create_command(
     takes no lock after it but that of the audit's chain, so the stream's lease may be asked for at once.
     """
     now = clocks.real
-    command = DeviceCommand(
+    command = made(
+        DeviceCommand,
         id=command_id or new_id(),
         merchant_id=store.merchant_id,
         store_id=store.id,
@@ -116,14 +116,7 @@ async def create_command(
         created_at=now,
         expires_at=now + timedelta(seconds=valid_s),
     )
-    row = OutboxRow(
-        merchant_id=store.merchant_id,
-        stream=store.id,
-        topic=outbox.COMMAND,
-        body={"command_id": command.id},
-        created_at=now,
-        expires_at=command.expires_at,
-    )
+    row = command_rows.outbox_row(command)
     if await command_rows.write(session, command, row, last=last) is None:
         raise StoreOffline
     return command

@@ -181,6 +181,17 @@ class Database:
             async with AsyncSession(self._read_engine, expire_on_commit=False) as session:
                 yield session
 
+    async def one(self, statement: Any, values: dict[str, Any]) -> Any:
+        """The row of a statement that is a transaction of its own; None: it found nothing to do. PostgreSQL.
+
+        A row says that something was committed.
+        """
+        async with self._read_engine.connect() as connection:
+            found = (await connection.execute(statement, values)).one_or_none()
+        if found is not None and (commits := _commits.get()) is not None:
+            commits.count += 1
+        return found
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session for reading: changed objects are never written, a statement that writes raises."""

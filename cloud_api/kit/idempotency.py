@@ -22,7 +22,7 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy import bindparam, literal, true
+from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, exists, not_
 from sqlalchemy.dialects import postgresql
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -33,7 +33,7 @@ from cloud_api.kit.errors import Conflict, KaimenError
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import IdempotencyKey
 from cloud_api.kit.repeat import repeated
-from cloud_api.kit.statements import built, is_sqlite
+from cloud_api.kit.statements import built
 from cloud_api.kit.throttle import Limit
 from cloud_api.kit.upsert import insert_or_ignore
 
@@ -54,27 +54,43 @@ class Begun:
     again: bool = False
 
 
-@dataclass(slots=True)
-class Beside:
-    """A row that ``begin`` needs, read in the round trip that claims its key, where the engine can.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that is to be claimed for what is begun under ``ref``, and counted. For PostgreSQL."""
 
-    ``statement``: a built SELECT of columns, of one row at most; sent with ``values``.
+    ref: str
+    actor: str
+    key: str
+    digest: str
+    now: datetime  # wire time
+    most: Limit
+
+    def values(self) -> dict[str, Any]:
+        """What a statement with ``claimed_if`` is sent with."""
+        row = _row(self.ref, self.actor, self.key, self.digest, self.now, Begun(self.ref))
+        counted = self.most.values(self.now) | {"most": self.most.limit}
+        return {f"row_{name}": value for name, value in row.items()} | counted
+
+
+def unclaimed() -> ColumnElement[bool]:
+    """Part of a statement: nobody has the key of ``Claim.values``, as far as this can be seen."""
+    columns = IdempotencyKey.__table__.c  # type: ignore[attr-defined]
+    same = (columns[name] == bindparam(f"row_{name}") for name in ("actor", "key"))
+    return not_(exists().where(*same))
+
+
+def claimed_if(there: FromClause) -> tuple[CTE, CTE]:
+    """Parts of a statement for PostgreSQL: a key is counted and claimed, if ``there`` has a row.
+
+    The second part, the claim, has a row where what is to be begun may begin. Nothing is counted beyond
+    the limit; of two at once with one key both may be.
     """
-
-    statement: Any
-    values: dict[str, Any]
-    known: bool = False
-    row: Any = None  # where it is known; None: there is no such row
-
-    async def read(self, session: AsyncSession) -> Any:
-        """The row, read now where it was not read with the key."""
-        if not self.known:
-            self.row = (await session.execute(self.statement, self.values)).one_or_none()
-            self.known = True
-        return self.row
+    counted = throttle.hit_if(there, within=True).cte("counted")
+    return counted, _mine(counted).cte("mine")
 
 
 Begin = Callable[[AsyncSession, str], Awaitable[Begun]]  # with a ref that it may use
+AtOnce = Callable[[Claim], Awaitable[bool]]  # whether it was done
 Finish = Callable[[Begun, bool], Awaitable[Any]]  # and whether it was begun by this request
 
 
@@ -149,7 +165,7 @@ async def once_begun(
     finish: Finish,
     *,
     most: Limit | None = None,
-    beside: Beside | None = None,
+    at_once: AtOnce | None = None,
 ) -> Response:
     """Begin once for this actor, key and body, and answer what became of it to whoever asks.
 
@@ -157,21 +173,24 @@ async def once_begun(
     for its outcome, for a repeated request as well. One commit does for both, none is needed for the
     answer, and whenever a process dies, nothing is left under which it could begin a second time. An
     answer that was "not known yet" may be a better one when it is asked for again. ``most``: how often it
-    may be begun; what is only repeated does not count. ``beside``: what ``begin`` reads first. Raises as
-    ``once``, and TooOften.
+    may be begun; what is only repeated does not count. ``at_once``: does all that ``begin`` would do and
+    claims the key, where nothing stands in the way, or does nothing. Raises as ``once``, and TooOften.
     """
     key = _key(request)
     ref = new_id()
     now = cloud.clocks.real
+    claim = None
+    if key is not None and most is not None and not cloud.db.is_sqlite:
+        claim = Claim(ref, actor_ref, key, _hash(request, body_bytes), now, most)
+        if at_once is not None and await at_once(claim):
+            return _response(await finish(Begun(ref), True))
     async with cloud.db.write() as session:
         known, claimed = None, False
         if key is not None:
-            digest, named = _hash(request, body_bytes), Begun(ref)
-            if most is not None and not is_sqlite(session):
-                values = _row(ref, actor_ref, key, digest, now, named)
-                claimed = await _claim_and_count(session, values, most, now, beside)
+            claimed = claim is not None and await _claim_and_count(session, claim)
             if not claimed:
-                known = await _claim(session, ref, actor_ref, key, digest, now, named)
+                digest = _hash(request, body_bytes)
+                known = await _claim(session, ref, actor_ref, key, digest, now, Begun(ref))
         if isinstance(known, Response):
             return known
         if known is None and most is not None and not claimed:
@@ -247,43 +266,38 @@ def _row(
     }
 
 
-async def _claim_and_count(
-    session: AsyncSession, row: dict[str, Any], most: Limit, now: datetime, beside: Beside | None
-) -> bool:
+async def _claim_and_count(session: AsyncSession, claim: Claim) -> bool:
     """Claim a key that nobody has and count it, in one statement; False, and nothing done, for another.
 
     Raises TooOften.
     """
-    values = {f"row_{name}": value for name, value in row.items()} | most.values(now)
-    if beside is None:
-        found: Any = (await session.execute(_claimed_and_counted(None), values)).first()
-    else:
-        statement = _claimed_and_counted(beside.statement)
-        found = (await session.execute(statement, values | beside.values)).first()
+    found = (await session.execute(_claimed_and_counted(), claim.values())).first()
     if found is None:
         return False
-    count, since, there, *read = found
-    most.judge(count, since, now)
-    if beside is not None:
-        beside.known, beside.row = True, read if there else None
+    count, since = found
+    claim.most.judge(count, since, claim.now)
     return True
 
 
 @built
-def _claimed_and_counted(beside: Any) -> Any:
+def _claimed_and_counted() -> Any:
+    mine = _mine(None).cte("mine")
+    counted = throttle.hit_if(mine).cte("counted")
+    return select(counted.c.count, counted.c.window_start)
+
+
+def _mine(there: FromClause | None) -> Any:
+    """The key's row, if nobody has it; and where it is given, only if ``there`` has a row."""
     columns = IdempotencyKey.__table__.c  # type: ignore[attr-defined]
     names = ("id", "actor", "key", "request_hash", "created_at", "response")
     # Under names of their own: a value that is called like a column of the other table would be set there.
     values = {name: bindparam(f"row_{name}", type_=columns[name].type) for name in names}
     insert: Any = postgresql.insert(IdempotencyKey.__table__)  # type: ignore[attr-defined]
-    mine = insert.values(values).on_conflict_do_nothing().returning(columns.id).cte("mine")
-    counted = throttle.hit_if(mine).cte("counted")
-    if beside is None:
-        return select(counted.c.count, counted.c.window_start, literal(False))
-    row = beside.add_columns(literal(True).label("is_there")).subquery("beside")
-    read = [column for column in row.c if column.name != "is_there"]
-    found = select(counted.c.count, counted.c.window_start, row.c.is_there, *read)
-    return found.select_from(counted.outerjoin(row, true()))
+    if there is None:
+        insert = insert.values(values)
+    else:
+        insert = insert.from_select(names, select(*values.values()).select_from(there))
+    return insert.on_conflict_do_nothing().returning(columns.id)
 
 
 async def forget_old(session: AsyncSession, now: datetime) -> None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import FromClause, bindparam, exists, or_, select
+from sqlalchemy import CTE, FromClause, bindparam, case, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.database import (
+    Database,
     after_commit,
     announce_after_commit,
     before_commit,
@@ -88,12 +89,18 @@ def send_under(
 ) -> None:
     """Have ``row`` sent after the commit under the lease that was asked for with it. Wire time."""
     database = database_of(session)
-    express = None if database is None else database.express
-    if taken is None or express is None:
-        announce_after_commit(session, OUTBOX, row.stream)
+    assert database is not None
+    after_commit(session, lambda: sent_under(database, row.stream, now, taken, found))
+
+
+def sent_under(
+    database: Database, stream: str, now: datetime, taken: Lease | None, found: Any
+) -> None:
+    """What was just committed to ``stream`` is sent: under its lease, or by whoever has it. Wire time."""
+    if taken is None or database.express is None:
+        database.announce(OUTBOX, stream)
     else:
-        known = None if taken.others else found
-        after_commit(session, lambda: express.begin(row.stream, now, known))
+        database.express.begin(stream, now, None if taken.others else found)
 
 
 def _goes_at_once(session: AsyncSession, row: OutboxRow, now: datetime, found: Any) -> bool:
@@ -156,20 +163,34 @@ def asked(stream: str, holder: str, now: datetime) -> dict[str, Any]:
     return {"stream": stream, "holder": holder, "until": now + LEASE, "now": now}
 
 
-def lease_if(there: FromClause) -> Any:
+def lease_if(there: FromClause, stream: Any = None) -> Any:
     """Part of a statement for PostgreSQL: the lease of a stream, if ``there`` has a row and nobody has it.
 
-    Its row says whether ``others`` wait in the stream; one of the same statement is not seen by it.
+    ``stream``: the column of ``there`` that names it, where it is no value of ``asked``.
     """
     values = _values()
     names = ["stream", *values]
-    asking = select(bindparam("stream"), *values.values()).select_from(there)
+    named = bindparam("stream") if stream is None else stream
+    asking = select(named, *values.values()).select_from(there)
     return (
         postgresql.insert(OutboxLease.__table__)  # type: ignore[attr-defined]
         .from_select(names, asking)
         .on_conflict_do_update(index_elements=["stream"], set_=values, where=_over())
-        .returning(_others().label("others"))
+        .returning(col(OutboxLease.stream))
     )
+
+
+def taken_with(lease: CTE, stream: Any) -> Any:
+    """Part of a statement: whether others wait in ``stream``; null where ``lease`` was not taken.
+
+    A row of the same statement is not seen. See ``taken``.
+    """
+    return case((lease.c.stream.is_not(None), _others(stream))).label("others")
+
+
+def taken(found: Any) -> Lease | None:
+    """What a row with ``taken_with`` says."""
+    return None if found.others is None else Lease(found.others)
 
 
 def _values() -> dict[str, Any]:
@@ -180,9 +201,9 @@ def _over() -> Any:
     return col(OutboxLease.until) < bindparam("now")
 
 
-def _others() -> Any:
+def _others(stream: Any) -> Any:
     return exists().where(
-        col(OutboxRow.stream) == bindparam("stream"),
+        col(OutboxRow.stream) == stream,
         col(OutboxRow.sent_at).is_(None),
         col(OutboxRow.dropped).is_(None),
     )
@@ -191,7 +212,7 @@ def _others() -> Any:
 @built
 def _lease(sqlite_: bool, again: bool) -> Any:
     values, over = _values(), _over()
-    others = _others().where(col(OutboxRow.seq) != bindparam("but"))
+    others = _others(bindparam("stream")).where(col(OutboxRow.seq) != bindparam("but"))
     insert: Any = sqlite.insert if sqlite_ else postgresql.insert
     return (
         insert(OutboxLease.__table__)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import FromClause, bindparam, case, literal
+from sqlalchemy import FromClause, bindparam, case, literal, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -72,11 +72,15 @@ async def hit(session: AsyncSession, key: str, limit: int, window_s: int, now: d
     most.judge(count, start, now)
 
 
-def hit_if(there: FromClause) -> Any:
-    """Part of a statement for PostgreSQL: one is counted if ``there`` has a row. See ``Limit.values``."""
+def hit_if(there: FromClause, *, within: bool = False) -> Any:
+    """Part of a statement for PostgreSQL: one is counted if ``there`` has a row. See ``Limit.values``.
+
+    ``within``: only up to the limit; beyond it nothing is counted, and there is no row.
+    """
     counted: Any = select(bindparam("counted"), _at(), literal(1)).select_from(there)
     into = postgresql.insert(Throttle.__table__)  # type: ignore[attr-defined]
-    return _counted(into.from_select(["key", "window_start", "count"], counted))
+    left = or_(_over(), col(Throttle.count) < bindparam("most")) if within else None
+    return _counted(into.from_select(["key", "window_start", "count"], counted), left)
 
 
 def _at() -> Any:
@@ -91,14 +95,19 @@ def _hit(sqlite_: bool) -> Any:
     return _counted(into.values(key=bindparam("counted"), window_start=_at(), count=1))
 
 
-def _counted(insert: Any) -> Any:
-    over, now = col(Throttle.window_start) <= bindparam("since"), _at()
+def _over() -> Any:
+    return col(Throttle.window_start) <= bindparam("since")
+
+
+def _counted(insert: Any, where: Any = None) -> Any:
+    over, now = _over(), _at()
     return insert.on_conflict_do_update(
         index_elements=["key"],
         set_={
             "count": case((over, 1), else_=col(Throttle.count) + 1),
             "window_start": case((over, now), else_=col(Throttle.window_start)),
         },
+        where=where,
     ).returning(col(Throttle.count), col(Throttle.window_start))
 
 

@@ -78,6 +78,14 @@ async def get_door(session: AsyncSession, actor: Actor, door_id: str) -> Door:
     return found
 
 
+async def locate_door(session: AsyncSession, actor: Actor, door_id: str) -> tuple[str, str]:
+    """Store and merchant of a door. Raises NotFound ``door.not_found``."""
+    found = (await session.execute(*locating_door(actor, door_id))).one_or_none()
+    if found is None:
+        raise NotFound("door")
+    return found.store_id, found.merchant_id
+
+
 def locating_door(actor: Actor, door_id: str) -> tuple[Any, dict[str, Any]]:
     """The statement, with its values, whose row is the (id, store_id, merchant_id) of a door."""
     who, theirs = stand_in(actor)

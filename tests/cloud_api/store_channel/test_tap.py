@@ -25,8 +25,8 @@ from tests.support.statements import statements
 # more until the door is known to be open. Then the mark of what was sent with the lease given back, whether
 # more waits, whose answer it is, and the outcome with its line in the feed. Two are of this store's manner
 # to say first that it acts, which a real one does only when a board is slow.
-POSTGRESQL, SQLITE = 11, 20
-UNTIL_IT_LEAVES = {"postgresql": 4, "sqlite": 11}
+POSTGRESQL, SQLITE = 9, 20
+UNTIL_IT_LEAVES = {"postgresql": 2, "sqlite": 11}
 
 
 async def test_a_tap_takes_few_statements(
