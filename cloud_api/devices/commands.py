@@ -15,7 +15,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.devices import command_rows
-from cloud_api.devices.models import DeviceCommand
+from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.actor import Actor, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
@@ -28,6 +28,9 @@ from cloud_api.stores.models import Store
 LOOK_EVERY_S = 0.25
 ON_ITS_WAY = timedelta(seconds=1)  # the answer to a command that runs at its last moment
 NO_ANSWER = "no_answer"
+STORE_LOST = (
+    "store_lost"  # its line went after the command was sent: nobody need wait for its answer
+)
 FINAL_STATES = frozenset({"done", "failed", "expired", "refused", "unknown", "not_sent"})
 
 # What is so and what to do, for a person at a door or a console; by reason, then by state.
@@ -174,12 +177,23 @@ def _unanswered(found: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _look(cloud: Cloud, command_id: str) -> dict[str, Any]:
+    query = (
+        scoped(System(), DeviceCommand)
+        .add_columns(col(StoreStatus.online))
+        .outerjoin(StoreStatus, col(StoreStatus.store_id) == col(DeviceCommand.store_id))
+        .where(col(DeviceCommand.id) == command_id)
+    )
     async with cloud.db.read() as session:
-        query = scoped(System(), DeviceCommand).where(col(DeviceCommand.id) == command_id)
-        command = (await session.exec(query)).one_or_none()
-    if command is None:
+        row = (await session.execute(query)).one_or_none()
+    if row is None:
         raise NotFound("command")
-    return answer(command)
+    command, online = row
+    found = answer(command)
+    if command.state in ("sent", "accepted") and not online:
+        # The row keeps its state, so that what the store tells when it is back still counts.
+        told = words("unknown", STORE_LOST, command.action)
+        found |= {"state": "unknown", "final": True, "reason": STORE_LOST, "message": told}
+    return found
 
 
 def answer(command: DeviceCommand) -> dict[str, Any]:
@@ -229,6 +243,10 @@ def words(state: str, reason: str | None, action: str) -> str:
     """The sentence for a command's state."""
     if state == "done" and action == "unlock":
         return _("开了，请推门")
+    if state == "unknown" and reason == STORE_LOST:
+        if action == "unlock":
+            return _("门店刚刚断网，门可能已经开了，推一下试试；没开就用通行码或房间密码")
+        return _("门店刚刚断网，可能已经执行了，联网后会显示")
     if state == "unknown" and action == "unlock":
         return _("没收到门的回话，可能已经开了，推一下试试")
     if state in ("failed", "refused", "expired") and reason in _WORDS:

@@ -87,6 +87,29 @@ async def test_the_waiter_hears_this_process_at_once(
     assert loop.time() - said < 0.2  # before it would have looked by itself
 
 
+async def test_who_waits_for_a_store_that_lost_its_line_hears_so_at_once(
+    cloud: Cloud, db: Database, shop: Shop, clocks: Clocks
+):
+    """Seen: a store left just after a tap, and the guest stood before the door for eleven seconds until they
+    heard that nobody answers. A late answer still counts: the row keeps its state.
+    """
+    async with db.write() as session:
+        command = await make(session, shop, clocks, valid_s=60)
+    until = command.expires_at
+    waiting = asyncio.create_task(service.wait_for(cloud, command.id, until, fresh=command))
+    async with db.write() as session:
+        await session.exec(update(DeviceCommand).values(state="sent", sent_at=clocks.real))
+    await asyncio.sleep(0.4)
+    assert not waiting.done()  # the control: it is there, so its answer is waited for
+    async with db.write() as session:
+        await session.exec(update(StoreStatus).values(online=False, nonce=None))
+    found = await asyncio.wait_for(waiting, 30)
+    assert (found["state"], found["reason"], found["final"]) == ("unknown", "store_lost", True)
+    assert "断网" in found["message"]
+    async with db.read() as session:
+        assert (await session.exec(select(DeviceCommand.state))).one() == "sent"
+
+
 async def test_two_wait_for_one_command(cloud: Cloud, db: Database, shop: Shop, clocks: Clocks):
     async with db.write() as session:
         command = await make(session, shop, clocks)
