@@ -184,8 +184,10 @@ class Database:
     async def one(self, statement: Any, values: dict[str, Any]) -> Any:
         """The row of a statement that is a transaction of its own; None: it found nothing to do. PostgreSQL.
 
-        A row says that something was committed.
+        A row says that something was committed. Raises KaimenError ``clock`` as ``write`` does.
         """
+        if self.clock is not None:
+            self.clock.refuse()
         async with self._read_engine.connect() as connection:
             found = (await connection.execute(statement, values)).one_or_none()
         if found is not None and (commits := _commits.get()) is not None:

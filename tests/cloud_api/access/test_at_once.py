@@ -21,6 +21,7 @@ from cloud_api.audit.verify import verify
 from cloud_api.devices.models import DeviceCommand, StoreStatus
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.idempotency import Claim
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import IdempotencyKey, OutboxLease, OutboxRow, Throttle
@@ -246,6 +247,27 @@ async def test_a_crowd_is_one_chain(
 async def commands(cloud: Cloud) -> list[str]:
     async with cloud.db.read() as session:
         return list((await session.exec(select(col(DeviceCommand.id)))).all())
+
+
+class Jumped:
+    """A clock that is astray."""
+
+    astray = True
+
+    def refuse(self) -> None:
+        raise KaimenError("clock", "服务器的时间刚刚跳了", status=503)
+
+
+async def test_a_process_whose_clock_jumped_writes_nothing(
+    cloud: Cloud, shop: Shop, sends: Sends
+) -> None:
+    await begin_chain(cloud, shop)
+    before = await rows(cloud)
+    cloud.db.clock = Jumped()
+    with pytest.raises(KaimenError) as refused:
+        await tap(cloud, staff(shop), shop.door.id)
+    assert refused.value.code == "clock"
+    assert await rows(cloud) == before
 
 
 async def test_the_same_key_at_once_is_one_command(cloud: Cloud, shop: Shop, sends: Sends) -> None:
