@@ -59,6 +59,7 @@ class Thief:
             self.client.will_set(will, b"forged", qos=1, retain=True)
         hosts, port = site.address(cloud=cloud)
         host, _, own_port = hosts.split(",")[0].partition(":")
+        self.client.connect_timeout = 30.0  # a busy machine shakes hands slowly
         self.client.connect(host, int(own_port or port))
         self.client.loop_start()
         assert self._wait(), "the thief was not let in: nothing is shown"
