@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -137,6 +138,8 @@ class Site:
 
 # ----------------------------------------------------------------------------------------------- NATS
 
+_LEADER = re.compile(r"new (JetStream cluster )?metadata leader")
+_LEADER_S = 60.0
 _RIGHTS = re.compile(r"permissions: \{.*\} \}")
 
 
@@ -235,6 +238,18 @@ class ClusterSite(NatsSite):
 
     kind = "cluster"
     survives = True
+
+    def start(self) -> None:
+        """Until they have chosen who leads.
+
+        A client that comes before is not refused: its node asks nobody for its session, for 12 s, and lets no
+        other client in meanwhile.
+        """
+        super().start()
+        deadline = time.monotonic() + _LEADER_S
+        while not all(_LEADER.search(node.log_text()) for node in self.nodes):
+            assert time.monotonic() < deadline, f"no leader within {_LEADER_S} s"
+            time.sleep(0.02)
 
     def _make(self) -> list[_NatsNode]:
         ports = [free_port() for _ in range(3)]
