@@ -28,9 +28,7 @@ from cloud_api.stores.models import Store
 LOOK_EVERY_S = 0.25
 ON_ITS_WAY = timedelta(seconds=1)  # the answer to a command that runs at its last moment
 NO_ANSWER = "no_answer"
-STORE_LOST = (
-    "store_lost"  # its line went after the command was sent: nobody need wait for its answer
-)
+STORE_LOST = "store_lost"  # its line went after the command was sent: nobody need wait for it
 FINAL_STATES = frozenset({"done", "failed", "expired", "refused", "unknown", "not_sent"})
 
 # What is so and what to do, for a person at a door or a console; by reason, then by state.

@@ -179,9 +179,10 @@ async def once_begun(
     key = _key(request)
     ref = new_id()
     now = cloud.clocks.real
+    digest = _hash(request, body_bytes)
     claim = None
     if key is not None and most is not None and not cloud.db.is_sqlite:
-        claim = Claim(ref, actor_ref, key, _hash(request, body_bytes), now, most)
+        claim = Claim(ref, actor_ref, key, digest, now, most)
         if at_once is not None and await at_once(claim):
             return _response(await finish(Begun(ref), True))
     async with cloud.db.write() as session:
@@ -189,7 +190,6 @@ async def once_begun(
         if key is not None:
             claimed = claim is not None and await _claim_and_count(session, claim)
             if not claimed:
-                digest = _hash(request, body_bytes)
                 known = await _claim(session, ref, actor_ref, key, digest, now, Begun(ref))
         if isinstance(known, Response):
             return known
