@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -25,11 +27,20 @@ pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
 
 
 def test_a_broker_reads_its_list_again_without_being_told(machine: Callable[..., Machine]):
-    """The cloud is in another container: a loop beside the broker sees the new file."""
+    """The cloud is in another container: a loop beside the broker sees the new file.
+
+    Also one that is written the moment the broker listens: who looks takes a second for each look.
+    """
     ensure_mosquitto()
     here = machine()
     here.run("broker-files")
-    broker = here.start("mosquitto", lambda: listens(int(here.ports["8884"])))
+    slow = here.folder / "slow"
+    slow.mkdir()
+    look = slow / "cksum"
+    look.write_text(f'#!/bin/sh\nsleep 1\nexec {shutil.which("cksum")} "$@"\n')
+    look.chmod(0o755)
+    path = f"{slow}:{os.environ['PATH']}"
+    broker = here.start("mosquitto", lambda: listens(int(here.ports["8884"])), PATH=path)
     before = broker.log.read_text()
     crl = here.folder / "broker" / "crl.pem"
     crl.write_text(crl.read_text() + "\n")
