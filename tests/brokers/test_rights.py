@@ -62,12 +62,12 @@ class Thief:
         self.client.connect_timeout = 30.0  # a busy machine shakes hands slowly
         self.client.connect(host, int(own_port or port))
         self.client.loop_start()
-        assert self._wait(), "the thief was not let in: nothing is shown"
+        assert self._wait(30), "the thief was not let in: nothing is shown"
 
-    def _wait(self) -> Any:
+    def _wait(self, seconds: float = 3) -> Any:
         """The broker's answer; None where it hangs up instead."""
         with contextlib.suppress(queue.Empty):
-            return self._marks.get(timeout=3)
+            return self._marks.get(timeout=seconds)
         return None
 
     def subscribe(self, wanted: str) -> None:
