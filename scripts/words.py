@@ -90,6 +90,7 @@ class Text:
 
     msgid: str
     plural: str = ""
+    alone: list[str] = field(default_factory=list)  # where it is asked for without a number
     places: list[tuple[str, int]] = field(default_factory=list)
 
     @property
@@ -110,7 +111,17 @@ class Found:
         """One place of a text."""
         text = self.texts.setdefault(msgid, Text(msgid))
         text.plural = text.plural or plural
+        if not plural:
+            text.alone.append(f"{path}:{line} {msgid!r}")
         text.places.append((path, line))
+
+    @property
+    def mixed(self) -> list[str]:
+        """Texts with a plural, where they are asked for without the number: ``gettext`` may not find them.
+
+        Python 3.11.2 shows them untranslated; later ones give the form for one.
+        """
+        return [place for text in self.texts.values() if text.plural for place in text.alone]
 
 
 def extract(root: Path = CLOUD) -> Found:

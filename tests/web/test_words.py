@@ -18,6 +18,10 @@ def test_no_text_stands_where_no_translation_reaches_it():
     assert FOUND.bare == [], "see cloud_api/locales/README.md, writing texts"
 
 
+def test_what_has_a_plural_is_asked_for_with_its_number():
+    assert FOUND.mixed == [], "use ngettext, or kit.dates.days"
+
+
 @pytest.mark.parametrize("area", words.AREAS)
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_every_text_is_translated(language: str, area: str):
@@ -46,5 +50,7 @@ def test_the_checks_can_fail():
     assert [place.split(":")[0] for place in found.bare] == ["a.py", "b.py"] + ["c.html"] * 2 + [
         "d.js"
     ]
+    words.from_python(found, "e.py", "A = ngettext('{n} 天', '{n} 天', 2)\n\nB = _('{n} 天')\n")
+    assert found.mixed == ["e.py:3 '{n} 天'"]
     assert words.places("{n} 间，到 {at:%H:%M}，%(m)s") == {"n", "at", "m"}
     assert words.places("%s 退款中") == {"s"}

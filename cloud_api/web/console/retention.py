@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from cloud_api.kit import dates
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.retention import service
@@ -62,4 +63,4 @@ def _row(here: Visit, one: service.Kept) -> KeptRow:
 def _word(days: int) -> str:
     if days % 365 == 0:
         return _("{n} 年").format(n=days // 365)
-    return _("{n} 天").format(n=days)
+    return dates.days(days)

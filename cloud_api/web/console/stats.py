@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.i18n import ngettext
 from cloud_api.kit.money import yuan
 from cloud_api.reports import advice, service
 from cloud_api.reports.advice import AdviceOut, AdvicesOut
@@ -348,7 +349,8 @@ def shown(value: float | int | None, unit: str) -> str:
             return _("{n} 分钟").format(n=round(value))
         if value < 2880:
             return _("{n} 小时").format(n=round(value / 60, 1))
-        return _("{n} 天").format(n=round(value / 1440, 1))
+        count = round(value / 1440, 1)
+        return ngettext("{n} 天", "{n} 天", round(count)).format(n=count)
     return f"{value:,}"
 
 
