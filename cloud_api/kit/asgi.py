@@ -5,8 +5,10 @@ Plain ASGI, so that nothing is buffered and streams stream.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -34,6 +36,7 @@ _HEADERS = {
 }
 REQUEST_ID = "X-Request-Id"
 BODY_LIMIT = 256 * 1024
+REST_S = 30.0  # so long is the rest of a body waited for that nobody reads
 
 Observe = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
@@ -119,6 +122,10 @@ class SecurityHeaders:
 class BodyLimit:
     """Refuses a body beyond ``limit`` bytes with 413, by its stated length or while it arrives.
 
+    An answer that does not need the body (who is this?) waits until the body has come: a server that answers
+    and closes while somebody still sends resets the connection, and a proxy before us then has no answer to
+    give but 502.
+
     ``wide`` says of a method and a path how much more it takes (an upload); None: no more.
     """
 
@@ -143,23 +150,32 @@ class BodyLimit:
         if stated.isdigit() and int(stated) > limit:
             await problem(_too_large())(scope, receive, send)
             return
-        seen = 0
+        seen, ended = 0, stated in ("", "0") and "transfer-encoding" not in Request(scope).headers
         answered: bool | None = False  # None: the app began to answer before the limit was met
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, ended
             message = await receive()
+            ended = not message.get("more_body", False)
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > limit:
                     raise _too_large()
             return message
 
+        async def rest() -> None:
+            with suppress(KaimenError, TimeoutError):
+                async with asyncio.timeout(REST_S):
+                    while not ended:
+                        await counted()
+
         async def instead(message: Message) -> None:
             """Whatever the app makes of a body that broke off: the answer is 413."""
             nonlocal answered
             if seen <= limit or answered is None:
-                answered = None
+                if answered is not None:
+                    answered = None
+                    await rest()
                 await send(message)
             elif not answered:
                 answered = True
