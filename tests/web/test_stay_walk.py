@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -164,15 +166,12 @@ def test_the_last_minutes_warn_and_overtime_grows(page: Page, visitor: Visitor, 
     expect(over).not_to_have_text(str(first))
 
 
-def test_more_time_is_bought_where_the_price_was_told_first(
-    page: Page, visitor: Visitor, site: str
-):
+def stay_of_another_store(visitor: Visitor, name: str) -> str:
+    """The order of a stay that began half an hour ago and has as much left."""
     made = visitor.site
 
     async def stay(session):
-        shop = await make_store(
-            session, made.now, merchant=made.shop.merchant, name="雀友会·长宁店"
-        )
+        shop = await make_store(session, made.now, merchant=made.shop.merchant, name=name)
         begins = made.now - timedelta(minutes=30)
         order = await make_order(
             session, shop, visitor.town.guest, begins, now=made.now, minutes=120, status="in_use"
@@ -181,7 +180,13 @@ def test_more_time_is_bought_where_the_price_was_told_first(
         session.add(order)
         return order.id
 
-    order = made.write(stay)
+    return str(made.write(stay))
+
+
+def test_more_time_is_bought_where_the_price_was_told_first(
+    page: Page, visitor: Visitor, site: str
+):
+    order = stay_of_another_store(visitor, "雀友会·长宁店")
     at_the_stay(page, visitor)
     page.goto(f"{site}/orders/{order}/stay")
     page.get_by_role("link", name="续时").click()
@@ -197,6 +202,20 @@ def test_more_time_is_bought_where_the_price_was_told_first(
     page.get_by_role("button", name=re.compile("支付")).first.click()
     expect(page).to_have_url(re.compile(rf"/orders/{order}(\?|$)"))
     expect(page.get_by_text(f"已续到 {told[1]}，等门店收到")).to_be_visible()
+
+
+def test_what_was_settled_elsewhere_leads_on_by_itself(page: Page, visitor: Visitor, site: str):
+    """The page to pay shows nothing any more once there is nothing to pay: its reader is sent on, as at a new look."""
+    order = stay_of_another_store(visitor, "雀友会·虹口店")
+    at_the_stay(page, visitor)
+    page.goto(f"{site}/orders/{order}/extend")
+    page.get_by_role("button", name=re.compile("^续到 .*，付 ¥")).click()
+    expect(page.get_by_text("没付成，原来的时间照旧")).to_be_visible()
+    path = urlsplit(page.url).path
+    headers = {"authorization": f"Bearer {visitor.town.tokens['guest']}"}
+    dropped = httpx.post(f"{site}/api/v1{path}/drop", headers=headers, trust_env=False)
+    assert dropped.status_code == 200, dropped.text
+    page.wait_for_url(f"{site}/orders/{order}")
 
 
 def test_a_stay_is_reviewed_and_reminders_are_chosen(page: Page, visitor: Visitor, site: str):

@@ -25,6 +25,14 @@ async function refresh(element) {
   document.dispatchEvent(new CustomEvent('km:live', { detail: { id: element.id } })); // for who places things by script
 }
 
+// What was shown is another page by now (it was paid, it is over, the login ended): go where its reader is sent.
+document.addEventListener('htmx:before:response', (event) => {
+  const { request, response } = event.detail.ctx;
+  if (request.method !== 'GET' || !response.raw.redirected) return;
+  event.preventDefault();
+  location.reload();
+});
+
 function flush() {
   timer = 0;
   const topics = new Set(waiting);
