@@ -204,6 +204,29 @@ def test_more_time_is_bought_where_the_price_was_told_first(
     expect(page.get_by_text(f"已续到 {told[1]}，等门店收到")).to_be_visible()
 
 
+def test_a_server_that_is_busy_takes_nothing_off_the_page(page: Page, visitor: Visitor, site: str):
+    """A live part is asked for again; an error has no such part, and what is shown is better than nothing."""
+    at_the_stay(page, visitor)
+    order = visitor.town.order("in_use")
+    page.route(
+        f"{site}/orders/{order}/stay", lambda route: route.fulfill(status=502, body="<h1>502</h1>")
+    )
+    with page.expect_response(f"{site}/orders/{order}/stay") as answer:
+        page.evaluate(
+            """async (topic) => {
+                const loaded = performance.getEntriesByType('resource').map((one) => one.name);
+                (await import(loaded.find((name) => name.includes('/js/live')))).touch([topic]);
+            }""",
+            f"order:{order}",
+        )
+    assert answer.value.status == 502
+    page.evaluate(
+        "() => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown, 200)))"
+    )
+    expect(page.get_by_role("switch", name="麻将机")).to_be_visible()
+    expect(page.get_by_role("button", name="提前结束")).to_be_visible()
+
+
 def test_what_was_settled_elsewhere_leads_on_by_itself(page: Page, visitor: Visitor, site: str):
     """The page to pay shows nothing any more once there is nothing to pay: its reader is sent on, as at a new look."""
     order = stay_of_another_store(visitor, "雀友会·虹口店")

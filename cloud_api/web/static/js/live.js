@@ -25,12 +25,13 @@ async function refresh(element) {
   document.dispatchEvent(new CustomEvent('km:live', { detail: { id: element.id } })); // for who places things by script
 }
 
-// What was shown is another page by now (it was paid, it is over, the login ended): go where its reader is sent.
+// An error has no part of this page in it: what is shown stays. And where the page is another by now (it was
+// paid, it is over, the login ended), go where its reader is sent.
 document.addEventListener('htmx:before:response', (event) => {
-  const { request, response } = event.detail.ctx;
-  if (request.method !== 'GET' || !response.raw.redirected) return;
+  const { request, response: { raw } } = event.detail.ctx;
+  if (request.method !== 'GET' || (raw.ok && !raw.redirected)) return;
   event.preventDefault();
-  location.reload();
+  if (raw.ok) location.reload();
 });
 
 function flush() {
