@@ -28,7 +28,7 @@ from cloud_api.payments.models import ProviderAccount
 from cloud_api.payments.service import notify_path
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
-from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
+from cloud_api.store_channel.broker_admin import nats_config, no_users_yet
 from cloud_api.stores.models import Door
 from demo import past
 from demo.platforms import offer
@@ -366,7 +366,7 @@ class Stage:
         authority = load_authority(self.folder / "cloud", now)
         files = authority.issue_broker(folder, ["kaimen-broker", "localhost", "127.0.0.1"], now)
         if not (folder / "users.conf").exists():
-            asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
+            no_users_yet(folder / "users.conf")
         config = nats_config(folder, files=files, mqtt_port=self.ports["mqtt"])
         (folder / "nats.conf").write_text(config)
 

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,11 @@ _USER = re.compile(r"[a-z0-9.-]{1,200}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}", re.ASCII)
 _LINE = re.compile(r"^ *# store (?P<user>\S+) (?P<store>\S+)$", re.MULTILINE)
 
+Users = Callable[
+    [], Awaitable[Iterable[tuple[str, str]]]
+]  # (user, store_id), asked of the database
+TRIES = 10  # at a list that others change meanwhile; the worker looks again 30 s later
+
 
 class BrokerAdmin(Protocol):
     """What the cloud asks of a broker's user administration. ``user`` is StoreCredential.mqtt_user."""
@@ -46,8 +51,12 @@ class BrokerAdmin(Protocol):
         """Refuse ``user`` from now on and end its connection."""
         ...
 
-    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
-        """Make the broker's list exactly that of ``(user, store_id)``."""
+    async def sync(self, users: Users) -> None:
+        """Make the broker's list exactly what ``users`` finds.
+
+        It is asked again where the list was changed since it was asked: what was let in or thrown
+        out meanwhile stays so.
+        """
         ...
 
 
@@ -60,7 +69,7 @@ class NoBrokerAdmin:
     async def revoke(self, user: str) -> None:
         """Nothing to do here: publish the revocation list to the broker (docs/broker.md)."""
 
-    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+    async def sync(self, users: Users) -> None:
         """Nothing to do."""
 
 
@@ -89,28 +98,46 @@ class NatsBrokerAdmin:
         """See BrokerAdmin."""
         await asyncio.to_thread(self._change, remove=user)
 
-    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+    async def sync(self, users: Users) -> None:
         """See BrokerAdmin."""
-        await asyncio.to_thread(self._change, whole=dict(stores))
+        for at, users_file in enumerate(self._users_files):
+            for _ in range(TRIES):
+                before = await asyncio.to_thread(_text, users_file)
+                text = nats_users(await users())
+                if await asyncio.to_thread(self._replace, at, before, text):
+                    break
+            else:
+                log.warning("broker_users_keep_changing", file=str(users_file))
 
-    def _change(
-        self,
-        *,
-        add: dict[str, str] | None = None,
-        remove: str | None = None,
-        whole: dict[str, str] | None = None,
-    ) -> None:
+    def _replace(self, at: int, before: str, text: str) -> bool:
+        """False, and nothing done, where the file is not as it was ``before``."""
+        with locked(self._users_files[at].parent):
+            if _text(self._users_files[at]) != before:
+                return False
+            self._write(at, before, text)
+        return True
+
+    def _change(self, *, add: dict[str, str] | None = None, remove: str = "") -> None:
         for at, users_file in enumerate(self._users_files):
             with locked(users_file.parent):
-                before = users_file.read_text() if users_file.exists() else ""
-                known = dict(_LINE.findall(before)) if whole is None else dict(whole)
-                known.update(add or {})
-                known.pop(remove or "", None)
-                text = nats_users(known.items())
-                if text == before:
-                    continue
-                write_whole(users_file, text.encode())
-                hang_up(self._pid_files[at] if self._pid_files else None, b"nats")
+                before = _text(users_file)
+                known = dict(_LINE.findall(before)) | (add or {})
+                known.pop(remove, None)
+                self._write(at, before, nats_users(known.items()))
+
+    def _write(self, at: int, before: str, text: str) -> None:
+        if text != before:
+            write_whole(self._users_files[at], text.encode())
+            hang_up(self._pid_files[at] if self._pid_files else None, b"nats")
+
+
+def no_users_yet(users_file: Path) -> None:
+    """What a server includes before there are stores: the cloud's own user alone."""
+    write_whole(users_file, nats_users([]).encode())
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def hang_up(pid_file: Path | None, program: bytes) -> None:

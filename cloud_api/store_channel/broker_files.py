@@ -5,7 +5,6 @@ For ``kaimen-cloud broker-files``; safe to run again, at an upgrade or when a na
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from cloud_api.kit.files import locked, write_whole
 from cloud_api.kit.ids import new_token
 from cloud_api.settings import Settings
 from cloud_api.store_channel.authority import load_authority
-from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, NatsCluster, nats_config
+from cloud_api.store_channel.broker_admin import NatsCluster, nats_config, no_users_yet
 from cloud_api.store_channel.mosquitto import mosquitto_config, write_mosquitto
 from cloud_api.store_channel.office import issue_broker_certificate
 
@@ -89,7 +88,7 @@ def _nats(
     folder.mkdir(parents=True, exist_ok=True)
     files = issue_broker_certificate(settings, folder, [*names, *nodes], cluster=bool(nodes))
     if not (folder / "users.conf").exists():
-        asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
+        no_users_yet(folder / "users.conf")
     cluster = None
     if nodes:
         routes = [f"{one}:{ROUTE_PORT}" for one in nodes]

@@ -15,7 +15,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from cryptography import x509
 
 from cloud_api.kit.files import locked, write_whole
 from cloud_api.store_channel.authority import CLOUD_NAME, Authority, BrokerFiles, ClientFiles
-from cloud_api.store_channel.broker_admin import MAX_PAYLOAD, hang_up
+from cloud_api.store_channel.broker_admin import MAX_PAYLOAD, TRIES, Users, hang_up
 from store_link.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -82,22 +82,38 @@ class MosquittoBrokerAdmin:
         """See BrokerAdmin; call it after the commit. Raises nothing for a broker that is away."""
         await self._renew()
 
-    async def sync(self, stores: Iterable[tuple[str, str]]) -> None:
+    async def sync(self, users: Users) -> None:
         """Write the list anew where the database revoked more, and finish what was interrupted."""
         await self._renew()
 
     async def _renew(self) -> None:
-        wanted = await self._revoked()
         with tempfile.TemporaryDirectory(prefix="kaimen-") as place:
             folder = Path(place)
-            due, probe = await asyncio.to_thread(self._write, wanted, folder)
+            for _ in range(TRIES):
+                _, seen = await asyncio.to_thread(read_revocations, self._crl_file)
+                wanted = await self._revoked()
+                written = await asyncio.to_thread(self._write, wanted, seen, folder)
+                if written is not None:
+                    break
+            else:
+                log.warning("revocations_keep_changing", file=str(self._crl_file))
+                return
+            due, probe = written
             if due:
                 await asyncio.to_thread(self._throw_out, due, probe, folder)
 
-    def _write(self, wanted: list[Revoked], folder: Path) -> tuple[set[str], ClientFiles | None]:
-        """The new list where one is needed; the stores whose connections have to be ended."""
+    def _write(
+        self, wanted: list[Revoked], seen: datetime | None, folder: Path
+    ) -> tuple[set[str], ClientFiles | None] | None:
+        """The new list where one is needed; the stores whose connections have to be ended.
+
+        None, and nothing done, where the list is another than was ``seen`` before ``wanted`` was asked
+        for: what the other one put on it might be missing there.
+        """
         with locked(self._crl_file.parent):
-            known, updated = _read(self._crl_file)
+            known, updated = read_revocations(self._crl_file)
+            if updated != seen:
+                return None
             fresh = {one.store_id for one in wanted if int(one.serial, 16) not in known}
             due = fresh | set(_lines(self._due_file))
             if not due and updated is not None:
@@ -229,7 +245,7 @@ allow_anonymous false
 allow_zero_length_clientid false"""
 
 
-def _read(crl_file: Path) -> tuple[set[int], datetime | None]:
+def read_revocations(crl_file: Path) -> tuple[set[int], datetime | None]:
     """The serials of a list and its date; nothing and None where there is no such file."""
     if not crl_file.exists():
         return set(), None

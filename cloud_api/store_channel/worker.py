@@ -356,14 +356,16 @@ class Channel:
 
     async def sync_broker(self) -> None:
         """Make the broker's users those of the database, and certificates anew that end soon."""
-        async with self.cloud.db.read() as session:
-            users = await broker_users(session)
-        await self.office.admin.sync(users)
+        await self.office.admin.sync(self._broker_users)
         renewed = await asyncio.to_thread(
             renew_certificates, self.cloud.settings, self.office.authority, self.cloud.clocks.real
         )
         for folder in renewed:
             log.info("broker_certificate_renewed", folder=str(folder))
+
+    async def _broker_users(self) -> list[tuple[str, str]]:
+        async with self.cloud.db.read() as session:
+            return await broker_users(session)
 
     async def renew_shards(self) -> None:
         """Keep the leases, and hear the stores of what is held; without a broker, or the right time, others."""

@@ -26,6 +26,7 @@ from cloud_api.store_channel.mosquitto import (
     MosquittoBrokerAdmin,
     Revoked,
     mosquitto_config,
+    read_revocations,
     write_mosquitto,
 )
 from store_link.clock import WireClock
@@ -189,7 +190,7 @@ class NatsSite(Site):
         folders = [node.directory for node in self.nodes]
         self.users_files = [one / "users.conf" for one in folders]
         self.admin = NatsBrokerAdmin(self.users_files, [one / "nats.pid" for one in folders])
-        self.admin._change(whole={})
+        self.admin._change()
 
     def _make(self) -> list[_NatsNode]:
         return [_NatsNode(self.folder / "broker", self.authority, "kaimen-broker")]
@@ -292,7 +293,7 @@ class MosquittoSite(Site):
         for name, rules in self.rules.items():
             (folder / name).write_text(rules)
         self.admin = self._admin(store_port)
-        self.admin._write(self.revoked, folder)
+        self.admin._write(self.revoked, read_revocations(folder / "crl.pem")[1], folder)
         return path
 
     def _admin(self, store_port: int) -> MosquittoBrokerAdmin:

@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 
 from cloud_api.kit.clocks import Clocks
 from cloud_api.store_channel.authority import load_authority
-from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
+from cloud_api.store_channel.broker_admin import nats_config, no_users_yet
 from demo.people import Person
 from demo.processes import Child, Failed, answers, listens, local_http
 from demo.seed import OWNER_PHONE, ROLES, ROOMS
@@ -134,7 +134,7 @@ class Site(Stage):
         authority = load_authority(self.folder / "cloud", now)
         names = ["kaimen-broker", "localhost", "127.0.0.1", self.wire.host]
         files = authority.issue_broker(folder, names, now)
-        asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
+        no_users_yet(folder / "users.conf")
         port = self.ports["mqtt"]
         config = nats_config(folder, files=files, mqtt_port=port, mqtt_host="0.0.0.0")
         (folder / "nats.conf").write_text(config)

@@ -305,12 +305,15 @@ async def test_the_users_file_is_put_right_from_the_database(
     two: tuple[StoreSide, StoreSide],
     channel: Channel,  # noqa: F811
 ) -> None:
-    before = _users(broker)
-    await broker.admin.ensure_store(f"{new_id().lower()}.store.kaimen.internal", two[0].store)
+    """Whoever looks first: the channel itself does at its start, and every 30 s."""
+    right = _users(broker)
+    stranger = f"{new_id().lower()}.store.kaimen.internal"
+    await broker.admin.ensure_store(stranger, two[0].store)
     await broker.admin.revoke(two[1].enrolled.mqtt_user)
-    assert _users(broker) != before
     await channel.sync_broker()
-    assert _users(broker) == before
+    assert _users(broker) == right
+    assert two[1].enrolled.mqtt_user in right
+    assert stranger not in right
 
 
 def _users(broker: StoreBroker) -> str:  # noqa: F811

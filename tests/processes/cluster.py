@@ -35,7 +35,7 @@ from cloud_api.merchants.models import Merchant
 from cloud_api.settings import Settings
 from cloud_api.staff.models import StaffMember
 from cloud_api.store_channel.authority import load_authority
-from cloud_api.store_channel.broker_admin import NatsBrokerAdmin, nats_config
+from cloud_api.store_channel.broker_admin import nats_config, no_users_yet
 from cloud_api.stores.models import Door, Room, Store
 from demo.processes import Child, answers, listens, local_http
 from store_link.topics import shard_of
@@ -261,7 +261,7 @@ class Cluster:
         now = Clocks.of(None).real
         authority = load_authority(self.folder / "cloud", now)
         files = authority.issue_broker(folder, ["kaimen-broker", "localhost", "127.0.0.1"], now)
-        asyncio.run(NatsBrokerAdmin(folder / "users.conf", None).sync([]))
+        no_users_yet(folder / "users.conf")
         config = nats_config(folder, files=files, mqtt_port=self.ports["mqtt"])
         (folder / "nats.conf").write_text(config)
 

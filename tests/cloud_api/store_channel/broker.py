@@ -25,7 +25,7 @@ class StoreBroker(NatsBroker):
         authority = load_authority(self._data_dir, now)
         files = authority.issue_broker(self.directory, ["kaimen-broker", self.host], now)
         if not self.users_file.exists():
-            self.admin._change(whole={})
+            self.admin._change()
         self.config_file.write_text(
             nats_config(
                 self.directory,
