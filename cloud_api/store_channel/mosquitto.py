@@ -136,14 +136,14 @@ class MosquittoBrokerAdmin:
         """End the connections of ``stores``; what does not succeed stays due."""
         try:
             deadline = time.monotonic() + _RELOADED_S
-            while probe is not None and _enters(self._address, probe, _PROBE):
+            while probe is not None and enters(self._address, probe, _PROBE):
                 if time.monotonic() > deadline:
                     log.error("broker_ignores_revocations", file=str(self._crl_file))
                     return
                 time.sleep(0.05)
             for store_id in sorted(stores):
                 files, _ = self._authority.brief_client(folder, store_id, self._clock.now())
-                if not _enters(self._address, files, store_id):
+                if not enters(self._address, files, store_id):
                     log.error("store_not_thrown_out", store=store_id)
                     return
         except OSError as error:
@@ -257,7 +257,7 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def _enters(address: tuple[str, int], files: ClientFiles, client_id: str) -> bool:
+def enters(address: tuple[str, int], files: ClientFiles, client_id: str) -> bool:
     """Whether the broker lets this certificate in; says goodbye at once.
 
     Raises OSError where there is no broker, or one that does not answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_api.kit.ids import new_id
 from cloud_api.settings import Settings
-from cloud_api.store_channel.authority import Authority, load_authority
+from cloud_api.store_channel.authority import Authority, ClientFiles, load_authority
 from cloud_api.store_channel.broker_admin import (
     BrokerAdmin,
     NatsBrokerAdmin,
@@ -25,12 +26,13 @@ from cloud_api.store_channel.broker_admin import (
 from cloud_api.store_channel.mosquitto import (
     MosquittoBrokerAdmin,
     Revoked,
+    enters,
     mosquitto_config,
     read_revocations,
     write_mosquitto,
 )
 from store_link.clock import WireClock
-from store_link.link import Endpoint, MqttLink, Tls
+from store_link.link import Endpoint, MqttLink, Tls, random_client_id
 from tests.cloud_api.store_channel.store_side import new_csr
 from tests.support.mosquitto import MosquittoBroker
 from tests.support.nats import NatsBroker
@@ -39,6 +41,7 @@ from tests.support.ports import free_port
 HOST = "127.0.0.1"
 SECRETS = "5" * 64
 _CLOCK = WireClock()
+_LET_IN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,10 @@ class Site:
         """Those of a cloud whose worker writes this broker's files."""
         raise NotImplementedError
 
+    def store_ports(self) -> list[int]:
+        """Of the servers that run and have to be told of stores."""
+        return []
+
     survives = False  # whether clients go on while one server is dead
 
     def open_to_all(self) -> None:
@@ -127,10 +134,22 @@ class Site:
         return Credential(store, user, made.serial, tls)
 
     async def enrol(self, store: str | None = None) -> Credential:
-        """A new store, or another controller of one, that the broker lets in."""
+        """A new store, or another controller of one, that each server lets in."""
         made = self.issue(store or new_id())
         await self.admin.ensure_store(made.user, made.store)
+        await asyncio.to_thread(self._until_let_in, made)
         return made
+
+    def _until_let_in(self, who: Credential) -> None:
+        """A server reads its users again when it comes to it; who is refused meanwhile tries under another name."""
+        assert who.tls.cert is not None
+        assert who.tls.key is not None
+        files = ClientFiles(who.tls.ca, who.tls.cert, who.tls.key)
+        deadline = time.monotonic() + _LET_IN_S
+        for port in self.store_ports():
+            while not _enters(port, files):
+                assert time.monotonic() < deadline, f"not let in within {_LET_IN_S} s"
+                time.sleep(0.01)
 
     async def revoke(self, who: Credential) -> None:
         self.revoked.append(Revoked(who.serial, who.store, _CLOCK.now()))
@@ -138,6 +157,14 @@ class Site:
 
 
 # ----------------------------------------------------------------------------------------------- NATS
+
+
+def _enters(port: int, files: ClientFiles) -> bool:
+    try:
+        return enters((HOST, port), files, random_client_id())
+    except OSError:  # busy: it is asked again
+        return False
+
 
 _LEADER = re.compile(r"new (JetStream cluster )?metadata leader")
 _LEADER_S = 60.0
@@ -208,6 +235,9 @@ class NatsSite(Site):
     def address(self, *, cloud: bool) -> tuple[str, int]:
         hosts = ",".join(f"{HOST}:{node.mqtt_port}" for node in self.nodes)
         return hosts, self.nodes[0].mqtt_port
+
+    def store_ports(self) -> list[int]:
+        return [node.mqtt_port for node in self.nodes if node.running]
 
     def serving(self, link: MqttLink) -> Server:
         assert link._connection is not None
