@@ -234,7 +234,7 @@ class Commands:
     async def _unlock(self, command: Command, arrived: float) -> None:
         """A transaction before the pulse, one when the board answered, then the answer; one afterwards.
 
-        Whoever hears that the door is open goes in and taps no more: their stay has begun by then, whatever
+        A guest who hears that the door is open goes in and taps no more: their stay has begun by then, whatever
         becomes of this computer.
         """
         door, lock, stay = await self._may_unlock(command)
@@ -276,7 +276,14 @@ class Commands:
     async def _let_in(
         self, command: Command, stay: StayRecord | None, outcome: Outcome, arrived: float
     ) -> None:
-        """Write down that the door opened and for whom, then say so. What the board shows comes later."""
+        """Write down that the door opened and for whom, then say so. What the board shows comes later.
+
+        Where nobody's stay hangs on it (staff, a door open to all) it is said first: a crash in between
+        leaves an outcome that is not known here, and what was said stands.
+        """
+        if stay is None:
+            self._say(command, AckState.DONE, evidence_of(outcome), arrived)
+            await asyncio.sleep(0)  # it leaves before the disk is asked
         async with self._reconciler.lock:
             now = self._time.read()
             entered = None if stay is None else unlocked(self._state.present(stay) or stay, now)
@@ -288,7 +295,8 @@ class Commands:
             await self._journal.keep(now, write)
             if entered is not None:
                 self._state.stays[entered.stay.id] = entered.stay
-        await self._ack(command, AckState.DONE, None, evidence_of(outcome), arrived)
+        if stay is not None:
+            await self._ack(command, AckState.DONE, None, evidence_of(outcome), arrived)
 
     async def _may_unlock(self, command: Command) -> tuple[Door, Binding, StayRecord | None]:
         """The door and its lock, which is ours from then on, and the stay that enters."""
