@@ -15,6 +15,7 @@ from typing import Any
 
 from controller.occupancy import RESTING_W, Signs, Verdict, judge
 from controller.timekeeper import Jump, Now
+from controller.usage import usage_of
 from store_link.messages import ClockQuality, Stay, StayBody, StayState, UsageBody
 
 VACANT_AFTER_S = (
@@ -375,9 +376,9 @@ def _next(
                 return StayState.GRACE, "finished" if stay.finished else "revoked"
             return (StayState.GRACE, "end") if now.line >= stay.due else None
         case StayState.GRACE | StayState.OVERTIME:
-            assert stay.due is not None
-            if extended and now.line < stay.due and not (revoked or stay.finished):
-                return StayState.IN_USE, "extended"
+            again = _in_use_again(stay, now, extended=extended, gone=gone, revoked=revoked)
+            if again is not None:
+                return StayState.IN_USE, again
             assert stay.grace_end is not None
             if extended and stay.state is StayState.OVERTIME and now.line < stay.grace_end:
                 return StayState.GRACE, "extended"
@@ -392,6 +393,20 @@ def _next(
             if not (gone or stay.was_used or stay.finished) and now.ms < stay.ends:
                 return StayState.SCHEDULED, "listed"  # moved out of the days told, and in again
     return None
+
+
+def _in_use_again(
+    stay: StayRecord, now: Now, *, extended: bool, gone: bool, revoked: bool
+) -> str | None:
+    """Why a stay whose use was over is in use again: extended, or its guests were in before their right was
+    taken back, and have it again.
+    """
+    if stay.due is None or now.line >= stay.due or stay.finished or revoked:
+        return None
+    if extended:
+        return "extended"
+    in_grace = stay.state is StayState.GRACE and stay.stopped is not None
+    return "given_back" if in_grace and not gone else None
 
 
 def _before_entry(
@@ -453,7 +468,7 @@ def _to(stay: StayRecord, state: StayState, why: str, now: Now) -> Advance:
     elif state is StayState.ENDED:
         after = _close(replace(after, state=stay.state), now)
         after = replace(after, state=state)
-        usage = None if why == "cancelled" else _usage(stay, after, now)
+        usage = None if why == "cancelled" else usage_of(stay, after, now)
     return Advance(after, (step,), usage)
 
 
@@ -464,30 +479,3 @@ def _close(stay: StayRecord, now: Now) -> StayRecord:
     kept = stay.keep and stay.state is StayState.OVERTIME
     off_due = now.line if kept else stay.grace_end
     return replace(stay, power_s=power_s, power_since=None, off_due=off_due, ended_at=now.ms)
-
-
-def _usage(before: StayRecord, after: StayRecord, now: Now) -> UsageBody:
-    used = grace = over = 0.0
-    if before.use_end is not None:
-        if before.entered is not None:
-            used = max(0.0, min(now.line, before.use_end) - before.entered)
-        grace = min(max(0.0, now.line - before.use_end), float(before.grace_s))
-    if before.state is StayState.OVERTIME and before.over_since is not None:
-        until = before.taken_last if before.taken_last is not None else before.over_since
-        over = min(max(0.0, until - before.over_since), float(before.cap_s))
-    evidence = before.evidence
-    if before.over_since is not None and over >= 1:
-        began = now.ms - round((now.line - before.over_since) * 1000)
-        evidence = {**evidence, "overtime": {"from": began, "until": began + round(over * 1000)}}
-    return UsageBody(
-        stay=before.id,
-        room=before.room,
-        entered_at=before.entered_at,
-        ended_at=now.ms,
-        used_s=round(used),
-        power_on_s=round(after.power_s),
-        overtime_s=round(over),
-        grace_used_s=round(grace),
-        evidence=evidence,
-        energy_wh=None if before.energy_wh is None else round(before.energy_wh),
-    )

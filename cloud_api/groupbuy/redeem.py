@@ -26,6 +26,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.money import yuan
 from cloud_api.orders import cancel, kept, place
+from cloud_api.orders.books import wait_of
 from cloud_api.orders.models import Order
 from cloud_api.orders.transitions import events_of, lock_order
 from cloud_api.payments.dispatch import ref_of
@@ -130,7 +131,8 @@ async def redeem(
 async def undo(
     session: AsyncSession, staff: Staff, redemption_id: str, why: str, clocks: Clocks
 ) -> Voucher:
-    """Take a redemption back within half an hour: the order is cancelled, the voucher is whole again.
+    """Take a redemption back within half an hour: the order is cancelled, the voucher is whole again, once the
+    store says that nobody went in where they could have (orders/refund_wait.py).
 
     Raises NotFound, KaimenError ``voucher.why`` (422), Conflict ``voucher.undo_late``,
     ``voucher.in_use`` (the guests are in), ``voucher.undone``.
@@ -243,6 +245,13 @@ async def used(session: AsyncSession, voucher: Voucher) -> Conflict:
     store = await session.get_one(Store, redemption.store_id)
     room = await session.get_one(Room, redemption.room_id)
     order = await session.get_one(Order, redemption.order_id)
+    if order.status == "cancelled" and await wait_of(session, order.id) is not None:
+        return Conflict(
+            "voucher.used",
+            "取消了的订单还在等门店确认没有人进房，确认了这张券就能用，一般几秒",
+            order=order.number,
+            waits=True,
+        )
     local = redemption.at.astimezone(ZoneInfo(store.tz))
     return Conflict(
         "voucher.used",

@@ -24,7 +24,7 @@ from cloud_api.staff.permissions import ORDER_CANCEL, ORDER_REFUND
 from cloud_api.stores.models import Store
 
 BY_CUSTOMER: Final = "customer"
-BY_STAFF: Final = "staff"
+BY_STAFF: Final = refund_wait.BY_STAFF
 
 
 async def cancel(session: AsyncSession, customer: Customer, order_id: str, clocks: Clocks) -> Order:
@@ -55,22 +55,22 @@ async def cancel_by_staff(
 ) -> Order:
     """Cancel a guest's order and give everything back, for a reason; ``by_rules`` keeps what the guest would owe.
 
-    Needs ``order.cancel``, and ``order.refund`` where money goes back.
+    Needs ``order.cancel``, and ``order.refund`` where money goes back. That waits for the store's word as it
+    does for a guest who cancels: nobody here knows whether somebody sits in the room of a store that is away.
     """
     staff.need(ORDER_CANCEL)
     if not why.strip():
         raise KaimenError("cancel.why", "请写明取消的原因", status=422, field="why")
     order = await lock_order(session, staff, order_id)
     decision = cancel_rules.decide_staff(order)
-    waits = False
     if by_rules:
         store = await session.get_one(Store, order.store_id)
         decision = cancel_rules.decide(
             order, await rules_of(session, store, order.room_id), clocks.now
         )
-        waits = decision.allowed and await refund_wait.needed(
-            session, order, decision.refund_fen, clocks
-        )
+    waits = decision.allowed and await refund_wait.needed(
+        session, order, decision.refund_fen, clocks
+    )
     if decision.refund_fen:
         staff.need(ORDER_REFUND)
         staff.need_refund(decision.refund_fen)

@@ -199,6 +199,9 @@ async def return_due(cloud: Cloud, job: DueJob) -> None:
             if order.status == "cancelled":
                 await _move(session, deposit, "void")
             return
+        early = deposit.return_at is not None and cloud.clocks.now < deposit.return_at
+        if early or order.status == "in_use":
+            return  # noted before the store told that somebody is in: the next one is noted
         if await claims_of(session, order.id, open_only=True):
             return  # whoever decides it schedules the rest
         if await wait_of(session, order.id) is not None:

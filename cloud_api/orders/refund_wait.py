@@ -3,7 +3,8 @@
 A store that has not heard of a cancelling would still open to the guest's pass or PIN. So where it is
 offline, or its door may have been opened already, what comes back waits: until the store obeys a document
 that takes the right back and has told all that happened before, or until the time is over unused. Who
-went in after all pays for it. A store that says nothing for a week keeps nobody's money.
+went in before the store heard pays for it, and has it: the order lives again where its room is still free
+(``used``). A store that says nothing for a week keeps nobody's money.
 
 ``TABLE`` has every change of a wait. While it waits, ``Order.waiting_fen`` says how much: it is no fee
 and not on its way yet (orders/books.py). A voucher that paid is whole again only after the wait: packages
@@ -20,6 +21,8 @@ from sqlalchemy import update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.claims import service as claims
+from cloud_api.coupons import service as coupons
 from cloud_api.devices.status import get_status, online
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.clocks import Clocks
@@ -31,7 +34,7 @@ from cloud_api.orders.books import deposit_later, deposit_of, wait_of
 from cloud_api.orders.cancel_rules import left_fen
 from cloud_api.orders.models import Order, OrderLine, RefundWait
 from cloud_api.orders.money import refund_part
-from cloud_api.orders.transitions import change, note, system_lock
+from cloud_api.orders.transitions import change, events_of, note, system_lock
 from cloud_api.stores.models import Store
 
 TABLE: Final[dict[str, frozenset[str]]] = {
@@ -41,7 +44,11 @@ TABLE: Final[dict[str, frozenset[str]]] = {
 }
 LOOK: Final = "order.refund_wait"  # ref: order id
 AT_MOST: Final = timedelta(days=7)  # after the order's time
+BY_STAFF: Final = "staff"  # Order.cancel_why
 _AGAIN_S: Final = 120.0
+_IN_THERE: Final = (
+    2**31 - 1
+)  # told_epoch and told_rev of a wait for the end of a stay: no document comes so far
 _SYSTEM: Final = System()
 
 WhenUnused = Callable[[AsyncSession, Order, str, str, datetime, Clocks], Awaitable[None]]
@@ -147,13 +154,48 @@ async def obeyed(
         await _back(session, one.order_id, clocks)
 
 
-async def used(session: AsyncSession, order: Order, clocks: Clocks) -> None:
-    """The store tells that somebody went in: what waited is kept for the time that was used."""
+async def used(session: AsyncSession, order: Order, clocks: Clocks) -> bool:
+    """The store tells that somebody went in before it heard: True where the room was free and is theirs again.
+
+    Then the caller moves the order on, and nothing is kept as a fee. Where somebody else has the room by
+    now the stay ends with the right to enter it: a guest who cancelled pays the whole all the same, one
+    whom staff cancelled what they use (``used_for``).
+    """
     wait = await wait_of(session, order.id)
     if wait is None:
+        return False
+    if await claims.restore(session, order.claim_id):
+        await _settle(session, wait, "kept", clocks)
+        await coupons.take_again(session, order.id, clocks)  # used elsewhere: that stays as well
+        await change(session, order, waiting_fen=0, cancel_fee_fen=0)
+        await deposit_later(session, order, clocks, used=True)
+        return True
+    if order.cancel_why == BY_STAFF and order.waiting_fen:
+        wait.told_epoch = wait.told_rev = _IN_THERE
+        session.add(wait)
+        await session.flush()
+        return False
+    await _keep(session, order, wait, left_fen(order), clocks)
+    return False
+
+
+async def used_for(session: AsyncSession, order: Order, used_s: int, clocks: Clocks) -> None:
+    """The stay of an order that staff cancelled under its guests is over: its share of the price is kept."""
+    wait = await wait_of(session, order.id)
+    if wait is None or wait.told_rev != _IN_THERE:
         return
+    whole = round((order.ends_at - order.starts_at).total_seconds())
+    kept = order.waiting_fen * min(used_s, whole) // whole
+    back = order.waiting_fen - kept
+    await _keep(session, order, wait, kept, clocks)
+    await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
+
+
+async def _keep(
+    session: AsyncSession, order: Order, wait: RefundWait, most_fen: int, clocks: Clocks
+) -> None:
     await _settle(session, wait, "kept", clocks)
-    kept = min(order.waiting_fen, left_fen(order))
+    kept = min(order.waiting_fen, most_fen)
     await change(session, order, waiting_fen=0, cancel_fee_fen=order.cancel_fee_fen + kept)
     await deposit_later(session, order, clocks, used=True)
     if kept or await _voucher_fen(session, order.id):
@@ -169,7 +211,7 @@ async def look(cloud: Cloud, job: DueJob) -> None:
         if wait is None:
             return
         status = await get_status(session, _SYSTEM, wait.store_id, clocks.real)
-        silent = status.stale or status.outbox_depth > 0
+        silent = status.stale or status.outbox_depth > 0 or wait.told_rev == _IN_THERE
         if silent and clocks.now < wait.over_at + AT_MOST:
             raise Again(_AGAIN_S, "the store has not told whether the order was used")
         await _back(session, job.ref, clocks)
@@ -185,7 +227,9 @@ async def _back(session: AsyncSession, order_id: str, clocks: Clocks) -> None:
     await change(session, order, waiting_fen=0)
     await refund_part(session, order, back, by="system", reason=later("订单取消"), clocks=clocks)
     await deposit_later(session, order, clocks)
-    await _unused(session, order, "ready", "system", wait.created_at, clocks)
+    told = [one for one in await events_of(session, [order.id]) if one.now == "cancelled"]
+    by = told[-1].by if told else "system"
+    await _unused(session, order, "ready", by, wait.created_at, clocks)
 
 
 async def _unused(

@@ -7,6 +7,7 @@ idempotent by status, since a restored cloud may be told again.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import structlog
 from sqlmodel import col
@@ -16,14 +17,16 @@ from cloud_api.claims import service as claims
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import signal
 from cloud_api.kit.clocks import Clocks
+from cloud_api.kit.due_jobs import schedule
 from cloud_api.orders import changes, leaving, overstay, overtime, refund_wait
 from cloud_api.orders.models import Order
-from cloud_api.orders.money import FORGOTTEN_AFTER
+from cloud_api.orders.money import FORGOTTEN_AFTER, GRANT
 from cloud_api.orders.transitions import change, move, note, system_lock
 from cloud_api.stores.models import Store
 from store_link.clock import from_ms
 from store_link.messages import StayBody, StayState, UsageBody
 
+AFTER_ALL: Final = "in_after_all"  # why an order that was cancelled lives again
 _log = structlog.get_logger(__name__)
 
 
@@ -36,10 +39,20 @@ async def apply_stay(
         return
     if order.status == "cancelled":
         if body.now is StayState.IN_USE:  # entered on a pass the store had not yet heard revoked
+            if await refund_wait.used(session, order, clocks):
+                await _enter(session, order, at, AFTER_ALL, clocks)
+                await schedule(
+                    session,
+                    merchant_id=order.merchant_id,
+                    kind=GRANT,
+                    ref=order.id,
+                    run_at=clocks.real,
+                    clock="wire",
+                )
+                return
             await note(
                 session, order, "used_after_cancel", by=_by(store), why=body.why, clocks=clocks
             )
-            await refund_wait.used(session, order, clocks)
     elif body.now is StayState.IN_USE:
         await _enter(session, order, at, body.why, clocks)
     elif body.now is StayState.ENDED:
@@ -82,6 +95,8 @@ async def apply_usage(
         clocks=clocks,
         body={"used_s": body.used_s, "overtime_s": body.overtime_s},
     )
+    if order.status == "cancelled":
+        await refund_wait.used_for(session, order, body.used_s, clocks)
     await overtime.charge(session, store, order, body, clocks)
     await _complete(session, order, from_ms(body.ended_at), "usage", clocks)
 
@@ -98,7 +113,7 @@ async def complete_forgotten(session: AsyncSession, order_id: str, clocks: Clock
 async def _enter(
     session: AsyncSession, order: Order, at: datetime, why: str, clocks: Clocks
 ) -> None:
-    if order.status != "ready":
+    if order.status != "ready" and why != AFTER_ALL:
         return
     await claims.enter(session, order.claim_id)
     await move(
@@ -109,6 +124,7 @@ async def _enter(
         why=why,
         clocks=clocks,
         entered_at=order.entered_at or at,
+        cancel_why=None,
     )
     await overstay.watch(session, order, order.ends_at)
 

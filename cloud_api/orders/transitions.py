@@ -29,7 +29,8 @@ TABLE: Final[dict[str, frozenset[str]]] = {
     "ready": frozenset({"in_use", "completed", "cancelled"}),
     "in_use": frozenset({"completed"}),
     "completed": frozenset(),
-    "cancelled": frozenset({"paid"}),  # money came late, and the room was still free
+    # Money came late, or its guests were in before their store heard; and the room was still free.
+    "cancelled": frozenset({"paid", "in_use"}),
 }
 STORE_KNOWS: Final = frozenset({"ready", "in_use", "completed"})
 """Statuses whose stay stands (or stood) in the store's desired document."""

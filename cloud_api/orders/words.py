@@ -174,6 +174,8 @@ def event_text(event: OrderEvent) -> str | None:
             return _(_CANCELLED.get(_why(event), _("订单已取消")))
         if event.why == "late_payment" and event.now == "paid":
             return _("付款晚到，房间还在，已为你恢复")
+        if event.was == "cancelled" and event.now == "in_use":
+            return _("门店听到取消以前人已进房，订单照用")
         return _(_STATUS_TEXT[event.now]) if event.now in _STATUS_TEXT else None
     text = _KIND_TEXT.get(event.kind)
     if text is None:

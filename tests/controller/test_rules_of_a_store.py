@@ -280,3 +280,22 @@ def test_every_day_is_covered_as_a_clock_shows_it(begins: str, ends: str, minute
     at = datetime(2026, 1, 1, tzinfo=SHANGHAI) + timedelta(minutes=minutes)
     found = schedule.is_on(every, at, {})
     assert found is schedule.within(at.strftime("%H:%M"), begins, ends)
+
+
+def test_guests_who_were_in_before_their_right_was_taken_back_have_their_power_again():
+    """Staff cancelled while the store was away and the guests sat in the room. The cloud hears that they are in
+    and gives the right back; the store had begun its grace, and cut them off at its end.
+    """
+    inside = at_state(600)
+    gone = advance(inside, None, now(601), revoked=True)
+    assert [(one.now, one.why) for one in gone.transitions] == [(StayState.GRACE, "revoked")]
+    back = advance(gone.stay, booked(), now(640))
+    assert [(one.now, one.why) for one in back.transitions] == [(StayState.IN_USE, "given_back")]
+    assert wanted(document(), [back.stay], now(1200)) >= {"table1", "light1"}
+    assert advance(back.stay, booked(), now(3599)).stay.state is StayState.IN_USE
+    assert advance(back.stay, booked(), now(3600)).stay.state is StayState.GRACE
+    # Not while it is still taken back, not for who went away early, and not once the time is over.
+    assert advance(gone.stay, booked(), now(640), revoked=True).stay.state is StayState.GRACE
+    left = advance(replace(inside, finished=True), booked(), now(601)).stay
+    assert advance(left, booked(), now(640)).stay.state is StayState.GRACE
+    assert advance(gone.stay, booked(), now(3700)).stay.state is not StayState.IN_USE

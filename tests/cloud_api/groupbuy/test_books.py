@@ -13,6 +13,7 @@ from cloud_api.payments.records import foreign_refund, record_refund
 from cloud_api.vouchers.models import Voucher
 from tests.cloud_api.factories import customer
 from tests.cloud_api.groupbuy.conftest import Club
+from tests.cloud_api.orders import test_refund_wait as store
 from tests.support.statements import statements
 
 
@@ -32,6 +33,7 @@ async def test_a_voucher_is_owed_until_it_is_used_or_given_back(club: Club) -> N
     assert await club.balanced() == {"clearing": 17400, "voucher": 11600, "revenue.voucher": 5800}
     async with club.cloud.db.write() as session:
         await redeem.undo(session, club.owner, done.redemption.id, "开错了", club.cloud.clocks)
+    await store.nobody_went_in(club.house, done.order)
     assert await club.balanced() == {"clearing": 17400, "voucher": 17400}
     async with club.cloud.db.write() as session:
         await back.give_back(session, customer(guest), returned.id, club.cloud.clocks)

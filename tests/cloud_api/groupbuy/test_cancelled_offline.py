@@ -50,7 +50,7 @@ async def test_it_is_whole_again_once_the_store_says_that_nobody_went_in(
     async with club.cloud.db.read() as session:
         told = [event.text for event in (await views.one(session, order, club.cloud.clocks)).events]
     assert "券等门店确认没有使用后还给你" in told
-    assert ("取消后仍进门使用，券算用过" in told) is entered
+    assert ("门店听到取消以前人已进房，订单照用" in told) is entered
     held = await club.balanced()
     assert held["revenue.voucher" if entered else "voucher"] == voucher.value_fen
 

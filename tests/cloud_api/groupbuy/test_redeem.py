@@ -19,6 +19,7 @@ from cloud_api.vouchers.models import Redemption, Voucher
 from store_link.clock import ManualClock
 from tests.cloud_api.factories import customer
 from tests.cloud_api.groupbuy.conftest import Club
+from tests.cloud_api.orders import test_refund_wait as store
 
 
 async def use(club: Club, voucher: Voucher, room: int = 0, **how: Any) -> redeem.Redeemed:
@@ -114,7 +115,12 @@ async def test_a_redemption_is_undone_once_and_the_voucher_is_whole(club: Club) 
     done = await use(club, voucher, who=club.owner, text=voucher.code, way="code")
     async with club.cloud.db.write() as session:
         await redeem.undo(session, club.owner, done.redemption.id, "开错了包间", club.cloud.clocks)
-    assert (await club.row(Order, done.order.id)).status == "cancelled"
+    order: Order = await club.row(Order, done.order.id)
+    assert order.status == "cancelled"
+    with pytest.raises(Conflict) as waits:  # the guest stands at the door: the store is asked first
+        await use(club, voucher, room=1)
+    assert (waits.value.code, waits.value.extra["waits"]) == ("voucher.used", True)
+    await store.nobody_went_in(club.house, order)
     assert (await club.row(Voucher, voucher.id)).state == "issued"
     async with club.cloud.db.write() as session:
         with pytest.raises(Conflict) as twice:

@@ -15,6 +15,7 @@ from cloud_api.vouchers import service as vouchers
 from cloud_api.vouchers.models import Voucher
 from tests.cloud_api.factories import customer
 from tests.cloud_api.groupbuy.conftest import Club
+from tests.cloud_api.orders import test_refund_wait as store
 
 
 async def test_money_for_a_seat_that_its_owner_has_taken_again_goes_back(club: Club) -> None:
@@ -126,6 +127,7 @@ async def test_an_undone_redemption_counts_for_nobody(club: Club) -> None:
         )  # fmt: skip
     async with club.cloud.db.write() as session:
         await redeem.undo(session, club.owner, done.redemption.id, "开错了", club.cloud.clocks)
+    await store.nobody_went_in(club.house, done.order)
     day = club.cloud.clocks.now.date()
     async with club.cloud.db.read() as session:
         told = await report.report(session, club.owner, day, day + timedelta(days=1), "staff")

@@ -61,6 +61,12 @@ async def revoked_in(house: House, order: Order, rev: int) -> None:
         await refund_wait.told(session, house.shop.store.id, 1, rev, gone)
 
 
+async def nobody_went_in(house: House, order: Order, rev: int = 7) -> None:
+    """The store obeys the document that takes the right back, and has nothing more to tell."""
+    await revoked_in(house, order, rev)
+    await reports(house, rev=rev)
+
+
 async def held(house: House, order: Order) -> int:
     async with house.cloud.db.read() as session:
         deposit = await deposit_of(session, order.id)
@@ -113,13 +119,14 @@ async def test_who_went_in_after_all_pays_for_it(house: House) -> None:
     order = await cancelled(house, order)
     await house.quiet()
     assert await held(house, order) == 1000
+    taken = await house.order(in_h=4, guest=house.guest)  # somebody else has the room by now
     house.passes(3 * 3600)
     await enters(house, order)
     await enters(house, order)  # a restored cloud is told again
-    await revoked_in(house, order, 7)
-    await reports(house, rev=7)
+    await nobody_went_in(house, order)
     order = await house.again(order)
-    assert (order.waiting_fen, order.cancel_fee_fen, order.refunding_fen) == (0, 7600, 0)
+    assert (order.status, order.waiting_fen, order.cancel_fee_fen) == ("cancelled", 0, 7600)
+    assert (order.refunding_fen, (await house.claim(taken)).state) == (0, "held")
     async with house.cloud.db.read() as session:
         (wait,) = (await session.exec(select(RefundWait))).all()
         assert wait.state == "kept"
@@ -165,7 +172,8 @@ async def test_online_it_waits_only_where_the_door_may_have_been_opened(house: H
     assert (order.waiting_fen, order.cancel_fee_fen) == (3800, 3800)
     await enters(house, order)
     order = await house.again(order)
-    assert (order.waiting_fen, order.cancel_fee_fen, order.refunding_fen) == (0, 7600, 0)
+    assert (order.status, order.waiting_fen, order.cancel_fee_fen) == ("in_use", 0, 0)
+    assert order.paid_fen == 7600  # the whole price, for the whole time
     await in_order(house)
 
 
@@ -200,7 +208,10 @@ async def test_a_deposit_waits_though_the_rules_keep_the_whole_price(
     house.passes(10 * 3600)
     await house.finish_all()
     order = await house.again(order)
-    assert (order.cancel_fee_fen, order.refunded_fen, order.refunding_fen) == (7600, 0, 0)
+    assert (order.status, order.cancel_fee_fen) == (
+        ("in_use", 0) if entered else ("cancelled", 7600)
+    )
+    assert (order.refunded_fen, order.refunding_fen) == (0, 0)
     assert [(one.purpose, one.amount_fen) for one in await house.refunds(order)] == [
         ("deposit", 1000)
     ]
