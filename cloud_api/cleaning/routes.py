@@ -29,6 +29,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.seen import Saw, marked
 from cloud_api.kit.throttle import hit
 from cloud_api.media import service as media
 from cloud_api.staff.deps import staff_actor
@@ -189,11 +190,15 @@ async def rule(store_id: str, request: Request, who: Who) -> RuleOut:
 
 
 @router.put("/stores/{store_id}/cleaning-rule")
-async def set_rule(store_id: str, body: RuleIn, request: Request, who: Who) -> RuleOut:
+async def set_rule(
+    store_id: str, body: RuleIn, request: Request, response: Response, who: Who, saw: Saw = None
+) -> RuleOut:
     """Set when rooms of a store are cleaned, and what it pays. Needs cleaning.manage."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        return RuleOut.of(await rules.set_rule(session, who, store_id, body, cloud.clocks))
+        rule = await rules.set_rule(session, who, store_id, body, cloud.clocks, saw)
+        marked(response, rules.facts_of(rule))
+        return RuleOut.of(rule)
 
 
 @router.get("/cleaning/sheet")

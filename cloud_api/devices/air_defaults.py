@@ -16,6 +16,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import unchanged
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
@@ -73,6 +74,11 @@ def of(kept: dict[str, Any] | None) -> AirDefaults | None:
     return None if kept is None else AirDefaults.model_validate(kept)
 
 
+def facts_of(target: Store | Room) -> dict[str, Any]:
+    """What a form shows of a store's or a room's."""
+    return {"air": target.air}
+
+
 def rules_of(store: Store, room: Room | None = None) -> tuple[AirRule, ...]:
     """Of a room: its own, else the store's."""
     own = None if room is None else of(room.air)
@@ -86,10 +92,11 @@ async def save(
     target: Store | Room,
     wanted: AirDefaults | None,
     clocks: Clocks,
+    saw: str | None = None,
 ) -> None:
     """Set them for a store or for one of its rooms; None: none, or the store's. Needs store.edit.
 
-    Raises KaimenError ``air.seasons_overlap`` (422): a day has one season.
+    Raises KaimenError ``air.seasons_overlap`` (422): a day has one season; Conflict ``air.changed`` (kit/seen.py).
     """
     actor.need(STORE_EDIT)
     if wanted is not None and _overlap(wanted.summer, wanted.winter):
@@ -103,8 +110,11 @@ async def save(
     if isinstance(target, Room):
         store = await stores.get_store(session, actor, target.store_id)
     assert isinstance(store, Store)
-    before = {"air": target.air}
-    target.air = None if wanted is None else wanted.model_dump(mode="json")
+    await session.refresh(target, with_for_update={"key_share": True})
+    before = facts_of(target)
+    after = {"air": None if wanted is None else wanted.model_dump(mode="json")}
+    unchanged(saw, before, after, "air.changed")
+    target.air = after["air"]
     session.add(target)
     kind = "room" if isinstance(target, Room) else "store"
     await audit.record(
@@ -115,7 +125,7 @@ async def save(
         store_id=store.id,
         subject=f"{kind}:{target.id}",
         before=before,
-        after={"air": target.air},
+        after=after,
         clocks=clocks,
     )
     await outbox.desired_changed(

@@ -13,6 +13,7 @@ from cloud_api.kit import outbox
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.seen import unchanged
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Door
@@ -25,16 +26,29 @@ NEEDS: Final = {
 }
 
 
+def facts_of(door: Door) -> dict[str, Any]:
+    """What a form shows of a door."""
+    return audit.facts(door, "name", "pulse_ms", *NEEDS)
+
+
 async def edit_door(
-    session: AsyncSession, actor: Staff, door_id: str, changes: dict[str, Any], clocks: Clocks
+    session: AsyncSession,
+    actor: Staff,
+    door_id: str,
+    changes: dict[str, Any],
+    clocks: Clocks,
+    saw: str | None = None,
 ) -> Door:
     """Change a door; sent to the store at once. Needs store.edit; ``changes`` passed the schema.
 
     Raises NotFound ``door.not_found``, KaimenError ``door.bad_binding`` (422): of another store, or no
-    device of the kind.
+    device of the kind; Conflict ``door.changed`` where it is not what was seen (kit/seen.py).
     """
     actor.need(STORE_EDIT)
     door = await stores.get_door(session, actor, door_id)
+    await session.refresh(door, with_for_update={"key_share": True})
+    now = facts_of(door)
+    unchanged(saw, now, {**now, **changes}, "door.changed")
     for field, (capability, sentence) in NEEDS.items():
         if changes.get(field) is None:
             continue

@@ -12,6 +12,7 @@ from cloud_api.kit.actor import Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.seen import Saw, marked
 from cloud_api.staff.deps import staff_actor
 from cloud_api.stores.schemas import DoorOut
 from store_link.rules import AirAim, AirFan, AirMode
@@ -176,11 +177,19 @@ def _summed_up(items: list[BulkOneOut]) -> BulkOut:
 
 
 @router.patch("/doors/{door_id}")
-async def edit_door(request: Request, door_id: str, body: DoorEdit, who: StaffWho) -> DoorOut:
+async def edit_door(
+    request: Request,
+    response: Response,
+    door_id: str,
+    body: DoorEdit,
+    who: StaffWho,
+    saw: Saw = None,
+) -> DoorOut:
     """Change a door's name, pulse, lock, contact or reader. Needs store.edit."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         door = await doors.edit_door(
-            session, who, door_id, body.model_dump(exclude_unset=True), cloud.clocks
+            session, who, door_id, body.model_dump(exclude_unset=True), cloud.clocks, saw
         )
+        marked(response, doors.facts_of(door))
     return DoorOut.of(door)

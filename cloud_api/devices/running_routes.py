@@ -17,6 +17,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.seen import Saw, marked
 from cloud_api.staff.deps import staff_actor
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room
@@ -175,16 +176,22 @@ async def make_schedule(request: Request, store_id: str, body: ScheduleIn, who: 
 
 @router.put("/stores/{store_id}/schedules/{schedule_id}")
 async def change_schedule(
-    request: Request, store_id: str, schedule_id: str, body: ScheduleIn, who: Who
+    request: Request,
+    response: Response,
+    store_id: str,
+    schedule_id: str,
+    body: ScheduleIn,
+    who: Who,
+    saw: Saw = None,
 ) -> ScheduleOut:
     """Change one; sent to the store at once."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        return ScheduleOut.of(
-            await schedules.save(
-                session, who, store_id, schedule_id, body.model_dump(), cloud.clocks
-            )
+        row = await schedules.save(
+            session, who, store_id, schedule_id, body.model_dump(), cloud.clocks, saw
         )
+        marked(response, schedules.facts_of(row))
+        return ScheduleOut.of(row)
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204)
@@ -196,21 +203,37 @@ async def remove_schedule(request: Request, schedule_id: str, who: Who) -> None:
 
 
 @router.put("/stores/{store_id}/scenes", status_code=204)
-async def store_scenes(request: Request, store_id: str, body: ScenesIn, who: Who) -> None:
+async def store_scenes(
+    request: Request,
+    response: Response,
+    store_id: str,
+    body: ScenesIn,
+    who: Who,
+    saw: Saw = None,
+) -> None:
     """The scenes of a store."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         store = await stores.get_store(session, who, store_id)
-        await schedules.set_scenes(session, who, store, body.scenes(), cloud.clocks)
+        await schedules.set_scenes(session, who, store, body.scenes(), cloud.clocks, saw)
+        marked(response, schedules.facts_of_scenes(store))
 
 
 @router.put("/rooms/{room_id}/scenes", status_code=204)
-async def room_scenes(request: Request, room_id: str, body: ScenesIn, who: Who) -> None:
+async def room_scenes(
+    request: Request,
+    response: Response,
+    room_id: str,
+    body: ScenesIn,
+    who: Who,
+    saw: Saw = None,
+) -> None:
     """A room's own scenes."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         room = await _room(session, who, room_id)
-        await schedules.set_scenes(session, who, room, body.scenes(), cloud.clocks)
+        await schedules.set_scenes(session, who, room, body.scenes(), cloud.clocks, saw)
+        marked(response, schedules.facts_of_scenes(room))
 
 
 class AirIn(AirDefaults):
@@ -224,21 +247,27 @@ class AirIn(AirDefaults):
 
 
 @router.put("/stores/{store_id}/air", status_code=204)
-async def store_air(request: Request, store_id: str, body: AirIn, who: Who) -> None:
+async def store_air(
+    request: Request, response: Response, store_id: str, body: AirIn, who: Who, saw: Saw = None
+) -> None:
     """What the air conditioners of a store are set to when a stay or a cleaning begins."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         store = await stores.get_store(session, who, store_id)
-        await air_defaults.save(session, who, store, body.defaults(), cloud.clocks)
+        await air_defaults.save(session, who, store, body.defaults(), cloud.clocks, saw)
+        marked(response, air_defaults.facts_of(store))
 
 
 @router.put("/rooms/{room_id}/air", status_code=204)
-async def room_air(request: Request, room_id: str, body: AirIn, who: Who) -> None:
+async def room_air(
+    request: Request, response: Response, room_id: str, body: AirIn, who: Who, saw: Saw = None
+) -> None:
     """A room's own."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
         room = await _room(session, who, room_id)
-        await air_defaults.save(session, who, room, body.defaults(), cloud.clocks)
+        await air_defaults.save(session, who, room, body.defaults(), cloud.clocks, saw)
+        marked(response, air_defaults.facts_of(room))
 
 
 async def _room(session: AsyncSession, who: Staff, room_id: str) -> Room:
@@ -250,11 +279,21 @@ async def _room(session: AsyncSession, who: Staff, room_id: str) -> Room:
 
 
 @router.put("/bindings/{binding_id}/times", status_code=204)
-async def binding_times(request: Request, binding_id: str, body: TimesIn, who: Who) -> None:
+async def binding_times(
+    request: Request,
+    response: Response,
+    binding_id: str,
+    body: TimesIn,
+    who: Who,
+    saw: Saw = None,
+) -> None:
     """How long before and after a stay a device runs by itself."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        await schedules.set_times(session, who, binding_id, body.model_dump(), cloud.clocks)
+        row = await schedules.set_times(
+            session, who, binding_id, body.model_dump(), cloud.clocks, saw
+        )
+        marked(response, schedules.facts_of_times(row))
 
 
 @router.get("/staff-keys")

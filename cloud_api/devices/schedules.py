@@ -18,6 +18,7 @@ from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError, NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import unchanged
 from cloud_api.staff.permissions import STORE_EDIT, STORE_READ
 from cloud_api.stores import service as stores
 from cloud_api.stores.models import Room, Store
@@ -55,11 +56,12 @@ async def save(
     schedule_id: str | None,
     fields: dict[str, Any],
     clocks: Clocks,
+    saw: str | None = None,
 ) -> Schedule:
     """Make a schedule, or change one. Needs store.edit.
 
     Raises KaimenError ``schedule.bad_binding`` (422) for what is no switch of the store, and
-    ``schedule.too_many``.
+    ``schedule.too_many``; Conflict ``schedule.changed`` (kit/seen.py).
     """
     actor.need(STORE_EDIT)
     store = await stores.get_store(session, actor, store_id)
@@ -87,6 +89,8 @@ async def save(
         row = await get(session, actor, schedule_id)
         if row.store_id != store.id:
             raise NotFound("schedule", "没有这个定时，或不归你管")
+        await session.refresh(row, with_for_update={"key_share": True})
+        unchanged(saw, facts_of(row), fields, "schedule.changed")
         before = audit.facts(row, *fields)
         for name, value in fields.items():
             setattr(row, name, value)
@@ -96,6 +100,11 @@ async def save(
         session, actor, store, "schedule.edit", f"schedule:{row.id}", clocks, before, fields
     )
     return row
+
+
+def facts_of(row: Schedule) -> dict[str, Any]:
+    """What a form shows of a schedule."""
+    return audit.facts(row, "name", "bindings", "days", "begins", "ends", "active")
 
 
 async def remove(session: AsyncSession, actor: Staff, schedule_id: str, clocks: Clocks) -> None:
@@ -119,9 +128,11 @@ async def set_scenes(
     target: Store | Room,
     scenes: wire.Scenes | None,
     clocks: Clocks,
+    saw: str | None = None,
 ) -> None:
     """What is on in each phase of a stay, in a store or in one of its rooms; None: the default, or the
-    store's. Needs store.edit. Raises KaimenError ``scene.table_off`` (422): a paid room needs a table.
+    store's. Needs store.edit. Raises KaimenError ``scene.table_off`` (422): a paid room needs a table;
+    Conflict ``scene.changed`` where they are not what was seen (kit/seen.py).
     """
     actor.need(STORE_EDIT)
     if scenes is not None and not any(step.role == "table" for step in scenes.in_use):
@@ -133,11 +144,19 @@ async def set_scenes(
         store = await stores.get_store(session, actor, target.store_id)
     assert isinstance(store, Store)
     kind = "room" if isinstance(target, Room) else "store"
+    await session.refresh(target, with_for_update={"key_share": True})
+    wanted = None if scenes is None else scenes.model_dump(mode="json")
+    unchanged(saw, facts_of_scenes(target), {"scenes": wanted}, "scene.changed")
     before = _named(target.scenes)
-    target.scenes = None if scenes is None else scenes.model_dump(mode="json")
+    target.scenes = wanted
     session.add(target)
     after = _named(target.scenes)
     await _told(session, actor, store, "scene.edit", f"{kind}:{target.id}", clocks, before, after)
+
+
+def facts_of_scenes(target: Store | Room) -> dict[str, Any]:
+    """What a form shows of a store's or a room's scenes."""
+    return {"scenes": target.scenes}
 
 
 def scenes_of(kept: dict[str, Any] | None) -> wire.Scenes | None:
@@ -160,10 +179,12 @@ async def set_times(
     binding_id: str,
     changes: dict[str, int | None],
     clocks: Clocks,
+    saw: str | None = None,
 ) -> Binding:
     """How long before and after a stay a device runs by itself. Needs store.edit.
 
-    Raises KaimenError ``binding.not_a_switch`` (422); a table goes with the paid time alone.
+    Raises KaimenError ``binding.not_a_switch`` (422); a table goes with the paid time alone. Conflict
+    ``binding.changed`` (kit/seen.py).
     """
     actor.need(STORE_EDIT)
     query = scoped(actor, Binding).where(col(Binding.id) == binding_id)
@@ -174,6 +195,8 @@ async def set_times(
         raise KaimenError(
             "binding.not_a_switch", "桌子和锁只跟付费时间走", status=422, field="binding_id"
         )
+    await session.refresh(binding, with_for_update={"key_share": True})
+    unchanged(saw, facts_of_times(binding), changes, "binding.changed")
     before = audit.facts(binding, *changes)
     for name, value in changes.items():
         setattr(binding, name, value)
@@ -183,6 +206,11 @@ async def set_times(
         session, actor, store, "binding.edit", f"binding:{binding.id}", clocks, before, changes
     )
     return binding
+
+
+def facts_of_times(binding: Binding) -> dict[str, Any]:
+    """What a form shows of a device's own times."""
+    return audit.facts(binding, "lead_s", "linger_s")
 
 
 async def _told(

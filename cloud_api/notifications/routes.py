@@ -10,6 +10,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.seen import Saw, marked
 from cloud_api.notifications import channel_service, choices, inbox, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.schemas import (
@@ -168,22 +169,41 @@ async def set_rules(request: Request, body: RulesIn, who: Who) -> RulesOut:
 
 
 @router.put(f"{_HERE}/templates/{{event}}", status_code=204)
-async def set_template(event: str, request: Request, body: TemplateForm, who: Who) -> None:
+async def set_template(
+    event: str,
+    request: Request,
+    response: Response,
+    body: TemplateForm,
+    who: Who,
+    saw: Saw = None,
+) -> None:
     """Keep own words for one event and channel. Needs notice.edit."""
     cloud = cloud_of(request)
     _known(event)
+    asked = body.of(event)
     async with cloud.db.write() as session:
-        await template_service.set_templates(session, who, [body.of(event)], cloud.clocks)
+        await template_service.set_templates(session, who, [asked], cloud.clocks, saw)
+        row = await template_service.template_of(session, who, event, asked.channel, asked.language)
+        marked(response, template_service.words_of(row))
 
 
 @router.put(f"{_HERE}/rules/{{event}}", status_code=204)
-async def set_rule(event: str, request: Request, body: EventRuleIn, who: Who) -> None:
+async def set_rule(
+    event: str,
+    request: Request,
+    response: Response,
+    body: EventRuleIn,
+    who: Who,
+    saw: Saw = None,
+) -> None:
     """Say which channels one event takes. Needs notice.edit."""
     cloud = cloud_of(request)
     _known(event)
     rule = RuleIn(event=event, enabled=body.enabled, channels=body.channels)
     async with cloud.db.write() as session:
-        await template_service.set_rules(session, who, [rule], None, cloud.clocks)
+        await template_service.set_rules(session, who, [rule], None, cloud.clocks, saw)
+    channels = [str(one) for one in dict.fromkeys(body.channels)]
+    marked(response, {"enabled": body.enabled, "channels": channels})
 
 
 def _known(event: str) -> None:
@@ -192,11 +212,14 @@ def _known(event: str) -> None:
 
 
 @router.put(f"{_HERE}/settings", status_code=204)
-async def set_settings(request: Request, body: SettingsIn, who: Who) -> None:
+async def set_settings(
+    request: Request, response: Response, body: SettingsIn, who: Who, saw: Saw = None
+) -> None:
     """Say when it is quiet, and how much is too much. Needs notice.edit."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        await template_service.set_rules(session, who, [], body, cloud.clocks)
+        await template_service.set_rules(session, who, [], body, cloud.clocks, saw)
+    marked(response, body.model_dump())
 
 
 @router.get(f"{_HERE}/log")

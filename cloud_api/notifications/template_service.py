@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit.service import record
@@ -15,6 +15,8 @@ from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
+from cloud_api.kit.seen import unchanged
+from cloud_api.merchants.models import Merchant
 from cloud_api.notifications import wording
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.channels.speaker import CLIPS, clips_of
@@ -117,27 +119,59 @@ def _in(row: NoticeTemplate) -> TemplateIn:
     return TemplateIn.model_validate({name: getattr(row, name) for name in TemplateIn.model_fields})
 
 
+async def template_of(
+    session: AsyncSession, actor: Staff, event: str, channel: str, language: str
+) -> NoticeTemplate | None:
+    """The merchant's own words for an event in a channel and a language, if it has any."""
+    query = scoped(actor, NoticeTemplate).where(
+        col(NoticeTemplate.event) == event,
+        col(NoticeTemplate.channel) == channel,
+        col(NoticeTemplate.language) == language,
+    )
+    return (await session.exec(query.execution_options(populate_existing=True))).first()
+
+
+def words_of(row: NoticeTemplate | None) -> dict[str, Any]:
+    """What a form shows of own words."""
+    return {} if row is None else _in(row).model_dump(mode="json")
+
+
+def rule_facts(event: str, row: NoticeRule | None) -> dict[str, Any]:
+    """What a form shows of where an event goes."""
+    if row is None:
+        return {"enabled": True, "channels": [str(one) for one in TEXTS[event].channels]}
+    return {"enabled": row.enabled, "channels": [str(one) for one in row.channels]}
+
+
+async def _alone(session: AsyncSession, actor: Staff) -> None:
+    """Nobody else changes a merchant's notices until this transaction ends; there may be no row of them yet."""
+    mine = select(Merchant.id).where(col(Merchant.id) == actor.merchant_id)
+    await session.exec(mine.with_for_update(key_share=True))
+
+
 async def set_templates(
-    session: AsyncSession, actor: Staff, asked: Sequence[TemplateIn], clocks: Clocks
+    session: AsyncSession,
+    actor: Staff,
+    asked: Sequence[TemplateIn],
+    clocks: Clocks,
+    saw: str | None = None,
 ) -> None:
     """Keep own words for events; one with nothing in it takes ours again. Needs notice.edit.
 
     Raises KaimenError ``template.variable`` for a variable that the event has not, ``template.clip`` and
-    ``template.no_speaker`` for what no speaker of the stores can say.
+    ``template.no_speaker`` for what no speaker of the stores can say; Conflict ``template.changed`` where
+    the words are not what they ``saw`` (kit/seen.py).
     """
     actor.need(NOTICE_EDIT)
+    await _alone(session, actor)
     for one in asked:
         _check(one)
         if one.channel == SPEAKER and one.provider_template:
             await _check_clip(session, actor, one.provider_template, "provider_template")
-        query = scoped(actor, NoticeTemplate).where(
-            col(NoticeTemplate.event) == one.event,
-            col(NoticeTemplate.channel) == one.channel,
-            col(NoticeTemplate.language) == one.language,
-        )
-        row = (await session.exec(query)).first()
-        before = {} if row is None else _in(row).model_dump(mode="json")
+        row = await template_of(session, actor, one.event, one.channel, one.language)
+        before = words_of(row)
         empty = not (one.title or one.body or one.provider_template)
+        unchanged(saw, before, {} if empty else one.model_dump(mode="json"), "template.changed")
         if empty and row is not None:
             await session.delete(row)
         elif not empty:
@@ -216,13 +250,16 @@ async def set_rules(
     rules: Sequence[RuleIn],
     settings: SettingsIn | None,
     clocks: Clocks,
+    saw: str | None = None,
 ) -> None:
     """Say which channels events take, and when it is quiet. Needs notice.edit.
 
     Raises KaimenError ``rule.event``, ``rule.channel``, ``rule.quiet``, and ``template.clip`` or
-    ``template.no_speaker`` where the speaker is chosen anew and cannot say it.
+    ``template.no_speaker`` where the speaker is chosen anew and cannot say it; Conflict ``rule.changed`` where
+    the one event's rule, or the hours, are not what they ``saw`` (kit/seen.py).
     """
     actor.need(NOTICE_EDIT)
+    await _alone(session, actor)
     for one in rules:
         if one.event not in TEXTS:
             raise KaimenError("rule.event", "没有这种通知", status=422, field="event")
@@ -231,6 +268,8 @@ async def set_rules(
                 raise KaimenError("rule.channel", "没有这种渠道", status=422, field="channels")
         query = scoped(actor, NoticeRule).where(col(NoticeRule.event) == one.event)
         row = (await session.exec(query)).first()
+        wanted = {"enabled": one.enabled, "channels": list(dict.fromkeys(one.channels))}
+        unchanged(saw, rule_facts(one.event, row), wanted, "rule.changed")
         before = {} if row is None else {"enabled": row.enabled, "channels": row.channels}
         had = TEXTS[one.event].channels if row is None else row.channels
         if SPEAKER in one.channels and SPEAKER not in had:
@@ -247,7 +286,15 @@ async def set_rules(
         after = {"enabled": row.enabled, "channels": row.channels}
         await _record(session, actor, f"notice_rule:{one.event}", before, after, clocks)
     if settings is not None:
+        now = await settings_facts(session, actor, clocks)
+        unchanged(saw, now, settings.model_dump(), "rule.changed")
         await _set_settings(session, actor, settings, clocks)
+
+
+async def settings_facts(session: AsyncSession, actor: Staff, clocks: Clocks) -> dict[str, Any]:
+    """What a form shows of the quiet hours."""
+    kept = await settings_of(session, actor.merchant_id, clocks.real)
+    return {name: getattr(kept, name) for name in SettingsIn.model_fields}
 
 
 async def _set_settings(
@@ -261,6 +308,8 @@ async def _set_settings(
     before: dict[str, Any] = {}
     if row is None:
         row = NoticeSettings(merchant_id=actor.merchant_id, updated_at=clocks.real)
+        session.add(row)
+        await session.flush()  # an INSERT takes "no quiet hours" for "as usual", an UPDATE does not
     else:
         before = {name: getattr(row, name) for name in SettingsIn.model_fields}
     for name, value in asked.model_dump().items():

@@ -23,6 +23,7 @@ from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.i18n import later
 from cloud_api.kit.models import DueJob
 from cloud_api.kit.money import yuan
+from cloud_api.kit.seen import unchanged
 from cloud_api.kit.statements import Bound
 from cloud_api.orders.books import deposit_of, wait_of
 from cloud_api.orders.differences import give_back
@@ -60,6 +61,13 @@ async def rules_of(session: AsyncSession, actor: Actor, store_id: str) -> list[D
     return sorted((await session.exec(query)).all(), key=lambda rule: rule.room_id or "")
 
 
+def facts_of(rule: DepositRule | None) -> dict[str, Any]:
+    """What a form shows of a rule; of none, that nothing is asked."""
+    if rule is None:
+        return {"amount_fen": 0, "return_minutes": 30}
+    return audit.facts(rule, "amount_fen", "return_minutes")
+
+
 async def put_rule(
     session: AsyncSession,
     staff: Staff,
@@ -68,15 +76,17 @@ async def put_rule(
     amount_fen: int,
     return_minutes: int,
     clocks: Clocks,
+    saw: str | None = None,
 ) -> DepositRule:
     """Say what deposit a store or one of its rooms asks from now on; nothing is no deposit.
 
-    Needs ``price.edit``. Raises NotFound.
+    Needs ``price.edit``. Raises NotFound, Conflict ``deposit_rule.changed`` (kit/seen.py).
     """
     staff.need(PRICE_EDIT)
     store = await get_store(session, staff, store_id)
     if room_id is not None and (await get_room(session, staff, room_id)).store_id != store.id:
         raise NotFound("room")
+    await session.refresh(store, with_for_update={"key_share": True})  # there may be no rule yet
     query = scoped(staff, DepositRule).where(
         col(DepositRule.store_id) == store.id,
         col(DepositRule.room_id) == room_id
@@ -84,6 +94,8 @@ async def put_rule(
         else col(DepositRule.room_id).is_(None),
     )
     rule = (await session.exec(query.with_for_update())).one_or_none()
+    wanted = {"amount_fen": amount_fen, "return_minutes": return_minutes}
+    unchanged(saw, facts_of(rule), wanted, "deposit_rule.changed")
     was = None if rule is None else {"amount_fen": rule.amount_fen}
     if rule is None:
         rule = DepositRule(merchant_id=store.merchant_id, store_id=store.id, room_id=room_id)
@@ -98,7 +110,7 @@ async def put_rule(
         store_id=store.id,
         subject=f"room:{room_id}" if room_id else f"store:{store.id}",
         before=was,
-        after={"amount_fen": amount_fen, "return_minutes": return_minutes},
+        after=wanted,
         clocks=clocks,
     )
     return rule

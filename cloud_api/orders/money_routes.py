@@ -11,6 +11,7 @@ from cloud_api.kit.actor import Customer, Staff
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import once
+from cloud_api.kit.seen import Saw, marked
 from cloud_api.orders import deposit_claims, deposits, desk, refund_requests, service, views
 from cloud_api.orders.money_schemas import (
     ApproveIn,
@@ -233,19 +234,25 @@ async def get_deposit_rules(store_id: str, request: Request, who: Office) -> lis
 
 @console.put("/stores/{store_id}/deposit-rules")
 async def put_deposit_rule(
-    store_id: str, body: DepositRuleIn, request: Request, who: Office
+    store_id: str,
+    body: DepositRuleIn,
+    request: Request,
+    response: Response,
+    who: Office,
+    saw: Saw = None,
 ) -> DepositRuleOut:
     """Say what deposit the store or one of its rooms asks from now on. Needs price.edit."""
     cloud = cloud_of(request)
     async with cloud.db.write() as session:
-        return DepositRuleOut.of(
-            await deposits.put_rule(
-                session,
-                who,
-                store_id,
-                body.room_id,
-                body.amount_fen,
-                body.return_minutes,
-                cloud.clocks,
-            )
+        rule = await deposits.put_rule(
+            session,
+            who,
+            store_id,
+            body.room_id,
+            body.amount_fen,
+            body.return_minutes,
+            cloud.clocks,
+            saw,
         )
+        marked(response, deposits.facts_of(rule))
+        return DepositRuleOut.of(rule)

@@ -15,6 +15,7 @@ from cloud_api.cleaning.models import CleaningEvent, CleaningRule, CleaningTask
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.kit.seen import mark
 from cloud_api.media import service as media
 from cloud_api.media.schemas import MediaOut
 from cloud_api.staff.deps import staff_actor
@@ -340,5 +341,6 @@ def _form(store: Store, rule: CleaningRule) -> CleaningRuleForm:
         check_done=rule.check_done,
         photos=rule.photos,
         pay_fen=rule.pay_fen,
+        seen=mark(rules.facts_of(rule)),
         sentence=said,
     )

@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col
 
-from cloud_api.devices.doors import NEEDS
+from cloud_api.devices.doors import NEEDS, facts_of
 from cloud_api.devices.models import Binding
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import mark
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores.models import Door
@@ -77,4 +78,5 @@ def _form(door: Door, bindings: Sequence[Binding]) -> DoorForm:
         action=f"/api/v1/console/doors/{door.id}",
         pulse_ms=door.pulse_ms,
         parts=tuple(parts),
+        seen=mark(facts_of(door)),
     )

@@ -9,6 +9,7 @@ from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import DEFAULT, OWN_NAMES, language
 from cloud_api.kit.i18n import chosen as chosen_language
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import mark
 from cloud_api.notifications import channel_service, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.channels.speaker import CLIPS, clips_of
@@ -122,9 +123,16 @@ async def one_event(
             for one in channels
             if one.enabled and CHANNELS[one.kind].addressed in {"phone", "group"}
         ),
+        seen_rule=mark({"enabled": rule.enabled, "channels": rule.channels}),
+        seen_words=_mark(told, chosen.channel, reads),
     )
     here = seen.at(frame.tz)
     return console_page(here, who, frame, "console/notice_event.html", model, here=HERE)
+
+
+def _mark(told: TemplateOut, channel: str, reads: str) -> str:
+    own = next((one for one in told.own if (one.channel, one.language) == (channel, reads)), None)
+    return mark({} if own is None else own.model_dump(mode="json"))
 
 
 def _said(told: TemplateOut, channel: str, reads: str) -> tuple[str, str, str]:
@@ -183,5 +191,6 @@ def _providers(told: TemplateOut, have: set[str]) -> list[ProviderTemplate]:
         own = next((one for one in told.own if one.channel == kind), None)
         params = "" if own is None else "\n".join(f"{n}={t}" for n, t in own.provider_params)
         code = "" if own is None else own.provider_template
-        made.append(ProviderTemplate(kind, _(port.name), code, params))
+        seen = mark({} if own is None else own.model_dump(mode="json"))
+        made.append(ProviderTemplate(kind, _(port.name), code, params, seen))
     return made

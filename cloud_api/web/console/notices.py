@@ -9,6 +9,7 @@ from sqlmodel import col
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import mark
 from cloud_api.notifications import channel_service, inbox, template_service
 from cloud_api.notifications.channels import CHANNELS
 from cloud_api.notifications.models import NoticeChannel
@@ -68,6 +69,7 @@ async def overview(seen: Seen, who: Who) -> Response:
         per_hour=settings.per_hour,
         per_event_hour=settings.per_event_hour,
         may_edit=NOTICE_EDIT in who.permissions,
+        seen=mark(settings.model_dump()),
     )
     here = seen.at(frame.tz)
     return console_page(here, who, frame, "console/notices.html", model, here="notifications")

@@ -14,6 +14,7 @@ from cloud_api.devices.models import Binding, Schedule
 from cloud_api.kit.actor import Staff, scoped
 from cloud_api.kit.errors import NotFound
 from cloud_api.kit.i18n import gettext as _
+from cloud_api.kit.seen import mark
 from cloud_api.staff.deps import staff_actor
 from cloud_api.staff.permissions import STORE_EDIT
 from cloud_api.stores import service as stores
@@ -116,6 +117,7 @@ async def _form(seen: Visit, who: Staff, schedule_id: str | None, store_id: str)
         begins="17:30" if row is None else row.begins,
         ends="02:00" if row is None else row.ends,
         active=row is None or row.active,
+        seen="" if row is None else mark(schedules.facts_of(row)),
     )
     here = seen.at(store.tz)
     return console_page(here, who, frame, "console/schedule_form.html", model, here="schedules")
@@ -233,9 +235,11 @@ def _scenes(
                 f"/api/v1/console/bindings/{one.id}/times",
                 one.lead_s,
                 one.linger_s,
+                mark(schedules.facts_of_times(one)),
             )
             for one in own_times
         ),
+        seen=mark(schedules.facts_of_scenes(store if room is None else room)),
     )
 
 
@@ -255,7 +259,8 @@ _AIR = (
 
 
 def _air(store: Store, room: Room | None, action: str) -> AirForm:
-    kept = air_defaults.of(store.air if room is None else room.air)
+    place = store if room is None else room
+    kept = air_defaults.of(place.air)
     now = kept or air_defaults.of(store.air) or air_defaults.AirDefaults()
     parts = []
     for key, word, hint in _AIR:
@@ -264,7 +269,8 @@ def _air(store: Store, room: Room | None, action: str) -> AirForm:
         said = (one.mode or "", one.setpoint, one.fan or "", begins, ends)
         parts.append((key, _(word), _(hint), *said))
     limits = (air_defaults.LOW, air_defaults.HIGH)
-    return AirForm(action, kept is not None, tuple(parts), limits)
+    seen = mark(air_defaults.facts_of(place))
+    return AirForm(action, kept is not None, tuple(parts), limits, seen)
 
 
 def _habits(store: Store) -> StoreHabits:

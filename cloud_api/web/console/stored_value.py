@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from cloud_api.kit.actor import Staff
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.money import yuan
+from cloud_api.kit.seen import mark
 from cloud_api.orders import deposits
 from cloud_api.orders.views import phone_tails
 from cloud_api.staff.deps import staff_actor
@@ -79,6 +80,7 @@ async def deposit_rules(seen: Seen, who: Who) -> Response:
                     room_id or "",
                     0 if (rule := rules.get(room_id)) is None else rule.amount_fen,
                     30 if rule is None else rule.return_minutes,
+                    mark(deposits.facts_of(rule)),
                 )
                 for room_id, name in places
                 if room_id is None or room_id in rules

@@ -143,6 +143,7 @@ class CleaningRuleForm:
     photos: int
     pay_fen: int
     sentence: str
+    seen: str = ""
 
 
 @dataclass(frozen=True)

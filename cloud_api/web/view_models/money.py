@@ -241,6 +241,7 @@ class DepositForm:
     room_id: str
     amount_fen: int
     return_minutes: int
+    seen: str = ""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class NoticesPage:
     per_hour: int
     per_event_hour: int
     may_edit: bool
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class ProviderTemplate:
     name: str
     code: str
     params: str
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,8 @@ class EventPage:
     tests: tuple[tuple[str, str], ...] = ()
     language: str = "zh_Hans"
     languages: tuple[WordsChoice, ...] = ()
+    seen_rule: str = ""
+    seen_words: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class ScheduleForm:
     begins: str
     ends: str
     active: bool
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class DeviceTimes:
     action: str
     lead_s: int | None
     linger_s: int | None
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class AirForm:
     own: bool
     parts: tuple[tuple[str, str, str, str, int | None, str, str, str], ...]
     limits: tuple[int, int]
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class ScenesPage:
     habits: StoreHabits | None
     air: AirForm | None  # where there is an air conditioner that takes any of it
     devices: tuple[DeviceTimes, ...]
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ class DoorForm:
     action: str
     pulse_ms: int
     parts: tuple[DoorPart, ...]
+    seen: str = ""
 
 
 @dataclass(frozen=True)

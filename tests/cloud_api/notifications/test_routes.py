@@ -145,6 +145,22 @@ async def test_own_words_are_checked_previewed_and_kept(
     assert wrong.json()["code"] == "template.params"
 
 
+async def test_no_quiet_hours_are_none_from_the_first_save_on(
+    client: httpx.AsyncClient, owner: dict[str, str]
+):
+    """Who emptied both times in a form that was never saved before got 22:30 to 08:00 all the same, and was
+    told that it was saved: guests of the night heard of their orders in the morning.
+    """
+    path = "/api/v1/console/notifications/settings"
+    none = {"quiet_from": None, "quiet_until": None}
+    assert (await client.put(path, json=none, headers=owner)).status_code == 204
+    kept = await client.get("/api/v1/console/notifications/rules", headers=owner)
+    assert (kept.json()["settings"]["quiet_from"], kept.json()["settings"]["quiet_until"]) == (
+        None,
+        None,
+    )
+
+
 async def test_rules_and_quiet_hours(client: httpx.AsyncClient, owner: dict[str, str]):
     body = {
         "rules": [{"event": "order.new", "enabled": True, "channels": ["feishu", "feishu"]}],

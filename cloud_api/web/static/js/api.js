@@ -34,13 +34,14 @@ export function intent() {
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-/** Calls the API. Throws Problem. After 401 the page goes to the login and comes back here. */
-export async function api(path, { method = 'POST', body, key, signal, timeout = 20000 } = {}) {
+/** Calls the API. `saw`: the mark of what is changed (kit/seen.py); `seen` of the answer is the new one. Throws Problem. After 401 the page goes to the login and comes back here. */
+export async function api(path, { method = 'POST', body, key, saw, signal, timeout = 20000 } = {}) {
   const headers = { Accept: 'application/json' };
   if (method !== 'GET') {
     headers['X-CSRF-Token'] = csrf;
     headers['Idempotency-Key'] = key ?? intent();
   }
+  if (saw) headers['X-Seen'] = saw;
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort('timeout'), timeout);
@@ -63,11 +64,13 @@ export async function api(path, { method = 'POST', body, key, signal, timeout = 
   } catch {
     answer = {};
   }
+  const seen = response.headers.get('X-Seen');
+  if (seen) Object.defineProperty(answer, 'seen', { value: seen });
   if (response.ok) return answer;
   const prove = document.getElementById('sheet-factor');
   if (answer.code === 'second_factor.fresh_needed' && prove && !path.endsWith('/second-factor')) {
     const { proved } = await import('./factor.js');
-    if (await proved(prove)) return api(path, { method, body, key: headers['Idempotency-Key'], signal, timeout });
+    if (await proved(prove)) return api(path, { method, body, key: headers['Idempotency-Key'], saw, signal, timeout });
   }
   if (response.status === 401 && !location.pathname.endsWith('/login')) {
     const login = location.pathname.startsWith('/console') ? '/console/login' : '/login';

@@ -7,6 +7,7 @@
 //                      data-empty="null" sends null for it, data-empty="keep" the empty text
 //   data-only-changed  on a form whose API leaves alone what it is not told: only what differs from what was
 //                      drawn is sent, so that two who change different things at once lose nothing
+//   data-seen          the mark of what was drawn: whoever saves second is told (kit/seen.py)
 //   km:done            is told on the form, with the answer
 
 import { api, busy, fill, intent } from './api.js';
@@ -148,13 +149,14 @@ async function send(form, button) {
   await busy(button, async () => {
     let answer;
     try {
-      answer = await api(form.getAttribute('action'), { method: form.dataset.method, body, key: keyOf(form, body), timeout: 30000 });
+      answer = await api(form.getAttribute('action'), { method: form.dataset.method, body, key: keyOf(form, body), saw: form.dataset.seen, timeout: 30000 });
     } catch (problem) {
       if (problem.status && problem.status < 500) keys.delete(form); // refused for good: the next try is a new act
       show(form, problem.message, problem.field);
       return;
     }
     keys.delete(form);
+    if (answer.seen) form.dataset.seen = answer.seen;
     if (part) settle(form);
     const quiet = !form.dispatchEvent(new CustomEvent('km:done', { detail: answer, bubbles: true, cancelable: true }));
     if (quiet) return; // who listens shows the answer
