@@ -17,6 +17,7 @@ WHY: Final[Mapping[str, str]] = {
     "unfit": "门店的控制器不认识它的型号或参数，先更新控制器",
     "broker_away": "云端连不上消息服务器，各店都收不到开门：看它有没有在运行、网络和域名",
     "broker_stuck": "消息服务器不收消息，各店都收不到开门：多半是它的磁盘满了，腾出空间后重启它",
+    "two_computers": "多半是拷贝过存储卡，开门可能到了另一台：关掉多出来的那台，另一台用新接入码重新接入",
     "journal_fork": "两台电脑用着同一份门店记录，或者记录是从旧备份放回来的：只留一台，用新接入码重新接入",
 }
 """By ``BoardReport.why`` (a store whose program is older gives none), and by what the cloud finds itself."""

@@ -84,6 +84,7 @@ RULES: Final[dict[str, Rule]] = {
     rule.kind: rule
     for rule in (
         _rule("store.offline", "门店断网", "critical", 60),
+        _rule("store.twice", "两台电脑在当同一家门店", "critical", 0),
         _rule("broker.down", "消息服务器不通", "critical", 0),
         _rule("device.offline", "设备没有回应", "warning", 30),
         _rule("door.unlock_failed", "开门失败", "critical", 0, settles_itself=False),

@@ -26,6 +26,7 @@ LOOK: Final = "alarm.look"  # ref: "<signal id>.<version>"
 KINDS: Final = frozenset(
     {
         "store.offline",
+        "store.twice",
         "broker.down",
         "device.offline",
         "door.unlock_failed",

@@ -1,7 +1,9 @@
 """What became of a command: written once, from whichever answer comes first, and told to who waits.
 
 An outcome reaches the cloud twice: as an acknowledgement (fast, may be lost) and as a journaled event
-(sure, may be late). The first final one stands; only "nobody answered" is overwritten by an answer.
+(sure, may be late). The first final one stands; only "nobody answered" is overwritten by an answer, and
+"not for my connection" by that of the computer which had the connection: a copied card's (twins.py) hears
+the command as well and says no before the door has moved.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, or_, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,7 +24,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import after_commit
 from cloud_api.kit.statements import built
 from cloud_api.kit.waiters import Waiting
-from store_link.messages import AckState
+from store_link.messages import AckState, Reason
 
 NO_ANSWER = "no_answer"  # reason of state "unknown" where the store never said anything
 NOT_SENT = "not_sent"
@@ -138,6 +140,7 @@ async def settle(
         "its_reason": outcome.reason,
         "its_evidence": outcome.evidence,
         "settled_at": now,
+        "heeded": outcome.reason != Reason.OTHER_CONNECTION.value,
     }
     changed = (await session.execute(_settled(), values)).one_or_none()
     if changed is None:
@@ -171,7 +174,14 @@ def _settled() -> Any:
         .where(
             rows.c.id == bindparam("command"),
             rows.c.store_id == bindparam("of_store"),
-            or_(rows.c.final_at.is_(None), rows.c.reason == NO_ANSWER),
+            or_(
+                rows.c.final_at.is_(None),
+                rows.c.reason == NO_ANSWER,
+                and_(
+                    rows.c.reason == Reason.OTHER_CONNECTION.value,
+                    bindparam("heeded", type_=Boolean),
+                ),
+            ),
         )
         .values(
             state=bindparam("its_state"),

@@ -30,6 +30,7 @@ from cloud_api.store_channel.link import CloudLink, endpoint_of
 from cloud_api.store_channel.models import EventFailure
 from cloud_api.store_channel.office import Office, office_of, renew_certificates
 from cloud_api.store_channel.publisher import DesiredPublisher
+from cloud_api.store_channel.twins import Twins
 from store_link import topics
 from store_link.codec import CodecError, decode, encode
 from store_link.link import Backoff, LinkError
@@ -119,6 +120,7 @@ class Channel:
         self._gaps: dict[str, float] = {}
         self._greeted: dict[str, tuple[str, str]] = {}  # by store: journal and connection
         self._retries: dict[str, asyncio.Task[None]] = {}  # by journal
+        self.twins = Twins()
         self.acks = Acks(cloud)
         self.link = CloudLink(
             endpoint_of(cloud, office),
@@ -280,6 +282,8 @@ class Channel:
             await self._greet(message)
             with contextlib.suppress(LinkError):  # the next report brings it up again
                 await self.desired.compare(topic.store, message.epoch, message.rev)
+        if message.store == topic.store and not retained:
+            await self.twins.take(self.cloud, merchant_id, message)
 
     async def _greet(self, report: Reported) -> None:
         """Tell a store, once per connection, how far its journal was taken.

@@ -184,3 +184,30 @@ async def test_a_duplicates_answer_is_that_of_the_first(
     await store.acknowledge(store.commands[0], AckState.DUPLICATE, first=first)
     answer = await asyncio.wait_for(heard, DEADLINE_S)
     assert (answer["state"], answer["reason"]) == ("failed", "device_offline")
+
+
+async def test_a_copys_refusal_does_not_stand_beside_an_open_door(
+    cloud: Cloud, shop: Shop, channel: Channel, store: StoreSide
+) -> None:
+    """Bug: of two computers with one card's files on one broker the one that was not meant said no first,
+    and a door that opened stood in the books as refused. Its own no, said twice, is one entry.
+    """
+    await store.connect()
+    await online(cloud, store)
+    store.answers = None
+    command = await unlock(cloud, shop)
+    await until(lambda: store.commands)
+
+    async def settled(state: str, reason: str | None = None) -> bool:
+        async with cloud.db.write() as session:
+            outcome = outcomes.Outcome(state, reason)
+            return await outcomes.settle(session, cloud, store.store, command.id, outcome)
+
+    assert await settled("refused", "other_connection")
+    assert not await settled("refused", "other_connection")
+    assert await settled("done")
+    assert not await settled("refused", "other_connection")
+    async with cloud.db.read() as session:
+        row = await session.get(DeviceCommand, command.id)
+    assert row is not None
+    assert (row.state, row.reason) == ("done", None)
