@@ -41,7 +41,10 @@ def main(argv: list[str]) -> int:
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509  one C call, no locks
         )
-    log.with_suffix(".pid").write_text(str(program.pid))
+    note = log.with_suffix(".pid")
+    part = note.with_suffix(".pid.part")
+    part.write_text(str(program.pid))
+    part.replace(note)  # whoever looks meanwhile reads all of it or nothing
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(
             ignored, signal.SIG_IGN

@@ -49,6 +49,7 @@ class Child:
         """Start it if it is not running."""
         if self.running:
             return
+        self._let_go()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.with_suffix(".pid").unlink(missing_ok=True)
         self._leash = subprocess.Popen(
@@ -62,8 +63,7 @@ class Child:
         """Ask it to end; killed after a grace period."""
         if self._leash is None:
             return
-        if self._leash.stdin is not None and not self._leash.stdin.closed:
-            self._leash.stdin.close()
+        self._drop_pipe()
         try:
             self._leash.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -78,7 +78,16 @@ class Child:
             os.kill(pid, signal.SIGKILL)
         if self._leash is not None:
             self._leash.wait(STOP_S)
-            self._leash = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget a leash that has ended; our end of its pipe with it."""
+        self._drop_pipe()
+        self._leash = None
+
+    def _drop_pipe(self) -> None:
+        if self._leash is not None and self._leash.stdin is not None:
+            self._leash.stdin.close()
 
     def tail(self, lines: int = 25) -> str:
         """The last lines of its log."""
