@@ -65,7 +65,9 @@ def _audit(late: typer.Typer) -> None:
 
 def _ledger(late: typer.Typer) -> None:
     from cloud_api.ledger.cli import app as commands
+    from cloud_api.worker import register_jobs
 
+    register_jobs()  # each package that keeps money adds what it knows of the books
     late.add_typer(commands, name="ledger", context_settings={"obj": _run})
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -122,6 +124,35 @@ def test_from_nothing_to_an_owner(env: dict[str, str]):
     assert checked.exit_code == 1
     assert re.search(r"migrations +ok", checked.stdout)
     assert "KAIMEN_SMS_URL" in checked.stdout
+
+
+def test_the_books_are_looked_at_with_what_every_package_knows(env: dict[str, str]):
+    """``ledger verify`` said "balanced" of a balance that no book knows: only the worker had loaded the looks
+    of orders, balances, group-buys, platforms' vouchers and fees.
+    """
+    assert run(env, "migrate").exit_code == 0
+    init = run(env, "init", "--merchant", "雀友会", "--phone", "13800000001")
+    assert init.exit_code == 0, init.stderr
+    path = env["KAIMEN_DATABASE_URL"].partition("///")[2]
+
+    def verified() -> subprocess.CompletedProcess[
+        str
+    ]:  # a process in which nothing else was loaded
+        command = [sys.executable, "-m", "cloud_api.cli", "ledger", "verify"]
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    assert (done := verified()).returncode == 0, done.stdout + done.stderr
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO wallet (id, merchant_id, account_id, paid_fen, gift_fen, held_paid_fen,"
+            " held_gift_fen, created_at) SELECT 'w', merchant.id, account.id, 100, 0, 0, 0,"
+            " merchant.created_at FROM merchant, account"
+        )
+    done = verified()
+    assert done.returncode == 1
+    assert "members have 100, the books owe 0" in done.stdout
 
 
 def test_a_wrong_setting_is_named(env: dict[str, str]):
