@@ -44,10 +44,13 @@ def _platform_admin(late: typer.Typer) -> None:
 
 
 def _backups(late: typer.Typer) -> None:
-    from cloud_api.backups.cli import add_to
+    from cloud_api.backups.cli import Above, add_to
+    from cloud_api.migrations import guards
+    from cloud_api.migrations.tables import metadata
     from cloud_api.store_channel.desired import raise_epochs
+    from cloud_api.worker import register_jobs
 
-    add_to(late, _run, _upgrade, raise_epochs)
+    add_to(late, _run, Above(_upgrade, raise_epochs, guards.missing, metadata, register_jobs))
 
 
 def _keys(late: typer.Typer) -> None:
@@ -85,7 +88,7 @@ def _events(late: typer.Typer) -> None:
 
 _LATE: Final[dict[str, Callable[[typer.Typer], None]]] = {
     "platform-admin": _platform_admin,
-    **dict.fromkeys(("backup", "backups", "backup-key", "verify", "restore"), _backups),
+    **dict.fromkeys(("backup", "backups", "backup-key", "verify", "rehearse", "restore"), _backups),
     "keys": _keys,
     "audit": _audit,
     "ledger": _ledger,
@@ -257,7 +260,7 @@ def check() -> None:
     from cloud_api import health
 
     async def act(cloud: Cloud) -> dict[str, str]:
-        return await health.check(cloud)
+        return await health.check(cloud) | await health.notes(cloud)
 
     found = _run(act)
     settings = _settings()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, func, select
 
+from cloud_api.backups import service as backups
 from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.clock_watch import CLOCK_S, off_by
 from cloud_api.kit.cloud import Cloud
@@ -48,6 +49,10 @@ class Metrics:
         self.jobs_dead = self._gauge("kaimen_due_jobs_dead", "Due jobs that were given up")
         self.stores_online = self._gauge("kaimen_stores_online", "Stores connected now")
         self.stores = self._gauge("kaimen_stores", "Stores that ever reported")
+        self.backup_age = self._gauge(
+            "kaimen_backup_age_seconds",
+            "Since the newest good backup, or without any since the first merchant; NaN: not set up",
+        )
         self.link_up = self._gauge("kaimen_broker_link_up", "1 while connected to the broker")
         self.orders = Gauge("kaimen_orders", "Orders by status", ["status"], registry=self.registry)
 
@@ -67,10 +72,23 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """200 only while the database is reachable and migrated, its guards stand and the link is up."""
-    checks = await check(cloud_of(request))
+    """200 only while the database is reachable and migrated, its guards stand and the link is up.
+
+    ``notes`` are for who looks after the installation: no request is kept away for them.
+    """
+    cloud = cloud_of(request)
+    checks = await check(cloud)
     ready = all(value == "ok" for value in checks.values())
-    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+    told = {"ready": ready, "checks": checks, "notes": await notes(cloud)}
+    return JSONResponse(told, 200 if ready else 503)
+
+
+async def notes(cloud: Cloud) -> dict[str, str]:
+    """What does not keep a process from serving: ``ok`` or what is wrong with it."""
+    try:
+        return {"backup": await backups.standing(cloud)}
+    except (SQLAlchemyError, OSError):
+        return {}  # the checks tell that the database is away
 
 
 async def check(cloud: Cloud) -> dict[str, str]:
@@ -172,5 +190,7 @@ async def _measure(cloud: Cloud, metrics: Metrics) -> None:
         by_status = select(col(Order.status), func.count()).group_by(col(Order.status))
         for status, number in (await session.exec(by_status)).all():
             metrics.orders.labels(status).set(number)
+    old = await backups.age(cloud)
+    metrics.backup_age.set(float("nan") if old is None else old.total_seconds())
     state = state_of(cloud)
     metrics.link_up.set(1 if state is not None and state.link_up else 0)

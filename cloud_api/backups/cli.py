@@ -1,13 +1,16 @@
-"""``kaimen-cloud backup|backups|backup-key|verify|restore``. The context's object runs an act."""
+"""``kaimen-cloud backup|backups|backup-key|verify|rehearse|restore``. The context's object runs an act."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import MetaData
 
 from cloud_api.backups import key as keys
 from cloud_api.backups import make, service
+from cloud_api.backups import rehearse as rehearsing
 from cloud_api.backups import restore as restoring
 from cloud_api.backups.models import BackupRun
 from cloud_api.kit.actor import System
@@ -19,16 +22,23 @@ KeyFile = Annotated[
 ]
 
 
-def add_to(
-    app: typer.Typer,
-    run: Callable[..., Any],
-    upgrade: restoring.Upgrade,
-    raise_epochs: restoring.RaiseEpochs,
-) -> None:
-    """Add the commands to the program. What stands above this package is given."""
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What stands above this package and is given to it."""
+
+    upgrade: restoring.Upgrade
+    raise_epochs: restoring.RaiseEpochs
+    guards: rehearsing.Guards
+    metadata: Callable[[], MetaData]  # knows all tables
+    register: Callable[[], None]  # has each package say what it knows of the books
+
+
+def add_to(app: typer.Typer, run: Callable[..., Any], above: Above) -> None:
+    """Add the commands to the program."""
     _add_making(app, run)
     _add_verify(app, run)
-    _add_restore(app, run, upgrade, raise_epochs)
+    _add_rehearse(app, run, above)
+    _add_restore(app, run, above)
 
 
 def _add_making(app: typer.Typer, run: Callable[..., Any]) -> None:
@@ -97,12 +107,48 @@ def _add_verify(app: typer.Typer, run: Callable[..., Any]) -> None:
         )
 
 
-def _add_restore(
-    app: typer.Typer,
-    run: Callable[..., Any],
-    upgrade: restoring.Upgrade,
-    raise_epochs: restoring.RaiseEpochs,
-) -> None:
+def _add_rehearse(app: typer.Typer, run: Callable[..., Any], above: Above) -> None:
+    @app.command()
+    def rehearse(
+        name: Annotated[str | None, typer.Argument(help="Which; else the newest.")] = None,
+        file: Annotated[
+            Path | None, typer.Option(help="A backup's file, in place of the storage.")
+        ] = None,
+        key_file: KeyFile = None,
+    ) -> None:
+        """Restore a backup into a scratch database, look at all of it, and drop that. Beside a living cloud.
+
+        Exit code 1 if anything in it is not as it should be.
+        """
+
+        async def act(cloud: Cloud) -> rehearsing.Rehearsed:
+            above.register()
+            return await rehearsing.rehearse(
+                cloud,
+                source=file,
+                name=name,
+                key=lambda header: keys.for_header(cloud.settings, header, key_file),
+                upgrade=above.upgrade,
+                guards=above.guards,
+                metadata=above.metadata(),
+                progress=make.Progress(told=_stage),
+            )
+
+        done: rehearsing.Rehearsed = run(act)
+        typer.echo(f"Rehearsed {done.name}, made {done.made_at}, in {done.seconds:.1f} s.")
+        counted = "as many as were backed up" if done.counted else "not counted when it was made"
+        typer.echo(f"rows   {sum(done.rows.values())} in {len(done.rows)} tables, {counted}")
+        typer.echo(f"books  of {done.merchants} merchants")
+        typer.echo(f"keys   {done.opened} sealed values open; {', '.join(done.keys) or 'no files'}")
+        typer.echo(f"log    {done.entries} entries")
+        for wrong in done.wrong:
+            typer.echo(f"WRONG  {wrong}", err=True)
+        if done.wrong:
+            raise typer.Exit(1)
+        typer.echo("All is as it should be; the scratch database is gone.")
+
+
+def _add_restore(app: typer.Typer, run: Callable[..., Any], above: Above) -> None:
     @app.command()
     def restore(
         name: Annotated[str | None, typer.Argument(help="Which; else the newest.")] = None,
@@ -123,8 +169,8 @@ def _add_restore(
                 name=name,
                 key=lambda header: keys.for_header(cloud.settings, header, key_file),
                 force=force,
-                upgrade=upgrade,
-                raise_epochs=raise_epochs,
+                upgrade=above.upgrade,
+                raise_epochs=above.raise_epochs,
                 progress=make.Progress(told=_stage),
             )
 

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
+from sqlalchemy import inspect, table
 from sqlalchemy.engine import URL, make_url
+from sqlmodel import func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.i18n import gettext as _
@@ -79,6 +82,18 @@ def check_sqlite(path: Path) -> None:
         )
 
 
+def rows_sqlite(path: Path) -> dict[str, int]:
+    """How many rows each table of a file holds."""
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
+        names = db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        ).fetchall()
+        return {
+            name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608  its own
+            for (name,) in sorted(names)
+        }
+
+
 def is_empty_sqlite(path: Path) -> bool:
     """Whether there is no database yet, or one in which no merchant was made."""
     if not path.exists() or path.stat().st_size == 0:
@@ -112,6 +127,17 @@ def in_use() -> KaimenError:
 
 
 # -------------------------------------------------------------------------------------- PostgreSQL
+
+
+async def rows_postgres(session: AsyncSession) -> dict[str, int]:
+    """How many rows each table holds."""
+    connection = await session.connection()
+    names = await connection.run_sync(lambda one: sorted(inspect(one).get_table_names()))
+    found = {}
+    for name in names:
+        count = await session.scalar(select(func.count()).select_from(table(name)))
+        found[name] = int(count or 0)
+    return found
 
 
 def environment(url: str | URL) -> dict[str, str]:
@@ -159,14 +185,18 @@ def tool(name: str, server_major: int, folder: Path | None) -> Path:
 
 
 @contextmanager
-def dumping(pg_dump: Path, url: str) -> Iterator[IO[bytes]]:
-    """``pg_dump``'s output in its custom format. Raises ToolFailed at the end if it did not finish."""
+def dumping(pg_dump: Path, url: str, snapshot: str) -> Iterator[IO[bytes]]:
+    """``pg_dump``'s output in its custom format, of what an exported ``snapshot`` shows.
+
+    Raises ToolFailed at the end if it did not finish.
+    """
     command = [
         str(pg_dump),
         "--format=custom",
         "--no-owner",
         "--no-privileges",
         "--lock-wait-timeout=60000",
+        f"--snapshot={snapshot}",
     ]
     with _running(command, environment(url), stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None

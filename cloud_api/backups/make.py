@@ -11,14 +11,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from sqlalchemy import inspect, text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.audit import checkpoints, signing
 from cloud_api.backups import archive, dump, shelf
@@ -35,7 +36,7 @@ _MEDIA: Final = "media"
 _DATA: Final = "data"
 _WORK: Final = ".backup-work"
 # Of data_dir: what identifies the installation to its stores and checks its audit.
-_KEYS: Final = ("keys.json", "audit-keys.json", "audit-checkpoints.jsonl", "authority")
+KEYS: Final = ("keys.json", "audit-keys.json", "audit-checkpoints.jsonl", "authority")
 
 
 KeyFor = Callable[[dict[str, Any]], OwnerKey]  # from a backup's header
@@ -80,29 +81,54 @@ async def make(cloud: Cloud, progress: Progress) -> Made:
     storage, key = open_storage(settings), from_settings(settings)
     signing.load_keys(settings.data_dir)  # make them now, so that they are in it
     await checkpoints.sign_all(cloud)
-    async with cloud.db.read() as session:
+    async with _frozen(cloud) as (session, snapshot):
         connection = await session.connection()
         migrated = await connection.run_sync(lambda one: inspect(one).has_table("alembic_version"))
         revision = None
         if migrated:
             revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
-        major = 0
+        major, rows = 0, {}
         if not cloud.db.is_sqlite:
             number = await session.scalar(text("SHOW server_version_num"))
             major = int(str(number)) // 10_000
-    facts = {
-        "engine": "sqlite" if cloud.db.is_sqlite else "postgresql",
-        "server_major": major,
-        "revision": revision,
-        "made_at": cloud.clocks.real.isoformat(),
-    }
-    return await asyncio.to_thread(_make, cloud, storage, key, facts, progress)
+            rows = await dump.rows_postgres(session)
+        facts = {
+            "engine": "sqlite" if cloud.db.is_sqlite else "postgresql",
+            "server_major": major,
+            "revision": revision,
+            "made_at": cloud.clocks.real.isoformat(),
+        }
+        source = _Source(facts, rows, snapshot)
+        if cloud.db.is_sqlite:
+            await session.rollback()  # the copy takes a state of its own, and counts in that
+        return await asyncio.to_thread(_make, cloud, storage, key, source, progress)
+
+
+@dataclass(slots=True)
+class _Source:
+    """What is copied: facts that anybody may read, and how many rows there are, which goes inside."""
+
+    facts: dict[str, Any]
+    rows: dict[str, int]
+    snapshot: str  # PostgreSQL's name of the state that the rows were counted in
+
+
+@asynccontextmanager
+async def _frozen(cloud: Cloud) -> AsyncIterator[tuple[AsyncSession, str]]:
+    """A look at one state, for ``pg_dump`` as well, so that what comes back can be counted against it."""
+    async with cloud.db.snapshot() as session:
+        if cloud.db.is_sqlite:
+            yield session, ""
+            return
+        # This connection says nothing while the dump is made: it is not to be ended for that.
+        await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield session, str(await session.scalar(text("SELECT pg_export_snapshot()")))
 
 
 def _make(
-    cloud: Cloud, storage: Storage, key: OwnerKey, facts: dict[str, Any], progress: Progress
+    cloud: Cloud, storage: Storage, key: OwnerKey, source: _Source, progress: Progress
 ) -> Made:
-    settings = cloud.settings
+    settings, facts = cloud.settings, source.facts
     made_at = datetime.fromisoformat(facts["made_at"])
     name = f"kaimen-{made_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(new_token().encode()).hexdigest()[:8]}"
     name += shelf.SUFFIX
@@ -111,16 +137,16 @@ def _make(
         with sealed.open("wb") as file:
             sealer = Sealer(file, key, facts)
             writer = archive.Writer(cast(IO[bytes], sealer), progress.heard)
-            _add_database(cloud, writer, facts, work, progress)
+            _add_database(cloud, writer, source, work, progress)
             progress.begin("media")
             for folder, prefix, paths in (
                 (settings.media_dir, _MEDIA, _media(settings.media_dir)),
                 (settings.data_dir, _DATA, _keys(settings.data_dir)),
             ):
                 for path in paths:
-                    with path.open("rb") as source:
-                        writer.add(f"{prefix}/{path.relative_to(folder).as_posix()}", source)
-            inner = writer.finish(facts)
+                    with path.open("rb") as file_:
+                        writer.add(f"{prefix}/{path.relative_to(folder).as_posix()}", file_)
+            inner = writer.finish(facts | {"rows": source.rows})
             sealer.finish()
             file.flush()
             os.fsync(file.fileno())
@@ -148,7 +174,7 @@ def _make(
 
 
 def _add_database(
-    cloud: Cloud, writer: archive.Writer, facts: dict[str, Any], work: Path, progress: Progress
+    cloud: Cloud, writer: archive.Writer, source: _Source, work: Path, progress: Progress
 ) -> None:
     if cloud.db.is_sqlite:
         copy = work / "cloud.db"
@@ -159,14 +185,15 @@ def _add_database(
         progress.begin("dump")
         dump.copy_sqlite(dump.sqlite_path(cloud.db.url), copy, pages)
         dump.check_sqlite(copy)
+        source.rows = dump.rows_sqlite(copy)
         progress.begin("dump", copy.stat().st_size)
-        with copy.open("rb") as source:
-            writer.add(DATABASE, source)
+        with copy.open("rb") as copied:
+            writer.add(DATABASE, copied)
         copy.unlink()
         return
     progress.begin("dump")
-    pg_dump = dump.tool("pg_dump", facts["server_major"], cloud.settings.postgres_bin)
-    with dump.dumping(pg_dump, cloud.db.url) as dumped:
+    pg_dump = dump.tool("pg_dump", source.facts["server_major"], cloud.settings.postgres_bin)
+    with dump.dumping(pg_dump, cloud.db.url, source.snapshot) as dumped:
         writer.add(DATABASE, dumped)
 
 
@@ -245,7 +272,7 @@ def _media(folder: Path) -> Iterator[Path]:
 
 
 def _keys(folder: Path) -> Iterator[Path]:
-    for name in _KEYS:
+    for name in KEYS:
         path = folder / name
         if path.is_dir():
             yield from archive.files_below(path, lambda one: one.name == ".lock")

@@ -80,17 +80,9 @@ async def restore(
             status=409,
         )
     with make.work_folder(cloud.settings.data_dir) as work:
-        sealed = await asyncio.to_thread(_fetch, cloud, source, name, work, progress)
-        inner = await asyncio.to_thread(_unpack, cloud, sealed, key, work, progress)
+        sealed = await asyncio.to_thread(fetch, cloud, source, name, work, progress)
+        inner = await asyncio.to_thread(unpack, cloud, sealed, key, work, progress)
         restored = Restored(sealed.name, str(inner["made_at"]))
-        wanted = "sqlite" if cloud.db.is_sqlite else "postgresql"
-        if inner["engine"] != wanted:
-            raise KaimenError(
-                "restore.other_engine",
-                _("这份备份是 {inner} 的，现在用的是 {wanted}").format(
-                    inner=inner["engine"], wanted=wanted
-                ),
-            )
         progress.begin("files")
         _put_back_files(cloud, work, restored)
         progress.begin("database")
@@ -112,9 +104,10 @@ async def is_empty(cloud: Cloud) -> bool:
         return await session.scalar(text("SELECT 1 FROM merchant LIMIT 1")) is None
 
 
-def _fetch(
+def fetch(
     cloud: Cloud, source: Path | None, name: str | None, work: Path, progress: make.Progress
 ) -> Path:
+    """The sealed file: ``source``, or the backup ``name`` (or the newest) brought into ``work``."""
     if source is not None:
         if not source.is_file():
             raise KaimenError(
@@ -128,10 +121,13 @@ def _fetch(
     return work / backup.name
 
 
-def _unpack(
+def unpack(
     cloud: Cloud, sealed: Path, key: make.KeyFor, work: Path, progress: make.Progress
 ) -> dict[str, Any]:
-    """Everything into ``work/plain``, each hash compared, the database looked at."""
+    """Everything into ``work/plain``, each hash compared, the database looked at; the manifest inside.
+
+    Raises Damaged, WrongKey, KaimenError ``restore.other_engine``.
+    """
 
     def sink(path: str) -> IO[bytes]:
         target = work / "plain" / path
@@ -142,6 +138,14 @@ def _unpack(
     with sealed.open("rb") as file:
         opener = Opener(file, key(make.header_of(sealed)))
         inner = archive.read(cast(IO[bytes], opener), sink, progress.heard)
+    wanted = "sqlite" if cloud.db.is_sqlite else "postgresql"
+    if inner["engine"] != wanted:
+        raise KaimenError(
+            "restore.other_engine",
+            _("这份备份是 {inner} 的，现在用的是 {wanted}").format(
+                inner=inner["engine"], wanted=wanted
+            ),
+        )
     make.check_database(cloud, inner, work / "plain" / make.DATABASE)
     return inner
 
@@ -200,7 +204,7 @@ async def _postgres(
             await _free(connection, name)
             await _run(connection, f'CREATE DATABASE "{fresh}" TEMPLATE template0')
             try:
-                await asyncio.to_thread(_load, cloud, url.set(database=fresh), inner, work)
+                await asyncio.to_thread(load, cloud, url.set(database=fresh), inner, work)
                 db = Database(url.set(database=fresh).render_as_string(hide_password=False))
                 try:
                     await _make_ready(cloud, db, restored, upgrade, raise_epochs)
@@ -242,7 +246,8 @@ async def _run(connection: AsyncConnection, statement: str) -> None:
     await connection.execute(text(statement))
 
 
-def _load(cloud: Cloud, url: URL, inner: dict[str, Any], work: Path) -> None:
+def load(cloud: Cloud, url: URL, inner: dict[str, Any], work: Path) -> None:
+    """What ``unpack`` laid down into the empty database of ``url``. Raises ToolFailed."""
     pg_restore = dump.tool("pg_restore", inner["server_major"], cloud.settings.postgres_bin)
     feed = dump.Restoring(pg_restore, url)
     try:

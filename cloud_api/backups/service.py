@@ -190,6 +190,11 @@ async def _tell(cloud: Cloud, run: BackupRun) -> None:
         )
 
 
+async def verified(session: AsyncSession, name: str, now: datetime) -> None:
+    """The run that made a backup remembers that it was found good."""
+    await session.exec(update(BackupRun).where(col(BackupRun.name) == name).values(verified_at=now))
+
+
 async def raise_or_clear(cloud: Cloud, *, active: bool, detail: str) -> None:
     """The alarm ``backup.failed``, for the one merchant of an installation; else metrics tell."""
     async with cloud.db.write() as session:
@@ -207,20 +212,48 @@ async def raise_or_clear(cloud: Cloud, *, active: bool, detail: str) -> None:
             )
 
 
+async def age(cloud: Cloud) -> timedelta | None:
+    """How old the newest good backup is; without any, how long there is something to lose.
+
+    None where backups are not set up, or nobody could miss anything yet.
+    """
+    if not cloud.settings.backup_to or not cloud.settings.backup_at:
+        return None
+    async with cloud.db.read() as session:
+        good = await last_good(session)
+        since = None if good is None else good.finished_at
+        if since is None:
+            since = await session.scalar(select(func.min(col(Merchant.created_at))))
+    return None if since is None else cloud.clocks.real - since
+
+
+async def standing(cloud: Cloud) -> str:
+    """For people who look after an installation: ``ok``, or what is wrong with its backups."""
+    if not cloud.settings.backup_to:
+        return "none are made: set KAIMEN_BACKUP_TO (docs/backup.md)"
+    old = await age(cloud)
+    if old is None or old <= OVERDUE_AFTER:
+        return "ok"
+    hours = int(old.total_seconds() // 3600)
+    return (
+        f"the last good one is {hours} h old, or there is none: look for backup.failed in the log"
+    )
+
+
 async def watch(cloud: Cloud) -> None:
     """Raise the alarm if backups are configured and none came about for more than a day."""
-    if not cloud.settings.backup_to or not cloud.settings.backup_at:
+    old = await age(cloud)
+    if old is None or old <= OVERDUE_AFTER:
         return
     async with cloud.db.read() as session:
         good = await last_good(session)
-    now = cloud.clocks.real
-    if good is None or good.finished_at is None or now - good.finished_at > OVERDUE_AFTER:
-        since = (
-            _("从未")
-            if good is None
-            else _("上次成功 {finished_at:%Y-%m-%d %H:%M} UTC").format(finished_at=good.finished_at)
-        )
-        await raise_or_clear(cloud, active=True, detail=f"backup.overdue: {since}")
+    since = (
+        _("从未")
+        if good is None
+        else _("上次成功 {finished_at:%Y-%m-%d %H:%M} UTC").format(finished_at=good.finished_at)
+    )
+    _log.warning("backup.overdue", hours=int(old.total_seconds() // 3600))
+    await raise_or_clear(cloud, active=True, detail=f"backup.overdue: {since}")
 
 
 async def stored(cloud: Cloud) -> list[shelf.Backup]:
@@ -234,11 +267,7 @@ async def verify(
     """Open a backup wholly; the run that made it remembers when. Raises as ``make.verify``."""
     inner = await asyncio.to_thread(make.verify, cloud, name, key_for, progress)
     async with cloud.db.write() as session:
-        await session.exec(
-            update(BackupRun)
-            .where(col(BackupRun.name) == inner["name"])
-            .values(verified_at=cloud.clocks.real)
-        )
+        await verified(session, inner["name"], cloud.clocks.real)
         await audit.record(
             session,
             actor,

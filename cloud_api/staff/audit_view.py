@@ -205,6 +205,7 @@ ACTIONS: Final = {
     "refund.by_hand": "登记线下退款",
     "audit.export": "导出操作记录",
     "backup.run": "立即备份",
+    "backup.rehearse": "演练恢复备份",
     "backup.verify": "检查备份",
     "password.set": "设密码",
     "second_factor.set": "设动态码",

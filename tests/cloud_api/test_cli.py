@@ -100,7 +100,7 @@ def test_a_start_loads_nothing_that_it_does_not_use():
 
 def test_the_help_names_every_command_with_what_packages_bring(env: dict[str, str]):
     told = run(env, "--help").stdout
-    for name in ("serve", "worker", "migrate", "backup-key", "restore", "audit", "keys", "events"):
+    for name in ("serve", "worker", "migrate", "rehearse", "restore", "audit", "keys", "events"):
         assert re.search(rf"^│ {name} ", told, re.M), told
     assert "rotate" in run(env, "keys", "--help").stdout
     assert run(env, "no-such-thing").exit_code == 2
@@ -189,6 +189,9 @@ def test_it_serves_logs_json_and_ends_on_sigterm(env: dict[str, str], tmp_path: 
             "audit_guard": "ok",
             "ledger_guard": "ok",
             "broker_link": "down",
+        }
+        assert ready.json()["notes"] == {
+            "backup": "none are made: set KAIMEN_BACKUP_TO (docs/backup.md)"
         }
         stores = httpx.get(f"http://127.0.0.1:{port}/api/v1/stores", trust_env=False)
         assert stores.json() == {"items": [], "next_cursor": None}

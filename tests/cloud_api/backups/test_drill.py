@@ -13,26 +13,36 @@ from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlmodel import col, select, text
 
 from cloud_api.audit import checkpoints
 from cloud_api.audit import verify as audit
 from cloud_api.audit.models import AuditEntry
 from cloud_api.audit.service import INSTALLATION, record
-from cloud_api.backups import key, make, restore, service
+from cloud_api.auth.models import Account
+from cloud_api.backups import dump, key, make, rehearse, restore, service
 from cloud_api.backups.models import BackupRun
 from cloud_api.devices.models import StoreStatus
 from cloud_api.kit.cloud import Cloud
+from cloud_api.kit.crypto import Vault, use_vault, vault
 from cloud_api.kit.database import Database
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.keys import load_keys
+from cloud_api.kit.models import AlarmSignal
 from cloud_api.merchants.models import Merchant
 from cloud_api.migrations import guards, runner
+from cloud_api.migrations.tables import metadata
 from cloud_api.store_channel import desired
+from cloud_api.store_channel.authority import load_authority
 from cloud_api.store_channel.models import DesiredDoc
+from cloud_api.stored_value.models import Wallet
 from cloud_api.stores.models import Store
+from cloud_api.worker import register_jobs
 from store_link.clock import ManualClock
 from tests.cloud_api.audit.test_record import OWNER
+from tests.cloud_api.conftest import VAULT
 from tests.cloud_api.factories import Shop, make_store
 from tests.support.postgres import Server
 
@@ -293,3 +303,170 @@ async def test_a_backup_with_a_broken_log_is_refused(drill: Drill, tmp_path: Pat
     shutil.copyfile(Path(str(cloud.settings.backup_to)) / str(drill.run.name), elsewhere)
     done = await drill.restore(source=elsewhere, force=True)
     assert done.name == "copied.kmb"
+
+
+async def rehearsed(drill: Drill, **changes: Any) -> rehearse.Rehearsed:
+    """As ``kaimen-cloud rehearse`` does it."""
+    register_jobs()
+    options: dict[str, Any] = {
+        "source": None,
+        "name": None,
+        "key": lambda header: key.for_header(drill.cloud.settings, header, None),
+        "upgrade": runner.upgrade,
+        "guards": guards.missing,
+        "metadata": metadata(),
+        "progress": make.Progress(),
+    }
+    return await rehearse.rehearse(drill.cloud, **(options | changes))
+
+
+async def another(cloud: Cloud) -> BackupRun:
+    async with cloud.db.write() as session:
+        run = BackupRun(slot="another", by="system", created_at=cloud.clocks.real)
+        session.add(run)
+    run = await service.perform(cloud, run)
+    assert run.state == "good", run.error
+    return run
+
+
+async def make_account(cloud: Cloud) -> None:
+    async with cloud.db.write() as session:
+        phone = "+8613900000001"
+        index = vault().index(phone)
+        now = cloud.clocks.now
+        session.add(Account(phone=phone, phone_index=index, phone_tail="0001", created_at=now))
+
+
+def beside(cloud: Cloud, request: pytest.FixtureRequest) -> list[str]:
+    """What stands beside the living database: databases of its name, or files of a rehearsal."""
+    if cloud.db.is_sqlite:
+        return [path.name for path in (cloud.settings.data_dir / ".backup-work").iterdir()]
+    stem = cloud.db.url.split("/")[3].partition("?")[0]
+    return [one for one in databases(request.getfixturevalue("pg_server"), stem) if one != stem]
+
+
+async def test_a_rehearsal_shows_that_all_comes_back_and_leaves_nothing(
+    drill: Drill, request: pytest.FixtureRequest, wire: ManualClock
+):
+    """Into a scratch database beside the living one, in which people go on; what a killed one left goes."""
+    cloud = drill.cloud
+    await make_account(cloud)
+    load_authority(cloud.settings.data_dir, cloud.clocks.real)
+    wire.pass_time(60)
+    newest = await another(cloud)
+    async with cloud.db.write() as session:  # nothing of the living one is counted
+        session.add(Merchant(name="后来的", created_at=cloud.clocks.now))
+    if not cloud.db.is_sqlite:
+        left = f"{cloud.db.url.split('/')[3].partition('?')[0]}_rehearsal_20260101000000_0000"
+        async with cloud.db.engine.connect() as connection:
+            office = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await office.execute(text(f'CREATE DATABASE "{left}"'))
+        assert beside(cloud, request) == [left]
+
+    done = await rehearsed(drill)
+
+    assert done.wrong == []
+    assert (done.name, done.counted, done.merchants) == (newest.name, True, 1)
+    assert (done.rows["merchant"], done.rows["account"]) == (1, 1)
+    assert done.opened > 0
+    assert done.keys == ["keys.json", "audit-keys.json", "authority/ca.key"]
+    assert done.entries > 0
+    assert beside(cloud, request) == []
+    async with cloud.db.read() as session:
+        assert len((await session.exec(select(Merchant))).all()) == 2
+        run = await session.get(BackupRun, newest.id)
+        acts = (await session.exec(select(col(AuditEntry.action)))).all()
+        alarms = (await session.exec(select(AlarmSignal).where(col(AlarmSignal.active)))).all()
+    assert run is not None
+    assert run.verified_at is not None
+    assert "backup.rehearse" in acts
+    assert alarms == []
+
+
+async def test_a_rehearsal_names_what_would_not_come_back(
+    drill: Drill, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, wire: ManualClock
+):
+    """Each of these opens, is whole by its hashes, and would be found out on the worst day of a year."""
+    cloud, merchant = drill.cloud, drill.shop.merchant.id
+    await make_account(cloud)
+    data = cloud.settings.data_dir
+    load_authority(data, cloud.clocks.real)
+    (data / "authority" / "ca.key").write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+    )
+    async with cloud.db.write() as session:
+        account = (await session.exec(select(Account))).one()
+        session.add(
+            Wallet(
+                merchant_id=merchant,
+                account_id=account.id,
+                paid_fen=100,
+                created_at=cloud.clocks.now,
+            )
+        )
+    async with cloud.db.engine.begin() as connection:
+        if cloud.db.is_sqlite:
+            await connection.execute(text("DROP TRIGGER audit_entry_no_update"))
+        else:
+            await connection.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER ALL"))
+        await connection.execute(text("UPDATE audit_entry SET why = 'x'"))
+    counted = dump.rows_sqlite if cloud.db.is_sqlite else dump.rows_postgres
+
+    def one_more(rows: dict[str, int]) -> dict[str, int]:
+        return rows | {"room": rows["room"] + 1}
+
+    async def one_more_there(session: Any) -> dict[str, int]:
+        return one_more(await dump_rows_postgres(session))
+
+    dump_rows_postgres = dump.rows_postgres
+    wire.pass_time(60)
+    keys = (data / "keys.json").read_bytes()
+    with monkeypatch.context() as meanwhile:
+        (data / "keys.json").unlink()
+        if cloud.db.is_sqlite:
+            meanwhile.setattr(dump, "rows_sqlite", lambda path: one_more(counted(path)))
+        else:
+            meanwhile.setattr(dump, "rows_postgres", one_more_there)
+        bad = await another(cloud)
+    (data / "keys.json").write_bytes(keys)
+    use_vault(Vault([b"another installation's secret 32"]))
+    try:
+        done = await rehearsed(drill)
+    finally:
+        use_vault(VAULT)
+
+    rooms = len(drill.shop.rooms)
+    told = "\n".join(done.wrong)
+    assert done.name == bad.name
+    assert f"room has {rooms} rows; {rooms + 1} were backed up" in told
+    assert f"books of {merchant}: " in told
+    assert "members have 100, the books owe 0" in told
+    assert "keys.json is not in it" in told
+    assert "authority/ca.key: the authority's certificate is not of its key" in told
+    assert "account.phone: 1 values do not open with KAIMEN_SECRETS" in told
+    assert f"log of {merchant}: " in told
+    assert beside(cloud, request) == []
+    async with cloud.db.read() as session:
+        run = await session.get(BackupRun, bad.id)
+        alarm = (await session.exec(select(AlarmSignal))).one()
+    assert run is not None
+    assert run.verified_at is None
+    assert (alarm.kind, alarm.active) == ("backup.failed", True)
+    # The one before it, by its name, is what it was: of before there was an authority.
+    assert (await rehearsed(drill, name=drill.run.name)).wrong == [
+        "authority/ca.pem is not in it",
+        "authority/ca.key is not in it",
+    ]
+
+
+async def test_a_rehearsal_that_breaks_off_leaves_nothing(
+    drill: Drill, request: pytest.FixtureRequest
+):
+    async def broken(_db: Database) -> None:
+        raise KaimenError("restore.too_new", "这份备份来自更新的版本")
+
+    with pytest.raises(KaimenError):
+        await rehearsed(drill, upgrade=broken)
+    assert beside(drill.cloud, request) == []

@@ -21,7 +21,7 @@ from cloud_api.kit.due_jobs import run_due
 from cloud_api.kit.errors import KaimenError
 from cloud_api.kit.models import AlarmSignal, DueJob
 from store_link.clock import ManualClock
-from tests.cloud_api.factories import Shop
+from tests.cloud_api.factories import Shop, make_store
 
 # What does not depend on the engine.
 ON_SQLITE = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
@@ -172,9 +172,37 @@ async def test_none_for_a_day_raises_the_alarm(backed: Cloud, shop: Shop, wire: 
     await backup(backed)
     await service.watch(backed)
     assert await signals(backed) == []
+    assert await service.standing(backed) == "ok"
     wire.pass_time(timedelta(hours=27).total_seconds())
     await service.watch(backed)
     assert await signals(backed) == [("backup.failed", True)]
+    assert "the last good one is 27 h old" in await service.standing(backed)
+    await backup(backed)
+    assert await signals(backed) == [("backup.failed", False)]
+    assert await service.standing(backed) == "ok"
+
+
+@ON_SQLITE
+async def test_a_first_day_without_a_backup_is_no_alarm_a_second_is(
+    backed: Cloud, wire: ManualClock
+):
+    """Whoever set up a place in the morning was told at noon that a backup had never come about."""
+    wire.pass_time(timedelta(days=30).total_seconds())
+    await service.watch(backed)  # nobody has anything to lose yet
+    assert await service.age(backed) is None
+    async with backed.db.write() as session:
+        await make_store(session, backed.clocks.real)
+    wire.pass_time(timedelta(hours=25).total_seconds())
+    await service.watch(backed)
+    assert await signals(backed) == []
+    wire.pass_time(timedelta(hours=2).total_seconds())
+    await service.watch(backed)
+    assert await signals(backed) == [("backup.failed", True)]
+    assert await service.age(backed) == timedelta(hours=27)
+    backed.settings.backup_to = None
+    assert await service.standing(backed) == (
+        "none are made: set KAIMEN_BACKUP_TO (docs/backup.md)"
+    )
 
 
 async def test_writers_go_on_while_the_backup_reads(
