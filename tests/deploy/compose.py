@@ -45,6 +45,26 @@ def services(env: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
     return found if env is None else interpolated(found, env)
 
 
+def from_files(service: dict[str, Any]) -> dict[str, str]:
+    """What the service's ``env_file`` gives that are in the repository."""
+    found: dict[str, str] = {}
+    for file in service.get("env_file", []):
+        if file.get("required", True):
+            lines = (ROOT / file["path"]).read_text(encoding="utf-8").splitlines()
+            found |= dict(line.split("=", 1) for line in lines if line and line[0] != "#")
+    return found
+
+
+def amount(text: str) -> int:
+    """Bytes of ``640m``, ``1g``."""
+    return int(text[:-1]) << {"k": 10, "m": 20, "g": 30}[text[-1]]
+
+
+def seconds(text: str) -> int:
+    """Seconds of ``90s``, ``2m``."""
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
 def made_env(folder: Path, host: str = "kaimen.example.cn") -> dict[str, str]:
     """What deploy/make-env writes, with an SMS gateway filled in."""
     file = folder / ".env"

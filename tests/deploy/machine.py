@@ -16,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from demo.processes import Child, listens
-from tests.deploy.compose import ROOT, made_env, services
+from tests.deploy.compose import ROOT, from_files, made_env, services
 from tests.support.ports import free_port
 
 BIN = Path(sys.executable).parent
@@ -60,9 +62,10 @@ class Machine:
 
     def environment(self, name: str) -> dict[str, str]:
         """The service's environment; hosts are this machine."""
+        service = self.services[name]
         env = {
             key: ",".join(self.here(part) for part in str(value).split(","))
-            for key, value in self.services[name].get("environment", {}).items()
+            for key, value in (from_files(service) | service.get("environment", {})).items()
         }
         if "KAIMEN_DATABASE_URL" not in env:
             return env
@@ -93,16 +96,19 @@ class Machine:
 
     def tool(self, *words: str, env: dict[str, str], fails: bool = False) -> str:
         """A command to its end; its output."""
-        whole = {**os.environ, **env}
-        if Path(words[0]).name == "kaimen-cloud":
-            code, said = self._forked(list(words[1:]), whole)
-        else:
-            done = subprocess.run(
-                words, env=whole, capture_output=True, text=True, check=False, timeout=90, cwd=ROOT
-            )
-            code, said = done.returncode, done.stdout + done.stderr
+        code, said = self.tried(*words, env=env)
         assert (code != 0) is fails, said
         return said
+
+    def tried(self, *words: str, env: dict[str, str]) -> tuple[int, str]:
+        """A command to its end; its exit code and output."""
+        whole = {**os.environ, **env}
+        if Path(words[0]).name == "kaimen-cloud":
+            return self._forked(list(words[1:]), whole)
+        done = subprocess.run(
+            words, env=whole, capture_output=True, text=True, check=False, timeout=90, cwd=ROOT
+        )
+        return done.returncode, done.stdout + done.stderr
 
     def _forked(self, words: list[str], env: dict[str, str]) -> tuple[int, str]:
         """A command of kaimen-cloud, by the process that has it loaded; one after the other."""
@@ -155,6 +161,13 @@ class Machine:
         env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
         done = subprocess.run(words, env=env, check=False, capture_output=True, timeout=30)
         return done.returncode == 0
+
+    def memory(self, name: str) -> int:
+        """Bytes that a service has resident, its children's with it; what they share is counted once."""
+        (child,) = (one for one in self.children if one.name == name)
+        assert child.pid is not None
+        first = psutil.Process(child.pid)
+        return sum(one.memory_full_info().pss for one in (first, *first.children(recursive=True)))
 
     def stop(self) -> None:
         """Stop what was started, the last first."""

@@ -9,14 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.compose import FILE, ROOT, Missing, made_env, services
+from tests.deploy.compose import (
+    FILE,
+    ROOT,
+    Missing,
+    amount,
+    from_files,
+    made_env,
+    seconds,
+    services,
+)
 
 PUBLISHED = {
     "caddy": ["80:80", "443:443", "443:443/udp"],
     "mosquitto": ["8883:8883"],
     "haproxy": ["8883:8883"],
 }
-SECRETS = re.compile(r"(?i)(password|secret|token|key)")
+SECRETS = re.compile(r"(?i)(password|passphrase|secret|token|key)")
 
 
 def test_the_file_fits_the_specification():
@@ -70,6 +79,56 @@ def test_what_runs_on_is_watched_and_what_is_waited_for_exists(name):
         assert its <= mine or not its or how.get("required") is False, "it may not be there"
 
 
+@pytest.mark.parametrize("name", services())
+def test_each_service_has_its_memory_and_time_to_start_and_to_end(name: str):
+    """A service without a limit takes the others' memory; the kernel then ends whichever it likes."""
+    service = services()[name]
+    limit = amount(service["mem_limit"])
+    held = [re.search(r":size=(\d+[km])", one) for one in service["tmpfs"]]
+    in_memory = sum(amount(one[1]) for one in held if one is not None)
+    assert len([one for one in held if one is not None]) == len(service["tmpfs"]), (
+        "a tmpfs has a size"
+    )
+    assert limit >= in_memory + (64 << 20), "what lies in a tmpfs counts"
+    if service["restart"] == "no":
+        return
+    check = service["healthcheck"]
+    assert seconds(check["start_period"]) >= 15
+    assert seconds(check["timeout"]) < seconds(check["interval"])
+    if name == "postgres":
+        assert seconds(service["stop_grace_period"]) >= 60
+        assert seconds(check["start_period"]) >= 120
+
+
+def test_the_limits_fit_the_machines_that_the_page_names():
+    """All of them at their limits at once, with half a gigabyte for the system."""
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    for profile, gigabytes in (("single", 4), ("scale", 6)):
+        running = [
+            one
+            for one in services().values()
+            if one["restart"] != "no" and one.get("profiles", [profile]) == [profile]
+        ]
+        total = sum(amount(one["mem_limit"]) for one in running)
+        assert total <= (gigabytes << 30) - (512 << 20), (profile, total >> 20)
+        assert f"| `{profile}` | {gigabytes} GB |" in page
+
+
+def test_backups_are_made_without_anybody_doing_anything(tmp_path: Path):
+    """make-env makes the key, the defaults say where to, the worker has the volume; cloud.env comes last."""
+    env = made_env(tmp_path)
+    for name in ("api-1", "worker"):
+        service = services(env)[name]
+        assert from_files(service)["KAIMEN_BACKUP_TO"] == "/backups"
+        assert "KAIMEN_BACKUP_TO" not in service["environment"], "it would outdo cloud.env"
+        assert service["env_file"][-1] == {"path": "cloud.env", "required": False}
+        assert len(service["environment"]["KAIMEN_BACKUP_PASSPHRASE"]) == 64
+        assert "backups:/backups" in service["volumes"]
+    with pytest.raises(Missing, match=r"KAIMEN_BACKUP_PASSPHRASE: put one into \.env"):
+        services(env | {"KAIMEN_BACKUP_PASSPHRASE": ""})
+    assert {"/cloud.env", "/.env"} <= set((ROOT / ".gitignore").read_text().split())
+
+
 def test_files_that_are_mounted_are_there():
     for service in services().values():
         for volume in service.get("volumes", []):
@@ -94,7 +153,12 @@ def test_secrets_have_no_default_and_are_made_fresh(tmp_path: Path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     one, two = made_env(tmp_path / "a"), made_env(tmp_path / "b")
-    for name in ("KAIMEN_SECRETS", "KAIMEN_DB_PASSWORD", "KAIMEN_METRICS_TOKEN"):
+    for name in (
+        "KAIMEN_SECRETS",
+        "KAIMEN_DB_PASSWORD",
+        "KAIMEN_METRICS_TOKEN",
+        "KAIMEN_BACKUP_PASSPHRASE",
+    ):
         assert len(one[name]) == 64
         assert one[name] != two[name]
     assert (tmp_path / "a" / ".env").stat().st_mode & 0o777 == 0o600

@@ -92,6 +92,9 @@ class Site(Stage):
 
     def close(self) -> None:
         """Stop everything, the store first."""
+        for person in (getattr(self, "guest", None), getattr(self, "owner", None)):
+            if person is not None:
+                person.close()
         self.down()
         self.wire.close()
 
