@@ -412,21 +412,20 @@ async def test_a_rehearsal_names_what_would_not_come_back(
         else:
             await connection.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER ALL"))
         await connection.execute(text("UPDATE audit_entry SET why = 'x'"))
-    counted = dump.rows_sqlite if cloud.db.is_sqlite else dump.rows_postgres
+    of_sqlite, of_postgres = dump.rows_sqlite, dump.rows_postgres
 
     def one_more(rows: dict[str, int]) -> dict[str, int]:
         return rows | {"room": rows["room"] + 1}
 
     async def one_more_there(session: Any) -> dict[str, int]:
-        return one_more(await dump_rows_postgres(session))
+        return one_more(await of_postgres(session))
 
-    dump_rows_postgres = dump.rows_postgres
     wire.pass_time(60)
     keys = (data / "keys.json").read_bytes()
     with monkeypatch.context() as meanwhile:
         (data / "keys.json").unlink()
         if cloud.db.is_sqlite:
-            meanwhile.setattr(dump, "rows_sqlite", lambda path: one_more(counted(path)))
+            meanwhile.setattr(dump, "rows_sqlite", lambda path: one_more(of_sqlite(path)))
         else:
             meanwhile.setattr(dump, "rows_postgres", one_more_there)
         bad = await another(cloud)
