@@ -260,7 +260,8 @@ def check() -> None:
     from cloud_api import health
 
     async def act(cloud: Cloud) -> dict[str, str]:
-        return await health.check(cloud) | await health.notes(cloud)
+        found = await health.check(cloud)
+        return found | await health.notes(cloud, found)
 
     found = _run(act)
     settings = _settings()

@@ -96,6 +96,7 @@ async def test_a_restart_and_a_full_house_are_told_as_such(
     ready = await client.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["checks"]["database"].startswith("unreachable")
+    assert ready.json()["notes"] == {}, "who is away is not asked again for what can wait"
     assert (await client.get("/healthz")).status_code == 200, "the process lives"
     await asyncio.to_thread(cluster.resume)
     await back(client)
