@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as PlainAsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
@@ -31,6 +31,7 @@ from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.errors import KaimenError
+from cloud_api.kit.straight import Straight, straight
 
 _AFTER_COMMIT = "kaimen.after_commit"
 _KEPT = "kaimen.kept"
@@ -106,6 +107,7 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._writer = asyncio.Lock()
+        self._straight: dict[Any, Straight | None] = {}
         self._listeners: dict[str, list[Callable[[str], None]]] = {}
         # How announcements reach other processes; kit/wakeups.py sets it while it is connected.
         self.tell_others: Callable[[str, str], None] | None = None
@@ -184,15 +186,47 @@ class Database:
     async def one(self, statement: Any, values: dict[str, Any]) -> Any:
         """The row of a statement that is a transaction of its own; None: it found nothing to do. PostgreSQL.
 
-        A row says that something was committed. Raises KaimenError ``clock`` as ``write`` does.
+        A row says that something was committed. Raises KaimenError ``clock`` as ``write`` does, and what
+        ``straight`` does.
         """
         if self.clock is not None:
             self.clock.refuse()
-        async with self._read_engine.connect() as connection:
-            found = (await connection.execute(statement, values)).one_or_none()
-        if found is not None and (commits := _commits.get()) is not None:
+        found = await self.straight(statement, values)
+        if not found:
+            return None
+        if (commits := _commits.get()) is not None:
             commits.count += 1
-        return found
+        (row,) = found
+        return row
+
+    async def straight(self, statement: Any, values: dict[str, Any]) -> list[Any]:
+        """All rows of a ``built`` statement of its own transaction, past a session (kit/straight.py). PostgreSQL.
+
+        One that cannot be sent so goes the ordinary way, and gives columns only. Raises
+        IntegrityError and DBAPIError as a session does.
+        """
+        import asyncpg  # not where SQLite serves
+
+        if statement not in self._straight:
+            self._straight[statement] = straight(statement, self._read_engine.dialect)
+        known = self._straight[statement]
+        if known is None:
+            async with self._read_engine.connect() as connection:
+                return list(await connection.execute(statement, values))
+        args = known.args(values)
+        async with self._read_engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            try:
+                return known.rows(await driver.fetch(known.text, *args))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                broken = isinstance(error, asyncpg.IntegrityConstraintViolationError)
+                raise (IntegrityError if broken else DBAPIError)(
+                    known.text,
+                    None,
+                    error,
+                    hide_parameters=True,
+                    connection_invalidated=driver.is_closed(),
+                ) from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

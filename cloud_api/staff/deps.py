@@ -87,8 +87,7 @@ async def _read_at_once(request: Request) -> list[Workplace] | None:
         return None
     cloud = cloud_of(request)
     now = cloud.clocks.real
-    async with cloud.db.read() as session:
-        found = await service.login_and_places(session, token, now)
+    found = await service.login_and_places(cloud.db, token, now)
     if found is None:
         return None
     login, account, places = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +19,7 @@ from cloud_api.auth.models import Account, Login
 from cloud_api.kit.actor import Platform, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.crypto import vault
+from cloud_api.kit.database import Database
 from cloud_api.kit.due_jobs import schedule
 from cloud_api.kit.errors import Conflict, KaimenError, NotFound
 from cloud_api.kit.paging import page_of
@@ -52,11 +54,16 @@ async def places_of(session: AsyncSession, account_id: str) -> list[Workplace]:
 
 
 async def login_and_places(
-    session: AsyncSession, token: str, now: datetime
+    db: Database, token: str, now: datetime
 ) -> tuple[Login, Account, list[Workplace]] | None:
-    """``auth.find_login`` and ``places_of`` in one round trip; ``now`` is wire time."""
+    """``auth.find_login`` and ``places_of`` in one round trip; ``now`` is wire time. The rows are for reading."""
     values = {"token_hash": vault().hash_token(token), "now": now}
-    found = (await session.execute(_login_and_places(), values)).all()
+    found: Sequence[Any]
+    if db.is_sqlite:
+        async with db.read() as session:
+            found = (await session.execute(_login_and_places(), values)).all()
+    else:
+        found = await db.straight(_login_and_places(), values)
     if not found:
         return None
     places = [Workplace(*row[2:]) for row in found if row[2] is not None]
