@@ -134,18 +134,25 @@ async def show(scene: Scene, event: Event) -> None:
 
 def shown_alone(event: Event) -> bool:
     """Whether an event's kind is to be shown, and nothing more."""
-    return event.kind in SHOWN and (event.kind is not EventKind.ACCESS or event.historical)
+    kind = event.kind
+    return kind in SHOWN and (kind is not EventKind.ACCESS or event.historical)
 
 
-def only_shown(event: Event) -> tuple[str, dict[str, Any]] | None:
-    """Topic and body of the feed's line that is all an event does; None where it does more.
+def only_shown(event: Event) -> tuple[str, str] | None:
+    """Topic and body (JSON) of the feed's line that is all an event does; None where it does more.
 
     Raises pydantic's ValidationError for a body that is not of its kind.
     """
-    if not shown_alone(event):
+    kind = event.kind
+    shown = SHOWN.get(kind)
+    if shown is None or (kind is EventKind.ACCESS and not event.historical):
         return None
-    topic, model = SHOWN[event.kind]
-    return topic, _told(event, _body(event, model))
+    topic, model = shown
+    body = model.__pydantic_serializer__.to_json(
+        model.__pydantic_validator__.validate_python(event.body)
+    )
+    # As _told has it, without taking it apart into values: a body of one of these kinds is never empty.
+    return topic, f'{{"event":"{kind}","at":{event.at},{body[1:].decode()}'
 
 
 EFFECTS: Mapping[EventKind, Effect] = {

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 from sqlalchemy import (
     ARRAY,
     Integer,
@@ -36,7 +37,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.kit.actor import System, scoped
-from cloud_api.kit.bulk import insert_many
+from cloud_api.kit.bulk import cell, copy_rows, insert_rows, instant_cell, json_of
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.columns import UTCDateTime
 from cloud_api.kit.database import announce_after_commit
@@ -47,16 +48,15 @@ from cloud_api.kit.upsert import insert_new
 from cloud_api.store_channel import ingest
 from cloud_api.store_channel.effects import only_shown, shown_alone
 from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
-from store_link.clock import from_ms
 from store_link.messages import Event, EventBatch
 
 log = structlog.get_logger(__name__)
 
 _EVENT: Final = (
-    "id", "merchant_id", "store_id", "journal", "seq", "at", "clock", "kind", "body", "historical",
-    "received_at",
+    "id", "merchant_id", "store_id", "journal", "seq", "at", "clock", "kind", "historical",
+    "received_at", "body",
 )  # fmt: skip
-_LINE: Final = ("merchant_id", "store_id", "account_id", "topic", "body", "at")
+_LINE: Final = ("merchant_id", "store_id", "topic", "at", "body")
 
 
 class _Moved(Exception):
@@ -78,7 +78,7 @@ class _Journal:
     store_id: str
     merchant_id: str
     was: int
-    fresh: list[tuple[Event, str, dict[str, Any]]] = field(default_factory=list)
+    fresh: list[tuple[Event, str, str]] = field(default_factory=list)  # topic and body of its line
 
     @property
     def upto(self) -> int:
@@ -231,19 +231,47 @@ def _failures(sqlite: bool) -> Select[str]:
 
 async def _write(session: AsyncSession, moved: dict[str, _Journal], now: datetime) -> None:
     await _move(session, moved, now)
-    events: list[tuple[Any, ...]] = []
-    lines: list[tuple[Any, ...]] = []
+    for journal in moved.values():
+        announce_after_commit(session, FEED, journal.store_id)
+    if is_sqlite(session):
+        events, lines = _rows(moved, now)
+        await insert_rows(session, StoreEvent, events)
+        await insert_rows(session, FeedEntry, lines)
+    else:
+        copied, shown = _cells(moved, now)
+        await copy_rows(session, StoreEvent, _EVENT, copied)
+        await copy_rows(session, FeedEntry, _LINE, shown)
+
+
+def _cells(moved: dict[str, _Journal], now: datetime) -> tuple[list[str], list[str]]:
+    """Events and lines of the feed, as COPY reads them. What matches the pattern of an id is a cell."""
+    events: list[str] = []
+    lines: list[str] = []
+    came = now.isoformat()
+    for key, journal in moved.items():
+        whose = f"{cell(journal.merchant_id)}\t{cell(journal.store_id)}"
+        for event, topic, shown in journal.fresh:
+            events.append(
+                f"{event.id}\t{whose}\t{key}\t{event.seq}\t{instant_cell(event.at)}\t{event.clock}"
+                f"\t{event.kind}\t{event.historical}\t{came}\t{cell(json_of(event.body))}"
+            )
+            lines.append(f"{whose}\t{topic}\t{came}\t{cell(shown)}")
+    return events, lines
+
+
+def _rows(
+    moved: dict[str, _Journal], now: datetime
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The same as values."""
+    events: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for key, journal in moved.items():
         merchant_id, store_id = journal.merchant_id, journal.store_id
-        for event, topic, body in journal.fresh:
-            events.append(
-                (event.id, merchant_id, store_id, key, event.seq, from_ms(event.at),
-                 event.clock.value, event.kind.value, event.body, event.historical, now)
-            )  # fmt: skip
-            lines.append((merchant_id, store_id, None, topic, body, now))
-        announce_after_commit(session, FEED, store_id)
-    await insert_many(session, StoreEvent, _EVENT, events)
-    await insert_many(session, FeedEntry, _LINE, lines)
+        for event, topic, shown in journal.fresh:
+            events.append(ingest.row_of(event, key, merchant_id, store_id, now))
+            line = (merchant_id, store_id, topic, now, from_json(shown))
+            lines.append(dict(zip(_LINE, line, strict=True)))
+    return events, lines
 
 
 async def _move(session: AsyncSession, moved: dict[str, _Journal], now: datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from sqlmodel import col
@@ -29,6 +29,7 @@ from cloud_api.store_channel.models import EventCursor, EventFailure, StoreEvent
 from store_link.clock import ManualClock
 from store_link.messages import ClockQuality, Event, EventBatch, EventKind
 from tests.cloud_api.factories import Shop, make_store
+from tests.store_link.strategies import JSON, TEXT
 from tests.support.statements import statements
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
@@ -139,6 +140,22 @@ class Desk:
             await session.execute(delete(EventFailure).where(col(EventFailure.store_id).in_(ids)))
         return kept, moved, shown, failed
 
+    async def words(self, store_id: str, journal: str) -> Any:
+        """What a journal's events and the lines about its store say; the lines are taken away."""
+        async with self.cloud.db.write() as session:
+            events = select(StoreEvent).where(col(StoreEvent.journal) == journal)
+            lines = select(FeedEntry).where(col(FeedEntry.store_id) == store_id)
+            kept = [
+                (one.seq, one.at, one.clock, one.kind, one.body, one.historical)
+                for one in (await session.scalars(events.order_by(col(StoreEvent.seq)))).all()
+            ]
+            shown = [
+                (one.topic, one.body, one.account_id)
+                for one in (await session.scalars(lines.order_by(col(FeedEntry.id)))).all()
+            ]
+            await session.execute(delete(FeedEntry).where(col(FeedEntry.store_id) == store_id))
+        return kept, shown
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
@@ -171,11 +188,82 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
 )
 @given(said=rounds)
 def test_together_and_one_by_one_leave_the_same(desk: Desk, said: list[list[Told]]) -> None:
-    example = desk.example()
+    number = desk.example()
     with capture_logs():  # tracebacks of what fails on purpose are half of the time
-        at_once = desk.runner.run(desk.play(said, at_once=True, example=example))
-        alone = desk.runner.run(desk.play(said, at_once=False, example=example))
+        at_once = desk.runner.run(desk.play(said, at_once=True, example=number))
+        alone = desk.runner.run(desk.play(said, at_once=False, example=number))
     assert at_once == alone
+
+
+whatever = st.dictionaries(TEXT, JSON, max_size=3)
+bodies = st.one_of(
+    st.builds(
+        lambda more, detail, why: (
+            EventKind.DEVICE,
+            more | {"board": "b", "state": "offline", "detail": detail, "why": why},
+        ),
+        whatever, TEXT, TEXT,
+    ),
+    st.builds(
+        lambda more, on, why: (
+            EventKind.POWER,
+            more | {"binding": "b", "on": on, "outcome": "done", "why": why},
+        ),
+        whatever, st.sampled_from([True, False, 1, "no"]), TEXT,
+    ),
+    st.builds(
+        lambda more, fan: (
+            EventKind.CLIMATE,
+            more | {"binding": "b", "setpoint": 24, "outcome": "failed", "why": "over:c"} | fan,
+        ),
+        whatever, st.sampled_from([{}, {"fan": None}, {"fan": "low", "mode": "cool"}]),
+    ),
+    st.builds(
+        lambda more: (
+            EventKind.ACCESS, more | {"door": "d", "by": "pin", "outcome": "refused", "code": "0f"}
+        ),
+        whatever,
+    ),
+)  # fmt: skip
+facts = st.lists(
+    st.tuples(
+        bodies, st.integers(0, 4_102_444_800_000), st.sampled_from(ClockQuality), st.booleans()
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(told=facts)
+@example([((EventKind.DEVICE, {"board": "b", "state": "online", "detail": "\\N\t\\.\n\r\\"}),
+           1_790_000_000_001, ClockQuality.SYNCED, True)])  # fmt: skip
+def test_whatever_an_event_says_is_kept_and_shown_as_if_it_had_come_alone(
+    desk: Desk, told: list[Any]
+) -> None:
+    """What is written as text for COPY is what goes in value by value: tabs, backslashes, unknown fields."""
+    number, left = desk.example(), []
+    for shop, at_once in ((desk.shops[0], True), (desk.shops[2], False)):
+        events = tuple(
+            Event(
+                seq=seq, id=f"w{number}-{at_once}-{seq}", at=at, clock=clock, kind=kind, body=body,
+                # a door's answer that is no history does more than be shown
+                historical=historical or kind is EventKind.ACCESS,
+            )
+            for seq, ((kind, body), at, clock, historical) in enumerate(told, 1)
+        )  # fmt: skip
+        name = f"w{number}-{at_once}"
+        batch = EventBatch(store=shop.store.id, journal=name, events=events)
+        claim = together.Claimed(shop.merchant.id, batch)
+        if at_once:
+            assert all(desk.runner.run(together.take(desk.cloud, [claim])))
+        else:
+            desk.runner.run(ingest.take(desk.cloud, shop.store.id, batch))
+        left.append(desk.runner.run(desk.words(shop.store.id, name)))
+    assert left[0] == left[1]
+    assert len(left[0][0]) == len(left[0][1]) == len(told)
 
 
 def test_a_round_is_as_many_statements_for_one_store_as_for_four(desk: Desk) -> None:
