@@ -56,6 +56,21 @@ async def test_a_database_that_is_empty_or_behind_is_not_current(empty_url: str)
     await db.close()
 
 
+async def test_cursors_have_room_where_they_stand(postgres_templates):
+    """No comparison of columns sees it: rows that are always written again would tell each index."""
+    found = []
+    for template in ("template0", None):
+        with postgres_templates.fresh(*filter(None, (template,))) as url:
+            db = Database(url)
+            if template is not None:
+                await runner.upgrade(db)
+            async with db.read() as session:
+                query = text("SELECT reloptions FROM pg_class WHERE relname = 'event_cursor'")
+                found.append((await session.execute(query)).scalar_one())
+            await db.close()
+    assert found == [["fillfactor=50"]] * 2
+
+
 async def test_a_missing_column_is_seen(empty_url: str):
     """Negative control: the comparison can fail."""
     db = Database(empty_url)
