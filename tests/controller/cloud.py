@@ -74,7 +74,7 @@ class SmallCloud:
 
     async def start(self) -> None:
         await self.side.start()
-        await self.side.wait_up(10)
+        await self.side.wait_up(30)
 
     async def stop(self) -> None:
         await self.side.stop()

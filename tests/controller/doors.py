@@ -97,7 +97,7 @@ class DoorWorld(World):
 
     async def access(self, number: int) -> dict[str, Any]:
         """The ``number``-th entry or refusal (from 1) that the cloud has heard of."""
-        await until(lambda: len(self.accesses()) >= number, 10, f"access event {number}")
+        await until(lambda: len(self.accesses()) >= number, 30, f"access event {number}")
         return self.accesses()[number - 1]
 
 

@@ -65,7 +65,7 @@ async def test_a_port_that_is_gone_for_an_hour_is_told_and_put_right_when_it_is_
         await world.coil_is(table, True)
     await world.measuring("s1")
     world.rig.lines["rs485-1"].close()  # the adapter is pulled out; its boards hold what they have
-    await until(lambda: told_of(world, "relay")[-1:] == ["offline"], 20, "the port missed")
+    await until(lambda: told_of(world, "relay")[-1:] == ["offline"], 30, "the port missed")
     assert told_of(world, "io")[-1:] != ["offline"]
     assert [e["why"] for e in world.cloud.of(EventKind.DEVICE)][-1] == "no_port"
     await asyncio.sleep(PULSE_REST_S)
@@ -90,13 +90,13 @@ async def test_a_wrong_board_is_refused_told_and_not_touched_and_the_right_one_p
     await world.run()
     await entered(world, minutes=30)
     world.rig.lines["rs485-1"].close()
-    await until(lambda: told_of(world, "relay")[-1:] == ["offline"], 20)
+    await until(lambda: told_of(world, "relay")[-1:] == ["offline"], 30)
     wrong = {"boards": [{"id": "wrong", "profile": OTHER, "unit_id": 1}]}
     links = Path(world.ports["rs485-1"]).parent
     other = Rig(RigFile.model_validate({"lines": {"rs485-1": wrong}}), links=links)
     other.open()
     try:
-        await until(lambda: told_of(world, "relay")[-1:] == ["refused"], 20, "the wrong board")
+        await until(lambda: told_of(world, "relay")[-1:] == ["refused"], 30, "the wrong board")
 
         def relay() -> BoardReport:
             return next(board for board in world.cloud.report.boards if board.id == "relay")
@@ -240,7 +240,7 @@ async def test_a_certificate_that_is_over_stops_the_link_alone_and_a_new_one_hea
         await world.stop()
         await _certify(site, world, 3600)
         await world.run()
-        await until(lambda: world.cloud.of(EventKind.USAGE), 20, "what happened meanwhile")
+        await until(lambda: world.cloud.of(EventKind.USAGE), 30, "what happened meanwhile")
         assert contiguous(world)
         assert world.switched(TABLE_1) == [True, False]
     finally:

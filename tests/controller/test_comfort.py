@@ -63,10 +63,10 @@ class ComfortWorld(World):
         return mode, hundredths // 100, fan
 
     async def splits(self, mode: int, degrees: int, fan: int) -> None:
-        await until(lambda: self.split() == (mode, degrees, fan), 15, f"{mode} {degrees} {fan}")
+        await until(lambda: self.split() == (mode, degrees, fan), 30, f"{mode} {degrees} {fan}")
 
     async def aims_at(self, degrees: int) -> None:
-        await until(lambda: self.aimed_at() == degrees, 15, f"{degrees} degrees")
+        await until(lambda: self.aimed_at() == degrees, 30, f"{degrees} degrees")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_ended_early_and_never_against_a_hand_in_the_room(world: ComfortWo
     await world.cloud.ask("climate", "air1", args={"setpoint": 27, "for_s": 60})
     world.rig.measure("air", "setpoint", 22)  # somebody takes the remote
     world.pass_time(2)
-    await until(lambda: world.cloud.report.climates == (), 15)
+    await until(lambda: world.cloud.report.climates == (), 30)
     assert world.aimed_at() == 22
 
 

@@ -62,7 +62,7 @@ async def test_the_reserve_carries_a_store_through_a_full_disk(
     await disk.fill()
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
     await world.coil_is(TABLE_1, True, 5)
-    await until(lambda: world.cloud.report.outbox.full, 10, "the full disk reported")
+    await until(lambda: world.cloud.report.outbox.full, 30, "the full disk reported")
     assert not journal.reserve.path.exists()
     world.pass_time(66)
     await world.coil_is(TABLE_1, False, 10)
@@ -94,7 +94,7 @@ async def test_with_nothing_left_no_door_is_opened_uncounted_and_power_still_fol
     await world.coil_is(TABLE_1, False, 10)
     assert not world.cloud.of(EventKind.USAGE)
     await disk.empty()
-    await until(lambda: world.cloud.of(EventKind.USAGE), 10)
+    await until(lambda: world.cloud.of(EventKind.USAGE), 30)
     now = world.now()
     await world.want(stay("s3", "r2", now - MINUTE, now + 60 * MINUTE))
     assert (await world.cloud.unlock("d2", "g-s3")).state is AckState.DONE
@@ -123,14 +123,14 @@ async def test_a_disk_that_fills_during_the_pulse_keeps_nobody_waiting(
     monkeypatch.setattr(bridge, "pulse", pulse)
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
     await world.coil_is(TABLE_1, True, 5)
-    await until(lambda: world.cloud.report.outbox.full, 10)
+    await until(lambda: world.cloud.report.outbox.full, 30)
     assert world.controller.journal.in_debt
     assert not entries(world)
     monkeypatch.undo()
     if not disk.real:
         monkeypatch.setattr("controller.journal.reserve.TIGHT", 0)
     await disk.empty()
-    await until(lambda: entries(world), 10)
+    await until(lambda: entries(world), 30)
     assert [body["stay"] for body in entries(world)] == ["s1"]
     assert world.cloud.transitions("s1").count("in_use") == 1
     assert world.rows("SELECT uses FROM grant_use WHERE grant = 'g-s1'") == [(1,)]

@@ -34,7 +34,7 @@ async def page(world: World) -> AsyncIterator[httpx.AsyncClient]:
         local="127.0.0.1:0",
     )
     await world.controller.start()
-    await world.controller.uplink.side.wait_up(10)
+    await world.controller.uplink.side.wait_up(30)
     await world._online(None)
     assert world.controller.local is not None
     base = f"http://127.0.0.1:{world.controller.local.port}"
@@ -83,7 +83,7 @@ async def test_what_hangs_here_the_last_commands_and_a_self_test(
     world.rig.set_fault("io", {"dead": True})
     assert world.controller is not None
     bridge = world.controller.bridge
-    await until(lambda: bridge.board_state("io").state == "offline", 20)
+    await until(lambda: bridge.board_state("io").state == "offline", 30)
     tested = (await page.post("/self-test")).text
     assert "1 处要看一下" in tested
     assert "不回话" in (await page.get("/live")).text
@@ -136,7 +136,7 @@ async def test_a_port_that_is_taken_stops_no_store(world: World, page: httpx.Asy
         )
         world.controller = controller
         await controller.start()
-        await controller.uplink.side.wait_up(10)
+        await controller.uplink.side.wait_up(30)
         assert controller.local is not None
         assert controller.local.port is None
 

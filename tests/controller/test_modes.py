@@ -98,7 +98,7 @@ async def mode_is(world: World, mode: str | None) -> None:
             [] if mode is None else [("r1", mode)]
         )
 
-    await until(told, 10, f"mode {mode}")
+    await until(told, 30, f"mode {mode}")
 
 
 async def test_always_open_powers_the_room_lets_anybody_in_and_ends_offline(
@@ -112,22 +112,22 @@ async def test_always_open_powers_the_room_lets_anybody_in_and_ends_offline(
     assert (refused.state, refused.reason) == (AckState.REFUSED, Reason.NO_GRANT)
     await world.want(rooms=rooms("open", world.now() + 10 * MINUTE))
     await mode_is(world, "open")
-    await until(lambda: coils(world) == (True, True), 10, "power on")
+    await until(lambda: coils(world) == (True, True), 30, "power on")
     assert (await world.cloud.unlock("d1", by="customer:c1")).state is AckState.DONE
     other = await world.cloud.unlock("d2", by="customer:c1")
     assert other.reason is Reason.NO_GRANT  # the other room is not open
     before = world.pulses(LOCK_1)
     await asyncio.sleep(0.8)  # the first pulse is over
     world.show("K1:ANYTHING AT ALL")
-    await until(lambda: world.pulses(LOCK_1) == before + 1, 10, "a pulse")
+    await until(lambda: world.pulses(LOCK_1) == before + 1, 30, "a pulse")
     await world.stop()
     world.pass_time(11)
     await world.run()
-    await until(lambda: coils(world) == (False, False), 15, "power off")
+    await until(lambda: coils(world) == (False, False), 30, "power off")
     await mode_is(world, None)
     assert (await world.cloud.unlock("d1", by="customer:c1")).reason is Reason.NO_GRANT
     told = [(e["now"], e["why"]) for e in world.cloud.of(EventKind.MODE)]
-    await until(lambda: len(world.cloud.of(EventKind.MODE)) == 2, 10, "both events")
+    await until(lambda: len(world.cloud.of(EventKind.MODE)) == 2, 30, "both events")
     told = [(e["now"], e["why"]) for e in world.cloud.of(EventKind.MODE)]
     assert told == [("open", "desired"), ("normal", "over")]
 
@@ -138,13 +138,13 @@ async def test_cleaning_lights_the_room_and_a_paid_stay_stands_above_every_mode(
     await world.run()
     await world.want(rooms=rooms("cleaning"))
     await world.boards_up()
-    await until(lambda: coils(world) == (False, True), 10, "light alone")
+    await until(lambda: coils(world) == (False, True), 30, "light alone")
     now = world.now()
     paid = stay("s1", "r1", now + 5 * MINUTE, now + 60 * MINUTE)
     await world.want(paid, rooms=rooms("maintenance"))
-    await until(lambda: coils(world) == (False, False), 10, "dark")
+    await until(lambda: coils(world) == (False, False), 30, "dark")
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
-    await until(lambda: coils(world) == (True, True), 10, "the stay's power")
+    await until(lambda: coils(world) == (True, True), 30, "the stay's power")
     off = await world.cloud.ask("set", "table1", args={"on": False, "for_s": 60})
     assert off.reason is Reason.STAY_RUNNING
     assert coils(world) == (True, True)

@@ -59,7 +59,7 @@ async def entered(world: World) -> int:
     await world.boards_up()
     await until(lambda: world.cloud.report.values["wh1"].value == 12_500.0)
     assert (await world.cloud.unlock("d1", "g-s1")).state is AckState.DONE
-    await until(lambda: world.rows("SELECT energy_wh FROM stay")[0][0] is not None, 5)
+    await until(lambda: world.rows("SELECT energy_wh FROM stay")[0][0] is not None, 30)
     await world.measuring("s1")
     return now + 60 * MINUTE
 
@@ -78,7 +78,7 @@ async def test_what_draws_power_after_the_cut_shows_who_stayed(world: World) -> 
     world.rig.set_input("io", CONTACT, False)
     await until(lambda: world.cloud.report.values["door1"].value is False)
     await grace_over(world, ends)
-    await until(lambda: world.cloud.transitions("s1")[-1] == "overtime", 25)
+    await until(lambda: world.cloud.transitions("s1")[-1] == "overtime", 30)
     world.pass_time(10)
     await until(lambda: world.rows("SELECT taken_last - over_since FROM stay")[0][0] > 590)
     world.rig.measure("meter", "power", 3.0)

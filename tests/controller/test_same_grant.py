@@ -42,10 +42,10 @@ async def test_who_changed_the_order_has_power_by_pass_and_pin(doors: DoorWorld)
     await doors.want(
         stay("new", "r1", now - MINUTE, ends, grant=grant), pins=[doors.pin(grant, "271828")]
     )
-    await until(lambda: doors.cloud.transitions("old")[-1:] == ["ended"], 10, "the old one is over")
+    await until(lambda: doors.cloud.transitions("old")[-1:] == ["ended"], 30, "the old one is over")
     doors.show(doors.make_pass(grant))
     assert (await doors.access(1))["stay"] == "new"
-    await until(lambda: doors.cloud.transitions("new")[-1:] == ["in_use"], 10, "the stay began")
+    await until(lambda: doors.cloud.transitions("new")[-1:] == ["in_use"], 30, "the stay began")
     await doors.coil_is(TABLE_1, True, 5)
     await asyncio.sleep(0.8)  # a lock that is held refuses a second pulse
     doors.show("271828")
@@ -79,9 +79,9 @@ async def test_a_stay_that_is_renamed_while_the_lock_is_pulsed_begins_all_the_sa
         doors.cloud.command("unlock", "d1", args={"grant": grant}, by="customer:1")
     )
     query = "SELECT state FROM command WHERE id = ?"
-    await until(lambda: doors.rows(query, command.id) == [("opened",)], 10, "it is under way")
+    await until(lambda: doors.rows(query, command.id) == [("opened",)], 30, "it is under way")
     await doors.want(stay("claim", "r1", now - MINUTE, now + 40 * MINUTE, grant=grant))
     assert (await doors.cloud.outcome(command, 30)).state is AckState.DONE
-    await until(lambda: doors.rows(query, command.id) == [("done",)], 10, "the outcome is written")
+    await until(lambda: doors.rows(query, command.id) == [("done",)], 30, "the outcome is written")
     assert controller.state.stays["claim"].state is StayState.IN_USE
     assert grant not in controller.state.stays

@@ -61,7 +61,7 @@ async def test_it_is_fed_while_the_loop_turns_the_journal_answers_and_boards_are
         assert await dog.progress()
         # A cable that is out is no reason to start again …
         world.rig.set_fault("relay", {"dead": True})
-        await until(lambda: controller.bridge.board_state("relay").state == "offline", 20)
+        await until(lambda: controller.bridge.board_state("relay").state == "offline", 30)
         clock.pass_time(UNREAD_S * 2)
         await controller.reconciler.tick()
         assert await dog.progress()

@@ -143,7 +143,7 @@ class World:
         await self.controller.start()
         if alone:
             return self.controller
-        await self.controller.uplink.side.wait_up(10)
+        await self.controller.uplink.side.wait_up(30)
         await self._online(before)
         return self.controller
 
@@ -297,7 +297,7 @@ class World:
     async def measuring(self, key: str) -> None:
         """Wait until the controller has seen the power of a stay's table: time may pass then."""
         query = "SELECT power_since FROM stay WHERE id = ?"
-        await until(lambda: self.rows(query, key)[0][0] is not None, 5, "power measured")
+        await until(lambda: self.rows(query, key)[0][0] is not None, 30, "power measured")
 
     def switched(self, number: int) -> list[bool]:
         """Every change of a coil since the start, pulses left out."""

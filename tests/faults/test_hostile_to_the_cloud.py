@@ -153,7 +153,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         stop = asyncio.Event()
         channel = Channel(cloud, office_of(cloud), backoff=FAST)
         running = asyncio.create_task(channel.run(stop))
-        await channel.link.wait_up(10)
+        await channel.link.wait_up(30)
         files = office_of(cloud).authority.cloud_client(clocks.real)
         tls = Tls(files.ca, files.cert, files.key)
 
@@ -162,7 +162,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 
         liar = MqttLink(Endpoint("127.0.0.1", broker.mqtt_port, tls=tls), on_message=ignore)
         await liar.start()
-        await liar.wait_up(10)
+        await liar.wait_up(30)
         made = Scene(cloud, channel, shop, mine, other, liar)
         mine.answers = None  # the command stays open: nobody but a liar answers it
         for side in (mine, other):

@@ -30,7 +30,7 @@ from tests.support.nats import NatsBroker
 MADE = Path(__file__).parent / "made"
 CATALOG = Catalog(load_profile(file) for file in sorted(MADE.glob("*.yaml")))
 PLUG, LOCK = CATALOG["made.rpc-plug"], CATALOG["made.http-lock"]
-LATE_S = 15.0
+LATE_S = 30.0
 DONE, FAILED, UNKNOWN = OutcomeState.DONE, OutcomeState.FAILED, OutcomeState.UNKNOWN
 
 

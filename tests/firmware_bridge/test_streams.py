@@ -47,7 +47,7 @@ async def scanning(
         rig.close()
 
 
-async def until(condition: Callable[[], Any], within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -84,7 +84,7 @@ async def test_questions_between_codes_are_not_taken_for_codes() -> None:
     async with scanning() as (bridge, rig, heard):
         await until(lambda: bridge.board_state("door").state == "online")
         watch = bridge._spoken.watches["door"]
-        deadline = bridge._monotonic() + 5
+        deadline = bridge._monotonic() + 30
         calls = [Call("mode", {}), Call("trigger", {})]
         asked = [watch.ask(call, Priority.CONFIRM, deadline) for call in calls]
         codes = [f"{number:02}-".ljust(100, "x") for number in range(20)]  # two pieces each
@@ -112,7 +112,7 @@ async def test_a_scanner_that_waits_for_a_trigger_is_refused_and_heeded_when_set
             assert heard == []
         finally:
             device.stream.simulator.answers[0] = right
-        await until(lambda: bridge.board_state("door").state == "online", 8)
+        await until(lambda: bridge.board_state("door").state == "online")
 
 
 async def test_a_pulled_scanner_is_offline_and_comes_back() -> None:
@@ -123,7 +123,7 @@ async def test_a_pulled_scanner_is_offline_and_comes_back() -> None:
         await until(lambda: bridge.board_state("door").state == "offline")
         line(rig).open()
         if line(rig).path == path:  # the system may number terminals anew
-            await until(lambda: bridge.board_state("door").state == "online", 8)
+            await until(lambda: bridge.board_state("door").state == "online")
             rig.scan("door", "again")
             await until(lambda: [event.value for event in heard] == ["again"])
 

@@ -57,7 +57,7 @@ def boards(tmp_path: Path) -> Iterator[Boards]:
     assert line == f"line rs485-1: {links / 'rs485-1'} (relay-1, io-1)\n"
     url = process.stdout.readline().strip().removesuffix("/state")
     with httpx.Client(base_url=url, trust_env=False) as http:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while True:
             try:
                 http.get("/state").raise_for_status()

@@ -51,7 +51,7 @@ def hurried(*ids: str, timeout_ms: int = 40, poll_ms: int = 60_000) -> Catalog:
     return Catalog(hurry(load_profile(CATALOG / f"{id_}.yaml")) for id_ in ids)
 
 
-async def until(condition: Callable[[], bool], within_s: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
     """Wait until ``condition`` holds; fail if it does not within ``within_s``."""
     end = time.monotonic() + within_s
     while not condition():

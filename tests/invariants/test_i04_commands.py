@@ -199,7 +199,7 @@ async def test_kill_9_after_the_write_ahead_is_unknown_and_never_run_again(
     world.rig.set_fault("relay", fault)
     command = await world.cloud.send(unlock(world))
     query = "SELECT state FROM command WHERE id = ?"
-    await until(lambda: world.rows(query, command.id) == [("executing",)], 5)
+    await until(lambda: world.rows(query, command.id) == [("executing",)], 30)
     world.kill()
     assert not [ack for ack in world.cloud.acks if ack.state is not AckState.ACCEPTED]
     world.rig.set_fault("relay", {"slow_ms": 0, "dead": False})

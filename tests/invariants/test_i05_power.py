@@ -169,7 +169,7 @@ async def test_with_cloud_and_broker_gone_a_killed_controller_still_keeps_and_cu
             world.cloud.presence = None
             process = await world.spawn(wait=False)
             booted = "SELECT max(seq) FROM outbox WHERE kind = 'boot'"
-            await until(lambda: world.rows(booted)[0][0] > 1, 15)
+            await until(lambda: world.rows(booted)[0][0] > 1, 30)
             world.pass_time(59)
             await asyncio.sleep(3)
             assert world.coil(TABLE_1)

@@ -119,7 +119,7 @@ async def test_outages_of_everything_lose_and_double_nothing(
         """Processes come, go and go without a goodbye; the broker is killed; the store is cut off."""
         for process in (cloud, other):
             async with running(process) as channel:
-                await channel.link.wait_up(10)
+                await channel.link.wait_up(30)
                 await asyncio.sleep(0.15)
                 channel.link._link.drop()
                 await asyncio.sleep(0.15)
@@ -134,7 +134,7 @@ async def test_outages_of_everything_lose_and_double_nothing(
 
     done = asyncio.Event()
     async with running(cloud) as first:
-        await first.link.wait_up(10)
+        await first.link.wait_up(30)
         await store.connect()
     task = asyncio.create_task(trouble())
     try:
@@ -156,7 +156,7 @@ async def test_a_cloud_put_back_from_a_backup_asks_again(
     monkeypatch.setattr("cloud_api.store_channel.worker.ASK_AGAIN_S", 0.1)
     journal(store, 30)
     async with running(cloud) as channel:
-        await channel.link.wait_up(10)
+        await channel.link.wait_up(30)
         await store.connect()
         await store.send_events(1, 30)  # once: nothing of it may still be under way below
         await until(lambda: store.acked == 30)
@@ -235,7 +235,7 @@ async def test_without_compare_and_set_two_workers_count_twice(
         """Both workers have read the cursor before either moves it."""
         found = await read(*args)
         with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(0.2 if guarded else 20):  # guarded, one waits for the other
                 await both.wait()
         return found
 

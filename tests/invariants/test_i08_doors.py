@@ -174,7 +174,7 @@ async def test_a_fire_unlocks_every_door_as_long_as_it_lasts(world: World) -> No
     await fire_store(world)
     assert world.pulses(LOCK_1) == world.pulses(LOCK_2) == 0
     world.rig.set_input("io", 2, False)  # the loop opens, or its wire is cut
-    await until(lambda: world.pulses(LOCK_1) >= 2 and world.pulses(LOCK_2) >= 2, 15)
+    await until(lambda: world.pulses(LOCK_1) >= 2 and world.pulses(LOCK_2) >= 2, 30)
     access = await until(lambda: len(world.cloud.of(EventKind.ACCESS)) >= 2)
     assert access
     assert {body["by"] for body in world.cloud.of(EventKind.ACCESS)} == {"hazard"}

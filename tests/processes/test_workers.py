@@ -68,13 +68,13 @@ def test_a_killed_workers_stores_are_heard_again_within_seconds(cluster: Cluster
     Commands and their answers do not pass through shards, so doors open all along. What waits are
     events: 入场 on a page, and the news that a store has reconnected.
     """
-    eventually(lambda: halves(cluster), 10, "both workers to hold half of the shards")
+    eventually(lambda: halves(cluster), 30, "both workers to hold half of the shards")
     shop = cluster.shops[0]
     victim = listener_of(cluster, shop)
     (survivor,) = set(WORKERS) - {victim}
     taps = Taps(cluster, list(shop.doors))
     taps.tap(APIS[0])
-    before = eventually(lambda: events_of(cluster, shop), 10, "the first event")
+    before = eventually(lambda: events_of(cluster, shop), 30, "the first event")
 
     cluster.children[victim].kill()
     killed = time.monotonic()
@@ -94,9 +94,9 @@ def test_a_killed_workers_stores_are_heard_again_within_seconds(cluster: Cluster
     )
 
     least = before + len(taps.done) - 1
-    eventually(lambda: whole(cluster, shop, least), 10, "every event exactly once, without a gap")
+    eventually(lambda: whole(cluster, shop, least), 30, "every event exactly once, without a gap")
     cluster.mend()
-    eventually(lambda: halves(cluster), 10, "the new worker to get its half")
+    eventually(lambda: halves(cluster), 30, "the new worker to get its half")
 
 
 def test_a_worker_that_stood_still_beyond_its_leases_doubles_nothing(cluster: Cluster):
@@ -105,13 +105,13 @@ def test_a_worker_that_stood_still_beyond_its_leases_doubles_nothing(cluster: Cl
     As a machine that was suspended, or swapped to a standstill. The cursor of each journal and the ids of
     commands decide, not the lease.
     """
-    eventually(lambda: halves(cluster), 20, "both workers to hold half of the shards")
+    eventually(lambda: halves(cluster), 30, "both workers to hold half of the shards")
     shop = cluster.shops[0]
     victim = listener_of(cluster, shop)
     (survivor,) = set(WORKERS) - {victim}
     taps = Taps(cluster, list(shop.doors))
     taps.tap(APIS[0])
-    before = eventually(lambda: events_of(cluster, shop), 10, "the first event")
+    before = eventually(lambda: events_of(cluster, shop), 30, "the first event")
     pid = cluster.children[victim].pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -128,7 +128,7 @@ def test_a_worker_that_stood_still_beyond_its_leases_doubles_nothing(cluster: Cl
     assert taps.doubled() == {}
 
     least = before + len(taps.done) - 1
-    eventually(lambda: whole(cluster, shop, least), 20, "every event exactly once, without a gap")
+    eventually(lambda: whole(cluster, shop, least), 30, "every event exactly once, without a gap")
     eventually(lambda: halves(cluster), 30, "both to hold half again")
 
 
@@ -175,7 +175,7 @@ def test_commands_of_a_store_leave_in_order_under_two_relays(cluster: Cluster):
             rows = connection.execute("SELECT id FROM command ORDER BY rowid").fetchall()
         return [row[0] for row in rows if row[0] in set(made)]
 
-    eventually(lambda: len(arrived()) == COMMANDS, 15, "all commands to arrive")
+    eventually(lambda: len(arrived()) == COMMANDS, 30, "all commands to arrive")
     assert arrived() == made
     by = cluster.sql("SELECT count(*) AS n FROM outbox WHERE stream = $1 AND attempts > 0", shop.id)
     assert by[0]["n"] == 0

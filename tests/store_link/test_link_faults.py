@@ -35,7 +35,7 @@ async def test_a_publish_cut_before_its_ack_is_not_sent_again(fake, make_link):
     fake.on_publish = lambda published: "drop"
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     nonce = link.nonce
     with pytest.raises(NotConfirmed):
         await link.publish("t", b"unlock")
@@ -68,7 +68,7 @@ async def test_many_in_flight_are_all_given_up_when_the_connection_drops(fake, m
     fake.on_publish = lambda published: "silent"
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     sending = [asyncio.create_task(link.publish("t", b"%d" % number)) for number in range(100)]
     await until(lambda: len(fake.published) == 100, "all were written at once")
     fake.cut()
@@ -94,7 +94,7 @@ async def test_a_publish_while_disconnected_raises_at_once_and_never_arrives(fak
         await link.subscribe(["t"])
     fake.welcome = 0
     fake.cut()
-    await link.wait_up(5)
+    await link.wait_up(20)
     await link.publish("t", b"now")
     assert [one.payload for one in fake.published] == [b"now"]
     await link.stop()
@@ -106,7 +106,7 @@ async def test_a_broker_that_does_not_confirm_in_time(fake, make_link):
     fake.on_publish = lambda published: "silent"
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     with pytest.raises(NotConfirmed):
         await link.publish("t", b"x", timeout_s=0.05)
     assert link.state is LinkState.UP
@@ -120,7 +120,7 @@ async def test_what_is_said_on_connecting(fake, make_link):
         will=lambda nonce: Will("w", nonce.encode(), retain=True),
     )
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     first = fake.lives[0]
     assert first.clean
     assert first.keepalive_s == 15
@@ -139,7 +139,7 @@ async def test_what_is_said_on_connecting(fake, make_link):
 async def test_nagle_is_off(fake, make_link):
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     sock = link._connection._client.socket()
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -162,7 +162,7 @@ async def test_garbage_from_the_broker_never_ends_the_link(fake, make_link, raw)
     inbox = Recorder()
     link = make_link(fake, on_message=inbox)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     fake.say(raw)
     fake.tell("t", b"swallowed or not")
     with contextlib.suppress(NotConnected, NotConfirmed):
@@ -188,7 +188,7 @@ async def test_a_handler_that_raises_is_logged_and_the_next_message_comes(fake, 
 
     link = make_link(fake, on_message=handler)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     sent = [b"bad", b"cancel", b"bad again", b"fine"]
     for payload in sent:
         fake.tell("t", payload)
@@ -210,7 +210,7 @@ async def test_messages_are_handled_one_by_one_in_order(fake, make_link):
 
     link = make_link(fake, on_message=handler)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     sent = [b"%d" % number for number in range(500)]
     for payload in sent:
         fake.tell("t", payload)
@@ -227,7 +227,7 @@ async def test_a_flood_is_dropped_and_counted_not_stored_without_end(fake, make_
 
     link = make_link(fake, on_message=handler, max_waiting=10)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     fake.tell("t", b"first")
     for number in range(50):
         fake.tell("t", b"%d" % number)
@@ -242,7 +242,7 @@ async def test_a_refused_subscription_is_told(fake, make_link):
     fake.suback = 0x80
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     with pytest.raises(SubscriptionRefused):
         await link.subscribe(["foreign/#"])
 
@@ -254,7 +254,7 @@ async def test_a_refused_connection_is_tried_again(fake, make_link):
     await until(lambda: len(fake.lives) >= 3)
     assert link.nonce is None
     fake.welcome = 0
-    await link.wait_up(5)
+    await link.wait_up(20)
 
 
 async def test_a_hook_that_fails_or_hangs_gives_the_connection_up(fake, make_link):
@@ -273,7 +273,7 @@ async def test_a_hook_that_fails_or_hangs_gives_the_connection_up(fake, make_lin
 
     link = make_link(fake, on_connected=hook, setup_timeout_s=0.1)
     await link.start()
-    await link.wait_up(10)
+    await link.wait_up(30)
     assert not behaviour
     assert len(set(nonces)) == 4
     assert link.nonce == nonces[-1]
@@ -294,7 +294,7 @@ async def test_a_hook_does_not_outlive_its_connection(fake, make_link):
     await until(lambda: link.nonce)
     first = link.nonce
     fake.cut()
-    await link.wait_up(5)
+    await link.wait_up(20)
     gate.set()
     await asyncio.sleep(0)
     assert done == [link.nonce]
@@ -311,7 +311,7 @@ async def test_a_will_that_cannot_be_made_does_not_end_the_link(fake, make_link)
 
     link = make_link(fake, will=will)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
 
 
 async def test_states_are_told_and_a_bad_listener_does_no_harm(fake, make_link):
@@ -323,7 +323,7 @@ async def test_states_are_told_and_a_bad_listener_does_no_harm(fake, make_link):
 
     link = make_link(fake, on_state=listen)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     fake.cut()
     await until(lambda: states.count(LinkState.UP) == 2)
     await link.stop()
@@ -335,7 +335,7 @@ async def test_stop_says_goodbye_and_leaves_no_thread(fake, make_link):
     before = link_threads()
     link = make_link(fake)
     await link.start()
-    await link.wait_up(5)
+    await link.wait_up(20)
     assert link_threads() > before
     await link.stop()
     await link.stop()
@@ -363,7 +363,7 @@ async def test_a_broker_that_never_welcomes_is_left(fake, make_link):
     await link.start()
     await until(lambda: len(fake.lives) >= 3)
     fake.welcome = 0
-    await link.wait_up(5)
+    await link.wait_up(20)
     await until(lambda: all(life.closed for life in fake.lives[:-1]))
 
 
@@ -374,7 +374,7 @@ async def test_a_broker_that_swallows_a_first_try_is_asked_again_soon(fake, make
     await link.start()
     await until(lambda: len(fake.lives) >= 1)
     fake.welcome = 0
-    await link.wait_up(4)  # the longest it would wait for one answer is 10 s
+    await link.wait_up(8)  # the longest it would wait for one answer is 10 s
 
 
 async def test_patience_grows_until_a_slow_broker_has_answered(fake, make_link):
@@ -384,7 +384,7 @@ async def test_patience_grows_until_a_slow_broker_has_answered(fake, make_link):
     await until(lambda: len(fake.lives) >= 4)
     assert link._backoff.patience(link._failed) >= 0.16
     fake.welcome = 0
-    await link.wait_up(5)
+    await link.wait_up(20)
     assert link._failed == 0
 
 

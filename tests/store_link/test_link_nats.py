@@ -95,7 +95,7 @@ async def test_a_restart_of_the_broker_gives_a_new_nonce_and_delivers_nothing_la
         began = time.monotonic()
         with pytest.raises(NotConnected):
             await sender.publish(topic, b"late %d" % number)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0  # the broker stays away for longer
     await asyncio.to_thread(own_broker.start)
     await until(lambda: sender.state is LinkState.UP and watcher.state is LinkState.UP)
     assert sender.nonce not in (None, old)

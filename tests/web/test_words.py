@@ -6,26 +6,33 @@ import pytest
 
 from scripts import words
 
-FOUND = words.extract()
+pytestmark = pytest.mark.xdist_group(
+    "words"
+)  # reading all sources takes seconds: one worker does it
 
 
-def test_there_are_texts():
-    assert len(FOUND.texts) > 2500
-    assert {text.area for text in FOUND.texts.values()} == set(words.AREAS)
+@pytest.fixture(scope="module")
+def found() -> words.Found:
+    return words.extract()
 
 
-def test_no_text_stands_where_no_translation_reaches_it():
-    assert FOUND.bare == [], "see cloud_api/locales/README.md, writing texts"
+def test_there_are_texts(found: words.Found):
+    assert len(found.texts) > 2500
+    assert {text.area for text in found.texts.values()} == set(words.AREAS)
 
 
-def test_what_has_a_plural_is_asked_for_with_its_number():
-    assert FOUND.mixed == [], "use ngettext, or kit.dates.days"
+def test_no_text_stands_where_no_translation_reaches_it(found: words.Found):
+    assert found.bare == [], "see cloud_api/locales/README.md, writing texts"
+
+
+def test_what_has_a_plural_is_asked_for_with_its_number(found: words.Found):
+    assert found.mixed == [], "use ngettext, or kit.dates.days"
 
 
 @pytest.mark.parametrize("area", words.AREAS)
 @pytest.mark.parametrize("language", words.LANGUAGES)
-def test_every_text_is_translated(language: str, area: str):
-    missing = [text.msgid for text in words.lacking(FOUND, language, area)]
+def test_every_text_is_translated(found: words.Found, language: str, area: str):
+    missing = [text.msgid for text in words.lacking(found, language, area)]
     assert missing == [], "`make words`, then fill in what it names"
 
 

@@ -160,22 +160,21 @@ async def test_a_kind_has_one_handler(note: due_jobs.Handler) -> None:
         due_jobs.register("k", other)
 
 
-async def test_the_worker_runs_what_was_just_scheduled_within_milliseconds(
-    cloud: Cloud, done: list[str], note: due_jobs.Handler
+async def test_the_worker_runs_what_was_just_scheduled_before_it_looks_again(
+    cloud: Cloud, done: list[str], note: due_jobs.Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(due_jobs, "LOOK_EVERY_S", 300.0)
     due_jobs.register("k", note)
     stop = asyncio.Event()
     worker = asyncio.create_task(due_jobs.worker_loop(cloud, stop))
     await asyncio.sleep(0.1)  # it has looked and found nothing, and now waits
     begun = time.monotonic()
     await _schedule(cloud, "now")
-    while not done and time.monotonic() - begun < 5:
+    while not done and time.monotonic() - begun < 30:  # woken, not found by the next look
         await asyncio.sleep(0.005)
-    took = time.monotonic() - begun
     stop.set()
     await worker
     assert done == ["now"]
-    assert took < due_jobs.LOOK_EVERY_S * 0.9  # woken, not found by the next look
 
 
 async def test_the_worker_notices_a_jump_of_the_business_clock(

@@ -27,7 +27,7 @@ def request(key: str | None, path: str = "/api/v1/orders") -> Request:
 
 
 async def _written(cloud: Cloud) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             async with cloud.db.read() as session:
                 if (await session.exec(select(IdempotencyKey))).first() is not None:

@@ -88,7 +88,7 @@ async def run_channel() -> AsyncIterator[Callable[..., Awaitable[Channel]]]:
                 await task
 
             stack.push_async_callback(end)
-            await channel.link.wait_up(10)
+            await channel.link.wait_up(30)
             return channel
 
         yield start

@@ -45,7 +45,7 @@ async def test_a_store_with_nothing_to_say_is_told_by_a_new_process(
     """
     first, stop = Channel(cloud, office_of(cloud)), asyncio.Event()
     running = asyncio.create_task(first.run(stop))
-    await first.link.wait_up(10)
+    await first.link.wait_up(30)
     await told_three(store)
     stop.set()
     await running

@@ -320,7 +320,7 @@ async def test_a_cloud_that_dies_between_commit_and_ack_doubles_nothing(
     first = Channel(cloud, office_of(cloud))
     died, stop = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(first.run(stop))
-    await first.link.wait_up(10)
+    await first.link.wait_up(30)
 
     # Nothing is told after the commit any more.
     monkeypatch.setattr(first, "_acknowledge", lambda *_: died.set())

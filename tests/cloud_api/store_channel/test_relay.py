@@ -414,8 +414,8 @@ async def test_nothing_comes_late_after_the_broker_was_away(
     answer = await devices.wait_for(cloud, command.id, cloud.clocks.real + timedelta(seconds=9))
     assert answer["state"] == "not_sent"
     broker.start()
-    await channel.link.wait_up(10)
-    await store.link.wait_up(10)
+    await channel.link.wait_up(30)
+    await store.link.wait_up(30)
     await online(cloud, store)
     assert store.link.nonce != nonce
     after = await unlock(cloud, shop)
