@@ -5,30 +5,51 @@ import { api, fill, intent } from './api.js';
 import { toast } from './sheet.js';
 
 const REST = 700;
+const READ = 8000; // so long a refusal stays, whatever the page is told meanwhile
+const FOLLOWS = 4000; // so soon after a device moved its store has reported it
 const rests = new Map(); // by device: the timer, and what is aimed at
+const told = new Map(); // by device: how the answer to the last tap is shown, and until when it stays
 
 function say(box, word, state = '') {
   box.querySelector('[data-device-word]').textContent = word;
   for (const one of ['pending', 'failed', 'unknown', 'ok']) box.classList.toggle(`is-${one}`, one === state);
 }
 
+function keep(box, show, until) {
+  told.set(box.id, { show, until });
+  show(box);
+}
+
 async function ask(box, body, done) {
   const before = box.querySelector('[data-device-word]').textContent;
   const was = [...box.classList].find((name) => /^is-(ok|stale|unknown|failed)$/.test(name))?.slice(3) ?? 'ok';
-  box.setAttribute('aria-busy', 'true');
-  say(box, box.dataset.tPending, 'pending');
+  const answered = (word, state) => keep(box, (now) => say(now, word, state), Date.now() + READ);
+  keep(box, (now) => {
+    now.setAttribute('aria-busy', 'true');
+    say(now, now.dataset.tPending, 'pending');
+  }, Infinity);
   try {
     const answer = await api(box.dataset.guest, { body, key: intent(), timeout: 20000 });
-    if (answer.state === 'done') done();
-    else if (answer.state === 'unknown') say(box, box.dataset.tUnknown, 'unknown');
-    else say(box, answer.message || box.dataset.tFailed, 'failed');
+    if (answer.state === 'done') keep(box, done, Date.now() + FOLLOWS);
+    else if (answer.state === 'unknown') answered(box.dataset.tUnknown, 'unknown');
+    else answered(answer.message || box.dataset.tFailed, 'failed');
   } catch (problem) {
+    told.delete(box.id);
     say(box, before, was);
     toast(problem.message);
   } finally {
     box.removeAttribute('aria-busy');
   }
 }
+
+// What was asked for before the answer came knows nothing of it, and would take it off the page again.
+document.addEventListener('km:live', () => {
+  for (const [id, { show, until }] of told) {
+    const box = document.getElementById(id);
+    if (!box || Date.now() > until) told.delete(id);
+    else show(box);
+  }
+});
 
 document.addEventListener('click', (event) => {
   const box = event.target.closest('[data-guest]');
