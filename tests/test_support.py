@@ -20,10 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from demo.processes import QUIET_PORTS
 from tests.support import chromium, postgres, shared_postgres
 from tests.support.chromium import has_chinese_font
 from tests.support.nats import NatsBroker
-from tests.support.ports import free_port
+from tests.support.ports import free_port, ports_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -390,7 +391,16 @@ def test_browser_that_does_not_start_is_passed_over(bare_machine):
 
 
 def test_free_port_can_be_bound_and_differs():
-    assert len({free_port() for _ in range(20)}) > 1
+    """Also while nobody has bound it yet."""
+    assert len({free_port() for _ in range(200)}) == 200
+
+
+def test_two_workers_are_never_given_the_same_port():
+    """Seen to be likely: a server of one worker took the port that another had found free a moment before."""
+    each = [set(ports_of(f"gw{number}")) for number in range(8)]
+    assert sum(map(len, each)) == len(set().union(*each))
+    assert not set().union(*each) & set(QUIET_PORTS)  # nor what the demonstration picks for itself
+    assert ports_of("") == ports_of("gw0")
 
 
 def test_shared_state_of_somebody_else_is_refused(monkeypatch, tmp_path):
