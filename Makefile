@@ -2,7 +2,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# For two cores: a worker waits for real parts a third of its time, and needs a gigabyte of memory.
+WORKERS ?= 4
 PYTEST_ARGS ?=
 
 # The environment holds everything (dev) or only what the demo runs on. A stamp says which lock and
@@ -10,7 +11,7 @@ PYTEST_ARGS ?=
 DEV := $(VENV)/.kaimen-dev
 DEMO := $(VENV)/.kaimen-demo
 
-.PHONY: help demo demo-check test lint soak bench screenshots words lock clean
+.PHONY: help demo demo-check test lint style types suite soak bench screenshots words lock clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -21,15 +22,22 @@ demo: $(DEMO) ## start everything on this machine, with virtual boards and a see
 demo-check: $(DEMO) ## do the main job without a person; fails if a step fails
 	@exec $(BIN)/kaimen-demo check
 
-test: lint ## check the code, then run all tests on real parts
+test: style ## check the code and run all tests on real parts
 	$(BIN)/python -m tests.support.ensure
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j 2 types suite
 
-lint: $(DEV) ## ruff, mypy --strict, import-linter
+lint: style types ## ruff, import-linter, mypy --strict
+
+style: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(DEV)
+	$(BIN)/mypy
+
+suite: $(DEV)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 soak: $(DEV) ## the long runs: property tests with 5,000 examples, and tests marked soak
 	$(BIN)/python -m tests.support.ensure

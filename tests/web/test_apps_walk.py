@@ -43,6 +43,7 @@ from tests.web.apps import (
     sheet,
     shot,
 )
+from tests.web.arrive import arrive
 from tests.web.real import Site
 from tests.web.test_walk import log_in
 
@@ -88,7 +89,7 @@ def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
     seen: list[str] = []
     page.on("request", lambda asked: seen.append(asked.url))
     page.goto(apps.unpaid(apps.member(inside, "13800000031"), 1) + "/pay")
-    page.wait_for_url(TO_PAY)
+    arrive(page, TO_PAY)
     assert any("/connect/oauth2/authorize?" in url for url in seen)
     openid = next(iter(wechat.app.state.apps.known))
     assert not any(openid in url for url in seen)
@@ -112,7 +113,7 @@ def test_who_pays_is_known_and_wechats_own_sheet_takes_the_money(
     counter.get_by_role("button", name=re.compile("^支付")).click()
     expect(counter.get_by_text("已经支付")).to_be_visible()
     page.evaluate("window.ends({ err_msg: 'get_brand_wcpay_request:ok' })")
-    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
+    arrive(page, re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
     [row] = [one for one in wechat.payments().values() if one["state"] == "paid"]
     assert (row["payer"], row["channel"]) == (openid, "jsapi")
     held = {one["name"]: one["value"] for one in inside.cookies()}
@@ -170,27 +171,27 @@ def test_alipay_logs_in_books_and_pays_in_english(
     page.get_by_label("Phone number").fill("13800000038")
     page.get_by_role("button", name="Send code").click()
     page.get_by_label("The 6 digits from the SMS").fill(running.code_of("+8613800000038"))
-    page.wait_for_url(re.compile(r"/quotes/"))
+    arrive(page, re.compile(r"/quotes/"))
     page.goto(f"{running.url}/me")
     page.get_by_role("button", name="Log out").click()
     page.goto(apps.book_href(1, days=3))
     page.get_by_role("button", name="Next: check the order").click()
     page.get_by_role("link", name="Log in with Alipay").click()
     page.get_by_role("button", name=re.compile("¥76$")).click()
-    page.wait_for_url(TO_PAY)
+    arrive(page, TO_PAY)
     expect(page.get_by_text("微信支付")).to_have_count(
         0
     )  # each of the two refuses the other's pages
     expect(page.locator("main")).not_to_contain_text("支付宝")
     shot(page, "alipay-choose")
     page.get_by_role("button", name=re.compile("^Pay ¥76")).click()
-    page.wait_for_url(re.compile(re.escape(apps.alipay.url)))
+    arrive(page, re.compile(re.escape(apps.alipay.url)))
     page.go_back()  # as from any page; nothing is paid twice for it
     expect(page.get_by_role("heading", name=re.compile("Alipay"))).to_be_visible()
     shot(page, "alipay-waiting")
     page.get_by_role("link", name=re.compile("¥76")).click()
     page.get_by_role("button", name=re.compile("^支付")).click()
-    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1$"))
+    arrive(page, re.compile(r"/orders/[^/?]+\?paid=1$"))
     [row] = apps.alipay.payments().values()
     assert (row["state"], row["channel"], row["amount_fen"]) == ("paid", "wap", 7600)
     page.goto(f"{running.url}/me/logins")
@@ -211,7 +212,7 @@ def test_who_is_blocked_logs_in_and_is_told_whom_to_call(
     page.goto(f"{running.url}/login")
     page.get_by_role("link", name=f"{name}登录").click()
     log_in(page, running, phone)
-    page.wait_for_url(re.compile(rf"^{re.escape(running.url)}/(#wechat_redirect)?$"))
+    arrive(page, re.compile(rf"^{re.escape(running.url)}/(#wechat_redirect)?$"))
 
     async def block(session: AsyncSession) -> None:
         owner = staff(await make_staff(session, running.shop, running.now), ALL)
@@ -288,7 +289,7 @@ def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
         page.goto(shop)
         page.get_by_text("微信支付").click()
         page.get_by_role("button", name="去付款").click()
-        page.wait_for_url(re.compile(r"/payments/[^/]+$"))
+        arrive(page, re.compile(r"/payments/[^/]+$"))
         if page.context is inside:
             fields = sheet(page, 1)
             token = fields["package"].removeprefix("prepay_id=")
@@ -301,7 +302,7 @@ def test_a_balance_is_topped_up_by_sheet_inside_wechat_and_by_code_at_a_desk(
             number = next(n for n, row in wechat.payments().items() if row["state"] == "waiting")
             shot(page, "payment-code")
         assert wechat.pay(number)
-        page.wait_for_url(re.compile(r"/me/balance\?store="))
+        arrive(page, re.compile(r"/me/balance\?store="))
         expect(page.get_by_text("¥110", exact=True).first).to_be_visible()
     desk.close()
 
@@ -336,18 +337,18 @@ def test_a_group_order_and_the_price_of_a_change_are_paid_by_wechats_sheet(
     page.goto(apps.unpaid(account, 2, days=4) + "/pay")
     page.get_by_role("button", name=re.compile("^付 ¥76")).click()
     pays_by_sheet(page, wechat, 1, 7600)
-    page.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
+    arrive(page, re.compile(r"/orders/[^/?]+\?paid=1(#wechat_redirect)?$"))
     order = urlsplit(page.url).path
     page.goto(f"{running.url}{order}/change")
     page.get_by_label("玩多久").select_option(label="3 小时")
     page.get_by_role("button", name="看看差多少钱").click()
     page.get_by_role("button", name="改，付 ¥38").click()
-    page.wait_for_url(re.compile(r"/changes/[^/]+$"))
+    arrive(page, re.compile(r"/changes/[^/]+$"))
     shot(page, "wechat-change")
     page.get_by_role("button", name=re.compile("^付 ¥")).click()
-    page.wait_for_url(re.compile(r"/payments/[^/]+$"))
+    arrive(page, re.compile(r"/payments/[^/]+$"))
     pays_by_sheet(page, wechat, 1, 3800)
-    page.wait_for_url(re.compile(rf"{order}(\?|#|$)"))
+    arrive(page, re.compile(rf"{order}(\?|#|$)"))
     expect(page.get_by_text("14:00–17:00").first).to_be_visible()
     shot(page, "wechat-changed")
 
@@ -440,11 +441,11 @@ def test_two_tabs_a_lost_line_and_the_way_back_make_one_payment(
     assert first.get_by_role("radio", name=re.compile("收银台")).is_checked()
     context.set_offline(False)
     first.get_by_role("button", name=pay).click()
-    first.wait_for_url(re.compile(re.escape(running.till.url)))
+    arrive(first, re.compile(re.escape(running.till.url)))
     before = len(running.till.payments())
     # The other tab was opened before: it asks for the same payment, and is led to the same till.
     second.get_by_role("button", name=pay).click()
-    second.wait_for_url(lambda url: not url.endswith("/pay") or "till" in url)
+    arrive(second, re.compile(r"till|(?<!/pay)$"))
     first.get_by_role("button", name=re.compile("支付")).first.click()
     expect(first.get_by_role("heading", name="订好了")).to_be_visible()
     assert len(running.till.payments()) == before

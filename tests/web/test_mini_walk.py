@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.web.apps import IN_WECHAT, TO_PAY, Apps, phone_in, running_apps, shot
+from tests.web.arrive import arrive
 from tests.web.test_walk import log_in
 
 pytestmark = pytest.mark.xdist_group("mini-walk")
@@ -141,7 +142,7 @@ def test_a_guest_comes_by_the_mini_program_pays_in_wechats_sheet_and_scans_a_doo
     [(number, row)] = [(n, row) for n, row in wechat.payments().items() if row["token"] == token]
     assert row["channel"] == "mini" or row["payer"]
     assert wechat.pay(number)
-    phone.web.wait_for_url(re.compile(r"/orders/[^/?]+\?paid=1$"))
+    arrive(phone.web, re.compile(r"/orders/[^/?]+\?paid=1$"))
 
     phone.web.goto(f"{url}/scan")
     phone.web.get_by_role("button", name="打开相机").click()

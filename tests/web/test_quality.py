@@ -5,6 +5,7 @@ One browser and one town for all of them; what is wrong anywhere is told togethe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ from cloud_api.coupons.models import Coupon
 from cloud_api.groupbuy.models import Campaign
 from cloud_api.staff.models import StaffMember
 from cloud_api.stores.models import Room, Store
+from tests.web.arrive import arrive
 from tests.web.customer_pages import pages_of
 from tests.web.server import serving
 from tests.web.town import Visitor, running_town
@@ -222,9 +224,9 @@ def test_going_back_and_a_refusal_keep_what_was_typed(phone: Page, visitor: Visi
     phone.context.set_offline(False)
     phone.goto(f"{visitor.site.url}/s/{visitor.site.shop.store.id}?seats=4")
     phone.get_by_role("link", name="竹间", exact=True).click()
-    phone.wait_for_url("**/rooms/*")
+    arrive(phone, re.compile(r"/rooms/[^/]+$"))
     phone.go_back()
-    phone.wait_for_url("**/s/*?seats=4")
+    arrive(phone, re.compile(r"/s/[^/]+\?seats=4$"))
 
 
 FAMILY = "🀄️👨‍👩‍👧‍👦"

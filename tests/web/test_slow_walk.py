@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cloud_api.kit.actor import System, scoped
 from cloud_api.orders.models import Order
 from cloud_api.payments.models import PaymentAttempt
+from tests.web.arrive import arrive
 from tests.web.real import Site, running_site
 from tests.web.test_walk import choose, log_in
 
@@ -97,12 +98,12 @@ def test_nothing_waits_without_a_sign_and_what_was_lost_is_tried_again(
     going = page.locator(".going")
     slow.send("Network.emulateNetworkConditions", {**SLOW_3G, "latency": 2000})
     page.get_by_role("link", name="竹间", exact=True).click()
-    page.wait_for_url(re.compile("/rooms/"))
+    arrive(page, re.compile("/rooms/"))
     assert page.evaluate("sessionStorage.getItem('shown')") == "yes"
     expect(going).to_be_hidden()
     slow.send("Network.emulateNetworkConditions", SLOW_3G)
     page.go_back()
-    page.wait_for_url(re.compile("/s/"))
+    arrive(page, re.compile("/s/"))
     expect(going).to_be_hidden()  # nothing of the page before stays lit
     slow.send("Network.emulateNetworkConditions", {**SLOW_3G, "latency": 0})
     page.goto(f"{whole.url}/rooms/{whole.shop.room.id}/book")

@@ -17,6 +17,7 @@ from cloud_api.auth.csrf import LOGIN_COOKIE
 from cloud_api.groupbuy.models import Campaign
 from cloud_api.reports import rollup
 from tests.cloud_api.factories import make_login, make_staff
+from tests.web.arrive import arrive
 from tests.web.busy import fill
 from tests.web.real import Site, running_site
 
@@ -140,7 +141,7 @@ def test_one_click_makes_what_is_advised_a_draft(running: Site, page: Page) -> N
     sheet = page.locator("dialog[open]")
     expect(sheet).to_contain_text(title)
     sheet.get_by_role("button", name="建草稿").click()
-    page.wait_for_url(re.compile("/console/campaigns"))
+    arrive(page, re.compile("/console/campaigns"))
     expect(page.get_by_text(re.compile("周.到周.4 小时")).first).to_be_visible()
     _shot(page, "advised-campaign")
     told = running.run(_campaigns(running))
