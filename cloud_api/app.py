@@ -202,7 +202,14 @@ def create_app(
     static = StaticForLong(_PACKAGE / "web" / "static", bundles)
     app.mount("/static", static, name="static")
     app.router.middleware_stack = Nearest(app.router)
-    for kind in (KaimenError, RequestValidationError, HTTPException, SQLAlchemyError):
+    refused = (
+        KaimenError,
+        RequestValidationError,
+        HTTPException,
+        SQLAlchemyError,
+        UnicodeEncodeError,
+    )
+    for kind in refused:
         app.add_exception_handler(kind, _refuse)
     # The last one added stands outermost.
     app.add_middleware(Repeat)

@@ -153,11 +153,24 @@ def from_database(error: SQLAlchemyError) -> KaimenError | None:
         or getattr(error, "connection_invalidated", False)
     ):
         return unavailable()
-    if state in _BAD_CHARACTER:
-        return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
+    if state in _BAD_CHARACTER or _half_a_character(error):
+        return bad_character()
     if state in _BUSY or getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
         return busy()
     return None
+
+
+def _half_a_character(error: BaseException) -> bool:
+    """Whether a driver could not write a text as UTF-8: a lone surrogate of a JSON escape is in it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, UnicodeEncodeError):
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return seen is not None
+
+
+def bad_character() -> KaimenError:
+    """What was sent has a character that no database keeps: a NUL, or half of one."""
+    return KaimenError("invalid.character", "内容里有不能使用的字符", status=422)
 
 
 def unavailable() -> KaimenError:
@@ -204,6 +217,8 @@ def as_error(request: Request, error: Exception) -> KaimenError:
         return from_validation(error)
     if isinstance(error, HTTPException):
         return from_http(error)
+    if isinstance(error, UnicodeEncodeError):
+        return bad_character()
     if isinstance(error, SQLAlchemyError) and (refusal := from_database(error)) is not None:
         return refusal
     return crash(request, error)

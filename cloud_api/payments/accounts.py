@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud_api.audit.service import changes, record
 from cloud_api.kit import throttle
@@ -26,6 +27,7 @@ from cloud_api.kit.i18n import later
 from cloud_api.merchants.models import Merchant
 from cloud_api.payments.account_schemas import AccountChange, AccountIn
 from cloud_api.payments.certificates import Fact, fingerprint
+from cloud_api.payments.house import LABELS
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.payments.providers import PROVIDERS
 from cloud_api.payments.providers.base import Money, PaymentRef
@@ -58,18 +60,23 @@ class HasFacts(Protocol):
 
 
 async def list_accounts(session: AsyncSession, actor: Staff) -> Sequence[ProviderAccount]:
-    """The accounts of the stores that ``actor`` works in, in the order of the page."""
+    """The accounts of the stores that ``actor`` works in, in the order of the page.
+
+    Not the rows that stand for the house itself (cash, balance): there is nothing to set up.
+    """
     actor.need(PAYMENT_ACCOUNTS)
-    query = scoped(actor, ProviderAccount).order_by(
-        col(ProviderAccount.position), col(ProviderAccount.id)
-    )
+    query = _of_providers(actor).order_by(col(ProviderAccount.position), col(ProviderAccount.id))
     return (await session.exec(query)).all()
+
+
+def _of_providers(actor: Staff) -> SelectOfScalar[ProviderAccount]:
+    return scoped(actor, ProviderAccount).where(col(ProviderAccount.provider).not_in(LABELS))
 
 
 async def get_account(session: AsyncSession, actor: Staff, account_id: str) -> ProviderAccount:
     """One of them. Raises NotFound."""
     actor.need(PAYMENT_ACCOUNTS)
-    query = scoped(actor, ProviderAccount).where(col(ProviderAccount.id) == account_id)
+    query = _of_providers(actor).where(col(ProviderAccount.id) == account_id)
     found = (await session.exec(query)).first()
     if found is None:
         raise NotFound("account", "没有这个收款账户，或不归你管")

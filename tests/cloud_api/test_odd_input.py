@@ -112,6 +112,32 @@ async def test_half_a_character_is_no_crash(
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("payment-accounts/order", {"ids": ["\ud800"]}),
+        ("stores/{store}/schedules", {"bindings": ["\ud800"], "name": "招牌"}),
+        ("bulk/rooms", {"ids": ["\ud800"], "act": "out"}),
+    ],
+)
+async def test_half_a_character_that_reaches_the_database_is_no_crash(
+    client: httpx.AsyncClient,
+    shop: Shop,
+    owner: dict[str, str],
+    path: str,
+    body: dict[str, object],
+) -> None:
+    """Bug: in a list it was not looked at before the driver had to write it as UTF-8, and was a 500."""
+    if "bindings" in body:
+        body = body | {"days": ["mon"], "begins": "18:00", "ends": "02:00"}
+    headers = owner | {"Content-Type": "application/json", "Idempotency-Key": "key-00000001"}
+    address = f"/api/v1/console/{path.format(store=shop.store.id)}"
+    answer = await client.post(address, content=json.dumps(body), headers=headers)
+    assert answer.status_code in (200, 422), answer.text
+    if answer.status_code == 422:
+        assert answer.json()["code"] in ("invalid.character", "invalid")
+
+
 async def test_a_database_error_does_not_tell_its_parameters(db: Database) -> None:
     """Bug: errors carried the values of their statement into logs and ``last_error`` columns (I10)."""
     with pytest.raises(DBAPIError) as caught:

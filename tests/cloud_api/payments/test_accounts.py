@@ -18,6 +18,7 @@ from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.database import Database
 from cloud_api.kit.ids import new_id
 from cloud_api.kit.models import AlarmSignal
+from cloud_api.payments import house
 from cloud_api.payments import service as payments
 from cloud_api.payments.models import PaymentAttempt, ProviderAccount
 from cloud_api.payments.providers.unionpay import gateway
@@ -213,6 +214,29 @@ async def test_payers_see_what_works_in_the_owners_order_and_within_limits(
         other = await session.get_one(ProviderAccount, one)
         other.expires_at = cloud.clocks.real
     assert await seen(1) == []
+
+
+async def test_who_has_taken_cash_still_sees_their_accounts(
+    client: httpx.AsyncClient, owner: dict[str, str], cloud: Cloud, shop: Shop, card: dict[str, Any]
+) -> None:
+    """Bug: from the first cash, or the first stored balance spent, the list and the page of payment accounts
+    were a 500: the row that stands for the house itself was looked up among the providers.
+    """
+    one = (await add(client, owner, card)).json()["id"]
+    houses = []
+    async with cloud.db.write() as session:
+        for provider in house.LABELS:
+            made = await house.account(session, shop.store, provider, cloud.clocks)
+            houses.append(made.id)
+    listed = await client.get(HERE, headers=owner)
+    assert (listed.status_code, [row["id"] for row in listed.json()["items"]]) == (200, [one])
+    asked = {"ids": [*houses, one]}
+    ordered = await client.post(f"{HERE}/order", json=asked, headers=owner)
+    assert (ordered.status_code, len(ordered.json()["items"])) == (200, 1)
+    for key in houses:  # and nobody gives cash an address, or switches a balance on
+        changed = await client.patch(f"{HERE}/{key}", json={"enabled": True}, headers=owner)
+        assert (changed.status_code, changed.json()["code"]) == (404, "account.not_found")
+        assert (await client.post(f"{HERE}/{key}/check", headers=owner)).status_code == 404
 
 
 async def test_an_account_that_took_money_keeps_its_merchant(
