@@ -141,8 +141,7 @@ def serve(
         from cloud_api.app import create_app
         from cloud_api.kit import logs
     logs.set_up()
-    if migrate_first:
-        _run(_migrate)
+    _run(_migrate if migrate_first else _must_fit)
     with _loading():
         served = create_app(settings)
     _keep_what_stays()
@@ -177,6 +176,7 @@ def worker(
     logs.set_up()
 
     async def act(cloud: Cloud) -> None:
+        await _must_fit(cloud)
         _keep_what_stays()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -271,7 +271,7 @@ def check() -> None:
         found["cookies"] = "KAIMEN_COOKIE_SECURE is off behind https"
     for name, state in found.items():
         typer.echo(f"{name:15} {state}")
-    if any(state != "ok" for state in found.values()):
+    if not all(health.fine(state) for state in found.values()):
         raise typer.Exit(1)
 
 
@@ -344,9 +344,27 @@ def settings_doc(
 
 
 async def _migrate(cloud: Cloud) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from cloud_api.kit.errors import KaimenError
     from cloud_api.migrations import runner
 
-    await runner.upgrade(cloud.db)
+    try:
+        await runner.upgrade(cloud.db)
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise KaimenError(
+            "schema.not_migrated",
+            f"schema.not_migrated: the database refused: {cause}\nNothing was changed, the release "
+            "before runs on. Put right what it names, then run kaimen-cloud migrate again.",
+            status=409,
+        ) from error
+
+
+async def _must_fit(cloud: Cloud) -> None:
+    from cloud_api.migrations import runner
+
+    await runner.must_fit(cloud.db)
 
 
 def _keep_what_stays() -> None:
@@ -402,14 +420,12 @@ def _run(act: Callable[[Cloud], Awaitable[Result]]) -> Result:
 
 async def _upgrade(db: Database) -> None:
     """Bring a restored database up to date."""
-    from alembic.util import CommandError  # loaded by who migrates, see runner
-
     from cloud_api.kit.errors import KaimenError
     from cloud_api.migrations import runner
 
     try:
         await runner.upgrade(db)
-    except CommandError as error:
+    except runner.SchemaNewer as error:
         raise KaimenError(
             "restore.too_new", f"这份备份来自更新的版本，先升级程序：{error}", status=409
         ) from error

@@ -78,7 +78,7 @@ async def readyz(request: Request) -> Response:
     """
     cloud = cloud_of(request)
     checks = await check(cloud)
-    ready = all(value == "ok" for value in checks.values())
+    ready = all(fine(value) for value in checks.values())
     told = {"ready": ready, "checks": checks, "notes": await notes(cloud, checks)}
     return JSONResponse(told, 200 if ready else 503)
 
@@ -87,7 +87,7 @@ async def notes(cloud: Cloud, checks: dict[str, str]) -> dict[str, str]:
     """What does not keep a process from serving: ``ok`` or what is wrong with it. Nothing where the
     database is away, as ``checks`` found: it is not waited for twice.
     """
-    if checks["database"] != "ok" or checks["migrations"] != "ok":
+    if checks["database"] != "ok" or not fine(checks["migrations"]):
         return {}
     try:
         return {"backup": await backups.standing(cloud)}
@@ -95,8 +95,22 @@ async def notes(cloud: Cloud, checks: dict[str, str]) -> dict[str, str]:
         return {}
 
 
+_SCHEMA = {
+    runner.Standing.CURRENT: "ok",
+    runner.Standing.BEHIND: "behind: run kaimen-cloud migrate",
+    # What a release adds leaves the release before at work: while an upgrade is under way its
+    # processes go on serving, also where a balancer asks /readyz.
+    runner.Standing.NEWER: "ok: newer than this program, finish the upgrade",
+}
+
+
+def fine(value: str) -> bool:
+    """Whether what ``check`` says of a part lets the process serve."""
+    return value == "ok" or value.startswith("ok: ")
+
+
 async def check(cloud: Cloud) -> dict[str, str]:
-    """Each part's state: ``ok`` or what is wrong with it."""
+    """Each part's state: ``ok``, or what is wrong with it; ``ok: …`` where there is something to know."""
     checks = {
         "database": "ok",
         "clock": "ok",
@@ -110,8 +124,7 @@ async def check(cloud: Cloud) -> dict[str, str]:
             connection = await session.connection()
             if not cloud.db.is_sqlite:
                 checks["clock"] = await _clock(cloud, connection)
-            if not await runner.is_current(connection):
-                checks["migrations"] = "behind: run kaimen-cloud migrate"
+            checks["migrations"] = _SCHEMA[await runner.standing(connection)]
             for name in await guards.missing(connection):
                 checks[name] = "missing: run kaimen-cloud migrate"
     except (SQLAlchemyError, OSError) as error:
