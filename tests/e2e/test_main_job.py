@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.xdist_group("stage"), pytest.mark.timeout(300)]
 GUEST = "+8613912340001"
 GRACE = timedelta(minutes=10)
 ON = ("table", "light", "ac")
-MAIN_DOOR_S = 15_000  # a waiting page looks every five seconds
+MAIN_DOOR_MS = 60_000  # a waiting page looks every five seconds, on a busy machine
 
 
 def test_from_the_store_page_to_the_report_of_use(hands: Hands):
@@ -38,7 +38,7 @@ def test_from_the_store_page_to_the_report_of_use(hands: Hands):
     wait = opens - hands.eyes.clock.now()
     advance_on_panel(panel, int(wait.total_seconds() // 60) + 1)
     enter = guest.get_by_role("button", name="开门")
-    expect(enter).to_be_visible(timeout=MAIN_DOOR_S)  # nobody reloads the page
+    expect(enter).to_be_visible(timeout=MAIN_DOOR_MS)  # nobody reloads the page
     expect(guest.get_by_role("heading", name="到了，请进")).to_be_visible()
     hands.keep(guest, "door-ready")
     assert hands.eyes.pulses("竹间") == pulses, "showing a door opens nothing"
@@ -65,7 +65,7 @@ def test_from_the_store_page_to_the_report_of_use(hands: Hands):
 
     stays_over_and_leaves(hands, panel, datetime.fromisoformat(order["ends_at"]))
     guest.goto(hands.url(f"/orders/{order_id}"))
-    expect(guest.get_by_text("已完成")).to_be_visible(timeout=30_000)
+    expect(guest.get_by_text("已完成")).to_be_visible(timeout=60_000)
     expect(guest.get_by_text(re.compile(r"用了 \d.*超时 \d+ 分钟"))).to_be_visible()
     guest.goto(hands.mapped(sticker))
     expect(guest.get_by_role("heading", name="时段已结束")).to_be_visible()
@@ -97,7 +97,7 @@ def book_and_pay(hands: Hands, guest: Page) -> str:
     expect(guest.get_by_text("房间还给你留着")).to_be_visible()
     guest.get_by_role("button", name=re.compile("^付 ¥")).click()
     guest.get_by_role("button", name=re.compile("^支付 ¥")).click()
-    expect(guest.get_by_role("heading", name="订好了")).to_be_visible(timeout=30_000)
+    expect(guest.get_by_role("heading", name="订好了")).to_be_visible(timeout=60_000)
     found = re.search(r"/orders/([^/?]+)", guest.url)
     assert found is not None
     return found.group(1)

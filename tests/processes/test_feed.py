@@ -34,7 +34,7 @@ class Listener:
         self._thread.start()
         assert self.opened.wait(10), "no stream"
 
-    def wait_for(self, topic: str, seconds: float = 5.0) -> tuple[str, dict[str, Any]]:
+    def wait_for(self, topic: str, seconds: float = 30.0) -> tuple[str, dict[str, Any]]:
         """The next event of this name: its id and body."""
         while True:
             name, told = self.heard.get(timeout=seconds)
