@@ -5,6 +5,7 @@ Hosts, ports and folders of containers are replaced by this machine's; everythin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -167,7 +168,11 @@ class Machine:
         (child,) = (one for one in self.children if one.name == name)
         assert child.pid is not None
         first = psutil.Process(child.pid)
-        return sum(one.memory_full_info().pss for one in (first, *first.children(recursive=True)))
+        total = int(first.memory_full_info().pss)
+        for one in first.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a script's `sleep` ends at any moment
+                total += int(one.memory_full_info().pss)
+        return total
 
     def stop(self) -> None:
         """Stop what was started, the last first."""
