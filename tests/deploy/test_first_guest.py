@@ -37,7 +37,7 @@ from tests.support.mosquitto import ensure_mosquitto
 from tests.support.ports import free_port
 from tests.support.web_front import ensure
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(600)]
 
 GUEST = "+8613912340001"
 FIRST = "docker compose up -d --wait"
@@ -126,20 +126,21 @@ class Operator:
         assert len(seen) > 20
         assert set(seen) == {200}, seen
 
-    def first_backup(self, env: dict[str, str]) -> None:
-        """The worker makes one by itself when it first starts: nobody has typed anything for it."""
+    def first_backup(self, words: list[str], env: dict[str, str]) -> None:
+        """The worker makes one by itself when it first starts, before anybody has typed anything for it."""
 
         def made() -> bool:
-            code, said = self.here.tried(str(BIN / "kaimen-cloud"), "backups", env=env)
+            code, said = self.here.tried(words[0], "backups", env=env)
             return code == 0 and ".kmb" in said
 
         def done() -> bool:  # it sweeps what is old, and only then says that it has ended
-            code, said = self.here.tried(str(BIN / "kaimen-cloud"), "backup", env=env)
+            code, said = self.here.tried(*words, env=env)
             assert code == 0 or "正在备份" in said, said
+            self.said["backup"] = said
             return code == 0
 
         eventually(made, 90, "the first backup")
-        eventually(done, 60, "the first backup's end")
+        eventually(done, 90, "the first backup's end")
 
     def _start(self, name: str, ready: Callable[[], bool]) -> None:
         self.running[name] = self.here.start(name, ready, **self._around(name))
@@ -154,7 +155,8 @@ class Operator:
         env = self.here.environment(service) | self._around(service)
         words = [str(BIN / words[0]), *(self.here.here(word) for word in words[1:])]
         if words[1] == "backup":
-            self.first_backup(env)
+            self.first_backup(words, env)
+            return
         self.said[words[1]] = said = self.here.tool(*words, env=env)
         if words[1] == "enrol-code":
             self.code = said.strip()
