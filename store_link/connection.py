@@ -26,6 +26,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 log = structlog.get_logger(__name__)
 
+LOOKUP_TIMES = (
+    4  # connect_timeout_s: a lookup that finds dead name servers first, and dead addresses
+)
 Deliver = Callable[[str, bytes, bool], None]  # called on the network thread
 
 
@@ -132,6 +135,7 @@ class Connection:
         self._endpoint = endpoint
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
+        self._dialled: asyncio.Future[None] = self._loop.create_future()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[str] = self._loop.create_future()  # why it ended
         self._waiting: dict[int, asyncio.Future[bool]] = {}  # by packet id: was it accepted
@@ -169,13 +173,18 @@ class Connection:
     # ------------------------------------------------------------------------------ event loop side
 
     async def open(self, patience_s: float) -> None:
-        """Dial and wait for the broker's welcome, ``patience_s`` at most. Raises DialFailed."""
+        """Dial, then wait for the broker's welcome, each ``patience_s`` at most. Raises DialFailed.
+
+        A name server that is down is asked in vain for seconds before the next one is, and an address that
+        is dead is tried before one that lives: neither is the broker's fault, and dialling may take longer
+        than its welcome. It happens on a thread, and no socket's time-out bounds the lookup of a name.
+        """
         threading.Thread(target=self._dial, name="mqtt-dial", daemon=True).start()
+        timeout_s, nodes = self._endpoint.connect_timeout_s, len(self._endpoint.addresses())
         try:
-            # Name lookup is not bounded by a socket's time-out, so the whole is bounded here.
-            nodes = len(self._endpoint.addresses())
-            longest = (1 + nodes) * self._endpoint.connect_timeout_s
-            async with asyncio.timeout(min(longest, patience_s)):
+            async with asyncio.timeout(min(LOOKUP_TIMES * (1 + nodes) * timeout_s, patience_s)):
+                await asyncio.shield(self._dialled)
+            async with asyncio.timeout(min((1 + nodes) * timeout_s, patience_s)):
                 await asyncio.shield(self._opened)
         except TimeoutError:
             raise DialFailed("no answer in time") from None
@@ -268,10 +277,15 @@ class Connection:
         if not self._opened.done():
             self._opened.set_result(None)
 
+    def _reached(self) -> None:
+        if not self._dialled.done():
+            self._dialled.set_result(None)
+
     def _ended(self, why: str) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(DialFailed(why))
-            self._opened.exception()  # looked at: nobody may be waiting any more
+        for awaited in (self._dialled, self._opened):
+            if not awaited.done():
+                awaited.set_exception(DialFailed(why))
+                awaited.exception()  # looked at: nobody may be waiting any more
         if not self.closed.done():
             self.closed.set_result(why)
         for future in self._waiting.values():
@@ -298,6 +312,7 @@ class Connection:
                 client.tls_set_context(_context(endpoint.tls))
             self._connect_to_any(endpoint)
             self.reached = True
+            self._post(self._reached)
         except (OSError, ValueError) as error:
             self._post(self._ended, f"{type(error).__name__}: {error}")
             return
