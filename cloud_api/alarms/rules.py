@@ -91,6 +91,7 @@ RULES: Final[dict[str, Rule]] = {
         _rule("door.open_too_long", "门一直开着", "warning", 180),
         _rule("door.forced", "没人开锁，门开了", "critical", 0, settles_itself=False),
         _rule("power.overload", "用电超过上限", "critical", 10, threshold=3500, unit="W"),
+        _rule("power.stuck", "没人用，桌子还通着电", "critical", 60),
         _rule("hazard.input", "烟感或火警", "critical", 0),
         _rule("stay.overstay", "客人到时没走", "warning", 300),
         _rule("clock.untrusted", "门店时钟不准", "warning", 300),

@@ -33,6 +33,7 @@ KINDS: Final = frozenset(
         "door.open_too_long",
         "door.forced",
         "power.overload",
+        "power.stuck",
         "hazard.input",
         "stay.overstay",
         "clock.untrusted",

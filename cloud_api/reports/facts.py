@@ -52,6 +52,7 @@ FAULTS: Final = (
     "door.unlock_failed",
     "door.forced",
     "power.overload",
+    "power.stuck",
     "store.offline",
 )
 SOLD: Final = ("paid", "issued", "refunding", "refunded")

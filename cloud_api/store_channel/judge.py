@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import literal
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.alarms.rules import rules_of
 from cloud_api.claims.models import RoomClaim
-from cloud_api.devices.models import Binding, Board, DeviceCommand, StoreStatus
+from cloud_api.devices.models import Binding, Board, DeviceCommand, Schedule, StoreStatus
 from cloud_api.kit.actor import System, scoped
 from cloud_api.kit.alarm_signals import Level, active_of, assert_levels, signal
 from cloud_api.kit.cloud import Cloud
@@ -32,7 +32,11 @@ _KINDS: Final = (
     "disk.low",
     "hazard.input",
     "door.open_too_long",
+    "power.stuck",
 )
+_BUSY: Final = frozenset(
+    {"open", "in_use", "grace", "overtime"}
+)  # states of a stay that may have power
 
 Key = tuple[str, str]
 
@@ -65,7 +69,11 @@ async def report(
     detail = {"detail": "memory" if dead else "journal"}
     levels["disk.low", f"store:{row.store_id}"] = (dead or bool(outbox.get("full")), detail)
     query = scoped(System(), Binding).where(
-        col(Binding.store_id) == row.store_id, col(Binding.capability).in_(_WATCHED)
+        col(Binding.store_id) == row.store_id,
+        or_(
+            col(Binding.capability).in_(_WATCHED),
+            (col(Binding.capability) == "switch.set") & (col(Binding.role) == "table"),
+        ),
     )
     bindings = (await session.exec(query)).all()
     known = await active_of(session, row.merchant_id, row.store_id, (*_KINDS, "power.overload"))
@@ -83,6 +91,11 @@ async def report(
             levels[key] = (key in known if value is None else bool(value), about)
             if value and _fresh(before or {}, binding.id) is False:
                 await _opened(session, cloud, row, door)
+        elif binding.role == "table":
+            key = ("power.stuck", f"binding:{binding.id}")
+            on = key in known if value is None else bool(value)
+            stuck = on and await _nobodys(session, said, binding)
+            levels[key] = (stuck, data | {"device": binding.name})
     await assert_levels(
         session,
         merchant_id=row.merchant_id,
@@ -92,6 +105,20 @@ async def report(
         at=now,
     )
     await _load(session, row, said, [b for b in bindings if b.capability == "power.w"], known, now)
+
+
+async def _nobodys(session: AsyncSession, said: dict[str, Any], table: Binding) -> bool:
+    """Whether nothing that a store goes by has this table on: no stay, no mode, no hand, no time of day."""
+    rooms = {str(room) for room in table.rooms}
+    stays = (one["room"] for one in said.get("stays", []) if one["state"] in _BUSY)
+    modes = (one["room"] for one in said.get("modes", []))
+    held = any(one["binding"] == table.id for one in said.get("overrides", []))
+    if held or not rooms.isdisjoint((*stays, *modes)):
+        return False
+    query = select(col(Schedule.bindings)).where(
+        col(Schedule.store_id) == table.store_id, col(Schedule.active).is_(True)
+    )
+    return all(table.id not in bindings for bindings in (await session.exec(query)).all())
 
 
 async def _boards(

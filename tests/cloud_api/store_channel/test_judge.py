@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from cloud_api.devices.models import Binding
+from cloud_api.devices.models import Binding, Schedule
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.cloud import Cloud
 from cloud_api.kit.models import AlarmSignal
@@ -164,3 +164,38 @@ async def test_a_lock_that_does_not_open_and_then_does(cloud: Cloud, shop: Shop,
             )
         key = ("door.unlock_failed", f"door:{shop.door.id}")
         assert (key in await active(cloud)) is wrong
+
+
+async def test_a_table_that_nobody_uses_and_that_has_power_is_told(
+    cloud: Cloud, shop: Shop, wire: ManualClock
+):
+    """A relay stuck: switched off after grace, it said on, and went on saying so. The store tried on and on, and
+    told of an overrun once it was off; the owner heard of nothing while the table ran for days.
+    """
+    table = shop.bindings["竹间.table"]
+    stuck = {("power.stuck", f"binding:{table.id}")}
+    on = value(table, cloud.clocks.real, True)
+    stay = {"id": "a", "room": shop.room.id, "state": "in_use"}
+    hand = {"binding": table.id, "on": True, "until": 4_000_000_000_000, "command": "c"}
+    cleaned = {"room": shop.room.id, "mode": "cleaning", "until": None}
+    other = {"id": "b", "room": shop.rooms[1].id, "state": "in_use"}
+    coming = {"id": "c", "room": shop.room.id, "state": "scheduled"}
+    for more in ({"stays": [stay]}, {"overrides": [hand]}, {"modes": [cleaned]}):
+        await report(cloud, shop, wire, values=on, **more)
+        assert await active(cloud) == set(), more  # the controls: somebody wants it on
+    await report(cloud, shop, wire, values=on, stays=[other, coming])
+    assert await active(cloud) == stuck
+    old = value(table, cloud.clocks.real, True, "stale")
+    await report(cloud, shop, wire, values=old)
+    assert await active(cloud) == stuck  # a value that is not fresh ends nothing
+    async with cloud.db.write() as session:
+        session.add(
+            Schedule(
+                merchant_id=shop.merchant.id, store_id=shop.store.id, name="白天", days=["mon"],
+                bindings=[table.id], begins="09:00", ends="18:00", created_at=cloud.clocks.real,
+            )
+        )  # fmt: skip
+    await report(cloud, shop, wire, values=on)
+    assert await active(cloud) == set()
+    await report(cloud, shop, wire, values=value(table, cloud.clocks.real, False))
+    assert await active(cloud) == set()
