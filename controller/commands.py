@@ -459,17 +459,11 @@ class Commands:
             if entered is not None:
                 self._state.stays[entered.stay.id] = entered.stay
             if undo is not None:
-                self._restore(*undo)
+                self._state.put_back(*undo)
         if entered is not None and entered.transitions:
             self._reconciler.wake()
         if not told:
             await self._ack(command, state, reason, evidence, arrived)
-
-    def _restore(self, failed: OverrideRecord, before: OverrideRecord | None) -> None:
-        if before is None:
-            self._state.overrides.pop(failed.binding, None)
-        else:
-            self._state.overrides[failed.binding] = before
 
     def _say(
         self, command: Command, state: AckState, evidence: dict[str, Any], arrived: float

@@ -82,6 +82,13 @@ class StoreState:
             None,
         )
 
+    def put_back(self, failed: OverrideRecord, before: OverrideRecord | None) -> None:
+        """An override that came to nothing: what stood in its place holds again."""
+        if before is None:
+            self.overrides.pop(failed.binding, None)
+        else:
+            self.overrides[failed.binding] = before
+
     def lock_of(self, door: Door) -> Binding | None:
         """The binding whose pulse opens ``door``, if it is a lock."""
         binding = self.bindings.get(door.lock)
