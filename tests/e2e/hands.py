@@ -24,7 +24,7 @@ from tests.support.stage import RunningStage
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 _phones = itertools.count(1)
 Coils = dict[str, list[tuple[bool, int]]]

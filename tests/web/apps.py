@@ -25,6 +25,7 @@ from cloud_api.payments import service as payments
 from cloud_api.pricing.service import quote
 from tests.cloud_api.factories import customer, make_customer, make_login
 from tests.support.providers import Counter, running_alipay, running_wechatpay
+from tests.web.conftest import PATIENCE_MS
 from tests.web.real import Site, running_site
 
 SHOTS = os.environ.get("SHOTS")
@@ -133,7 +134,7 @@ def phone_in(browser: Browser, agent: str) -> BrowserContext:
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, user_agent=agent, locale="zh-CN", has_touch=True
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     if agent == IN_WECHAT:
         context.add_init_script(BRIDGE)
     return context

@@ -12,7 +12,7 @@ from tests.support.chromium import find_chromium
 
 CHROMIUM = find_chromium()
 # What is waited for comes within moments, or never: on a loaded machine a moment is long.
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 ARGS = [
     "--accept-lang=zh-CN",  # what a guest's browser asks for; a test of another language says so

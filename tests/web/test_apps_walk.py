@@ -44,6 +44,7 @@ from tests.web.apps import (
     shot,
 )
 from tests.web.arrive import arrive
+from tests.web.conftest import PATIENCE_MS
 from tests.web.real import Site
 from tests.web.test_walk import log_in
 
@@ -427,7 +428,7 @@ def test_two_tabs_a_lost_line_and_the_way_back_make_one_payment(
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, locale="zh-CN", timezone_id="America/Los_Angeles"
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     order = apps.unpaid(apps.member(context, "13800000045"), 1, days=5)
     first, second = context.new_page(), context.new_page()
     pay = re.compile("^付 ¥76")
@@ -457,7 +458,7 @@ def test_two_tabs_a_lost_line_and_the_way_back_make_one_payment(
         expect(tab.get_by_text("付款成功")).to_be_visible()
     # A link that is over, or somebody else's, says so and leads on.
     other = browser.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN")
-    other.set_default_timeout(30_000)
+    other.set_default_timeout(PATIENCE_MS)
     apps.member(other, "13800000046")
     page = other.new_page()
     for path in (order, order + "/pay", f"{running.url}/join/nope", f"{running.url}/quotes/nope"):

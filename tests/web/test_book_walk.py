@@ -14,6 +14,7 @@ from cloud_api.coupons import service as coupons
 from cloud_api.coupons.models import Coupon
 from cloud_api.pricing.models import Extra, PriceRule
 from tests.cloud_api.factories import make_customer, make_login, make_store
+from tests.web.conftest import PATIENCE_MS
 from tests.web.real import Site, running_site
 from tests.web.storekeeper import answering
 from tests.web.test_walk import log_in
@@ -246,7 +247,7 @@ def test_the_nearest_store_that_fits(browser: Browser, whole: Site):
         viewport={"width": 390, "height": 844}, geolocation=where, permissions=["geolocation"]
     )
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(whole.url)
     names = page.locator(".shop h3")
     expect(names).to_have_count(2)

@@ -21,6 +21,7 @@ from cloud_api.groupbuy.models import Campaign
 from cloud_api.staff.models import StaffMember
 from cloud_api.stores.models import Room, Store
 from tests.web.arrive import arrive
+from tests.web.conftest import PATIENCE_MS
 from tests.web.customer_pages import pages_of
 from tests.web.server import serving
 from tests.web.town import Visitor, running_town
@@ -80,7 +81,7 @@ def phone(browser: Browser, visitor: Visitor) -> Iterator[Page]:
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, service_workers="block"
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     context.add_cookies(
         [{"name": LOGIN_COOKIE, "value": visitor.town.tokens["guest"], "url": visitor.site.url}]
     )
