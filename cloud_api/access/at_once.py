@@ -27,6 +27,7 @@ from cloud_api.kit.idempotency import Claim
 from cloud_api.kit.statements import built
 from cloud_api.kit.writing import made
 from cloud_api.staff.permissions import DOOR_OPEN_REMOTE
+from cloud_api.staff.remembered import NotProved, still
 from cloud_api.stores import service as stores
 
 
@@ -35,12 +36,14 @@ async def unlock(
 ) -> DeviceCommand | None:
     """The command that opens a door from afar, on its way already; None, and nothing done: ask step by step.
 
-    Needs door.open.remote and a reason, as ``service.staff_unlock``. Raises KaimenError ``why.missing``.
+    Needs door.open.remote and a reason, as ``service.staff_unlock``. Raises KaimenError ``why.missing``, and
+    NotProved for an ``actor`` of memory instead of doing nothing.
     """
     actor.need(DOOR_OPEN_REMOTE)
     why = reason(why)
     express = cloud.db.express
     if express is None or not express.ready:
+        _leave(actor)
         return None
     command = made(
         DeviceCommand,
@@ -71,8 +74,11 @@ async def unlock(
     door, whose = stores.locating_door(actor, door_id)
     values = claim.values() | whose | audit.appending(entry)
     values |= command_rows.writing(command, row, express.holder)
-    found = await cloud.db.one(_tap(door), values)
+    if actor.proof is not None:
+        values |= {**actor.proof, "proof_now": claim.now}
+    found = await cloud.db.one(_tap(door, actor.proof is not None), values)
     if found is None:
+        _leave(actor)
         return None
     command.store_id = row.stream = found.store_id
     row.seq = found.sent
@@ -81,17 +87,24 @@ async def unlock(
     return command
 
 
+def _leave(actor: Staff) -> None:
+    if actor.proof is not None:
+        raise NotProved
+
+
 @built
-def _tap(door: Any) -> Any:
+def _tap(door: Any, remembered: bool) -> Any:
     """Locks in the order of the way step by step: count, key, lease, and last the head of the audit."""
     located = door.subquery("door")
     present = command_rows.present().add_columns(col(StoreStatus.store_id)).subquery("present")
-    there = (
+    there: Any = (
         select(located, present.c.nonce, present.c.mac_kid, present.c.mac_key)
         .join(present, present.c.store_id == located.c.store_id)
         .where(audit.begun(located.c.merchant_id), idempotency.unclaimed())
-        .cte("there")
     )
+    if remembered:
+        there = there.where(still())
+    there = there.cte("there")
     _, mine = idempotency.claimed_if(there)
     go = select(there).join(mine, true()).cte("go")
     written, sent, lease = command_rows.write_if(go)

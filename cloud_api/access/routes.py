@@ -23,11 +23,13 @@ from cloud_api.kit.actor import Actor, Customer, Staff
 from cloud_api.kit.http import cloud_of
 from cloud_api.kit.idempotency import Claim, once
 from cloud_api.staff.deps import staff_actor
+from cloud_api.staff.remembered import NotProved, anew, tapping_staff
 
 router = APIRouter(tags=["access"])
 Who = Annotated[Actor, Depends(actor)]
 CustomerWho = Annotated[Customer, Depends(customer)]
 StaffWho = Annotated[Staff, Depends(staff_actor)]
+TapWho = Annotated[Staff, Depends(tapping_staff)]
 
 
 @router.get("/doors/{token}")
@@ -89,21 +91,27 @@ async def steer(
 
 @router.post("/console/doors/{door_id}/unlock", response_model=UnlockOut)
 async def staff_unlock(
-    request: Request, door_id: str, body: StaffUnlockIn, who: StaffWho
+    request: Request, door_id: str, body: StaffUnlockIn, tapping: TapWho
 ) -> Response:
     """Open a door from afar, with a reason that is kept."""
     cloud, why = cloud_of(request), body.why
 
-    async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
-        instance = cloud.waiters.instance
-        return await service.staff_unlock(
-            session, who, door_id, why, cloud.clocks, instance, ref
-        ), False
+    async def by(who: Staff) -> Response:
+        async def begin(session: AsyncSession, ref: str) -> tuple[DeviceCommand, bool]:
+            instance = cloud.waiters.instance
+            return await service.staff_unlock(
+                session, who, door_id, why, cloud.clocks, instance, ref
+            ), False
 
-    async def quick(claim: Claim) -> DeviceCommand | None:
-        return await at_once.unlock(cloud, who, door_id, why, claim)
+        async def quick(claim: Claim) -> DeviceCommand | None:
+            return await at_once.unlock(cloud, who, door_id, why, claim)
 
-    return await tap(request, who.ref, begin, at_once=quick)
+        return await tap(request, who.ref, begin, at_once=quick)
+
+    try:
+        return await by(tapping)
+    except NotProved:
+        return await by(await anew(request))
 
 
 @router.post("/console/doors/{door_id}/unlock-to-clean", response_model=UnlockOut)

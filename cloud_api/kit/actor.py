@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -55,6 +55,8 @@ class Staff:
 
     ``fresh`` is false where a second factor is set up and was not proved in the last ten minutes.
     ``platform_admin`` is the id of the platform's administrator who acts as this member.
+    ``proof``: this is who it was a moment ago, and may act in no statement but one that proves these
+    values (staff/remembered.py).
     """
 
     staff_id: str
@@ -68,6 +70,7 @@ class Staff:
     limits: Limits = Limits()
     fresh: bool = True
     platform_admin: str = ""
+    proof: Mapping[str, str] | None = field(default=None, compare=False)
 
     @property
     def ref(self) -> str:
@@ -188,6 +191,8 @@ def scoped(actor: Actor, model: type[Row]) -> SelectOfScalar[Row]:
     if isinstance(actor, System):
         return query
     if isinstance(actor, Staff):
+        if actor.proof is not None:
+            raise RuntimeError("whoever is remembered acts in one statement, which proves it")
         if not hasattr(model, "merchant_id"):
             return query.where(false())
         query = query.where(col(columns.merchant_id) == actor.merchant_id)

@@ -50,7 +50,7 @@ async def whoever(request: Request) -> Staff:
     bearer = bearer_of(request)
     if bearer is not None and bearer.startswith(api_keys.PREFIX):
         return await _by_key(request, bearer)
-    places = await _read_at_once(request)
+    places = getattr(request.state, "places", None) or await _read_at_once(request)
     borrowed = await _borrowed(request)
     if borrowed is not None:
         return borrowed

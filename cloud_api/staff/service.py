@@ -70,8 +70,8 @@ async def login_and_places(
     return found[0][0], found[0][1], places
 
 
-@built
-def _login_and_places() -> Any:
+def login_with_places() -> Any:
+    """The login of ``token_hash`` that is good at ``now``, its account, and a row for each place of work."""
     works = and_(col(StaffMember.account_id) == col(Account.id), col(StaffMember.active))
     return (
         auth.good_login()
@@ -81,6 +81,9 @@ def _login_and_places() -> Any:
         .add_columns(StaffMember, Merchant, Role)
         .order_by(col(StaffMember.id))
     )
+
+
+_login_and_places = built(login_with_places)
 
 
 @built

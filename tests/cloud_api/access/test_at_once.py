@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ async def test_a_crowd_is_one_chain(
     """The control: without the lock of the head two take the same place in the chain."""
     if not locked:
         whole: Callable[..., Any] = at_once._tap.__wrapped__  # type: ignore[attr-defined]
-        monkeypatch.setattr(at_once, "_tap", whole)
+        monkeypatch.setattr(at_once, "_tap", cache(whole))
         monkeypatch.setattr(Select, "with_for_update", lambda query, **_: query)
     async with cloud.db.write() as session:
         second = await make_store(session, now, merchant=shop.merchant, name="二店")
