@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cloud_api.access import at_once, room_control, service
+from cloud_api.access import at_once, other_room, room_control, service
 from cloud_api.access.schemas import (
     DoorView,
+    OtherRoomIn,
+    OtherRoomOut,
     PassOut,
     RoomActionIn,
     StaffUnlockIn,
@@ -62,6 +64,26 @@ async def get_pass(request: Request, order_id: str, who: CustomerWho) -> PassOut
         return await service.order_pass(
             session, who, order_id, cloud.clocks, cloud.settings.data_dir
         )
+
+
+@router.post("/orders/{order_id}/other-room", response_model=OtherRoomOut)
+async def take_other_room(
+    request: Request, order_id: str, body: OtherRoomIn, who: CustomerWho
+) -> Response:
+    """Another room for the rest of the time, free and once, because the lock of one's own does not answer."""
+    cloud = cloud_of(request)
+
+    async def act() -> OtherRoomOut:
+        async with cloud.db.write() as session:
+            made = await other_room.take(session, who, order_id, body.room_id, cloud.clocks)
+            return OtherRoomOut(
+                change_id=made.id,
+                room_id=made.room_id,
+                starts_at=made.starts_at,
+                ends_at=made.ends_at,
+            )
+
+    return await once(cloud, who.ref, request, await request.body(), act)
 
 
 @router.post("/orders/{order_id}/devices/{binding_id}/actions", response_model=CommandOut)

@@ -144,6 +144,22 @@ class StickersOut(BaseModel):
     items: list[StickerOut]
 
 
+class OtherRoomIn(BaseModel):
+    """Which room instead of the one whose lock does not answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    room_id: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class OtherRoomOut(BaseModel):
+    """The room that is theirs now, and from when to when."""
+
+    change_id: str
+    room_id: str
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+
+
 class RoomActionIn(BaseModel):
     """What a guest wants of a device of their room: ``on`` of a switch; of an air conditioner
     ``setpoint`` in °C, ``mode`` or ``fan``.

@@ -165,6 +165,15 @@ async def link_of(session: AsyncSession, customer: Customer, order_id: str) -> O
     return (await session.exec(query)).first()
 
 
+async def most_of(session: AsyncSession, store: Store, order: Order) -> int:
+    """How many friends may join an order that may be read: its link's number, or what a new link would get."""
+    query = scoped(System(), OrderShare).where(
+        col(OrderShare.order_id) == order.id, col(OrderShare.revoked_at).is_(None)
+    )
+    found = (await session.exec(query)).first()
+    return found.most if found else (await rules_of(session, store, order.room_id)).friends
+
+
 async def friends_of(session: AsyncSession, order_id: str) -> list[OrderGuest]:
     """Who joined an order that may be read, in the order they came."""
     query = scoped(System(), OrderGuest).where(

@@ -59,6 +59,7 @@ from cloud_api.web.customer import invoices as customer_invoices
 from cloud_api.web.customer import mini as customer_mini
 from cloud_api.web.customer import money as customer_money
 from cloud_api.web.customer import notices as customer_notices
+from cloud_api.web.customer import other_room as customer_other_room
 from cloud_api.web.customer import outside_login as customer_outside_login
 from cloud_api.web.customer import payment as customer_payment
 from cloud_api.web.customer import platforms as customer_platforms
@@ -85,6 +86,7 @@ FACTOR_PAGES = {  # who may go on once they prove, or set up, their second facto
 router.include_router(customer.router)
 router.include_router(customer_changes.router)
 router.include_router(customer_doors.router)
+router.include_router(customer_other_room.router)
 router.include_router(customer_friends.router)
 router.include_router(customer_waiting.router)
 router.include_router(customer_wechat_payer.router)

@@ -20,6 +20,7 @@ from cloud_api.web.view_models.changes import (
 from cloud_api.web.view_models.desk import BookForPage, WeekRow
 from cloud_api.web.view_models.friends import FriendsPage, JoinPage
 from cloud_api.web.view_models.orders import ExportRow, ExportsPage
+from cloud_api.web.view_models.other_room import FreeRoom, OtherRoomPage
 from cloud_api.web.view_models.support import (
     HelpPage,
     Proof,
@@ -46,6 +47,10 @@ _SAID = (Said("麻将机卡牌", True, NOW), Said("马上到", False, NOW), Said
 _CHANGE = ChangePage(
     _HEAD, (("r1", "竹间"),), _DAYS, _TIMES, _LONG, "r1", "2026-11-23", "12:00", 120
 )
+_OTHER = OtherRoomPage(
+    "o1", "2611231200000001", "竹间", NOW, _END,
+    (FreeRoom("r2", "云间", 4), FreeRoom("r3", "听雨", 6)), phone="021-5555 0142",
+)  # fmt: skip
 _PAY = PayChangePage(
     _HEAD, "c1", "续时", "竹间", NOW, _END, 1900, _END, (PayMethod("cashier", "page", "收银台"),)
 )
@@ -92,12 +97,22 @@ _CUSTOMER: dict[str, tuple[str, object]] = {
     "extend-no": ("customer/extend.html", ExtendPage(_HEAD, (), None, None, "后面有人", True)),
     "change": ("customer/change.html", _CHANGE),
     "change-no": ("customer/change.html", replace(_CHANGE, why_not="有人用", nearby=_NEAR)),
+    "change-barred": (
+        "customer/change.html",
+        replace(_CHANGE, why_not="已经开始或已经结束，不能再改", barred=True, phone="021-5555 0142"),
+    ),
     "change-offer": (
         "customer/change.html",
         replace(
             _CHANGE, new_room="梅间", new_from=NOW, new_until=_END, diff_fen=-900, fee_fen=100,
             body="{}",
         ),
+    ),
+    "other-room": ("customer/other_room.html", _OTHER),
+    "other-room-none": ("customer/other_room.html", replace(_OTHER, rooms=())),
+    "other-room-no": (
+        "customer/other_room.html",
+        replace(_OTHER, rooms=(), why_not="已经进去用了，或这单已经结束。门打不开请打给店家"),
     ),
     "pay-change": ("customer/pay_change.html", _PAY),
     "pay-change-wait": ("customer/pay_change.html", replace(_PAY, waiting=True, open_href="/c")),

@@ -402,6 +402,22 @@ def test_who_comes_early_may_begin_early_and_sees_the_price_first(visitor: Visit
     assert "12:30–16:00补差价¥133" in text
 
 
+def test_a_stay_that_began_shows_no_form_to_change_it_but_what_is_left(visitor: Visitor):
+    """The form was there to fill in, and refused every choice."""
+    began, coming = visitor.town.order("in_use"), visitor.town.order("ready")
+    text = look(visitor, "guest", f"/orders/{began}/change")
+    assert "已经开始或已经结束，不能再改" in text
+    assert "看看差多少钱" not in text
+    assert f'href="/orders/{began}/extend"' in text
+    assert "看看差多少钱" in look(visitor, "guest", f"/orders/{coming}/change")
+
+
+def test_another_room_is_offered_only_for_a_lock_that_fails(visitor: Visitor):
+    text = look(visitor, "guest", f"/orders/{visitor.town.order('ready')}/other-room")
+    assert "免费换到" not in text
+    assert "tel:" in text
+
+
 # ----------------------------------------------------------------------------------------- queries
 
 

@@ -120,13 +120,15 @@ async def change(
         asked = local_time(here, day, time) if room or day or time or minutes else None
         length = minutes or round((order.ends_at - order.starts_at).total_seconds() / 60)
         found: dict[str, Any] = {}
-        if asked is not None:
+        barred = ""
+        try:
+            offers.may_move(order, rules, seen.customer, clocks.now)
+        except KaimenError as error:
+            barred = _(error.message)
+        if asked is not None:  # what only begins sooner may be had though nothing else may
             found = await _offer(session, here, order, room, asked, length)
-        else:
-            try:
-                offers.may_move(order, rules, seen.customer, clocks.now)
-            except KaimenError as error:
-                found = {"why_not": _(error.message)}
+        elif barred:
+            found = {"why_not": barred}
     shown = asked or begin
     step = rules.step_minutes
     today = here.now.date()
@@ -145,6 +147,9 @@ async def change(
         day=shown.date().isoformat(),
         time=f"{shown:%H:%M}",
         minutes=length,
+        barred=bool(barred),
+        phone=store.phone,
+        extend_href=f"/orders/{order.id}/extend" if order.status == "in_use" else "",
         **found,
     )
     return page(here, "customer/change.html", model, shell=here.shell(events=CUSTOMER_EVENTS))

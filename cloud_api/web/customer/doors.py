@@ -41,10 +41,11 @@ async def door(
 
 
 @router.post("/d/{token}")
-async def open_door(request: Request, seen: Seen, token: str) -> Response:
+async def open_door(request: Request, seen: Seen, token: str, order: Word = "") -> Response:
     """The tap of a phone whose script has not come, or never will: the same command, told by a page.
 
-    Where the door does not open for them, the page says why.
+    Where the door does not open for them, the page says why. ``order``: the stay whose page was tapped; it
+    has the answer.
     """
     here, who, cloud = f"/d/{token}", seen.customer, seen.cloud
 
@@ -57,4 +58,5 @@ async def open_door(request: Request, seen: Seen, token: str) -> Response:
         raise
     except KaimenError:
         return go(here)
-    return go(f"{here}?tap={json.loads(bytes(answer.body))['command_id']}")
+    told = f"/orders/{order}/stay" if order.isalnum() else here
+    return go(f"{told}?tap={json.loads(bytes(answer.body))['command_id']}")

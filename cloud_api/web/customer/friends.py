@@ -32,6 +32,7 @@ async def friends(seen: Seen, order_id: str) -> Response:
         link = await share.link_of(session, seen.customer, order_id)
         came = await share.friends_of(session, order_id)
         tails = await phone_tails(session, {one.account_id for one in came})
+        most = await share.most_of(session, store, order)
     here = seen.at_store(store)
     over = share.over(order, seen.cloud.clocks)
     live = link is not None and link.revoked_at is None and not over
@@ -44,7 +45,7 @@ async def friends(seen: Seen, order_id: str) -> Response:
         ends_at=here.local(order.ends_at),
         url=f"{base}/join/{link.token}" if live and link is not None else "",
         qr_href=f"/orders/{order.id}/friends.svg" if live else "",
-        most=link.most if link is not None else 0,
+        most=most,
         friends=tuple(
             (one.id, _("尾号 {tail}").format(tail=tails.get(one.account_id, ""))) for one in came
         ),

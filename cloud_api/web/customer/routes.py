@@ -1,6 +1,6 @@
 """The customer's pages: each reads what it shows in one transaction and is rendered after it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -8,6 +8,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession as Session
 
 from cloud_api.access import service as access
+from cloud_api.access.situation import door_of_room
 from cloud_api.auth import service as auth
 from cloud_api.auth.csrf import LOGIN_COOKIE, set_cookie
 from cloud_api.kit.actor import System, scoped
@@ -255,15 +256,23 @@ async def my_order(seen: Seen, order_id: str, paid: Word = "") -> Response:
 
 
 @router.get("/orders/{order_id}/stay")
-async def stay(seen: Seen, order_id: str) -> Response:
-    """The running stay; before and after it, the order says what is so."""
+async def stay(
+    seen: Seen, order_id: str, tapped: Annotated[Word, Query(alias="tap")] = ""
+) -> Response:
+    """The running stay; before and after it, the order says what is so. ``tap``: as on a door's page."""
+    came: dict[str, Any] = {}
+    if tapped:
+        async with seen.cloud.db.read() as session:
+            order = await orders.get_order(session, seen.customer, order_id)
+            its_door = await door_of_room(session, order.store_id, order.room_id)
+        came = {} if its_door is None else await visits.came_of(seen, its_door.id, tapped)
     async with seen.cloud.db.read() as session:
         order = await orders.get_order(session, seen.customer, order_id)
         if order.status != "in_use":
             return go(f"/orders/{order_id}")
         its_store = await stores.get_store(session, System(), order.store_id)
         here = seen.at_store(its_store)
-        model = await visits.stay_page(session, here, order, its_store)
+        model = await visits.stay_page(session, here, order, its_store, came)
     events = f"{CUSTOMER_EVENTS}?order={order.id}"
     return page(here, "customer/stay.html", model, shell=here.shell(events=events))
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cloud_api.access import other_room
 from cloud_api.access import service as access
 from cloud_api.access.decide import Case
 from cloud_api.access.room_control import steers
@@ -163,7 +164,10 @@ async def _words(
     match view.case:
         case Case.READY:
             longer = Way("plus", _("续时"), f"/orders/{view.order_id}/extend")
-            return {"headline": "", "ways": (longer, *ways)}
+            other = ""
+            if view.order_id and view.door.kind == "room":
+                other = f"{order.href}/other-room"
+            return {"headline": "", "ways": (longer, *ways), "other_href": other}
         case Case.OPEN:
             return {"headline": _("现在谁都可以进"), "ways": (call,)}
         case Case.EARLY:
@@ -201,7 +205,8 @@ async def _words(
                 "ways": (order,),
             }
         case Case.LOCK_DEAD:
-            return _lock_dead(view, call, order, token, again=again)
+            told = _lock_dead(view, call, order, token, again=again)
+            return told if again else told | await _instead(session, here, view, call)
         case _:
             return await _offline(session, view, call, order)
 
@@ -266,6 +271,23 @@ def _not_now(here: Visit, view: DoorView, call: Way, order: Way) -> dict[str, An
         "line": _("，").join(lines),
         "main": main,
         "ways": ways,
+    }
+
+
+async def _instead(session: AsyncSession, here: Visit, view: DoorView, call: Way) -> dict[str, Any]:
+    """Another room for who cannot get into theirs; the store's number goes beside it."""
+    if not view.order_id or view.door.kind != "room":
+        return {}
+    booked = await session.get_one(Order, view.order_id)
+    found = await other_room.choice(session, here.customer, booked, here.cloud.clocks)
+    if not found.rooms:
+        return {}
+    href = f"/orders/{view.order_id}/other-room"
+    again = Way("refresh-cw", _("再试一次"), f"/d/{here.request.path_params['token']}?again=1")
+    return {
+        "line": _("可以免费换一间，差价不用补"),
+        "main": Way("", _("免费换到{room}").format(room=found.rooms[0].name), href),
+        "ways": (again, call),
     }
 
 
@@ -360,8 +382,14 @@ async def _ending(
     return told
 
 
-async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Store) -> StayPage:
-    """The running stay. ``seen`` is in the store's zone. Raises NotFound without a door."""
+async def stay_page(
+    session: AsyncSession,
+    seen: Visit,
+    order: Order,
+    store: Store,
+    came: dict[str, Any] | None = None,
+) -> StayPage:
+    """The running stay. ``seen`` is in the store's zone; ``came``: of came_of. Raises NotFound without a door."""
     room = await session.get_one(Room, order.room_id)
     door = await door_of_room(session, store.id, room.id)
     if door is None:
@@ -403,7 +431,8 @@ async def stay_page(session: AsyncSession, seen: Visit, order: Order, store: Sto
         finishing=order.finished_early,
         extend_href="" if order.finished_early else f"/orders/{order.id}/extend",
         friends=len(await share.friends_of(session, order.id)),
-        seats=room.capacity,
+        friends_most=await share.most_of(session, store, order),
         finish_back_fen=await leaving.early_back(session, order, now),
         speaks=any(b.capability == "speaker.say" and room.id in b.rooms for b in bindings),
+        **(came or {}),
     )

@@ -63,6 +63,10 @@ class ChangePage:
     time: str
     minutes: int
     why_not: str = ""
+    barred: bool = False
+    """Nothing may be chosen at all: no form, but what is left to do."""
+    phone: str = ""
+    extend_href: str = ""
     nearby: tuple[Nearby, ...] = ()
     new_room: str = ""
     new_from: datetime | None = None

@@ -171,14 +171,18 @@ class StayPage:
     finishing: bool = False
     """The guest asked for the end and the store has not reported it yet."""
     friends: int = 0
-    """Who came by the invitation, of ``seats``."""
-    seats: int = 0
+    """Who came by the invitation, of ``friends_most`` who may."""
+    friends_most: int = 0
+    """As the invitation's own page says; 0 where nobody may be invited."""
     finish_back_fen: int = 0
     """What comes back where the stay ends now."""
     warning: str = ""
     """In the last minutes: how many are left, and whether more can be had."""
     speaks: bool = False
     """Whether a voice tells before the end; only what hangs in the room is promised."""
+    tapped: str = "ready"
+    said: str = ""
+    """What a tap that came before the script of this page led to, and its words."""
 
 
 class DoorCase(StrEnum):
@@ -230,6 +234,8 @@ class DoorPage:
     tapped: Literal["ready", "open", "failed", "unknown"] = "ready"
     """What a tap just came to that no script told of, and ``said`` in words."""
     said: str = ""
+    other_href: str = ""
+    """Where another room may be had once this door did not open."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ function put(button, state, line = '', bad = false) {
   button.dispatchEvent(new CustomEvent('km:door', { bubbles: true, detail: { state } }));
 }
 
+// A command that failed, or that nobody answered in its life: the way to another room.
+function instead() {
+  document.querySelector('[data-door-else]')?.removeAttribute('hidden');
+}
+
 async function open(button) {
   const life = Number(button.dataset.life) * 1000;
   const started = performance.now();
@@ -39,11 +44,13 @@ async function open(button) {
     put(button, 'unknown', answer.message || button.dataset.tUnknownLine);
     button.setAttribute('aria-disabled', 'true');
     setTimeout(() => {
+      instead();
       button.removeAttribute('aria-disabled');
       button.querySelector('[data-door-word]').textContent = button.dataset.tAgain;
     }, still());
   } else {
     put(button, 'failed', answer.message || word('server'), true);
+    if (answer.state === 'failed' && answer.command_id) instead();
   }
 }
 
