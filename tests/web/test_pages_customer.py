@@ -330,8 +330,7 @@ def test_an_order_tells_what_became_of_it_with_before_and_after(visitor: Visitor
     """Who changed it, when, from what to what: in words, in the store's zone."""
     site, shop, order_id = visitor.site, visitor.site.shop, visitor.town.order("cancelled")
 
-    noon = site.now.replace(minute=0, second=0, microsecond=0)  # the module may run for a while
-    hour = timedelta(hours=1)
+    noon, hour = site.now.replace(minute=0, second=0, microsecond=0), timedelta(hours=1)
 
     async def make(session):
         order = await session.get_one(Order, order_id)
