@@ -153,6 +153,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "POST /api/v1/orders/{order_id}/extend": PERSON,
     "POST /api/v1/orders/{order_id}/changes/{change_id}/pay": PERSON,
     "POST /api/v1/orders/{order_id}/changes/{change_id}/drop": PERSON,
+    "POST /api/v1/orders/{order_id}/other-room": PERSON,
     "GET /api/v1/orders/{order_id}/pass": PERSON,
     "POST /api/v1/doors/{token}/unlock": PERSON,
     # pages
@@ -183,6 +184,7 @@ _PEOPLE: Final[dict[str, Row]] = {
     "GET /orders/{order_id}/pay/code.svg": PERSON,
     "GET /orders/{order_id}/stay": PERSON,
     "GET /orders/{order_id}/calendar.ics": PERSON,
+    "GET /orders/{order_id}/other-room": PERSON,
     "GET /orders/{order_id}/pass": PERSON,
     "GET /orders/{order_id}/pass.svg": PERSON,
     "GET /console/security": PERSON,
