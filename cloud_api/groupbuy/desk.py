@@ -16,7 +16,7 @@ from cloud_api.kit.actor import Actor, Staff, System, scoped
 from cloud_api.kit.clocks import Clocks
 from cloud_api.kit.i18n import gettext as _
 from cloud_api.kit.paging import page_of
-from cloud_api.orders.models import Order
+from cloud_api.orders.models import Order, RefundWait
 from cloud_api.stores.models import Room, Store
 from cloud_api.vouchers import judge
 from cloud_api.vouchers import service as vouchers
@@ -61,6 +61,7 @@ async def log_of(
     orders = await _orders(session, [one.order_id for one in found])
     names = await _names(session, [one.voucher_id for one in found])
     undone = await _undone(session, [one.id for one in found])
+    waiting = await _waiting(session, [one.order_id for one in found])
     items = [
         RedemptionOut(
             **one.model_dump(
@@ -81,6 +82,7 @@ async def log_of(
             room=rooms.get(one.room_id, ""),
             order_number=orders.get(one.order_id, ""),
             undone=one.id in undone,
+            waits=one.kind == "redeem" and one.order_id in waiting,
         )
         for one in found
     ]
@@ -162,3 +164,11 @@ async def _names(session: AsyncSession, ids: list[str]) -> dict[str, str]:
 async def _undone(session: AsyncSession, ids: list[str]) -> set[str | None]:
     query = scoped(System(), Redemption).where(col(Redemption.undoes).in_(ids))
     return {one.undoes for one in (await session.exec(query)).all()}
+
+
+async def _waiting(session: AsyncSession, orders: list[str]) -> set[str]:
+    """Those that were cancelled, and whose store has not said yet that nobody went in."""
+    query = scoped(System(), RefundWait).where(
+        col(RefundWait.order_id).in_(orders), col(RefundWait.state) == "waiting"
+    )
+    return {one.order_id for one in (await session.exec(query)).all()}

@@ -337,6 +337,7 @@ class RedemptionOut(BaseModel):
     why: str
     amount_fen: int
     undone: bool
+    waits: bool = False  # undone once its store says that nobody went in
 
 
 class RedemptionsOut(BaseModel):

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cloud_api.auth.csrf import LOGIN_COOKIE
+from cloud_api.orders import refund_wait
+from cloud_api.orders.models import RefundWait
 from tests.cloud_api.factories import make_customer, make_login, make_staff
 from tests.cloud_api.media.files import film, photo
 from tests.support.camera import looking_at
+from tests.web.arrive import arrive
 from tests.web.conftest import ARGS, CHROMIUM, PATIENCE_MS
 from tests.web.real import running_site
 from tests.web.scenes import Town
@@ -54,6 +58,19 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=Path(SHOTS) / f"{name}-{kind}.png")
     if size:
         page.set_viewport_size(size)
+
+
+def nobody_went_in(town: Visitor) -> None:
+    """The store has taken the right to enter back, and has nothing more to tell."""
+    site = town.site
+
+    async def says(session: AsyncSession) -> None:
+        waits = (await session.exec(select(RefundWait))).all()
+        store = site.shop.store.id
+        await refund_wait.told(session, store, 1, 7, frozenset(one.claim_id for one in waits))
+        await refund_wait.obeyed(session, store, 1, 7, 0, site.cloud.clocks)
+
+    site.write(says)
 
 
 def put_on_sale(desk: Page, town: Visitor) -> None:
@@ -203,10 +220,14 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
         plum = site.shop.doors[1].token
         with sitting(browser, town, phone=True) as tab:
             tab.context.add_cookies(one.context.cookies())  # type: ignore[arg-type]
+            # A phone that does not hear of the other: else its page may be another before it is tapped.
+            tab.route("**/api/v1/events*", lambda route: route.abort())
             for phone in (one, tab):
                 phone.goto(f"{site.url}/d/{plum}")
                 phone.get_by_role("link", name="用团购券进门").click()
+                arrive(phone, re.compile("/me/vouchers/"))  # with its script, which opens the sheet
                 phone.get_by_role("button", name="用券进梅间").click()
+                expect(phone.get_by_role("button", name="用掉这张券")).to_be_visible()
             shot(tab, "voucher-door")
             one.get_by_role("button", name="用掉这张券").click()
             expect(one).to_have_url(re.compile("/d/"))
@@ -255,6 +276,9 @@ def test_a_campaign_from_the_console_to_the_door_and_the_desk(
         sheet = desk.get_by_role("dialog")
         sheet.get_by_role("button", name="选错了包间").click()
         sheet.get_by_role("button", name="撤销核销").click()
+        expect(log.filter(has_text="等门店确认")).to_have_count(1)  # they stand at the door
+        nobody_went_in(town)
+        desk.reload()
         expect(log.filter(has_text="已撤销")).to_have_count(1)
         two.reload()
         expect(two.locator(".vcode")).to_have_text(other)

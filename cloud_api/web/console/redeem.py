@@ -58,7 +58,9 @@ async def redeem(
             RedemptionRow(
                 one=localised(here, one),
                 way=_(_WAYS.get(one.way, one.way)),
-                may_undo=one.kind == "redeem" and not one.undone and now - one.at <= UNDO_WITHIN,
+                may_undo=one.kind == "redeem"
+                and not (one.undone or one.waits)
+                and now - one.at <= UNDO_WITHIN,
                 order_href=f"/console/orders/{one.order_id}" if orders else "",
             )
             for one in told.items

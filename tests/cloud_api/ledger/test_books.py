@@ -96,9 +96,7 @@ async def test_money_is_an_advance_until_it_is_used_and_a_payable_until_it_is_ba
         }
 
     assert await held(used) == {"clearing": 7600, "advance": -7600}
-    house.passes(30 * 3600)
-    async with house.cloud.db.write() as session:
-        await store_events.complete_forgotten(session, used.id, house.cloud.clocks)
+    async with house.cloud.db.write() as session:  # before its time: nobody can have been in
         await cancel.cancel_by_staff(
             session,
             staff(await make_staff(session, house.shop, house.noon), ALL),
@@ -106,6 +104,9 @@ async def test_money_is_an_advance_until_it_is_used_and_a_payable_until_it_is_ba
             "停电",
             house.cloud.clocks,
         )
+    house.passes(30 * 3600)
+    async with house.cloud.db.write() as session:
+        await store_events.complete_forgotten(session, used.id, house.cloud.clocks)
     assert await held(used) == {"clearing": 7600, "room_time": -7600}
     assert await held(given_up) == {"clearing": 9600, "refund_payable": -9600}
     await house.finish_all()

@@ -138,7 +138,9 @@ async def test_control_without_guard_and_queue_both_get_the_time(
 
 
 async def test_a_cancel_races_a_check_in(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is first: the guest is in and cannot cancel, or cancelled and pays for going in."""
+    """Whoever is first: the guest is in and cannot cancel, or cancelled and pays for going in, and then has
+    the room again where it is free. Either way the house has the price, once.
+    """
     for n in range(ROUNDS):
         order = await house.paid_order(in_h=0.25, room=house.shop.rooms[n % 3], hours=1)
 
@@ -149,7 +151,8 @@ async def test_a_cancel_races_a_check_in(house: House, monkeypatch: pytest.Monke
         said, _ = await asyncio.gather(outcome(cancels()), enter(house, order))
         order = await house.again(order)
         if said == "done":
-            assert (order.status, order.cancel_fee_fen) == ("cancelled", order.paid_fen)
+            ends = {("cancelled", order.paid_fen), ("in_use", 0)}
+            assert (order.status, order.cancel_fee_fen) in ends
         else:
             assert (order.status, said) == ("in_use", "cancel.started")
         assert (order.refunded_fen, order.refunding_fen, order.waiting_fen) == (0, 0, 0)
