@@ -35,20 +35,21 @@ class ClockWatch:
 
     def __init__(self, wire: Clock) -> None:
         self._wire = wire
-        self._apart = self._now
+        self._apart = self.stands
 
     @property
-    def _now(self) -> float:
+    def stands(self) -> float:
+        """Where the clock stands beside seconds that only grow: it changes by jumps alone."""
         return self._wire.now().timestamp() - self._wire.monotonic()
 
     @property
     def astray(self) -> bool:
         """Whether it jumped, and nobody has said that this was right."""
-        return abs(self._now - self._apart) > CLOCK_S
+        return abs(self.stands - self._apart) > CLOCK_S
 
-    def believe(self) -> None:
-        """It is right as it stands."""
-        self._apart = self._now
+    def believe(self, stood: float | None = None) -> None:
+        """It is right as it stands, or as it ``stood``."""
+        self._apart = self.stands if stood is None else stood
 
     def refuse(self) -> None:
         """Raises KaimenError ``clock`` while the clock is astray: nothing was done."""
@@ -89,11 +90,16 @@ async def run(cloud: Cloud, stop: asyncio.Event) -> None:
 
 
 async def look(cloud: Cloud, watch: ClockWatch) -> None:
-    """Believe our clock where the database's agrees; one that cannot be asked says nothing."""
+    """Believe our clock where the database's agrees; one that cannot be asked says nothing.
+
+    A clock that jumps while the database is asked was an hour short of its answer and is an hour beyond: that
+    seems to agree, and says nothing either.
+    """
+    stood = watch.stands
     try:
         async with cloud.db.read() as session:
             off = await off_by(cloud.clocks, await session.connection())
     except (SQLAlchemyError, OSError):
         return
-    if abs(off) <= CLOCK_S:
-        watch.believe()
+    if abs(off) <= CLOCK_S and abs(watch.stands - stood) <= CLOCK_S:
+        watch.believe(stood)

@@ -75,6 +75,35 @@ async def due_in_half_an_hour(cloud: Cloud, ref: str) -> None:
         )
 
 
+class JumpsSoon(Jumpy):
+    """Jumps after it was asked so many times more."""
+
+    def __init__(self) -> None:
+        self.left = -1
+
+    def now(self) -> datetime:
+        if self.left == 0:
+            self.ahead_s = HOUR
+        self.left -= 1
+        return super().now()
+
+
+@pytest.mark.parametrize("asked", range(1, 6))
+async def test_a_jump_while_the_database_is_asked_is_not_believed(cloud: Cloud, asked: int) -> None:
+    """It seemed to agree: before the answer by the old time, after it by the new one."""
+    wire = JumpsSoon()
+    cloud.clocks = Clocks(wire, wire)
+    cloud.db.clock = watch = clock_watch.ClockWatch(wire)
+    await clock_watch.look(cloud, watch)
+    assert not cloud.astray
+    wire.left = asked
+    await clock_watch.look(cloud, watch)
+    wire.ahead_s = HOUR
+    assert cloud.astray
+    await clock_watch.look(cloud, watch)
+    assert cloud.astray
+
+
 async def test_it_does_nothing_that_is_due_and_writes_nothing(
     cloud: Cloud, wire: Jumpy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
